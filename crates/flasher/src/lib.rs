@@ -1,0 +1,1 @@
+//! flasher: being built.
