@@ -1,0 +1,221 @@
+// What the screens need from the world, whoever provides it: the browser (web.ts) or the desktop (tauri.ts).
+//
+// Every shape here is plain JSON, so that it crosses the desktop's bridge unchanged. Numbers that the protocol
+// registers (point types, cause kinds, stages, codes, roles) stay numbers: a number that is newer than this page
+// is shown as it is. `null` stands for "not known", never for "false". Times are milliseconds since the Unix
+// epoch, in gateway time unless said otherwise.
+
+/** A peer's number; see docs/protocol.md section 1. */
+export type Address = number;
+
+/** Who is logged in. */
+export interface Session {
+  account: string;
+  /** 1 viewer, 2 operator, 3 technician, 4 admin. */
+  role: number;
+  /** This tool's own address; null until the link is live. */
+  address: Address | null;
+  /** What to call the gateway: the host (and TCP port) that was dialled. */
+  gateway: string;
+}
+
+/** What a log-in asks for. `gateway` is for the desktop alone: a page belongs to the gateway that served it. */
+export interface Credentials {
+  gateway: string;
+  account: string;
+  password: string;
+}
+
+/** Why a point has its value. */
+export interface Cause {
+  /** 0 boot, 1 script, 2 command, 3 schedule, 4 link loss, 5 input, 6 timer, 7 force, 8 safe. */
+  kind: number;
+  /** The commanding tool's address (kind 2). */
+  by: Address | null;
+  /** Script line (kind 1), or the first four bytes of the command's key as a number (kind 2). */
+  reference: number | null;
+}
+
+/** One input or output of a controller. */
+export interface Point {
+  /** 0 to 31. */
+  index: number;
+  name: string;
+  /** 0 digital input, 1 digital output, 2 analogue input, 3 analogue output. */
+  type: number;
+  /** 0 or 1 for digital points, thousandths for analogue ones. */
+  value: number;
+  /** Bits: 1 manual, 2 bad, 4 fault, 8 forced, 16 confirm. */
+  flags: number;
+  cause: Cause;
+}
+
+/** What a delta says of one point. */
+export interface PointUpdate {
+  index: number;
+  value: number;
+  flags: number;
+  cause: Cause;
+}
+
+/** Everything known of one controller. */
+export interface Controller {
+  address: Address;
+  title: string;
+  online: boolean;
+  /** Since when it has been on line, or off line. */
+  since: number;
+  /** Why it went off line (a code of section 9), where the gateway said so. */
+  offlineReason: number | null;
+  boot: number | null;
+  sequence: number | null;
+  software: string | null;
+  board: string | null;
+  features: number | null;
+  /** When the points were last heard of; null before the first status. */
+  heardAt: number | null;
+  /** In ascending order of index. */
+  points: Point[];
+}
+
+/** The fleet at one moment. `synced` is false until the first snapshot has come in whole. */
+export interface FleetSnapshot {
+  synced: boolean;
+  controllers: Controller[];
+}
+
+/**
+ * One change of the fleet. `controller` replaces everything known of it (presence or a full status); `points` are
+ * the changed points of a delta; `synced` marks the end of a snapshot.
+ */
+export type FleetChange =
+  | { kind: 'controller'; controller: Controller }
+  | { kind: 'points'; address: Address; boot: number; sequence: number; at: number; points: PointUpdate[] }
+  | { kind: 'synced'; count: number };
+
+/** What a command does: sets a point to an absolute value, or calls one of the controller's commands. */
+export type Action =
+  | { kind: 'set'; point: string; value: number }
+  | { kind: 'call'; command: string; arguments: number[] };
+
+/**
+ * A command. The screen chooses the key (32 hex digits, random), so that no receipt can come before it is known
+ * whose it is.
+ */
+export interface Command {
+  key: string;
+  address: Address;
+  action: Action;
+  /** From now; the host turns it into gateway time. At most 24 hours. */
+  expiresInMs: number;
+  /** Whether it may wait in the gateway for a controller that is off line. */
+  wait: boolean;
+}
+
+/** One stage of a command; exactly one receipt of a key is final, and it is the last. */
+export interface Receipt {
+  key: string;
+  /** 1 queued, 2 sent, 3 delivered, 4 executed, 5 confirmed, 16 expired, 17 refused, 18 failed, 19 unknown. */
+  stage: number;
+  at: number | null;
+  /** A code of section 9. */
+  reason: number | null;
+  detail: string | null;
+  final: boolean;
+}
+
+/** What a controller's firmware says of itself. */
+export interface Description {
+  behaviour: string;
+  /** Signatures, such as `pulse(t: time in 100ms..60s)`. */
+  commands: string[];
+}
+
+/** Who answers at an address. */
+export interface Identity {
+  title: string;
+  software: string;
+  /** 0 gateway, 1 controller, 2 console, 3 page, 4 desktop, 5 program. */
+  peerKind: number;
+}
+
+/** A word from another tool. */
+export interface Note {
+  from: Address;
+  text: string;
+  /** When it came, by this machine's clock. */
+  at: number;
+}
+
+/** The link to the gateway. */
+export interface LinkStatus {
+  /** `waiting` stands between two attempts; `closed` means logged out, or that only a new log-in helps. */
+  state: 'connecting' | 'live' | 'waiting' | 'closed';
+  /** How long until the next attempt, at the moment this was said (`waiting` only). */
+  retryInMs: number | null;
+  /** The code of section 9 that ended the last link, where the gateway gave one. */
+  code: number | null;
+}
+
+/** A serial port of this machine. */
+export interface SerialPort {
+  /** What one opens, such as `/dev/ttyUSB0` or `COM7`. */
+  name: string;
+  kind: 'usb' | 'bluetooth' | 'pci' | 'unknown';
+  /** USB only. */
+  vendorId: number | null;
+  productId: number | null;
+  manufacturer: string | null;
+  product: string | null;
+  serialNumber: string | null;
+}
+
+/**
+ * What a host's call fails with. `code` is a stable lowercase word: those of docs/http.md and of docs/protocol.md
+ * section 9, and `gateway_gone` when the gateway could not be reached. Screens switch on it; `message` is for logs.
+ */
+export interface HostFault {
+  code: string;
+  message: string;
+}
+
+/** What a host tells on its own. */
+export type HostEvent =
+  | { kind: 'fleet'; changes: FleetChange[] }
+  | { kind: 'receipt'; receipt: Receipt }
+  | { kind: 'note'; note: Note }
+  | { kind: 'link'; link: LinkStatus }
+  | { kind: 'session'; session: Session | null };
+
+/** The world, as the screens see it. Every promise rejects with a `HostError`. */
+export interface Host {
+  readonly kind: 'page' | 'desktop';
+  /** The gateway to suggest at log in; null where there is no choice. */
+  readonly gateway: string | null;
+  session(): Promise<Session | null>;
+  logIn(credentials: Credentials): Promise<Session>;
+  logOut(): Promise<void>;
+  /** The fleet as it is now; changes after it come as events. */
+  fleet(): Promise<FleetSnapshot>;
+  link(): Promise<LinkStatus>;
+  /** Resolves once the command is on its way; what became of it comes as receipts. */
+  send(command: Command): Promise<void>;
+  describe(address: Address): Promise<Description>;
+  identify(address: Address): Promise<Identity>;
+  sendNote(address: Address, text: string): Promise<void>;
+  /** Null where this host has no serial ports. */
+  readonly serialPorts: (() => Promise<SerialPort[]>) | null;
+  /** Returns the function that stops it. */
+  listen(listener: (event: HostEvent) => void): () => void;
+}
+
+/** A failed call, as an error that can be thrown. */
+export class HostError extends Error {
+  readonly code: string;
+
+  constructor(fault: HostFault) {
+    super(fault.message);
+    this.name = 'HostError';
+    this.code = fault.code;
+  }
+}
