@@ -1,1 +1,4 @@
-//! Being built.
+//! The controller's C core, compiled for this machine, and the virtual controller built on it.
+
+#[doc(hidden)]
+pub mod ffi;

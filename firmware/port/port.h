@@ -1,0 +1,64 @@
+/* What the core asks of the machine under it. One port: one struct of functions and its own ctx.
+ *
+ * Nothing here blocks. Input is not asked for but pushed in: fw_controller_receive() consumes all
+ * that it is given, for espconn's buffers live only as long as its callback.
+ */
+#ifndef FW_PORT_H
+#define FW_PORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum fw_log_level {
+    FW_LOG_ERROR = 0,
+    FW_LOG_WARN = 1,
+    FW_LOG_INFO = 2,
+    FW_LOG_DEBUG = 3,
+} fw_log_level_t;
+
+typedef struct fw_port {
+    /* Handed back to every function below, untouched. */
+    void *ctx;
+
+    /* Offers bytes to the open link. Returns how many were taken, from the front; 0 = none now, try
+     * later; negative = the link is lost. The core leaves the taken bytes where they are until
+     * fw_controller_sent() says that the port has done with them, and sends nothing meanwhile. */
+    int32_t (*send)(void *ctx, const uint8_t *bytes, size_t len);
+
+    /* A monotonic millisecond count that wraps at 2^32. Never the wall clock. */
+    uint32_t (*now_ms)(void *ctx);
+
+    /* Fills `into` from a cryptographic source: ephemeral keys come from here. */
+    void (*random)(void *ctx, uint8_t *into, size_t len);
+
+    /* One line, no secrets, no line end. */
+    void (*log)(void *ctx, fw_log_level_t level, const char *text);
+
+    /* Starts to connect to the gateway of that index (0 or 1). The answer comes later, as
+     * fw_controller_connected() or fw_controller_disconnected(). Must not call back at once. */
+    void (*dial)(void *ctx, uint8_t gateway);
+
+    /* Drops the link or the attempt. What was handed to `send` before should still leave. The port
+     * need not answer: the core has already forgotten the link. May be called from inside a receive:
+     * a port whose stack forbids closing there posts itself a task. */
+    void (*hang_up)(void *ctx);
+
+    /* The level of an input: 0 or 1 for a digital one, thousandths for an analogue one. */
+    int32_t (*read_input)(void *ctx, uint8_t channel);
+
+    /* Sets an output; called at the end of a scan, only when the value changed. */
+    void (*write_output)(void *ctx, uint8_t channel, int32_t value);
+} fw_port_t;
+
+/* Channels of the board that the built-in behaviours know. A board profile maps them to pins. */
+enum {
+    FW_CHANNEL_DI1 = 0,
+    FW_CHANNEL_DI2 = 1,
+    FW_CHANNEL_RL1 = 2,
+    FW_CHANNEL_AI0 = 3,
+    FW_CHANNEL_AO1 = 4,
+    FW_CHANNELS = 5,
+};
+
+#endif

@@ -1,0 +1,3 @@
+//! The binary `virtual-controller`: many controllers in one process.
+
+fn main() {}
