@@ -1,0 +1,286 @@
+//! The gate that every payload passes before a field of it is read (`docs/protocol.md` §3).
+//!
+//! One pass from left to right over untrusted bytes: no recursion, no allocation, and a fault with
+//! a name that the C core and the page give to the same bytes.
+
+use crate::limits::{CBOR_DEPTH_MAX, INTEGER_MAX};
+
+/// The first fault found in a payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("expected deterministic CBOR of the narrow profile and found the fault {}", self.name())]
+pub enum Fault {
+    /// An item promises more bytes than there are.
+    Truncated,
+    /// Bytes follow the one item.
+    Trailing,
+    /// The payload does not open a map.
+    NotAMap,
+    /// An indefinite length, or a break.
+    Indefinite,
+    /// A head longer than it need be.
+    NotShortest,
+    /// A float, tag, simple value or reserved head.
+    ForbiddenType,
+    /// An integer that a JavaScript number would not hold exactly.
+    IntegerRange,
+    /// A map key that is not an unsigned integer.
+    BadKey,
+    /// Keys not strictly ascending.
+    KeyOrder,
+    /// More nesting than a controller's fixed stack holds.
+    TooDeep,
+    /// Text that is not UTF-8.
+    BadText,
+}
+
+impl Fault {
+    /// Every fault.
+    pub const ALL: [Fault; 11] = [
+        Fault::Truncated,
+        Fault::Trailing,
+        Fault::NotAMap,
+        Fault::Indefinite,
+        Fault::NotShortest,
+        Fault::ForbiddenType,
+        Fault::IntegerRange,
+        Fault::BadKey,
+        Fault::KeyOrder,
+        Fault::TooDeep,
+        Fault::BadText,
+    ];
+
+    /// The name in the normative text and in the golden vectors.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Fault::Truncated => "truncated",
+            Fault::Trailing => "trailing",
+            Fault::NotAMap => "not_a_map",
+            Fault::Indefinite => "indefinite",
+            Fault::NotShortest => "not_shortest",
+            Fault::ForbiddenType => "forbidden_type",
+            Fault::IntegerRange => "integer_range",
+            Fault::BadKey => "bad_key",
+            Fault::KeyOrder => "key_order",
+            Fault::TooDeep => "too_deep",
+            Fault::BadText => "bad_text",
+        }
+    }
+}
+
+/// Checks that `payload` is exactly one map of the profile.
+///
+/// # Errors
+/// The first [`Fault`] from the left.
+pub fn check(payload: &[u8]) -> Result<(), Fault> {
+    let first = *payload.first().ok_or(Fault::Truncated)?;
+    if first >> 5 != MAP {
+        return Err(Fault::NotAMap);
+    }
+    let rest = check_item(payload)?;
+    if rest.is_empty() {
+        Ok(())
+    } else {
+        Err(Fault::Trailing)
+    }
+}
+
+const UNSIGNED: u8 = 0;
+const NEGATIVE: u8 = 1;
+const BYTES: u8 = 2;
+const TEXT: u8 = 3;
+const ARRAY: u8 = 4;
+const MAP: u8 = 5;
+const SIMPLE: u8 = 7;
+
+/// An array or map that is open: what it still wants, and how its keys have gone.
+#[derive(Clone, Copy)]
+struct Open {
+    entries_left: u64,
+    is_map: bool,
+    /// The next item is a value: its key has been read.
+    value_next: bool,
+    last_key: Option<u64>,
+}
+
+/// Checks one item and gives what follows it.
+fn check_item(bytes: &[u8]) -> Result<&[u8], Fault> {
+    let mut rest = bytes;
+    let mut stack = [Open {
+        entries_left: 0,
+        is_map: false,
+        value_next: false,
+        last_key: None,
+    }; CBOR_DEPTH_MAX];
+    let mut depth = 0;
+    loop {
+        if depth > 0 && stack[depth - 1].is_map && !stack[depth - 1].value_next {
+            rest = check_key(rest, &mut stack[depth - 1])?;
+        }
+        let head = Head::read(&mut rest)?;
+        match head.major {
+            ARRAY | MAP => {
+                if depth == CBOR_DEPTH_MAX {
+                    return Err(Fault::TooDeep);
+                }
+                stack[depth] = Open {
+                    entries_left: head.argument,
+                    is_map: head.major == MAP,
+                    value_next: false,
+                    last_key: None,
+                };
+                depth += 1;
+            }
+            BYTES | TEXT => {
+                let length = usize::try_from(head.argument).map_err(|_| Fault::Truncated)?;
+                let body = rest.get(..length).ok_or(Fault::Truncated)?;
+                if head.major == TEXT && std::str::from_utf8(body).is_err() {
+                    return Err(Fault::BadText);
+                }
+                rest = &rest[length..];
+                end_of_entry(&mut stack, depth);
+            }
+            _ => end_of_entry(&mut stack, depth),
+        }
+        // Close whatever is complete; the outermost closing ends the item.
+        while depth > 0 && stack[depth - 1].entries_left == 0 {
+            depth -= 1;
+            end_of_entry(&mut stack, depth);
+        }
+        if depth == 0 {
+            return Ok(rest);
+        }
+    }
+}
+
+fn check_key<'a>(bytes: &'a [u8], open: &mut Open) -> Result<&'a [u8], Fault> {
+    let first = *bytes.first().ok_or(Fault::Truncated)?;
+    if first >> 5 != UNSIGNED {
+        return Err(Fault::BadKey);
+    }
+    let mut rest = bytes;
+    let key = Head::read(&mut rest)?.argument;
+    if open.last_key.is_some_and(|last| key <= last) {
+        return Err(Fault::KeyOrder);
+    }
+    open.last_key = Some(key);
+    open.value_next = true;
+    Ok(rest)
+}
+
+/// Notes in the innermost open container that one entry is complete.
+fn end_of_entry(stack: &mut [Open; CBOR_DEPTH_MAX], depth: usize) {
+    if let Some(open) = depth.checked_sub(1).map(|top| &mut stack[top]) {
+        open.entries_left -= 1;
+        open.value_next = false;
+    }
+}
+
+struct Head {
+    major: u8,
+    argument: u64,
+}
+
+impl Head {
+    fn read(rest: &mut &[u8]) -> Result<Self, Fault> {
+        let first = *rest.first().ok_or(Fault::Truncated)?;
+        let (major, information) = (first >> 5, first & 0x1F);
+        let argument_bytes = match information {
+            0..=23 => 0,
+            24..=27 => 1 << (information - 24),
+            31 => return Err(Fault::Indefinite),
+            _ => return Err(Fault::ForbiddenType),
+        };
+        let argument = rest.get(1..1 + argument_bytes).ok_or(Fault::Truncated)?;
+        let argument = match argument_bytes {
+            0 => u64::from(information),
+            _ => argument
+                .iter()
+                .fold(0, |sum, &byte| sum << 8 | u64::from(byte)),
+        };
+        *rest = &rest[1 + argument_bytes..];
+        match major {
+            SIMPLE if matches!(information, 20..=22) => return Ok(Head { major, argument }),
+            6 | SIMPLE => return Err(Fault::ForbiddenType),
+            _ => {}
+        }
+        let shortest = match argument_bytes {
+            0 => true,
+            1 => argument > 23,
+            2 => argument > 0xFF,
+            4 => argument > 0xFFFF,
+            _ => argument > 0xFFFF_FFFF,
+        };
+        if !shortest {
+            return Err(Fault::NotShortest);
+        }
+        let max = INTEGER_MAX as u64;
+        if major == UNSIGNED && argument > max || major == NEGATIVE && argument > max - 1 {
+            return Err(Fault::IntegerRange);
+        }
+        Ok(Head { major, argument })
+    }
+}
+
+/// The length of the item at the front of `bytes`, which has passed [`check`].
+pub(crate) fn item_bytes(bytes: &[u8]) -> usize {
+    check_item(bytes).map_or(bytes.len(), |rest| bytes.len() - rest.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn hex(text: &str) -> Vec<u8> {
+        let text: String = text.split_whitespace().collect();
+        (0..text.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn names_the_first_fault() {
+        for (text, expected) in [
+            ("a0", Ok(())),
+            ("a1 00 01", Ok(())),
+            ("a3 00 f4 01 f5 02 f6", Ok(())),
+            ("a1 00 81 a1 00 a1 00 01", Ok(())),
+            ("", Err(Fault::Truncated)),
+            ("80", Err(Fault::NotAMap)),
+            ("bf", Err(Fault::Indefinite)),
+            ("a1", Err(Fault::Truncated)),
+            ("a1 00", Err(Fault::Truncated)),
+            ("a0 00", Err(Fault::Trailing)),
+            ("a1 00 18 17", Err(Fault::NotShortest)),
+            ("a1 00 fa 00000000", Err(Fault::ForbiddenType)),
+            ("a1 00 fa 0000", Err(Fault::Truncated)),
+            ("a1 00 c0 00", Err(Fault::ForbiddenType)),
+            ("a1 00 f7", Err(Fault::ForbiddenType)),
+            ("a1 00 1c", Err(Fault::ForbiddenType)),
+            ("a1 00 1b 0020000000000000", Err(Fault::IntegerRange)),
+            ("a1 00 1b 001fffffffffffff", Ok(())),
+            ("a1 00 3b 001ffffffffffffe", Ok(())),
+            ("a1 00 3b 001fffffffffffff", Err(Fault::IntegerRange)),
+            ("a1 60 00", Err(Fault::BadKey)),
+            ("a2 01 00 00 00", Err(Fault::KeyOrder)),
+            ("a2 01 00 01 00", Err(Fault::KeyOrder)),
+            ("a1 00 81 81 81 00", Ok(())),
+            ("a1 00 81 81 81 80", Err(Fault::TooDeep)),
+            ("a1 00 61 ff", Err(Fault::BadText)),
+            ("a1 00 62 61", Err(Fault::Truncated)),
+            ("bb ffffffffffffffff", Err(Fault::Truncated)),
+            ("a1 00 9b ffffffffffffffff 00", Err(Fault::Truncated)),
+            ("a1 00 5b ffffffffffffffff", Err(Fault::Truncated)),
+        ] {
+            assert_eq!(check(&hex(text)), expected, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = check(&bytes);
+        }
+    }
+}

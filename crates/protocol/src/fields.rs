@@ -1,0 +1,265 @@
+//! Reading and writing the one shape that payloads have: a map with small integer keys.
+
+use crate::{
+    Address, Code, cbor,
+    message::{Key, MessageError, Name, Text, Time, Title},
+};
+use minicbor::{Decoder, Encoder};
+
+/// Writes a map, keys ascending, absent options left out.
+pub(crate) struct MapWriter {
+    bytes: Vec<u8>,
+    entries: u8,
+    last_key: Option<u8>,
+}
+
+/// Anything that a field may hold.
+pub(crate) trait Field {
+    fn write(&self, encoder: &mut Encoder<&mut Vec<u8>>);
+}
+
+/// Writing into a `Vec` cannot fail; this is where that is said once.
+fn written<T, E>(result: Result<T, E>) {
+    assert!(result.is_ok(), "a Vec takes every byte");
+}
+
+macro_rules! plain_fields {
+    ($($type:ty => |$self:ident, $encoder:ident| $write:expr;)*) => {$(
+        impl Field for $type {
+            fn write(&self, $encoder: &mut Encoder<&mut Vec<u8>>) {
+                let $self = self;
+                written($write);
+            }
+        }
+    )*};
+}
+
+plain_fields! {
+    u8 => |it, encoder| encoder.u8(*it);
+    u16 => |it, encoder| encoder.u16(*it);
+    u32 => |it, encoder| encoder.u32(*it);
+    u64 => |it, encoder| encoder.u64(*it);
+    i64 => |it, encoder| encoder.i64(*it);
+    bool => |it, encoder| encoder.bool(*it);
+    Address => |it, encoder| encoder.u32(it.0);
+    Code => |it, encoder| encoder.u8(it.number());
+    Time => |it, encoder| encoder.u64(it.0);
+    Key => |it, encoder| encoder.bytes(&it.0);
+    Name => |it, encoder| encoder.str(it.as_str());
+    Title => |it, encoder| encoder.str(it.as_str());
+    Text => |it, encoder| encoder.str(it.as_str());
+    String => |it, encoder| encoder.str(it);
+    [u8; 32] => |it, encoder| encoder.bytes(it);
+    [u8; 16] => |it, encoder| encoder.bytes(it);
+}
+
+impl<T: Field> Field for Vec<T> {
+    fn write(&self, encoder: &mut Encoder<&mut Vec<u8>>) {
+        written(encoder.array(self.len() as u64).map(|_| ()));
+        for item in self {
+            item.write(encoder);
+        }
+    }
+}
+
+/// A map inside a map: finished bytes, put in as they are.
+pub(crate) struct Nested(pub(crate) Vec<u8>);
+
+impl Field for Nested {
+    fn write(&self, encoder: &mut Encoder<&mut Vec<u8>>) {
+        encoder.writer_mut().extend_from_slice(&self.0);
+    }
+}
+
+impl MapWriter {
+    pub(crate) fn new() -> Self {
+        MapWriter {
+            bytes: vec![0xA0],
+            entries: 0,
+            last_key: None,
+        }
+    }
+
+    pub(crate) fn put(mut self, key: u8, field: &impl Field) -> Self {
+        debug_assert!(self.last_key < Some(key), "keys ascend");
+        assert!(self.entries < 23, "the head stays one octet");
+        self.last_key = Some(key);
+        self.entries += 1;
+        let mut encoder = Encoder::new(&mut self.bytes);
+        key.write(&mut encoder);
+        field.write(&mut encoder);
+        self
+    }
+
+    pub(crate) fn put_some(self, key: u8, field: &Option<impl Field>) -> Self {
+        match field {
+            Some(field) => self.put(key, field),
+            None => self,
+        }
+    }
+
+    pub(crate) fn end(mut self) -> Vec<u8> {
+        self.bytes[0] |= self.entries;
+        self.bytes
+    }
+}
+
+/// The fields of a checked map, looked up by key; unknown ones are ignored.
+pub(crate) struct Fields<'a> {
+    /// What follows the map's head.
+    entries: &'a [u8],
+    count: u64,
+}
+
+/// A value that can be read from a field.
+pub(crate) trait FromField<'a>: Sized {
+    /// `None` when the item is of another type or outside its range.
+    fn read(item: &'a [u8]) -> Option<Self>;
+}
+
+macro_rules! readers {
+    ($($type:ty => |$decoder:ident| $read:expr;)*) => {$(
+        impl<'a> FromField<'a> for $type {
+            fn read(item: &'a [u8]) -> Option<Self> {
+                let mut $decoder = Decoder::new(item);
+                $read
+            }
+        }
+    )*};
+}
+
+readers! {
+    u8 => |decoder| decoder.u8().ok();
+    u16 => |decoder| decoder.u16().ok();
+    u32 => |decoder| decoder.u32().ok();
+    u64 => |decoder| decoder.u64().ok();
+    i64 => |decoder| decoder.i64().ok();
+    bool => |decoder| decoder.bool().ok();
+    Address => |decoder| decoder.u32().ok().map(Address);
+    Code => |decoder| decoder.u8().ok().map(Code::from_number);
+    Time => |decoder| decoder.u64().ok().map(Time);
+    Key => |decoder| decoder.bytes().ok()?.try_into().ok().map(Key);
+    [u8; 32] => |decoder| decoder.bytes().ok()?.try_into().ok();
+    [u8; 16] => |decoder| decoder.bytes().ok()?.try_into().ok();
+    Name => |decoder| Name::new(decoder.str().ok()?).ok();
+    Title => |decoder| Title::new(decoder.str().ok()?).ok();
+    Text => |decoder| Text::new(decoder.str().ok()?).ok();
+    &'a str => |decoder| decoder.str().ok();
+}
+
+impl<'a> Fields<'a> {
+    /// Checks the payload and opens its map.
+    pub(crate) fn open(payload: &'a [u8]) -> Result<Self, MessageError> {
+        cbor::check(payload)?;
+        Ok(Self::of_checked(payload))
+    }
+
+    fn of_checked(map: &'a [u8]) -> Self {
+        let mut decoder = Decoder::new(map);
+        let count = decoder.map().ok().flatten().unwrap_or(0);
+        Fields {
+            entries: &map[decoder.position()..],
+            count,
+        }
+    }
+
+    fn find(&self, wanted: u8) -> Option<&'a [u8]> {
+        let mut rest = self.entries;
+        for _ in 0..self.count {
+            let key_bytes = cbor::item_bytes(rest);
+            let key = Decoder::new(rest).u64().ok()?;
+            rest = &rest[key_bytes..];
+            let value_bytes = cbor::item_bytes(rest);
+            match key.cmp(&u64::from(wanted)) {
+                std::cmp::Ordering::Less => rest = &rest[value_bytes..],
+                std::cmp::Ordering::Equal => return Some(&rest[..value_bytes]),
+                std::cmp::Ordering::Greater => return None,
+            }
+        }
+        None
+    }
+
+    /// A field that may be absent, but is not of another type.
+    pub(crate) fn optional<T: FromField<'a>>(&self, key: u8) -> Result<Option<T>, MessageError> {
+        self.find(key)
+            .map(|item| T::read(item).ok_or(MessageError::BadField { key }))
+            .transpose()
+    }
+
+    /// A field that must be there.
+    pub(crate) fn required<T: FromField<'a>>(&self, key: u8) -> Result<T, MessageError> {
+        self.optional(key)?.ok_or(MessageError::BadField { key })
+    }
+
+    /// An array of at most `max` values.
+    pub(crate) fn array<T: FromField<'a>>(
+        &self,
+        key: u8,
+        max: usize,
+    ) -> Result<Option<Vec<T>>, MessageError> {
+        let bad = MessageError::BadField { key };
+        let Some(item) = self.find(key) else {
+            return Ok(None);
+        };
+        let mut values = Vec::new();
+        for item in Items::of(item, max).ok_or(bad.clone())? {
+            values.push(T::read(item).ok_or(bad.clone())?);
+        }
+        Ok(Some(values))
+    }
+
+    /// An array of at most `max` maps, each read by `read`.
+    pub(crate) fn maps<T>(
+        &self,
+        key: u8,
+        max: usize,
+        mut read: impl FnMut(&Fields<'a>) -> Result<T, MessageError>,
+    ) -> Result<Vec<T>, MessageError> {
+        let bad = MessageError::BadField { key };
+        let item = self.find(key).ok_or(bad.clone())?;
+        let mut values = Vec::new();
+        for item in Items::of(item, max).ok_or(bad.clone())? {
+            if item[0] >> 5 != 5 {
+                return Err(bad);
+            }
+            values.push(read(&Fields::of_checked(item))?);
+        }
+        Ok(values)
+    }
+
+    /// A map inside this one.
+    pub(crate) fn map(&self, key: u8) -> Result<Fields<'a>, MessageError> {
+        match self.find(key) {
+            Some(item) if item[0] >> 5 == 5 => Ok(Fields::of_checked(item)),
+            _ => Err(MessageError::BadField { key }),
+        }
+    }
+}
+
+/// The items of a checked array.
+struct Items<'a> {
+    rest: &'a [u8],
+    left: u64,
+}
+
+impl<'a> Items<'a> {
+    fn of(array: &'a [u8], max: usize) -> Option<Self> {
+        let mut decoder = Decoder::new(array);
+        let left = decoder.array().ok()??;
+        (left <= max as u64).then(|| Items {
+            rest: &array[decoder.position()..],
+            left,
+        })
+    }
+}
+
+impl<'a> Iterator for Items<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        self.left = self.left.checked_sub(1)?;
+        let (item, rest) = self.rest.split_at(cbor::item_bytes(self.rest));
+        self.rest = rest;
+        Some(item)
+    }
+}

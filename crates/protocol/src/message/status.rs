@@ -1,0 +1,393 @@
+//! What a controller's points are (§7).
+
+use super::{MessageError, Name, Time};
+use crate::{
+    Address,
+    fields::{Fields, MapWriter, Nested},
+    limits::{POINTS_MAX, STATUS_PAGES_MAX},
+};
+
+/// What a point is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum PointType {
+    /// Reads 0 or 1.
+    DigitalInput = 0,
+    /// Drives 0 or 1.
+    DigitalOutput = 1,
+    /// Reads thousandths.
+    AnalogueInput = 2,
+    /// Drives thousandths.
+    AnalogueOutput = 3,
+}
+
+impl PointType {
+    /// The type of a number on the wire.
+    pub const fn from_number(number: u8) -> Option<Self> {
+        Some(match number {
+            0 => PointType::DigitalInput,
+            1 => PointType::DigitalOutput,
+            2 => PointType::AnalogueInput,
+            3 => PointType::AnalogueOutput,
+            _ => return None,
+        })
+    }
+
+    /// Whether values are 0 and 1.
+    pub const fn is_digital(self) -> bool {
+        matches!(self, PointType::DigitalInput | PointType::DigitalOutput)
+    }
+
+    /// Whether the controller drives it.
+    pub const fn is_output(self) -> bool {
+        matches!(self, PointType::DigitalOutput | PointType::AnalogueOutput)
+    }
+}
+
+/// Bits that qualify a value; unknown ones are ignored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct PointFlags(pub u32);
+
+impl PointFlags {
+    /// May be switched by `set`.
+    pub const MANUAL: PointFlags = PointFlags(1);
+    /// The value is not to be trusted.
+    pub const BAD: PointFlags = PointFlags(2);
+    /// The feedback disagrees.
+    pub const FAULT: PointFlags = PointFlags(4);
+    /// Forced by a person.
+    pub const FORCED: PointFlags = PointFlags(8);
+    /// Has a feedback.
+    pub const CONFIRM: PointFlags = PointFlags(16);
+
+    /// Whether all of `other` is set here.
+    pub const fn contains(self, other: PointFlags) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// Who or what set a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum CauseKind {
+    /// The start of the controller.
+    Boot = 0,
+    /// A line of the script.
+    Script = 1,
+    /// Somebody's command.
+    Command = 2,
+    /// A schedule.
+    Schedule = 3,
+    /// The loss of the gateway.
+    LinkLoss = 4,
+    /// The world outside.
+    Input = 5,
+    /// A timer that ran out.
+    Timer = 6,
+    /// A force.
+    Force = 7,
+    /// The safe state.
+    Safe = 8,
+}
+
+impl CauseKind {
+    /// Every kind, by number.
+    pub const ALL: [CauseKind; 9] = [
+        CauseKind::Boot,
+        CauseKind::Script,
+        CauseKind::Command,
+        CauseKind::Schedule,
+        CauseKind::LinkLoss,
+        CauseKind::Input,
+        CauseKind::Timer,
+        CauseKind::Force,
+        CauseKind::Safe,
+    ];
+
+    /// The kind of a number on the wire.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number)).copied()
+    }
+
+    /// The stable lowercase name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            CauseKind::Boot => "boot",
+            CauseKind::Script => "script",
+            CauseKind::Command => "command",
+            CauseKind::Schedule => "schedule",
+            CauseKind::LinkLoss => "link_loss",
+            CauseKind::Input => "input",
+            CauseKind::Timer => "timer",
+            CauseKind::Force => "force",
+            CauseKind::Safe => "safe",
+        }
+    }
+}
+
+/// Why a point is what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Cause {
+    /// Who or what.
+    pub kind: CauseKind,
+    /// Who commanded it.
+    pub by: Option<Address>,
+    /// The script's line, or the first four bytes of the command's key.
+    pub reference: Option<u32>,
+}
+
+impl Cause {
+    /// A cause that names nobody.
+    pub const fn plain(kind: CauseKind) -> Self {
+        Cause {
+            kind,
+            by: None,
+            reference: None,
+        }
+    }
+
+    fn encode(&self) -> Nested {
+        Nested(
+            MapWriter::new()
+                .put(0, &(self.kind as u8))
+                .put_some(1, &self.by)
+                .put_some(2, &self.reference)
+                .end(),
+        )
+    }
+
+    fn read(fields: &Fields<'_>) -> Result<Self, MessageError> {
+        Ok(Cause {
+            kind: CauseKind::from_number(fields.required(0)?)
+                .ok_or(MessageError::BadField { key: 0 })?,
+            by: fields.optional(1)?,
+            reference: fields.optional(2)?,
+        })
+    }
+}
+
+/// A point as a full status tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Point {
+    /// Its number within this layout, 0–31.
+    pub index: u8,
+    /// Its name in the script.
+    pub name: Name,
+    /// What it is.
+    pub point_type: PointType,
+    /// 0 or 1, or thousandths.
+    pub value: i64,
+    /// What qualifies the value.
+    pub flags: PointFlags,
+    /// Why it is so.
+    pub cause: Cause,
+}
+
+/// A point as a delta tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Its number within this layout, 0–31.
+    pub index: u8,
+    /// 0 or 1, or thousandths.
+    pub value: i64,
+    /// What qualifies the value.
+    pub flags: PointFlags,
+    /// Why it is so.
+    pub cause: Cause,
+}
+
+/// What both forms of status begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StatusHead {
+    /// Random per boot.
+    pub boot: u32,
+    /// The delta's number, or that of the last delta which a full status contains.
+    pub sequence: u32,
+}
+
+impl StatusHead {
+    /// Reads the head of either form.
+    ///
+    /// # Errors
+    /// [`MessageError`].
+    pub fn decode(payload: &[u8]) -> Result<Self, MessageError> {
+        Self::read(&Fields::open(payload)?)
+    }
+
+    fn read(fields: &Fields<'_>) -> Result<Self, MessageError> {
+        Ok(StatusHead {
+            boot: fields.required(0)?,
+            sequence: fields.required(1)?,
+        })
+    }
+
+    /// Whether `sequence` comes right after this head's, wrapping.
+    pub const fn is_followed_by(&self, sequence: u32) -> bool {
+        self.sequence.wrapping_add(1) == sequence
+    }
+
+    /// Whether `sequence` is this head's or an older one, by serial-number comparison.
+    pub const fn has_passed(&self, sequence: u32) -> bool {
+        self.sequence.wrapping_sub(sequence) < 1 << 31
+    }
+}
+
+/// One page of a full status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Full {
+    /// Boot and sequence, the same on every page.
+    pub head: StatusHead,
+    /// This page, from 0.
+    pub page: u8,
+    /// How many pages there are, 1–16.
+    pub pages: u8,
+    /// Since the controller's start.
+    pub uptime_ms: u64,
+    /// The controller's estimate of gateway time, where it has one.
+    pub time: Option<Time>,
+    /// The points of this page.
+    pub points: Vec<Point>,
+    /// Changes when points or commands change.
+    pub layout: u32,
+}
+
+impl Full {
+    /// The payload.
+    pub fn encode(&self) -> Vec<u8> {
+        let points: Vec<Nested> = self.points.iter().map(encode_point).collect();
+        MapWriter::new()
+            .put(0, &self.head.boot)
+            .put(1, &self.head.sequence)
+            .put(2, &self.page)
+            .put(3, &self.pages)
+            .put(4, &self.uptime_ms)
+            .put_some(5, &self.time)
+            .put(6, &points)
+            .put(7, &self.layout)
+            .end()
+    }
+
+    /// Reads the payload.
+    ///
+    /// # Errors
+    /// [`MessageError`], also for a page outside its pages.
+    pub fn decode(payload: &[u8]) -> Result<Self, MessageError> {
+        let fields = Fields::open(payload)?;
+        let (page, pages): (u8, u8) = (fields.required(2)?, fields.required(3)?);
+        if !(1..=STATUS_PAGES_MAX).contains(&usize::from(pages)) {
+            return Err(MessageError::BadField { key: 3 });
+        }
+        if page >= pages {
+            return Err(MessageError::BadField { key: 2 });
+        }
+        Ok(Full {
+            head: StatusHead::read(&fields)?,
+            page,
+            pages,
+            uptime_ms: fields.required(4)?,
+            time: fields.optional(5)?,
+            points: fields.maps(6, POINTS_MAX, read_point)?,
+            layout: fields.required(7)?,
+        })
+    }
+}
+
+fn encode_point(point: &Point) -> Nested {
+    Nested(
+        MapWriter::new()
+            .put(0, &point.index)
+            .put(1, &point.name)
+            .put(2, &(point.point_type as u8))
+            .put(3, &point.value)
+            .put(4, &point.flags.0)
+            .put(5, &point.cause.encode())
+            .end(),
+    )
+}
+
+fn read_point(fields: &Fields<'_>) -> Result<Point, MessageError> {
+    let point_type =
+        PointType::from_number(fields.required(2)?).ok_or(MessageError::BadField { key: 2 })?;
+    let value: i64 = fields.required(3)?;
+    if point_type.is_digital() && !(0..=1).contains(&value) {
+        return Err(MessageError::BadField { key: 3 });
+    }
+    Ok(Point {
+        index: read_index(fields)?,
+        name: fields.required(1)?,
+        point_type,
+        value,
+        flags: PointFlags(fields.required(4)?),
+        cause: Cause::read(&fields.map(5)?)?,
+    })
+}
+
+fn read_index(fields: &Fields<'_>) -> Result<u8, MessageError> {
+    let index = fields.required(0)?;
+    if usize::from(index) < POINTS_MAX {
+        Ok(index)
+    } else {
+        Err(MessageError::BadField { key: 0 })
+    }
+}
+
+/// The points that changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delta {
+    /// Boot, and this delta's own sequence.
+    pub head: StatusHead,
+    /// Since the controller's start.
+    pub uptime_ms: u64,
+    /// The controller's estimate of gateway time, where it has one.
+    pub time: Option<Time>,
+    /// What changed.
+    pub changes: Vec<Change>,
+}
+
+impl Delta {
+    /// The payload.
+    pub fn encode(&self) -> Vec<u8> {
+        let changes: Vec<Nested> = self
+            .changes
+            .iter()
+            .map(|change| {
+                Nested(
+                    MapWriter::new()
+                        .put(0, &change.index)
+                        .put(3, &change.value)
+                        .put(4, &change.flags.0)
+                        .put(5, &change.cause.encode())
+                        .end(),
+                )
+            })
+            .collect();
+        MapWriter::new()
+            .put(0, &self.head.boot)
+            .put(1, &self.head.sequence)
+            .put(4, &self.uptime_ms)
+            .put_some(5, &self.time)
+            .put(6, &changes)
+            .end()
+    }
+
+    /// Reads the payload.
+    ///
+    /// # Errors
+    /// [`MessageError`].
+    pub fn decode(payload: &[u8]) -> Result<Self, MessageError> {
+        let fields = Fields::open(payload)?;
+        Ok(Delta {
+            head: StatusHead::read(&fields)?,
+            uptime_ms: fields.required(4)?,
+            time: fields.optional(5)?,
+            changes: fields.maps(6, POINTS_MAX, |fields| {
+                Ok(Change {
+                    index: read_index(fields)?,
+                    value: fields.required(3)?,
+                    flags: PointFlags(fields.required(4)?),
+                    cause: Cause::read(&fields.map(5)?)?,
+                })
+            })?,
+        })
+    }
+}
