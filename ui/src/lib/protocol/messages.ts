@@ -1,0 +1,428 @@
+// Every payload of docs/protocol.md as a typed message: those of the link (section 4), requests, responses and
+// events (6), status (7) and receipts (8). Handshake frames are raw and stay with the controllers.
+
+import { decodePayload, encodePayload, type CborMap } from './cbor';
+import { ProtocolFault } from './fault';
+import {
+  address,
+  array,
+  boolean,
+  bytes,
+  decodeFields,
+  encodeFields,
+  integer,
+  name,
+  nested,
+  noteText,
+  optional,
+  readFields,
+  required,
+  shortText,
+  signed,
+  text,
+  time,
+  title,
+  u16,
+  u32,
+  u8,
+  unsigned,
+  writeFields,
+  type Shape,
+} from './fields';
+import {
+  ARGUMENTS_MAX,
+  POINTS_MAX,
+  RECORD_BYTES_MAX,
+  RECORD_BYTES_MIN,
+  SIGNATURES_MAX,
+  STATUS_PAGES_MAX,
+  SUBSCRIBE_ADDRESSES_MAX,
+  TOKEN_BYTES_MAX,
+} from './limits';
+import { kindOfVerb, Verb, type Kind } from './registry';
+
+const key16 = bytes(16);
+
+// --- the link ---------------------------------------------------------------------------------------------------
+
+export interface ToolHello {
+  version: number;
+  token: string | null;
+  installation: Uint8Array | null;
+  software: string;
+}
+
+export const toolHello: Shape<ToolHello> = {
+  version: required(0, unsigned),
+  token: optional(1, shortText(TOKEN_BYTES_MAX)),
+  installation: optional(2, bytes(16)),
+  software: required(3, title),
+};
+
+export interface ToolWelcome {
+  version: number;
+  time: number;
+  pingIntervalMs: number;
+  address: number;
+  account: string;
+  role: number;
+  gateway: Uint8Array;
+}
+
+export const toolWelcome: Shape<ToolWelcome> = {
+  version: required(0, unsigned),
+  time: required(2, time),
+  pingIntervalMs: required(3, u32),
+  address: required(4, address),
+  account: required(5, title),
+  role: required(6, integer(1, 4)),
+  gateway: required(7, bytes(16)),
+};
+
+export interface ControllerHello {
+  version: number;
+  recordBytesMax: number;
+}
+
+export const controllerHello: Shape<ControllerHello> = {
+  version: required(0, unsigned),
+  recordBytesMax: required(1, integer(RECORD_BYTES_MIN, RECORD_BYTES_MAX)),
+};
+
+export interface ControllerWelcome {
+  version: number;
+  recordBytesMax: number;
+  time: number;
+  pingIntervalMs: number;
+  address: number;
+}
+
+export const controllerWelcome: Shape<ControllerWelcome> = {
+  version: required(0, unsigned),
+  recordBytesMax: required(1, u16),
+  time: required(2, time),
+  pingIntervalMs: required(3, u32),
+  address: required(4, address),
+};
+
+/** A ping asks with an empty map. */
+export const ping: Shape<object> = {};
+
+export interface PingReply {
+  time: number | null;
+}
+
+export const pingReply: Shape<PingReply> = { time: optional(0, time) };
+
+export interface ErrorMessage {
+  code: number;
+  detail: string | null;
+}
+
+export const errorMessage: Shape<ErrorMessage> = { code: required(0, u8), detail: optional(1, text) };
+
+// --- status and receipts ----------------------------------------------------------------------------------------
+
+export interface Cause {
+  kind: number;
+  by: number | null;
+  reference: number | null;
+}
+
+const cause: Shape<Cause> = {
+  kind: required(0, u8),
+  by: optional(1, address),
+  reference: optional(2, u32),
+};
+
+export interface StatusPoint {
+  index: number;
+  name: string;
+  type: number;
+  value: number;
+  flags: number;
+  cause: Cause;
+}
+
+const statusPoint: Shape<StatusPoint> = {
+  index: required(0, integer(0, POINTS_MAX - 1)),
+  name: required(1, name),
+  type: required(2, integer(0, 3)),
+  value: required(3, signed),
+  flags: required(4, u32),
+  cause: required(5, nested(cause)),
+};
+
+export interface StatusFull {
+  boot: number;
+  sequence: number;
+  page: number;
+  pages: number;
+  uptimeMs: number;
+  time: number | null;
+  points: readonly StatusPoint[];
+  layout: number;
+}
+
+export const statusFull: Shape<StatusFull> = {
+  boot: required(0, u32),
+  sequence: required(1, u32),
+  page: required(2, integer(0, STATUS_PAGES_MAX - 1)),
+  pages: required(3, integer(1, STATUS_PAGES_MAX)),
+  uptimeMs: required(4, unsigned),
+  time: optional(5, time),
+  points: required(6, array(nested(statusPoint), 0, POINTS_MAX)),
+  layout: required(7, u32),
+};
+
+export interface PointChange {
+  index: number;
+  value: number;
+  flags: number;
+  cause: Cause;
+}
+
+const pointChange: Shape<PointChange> = {
+  index: required(0, integer(0, POINTS_MAX - 1)),
+  value: required(3, signed),
+  flags: required(4, u32),
+  cause: required(5, nested(cause)),
+};
+
+export interface StatusDelta {
+  boot: number;
+  sequence: number;
+  uptimeMs: number;
+  time: number | null;
+  points: readonly PointChange[];
+}
+
+export const statusDelta: Shape<StatusDelta> = {
+  boot: required(0, u32),
+  sequence: required(1, u32),
+  uptimeMs: required(4, unsigned),
+  time: optional(5, time),
+  points: required(6, array(nested(pointChange), 0, POINTS_MAX)),
+};
+
+export interface ReceiptMessage {
+  key: Uint8Array;
+  stage: number;
+  at: number | null;
+  reason: number | null;
+  detail: string | null;
+  final: boolean;
+}
+
+export const receiptMessage: Shape<ReceiptMessage> = {
+  key: required(0, key16),
+  stage: required(1, u8),
+  at: optional(2, time),
+  reason: optional(3, u8),
+  detail: optional(4, text),
+  final: required(5, boolean),
+};
+
+// --- requests and events ----------------------------------------------------------------------------------------
+
+/** The first keys that all requests and events share; a verb stands beside its own fields in `Request`. */
+interface Envelope {
+  key: Uint8Array | null;
+  expiry: number | null;
+  verb: number;
+}
+
+const envelope: Shape<Envelope> = {
+  key: optional(0, key16),
+  expiry: optional(1, time),
+  verb: required(2, u16),
+};
+
+const commandHead: Shape<{ key: Uint8Array; expiry: number }> = { key: required(0, key16), expiry: required(1, time) };
+
+/** What each verb asks or tells. */
+export interface RequestFields {
+  identify: object;
+  describe: object;
+  snapshot: { controller: number | null };
+  outcome: { key: Uint8Array };
+  subscribe: { controllers: readonly number[] | null };
+  unsubscribe: object;
+  lookup: { address: number };
+  receipt: { key: Uint8Array };
+  set: { key: Uint8Array; expiry: number; point: string; value: number; wait: boolean | null };
+  call: { key: Uint8Array; expiry: number; command: string; arguments: readonly number[]; wait: boolean | null };
+  enrol: { title: string };
+  announce: { boot: number; features: number; software: string; board: string; layout: number };
+  presence: {
+    controller: number;
+    online: boolean;
+    since: number;
+    title: string;
+    boot: number | null;
+    features: number | null;
+    software: string | null;
+    board: string | null;
+    reason: number | null;
+  };
+  note: { text: string };
+}
+
+export type VerbName = keyof RequestFields;
+export type Presence = RequestFields['presence'];
+
+const requestShapes: { [V in VerbName]: Shape<RequestFields[V]> } = {
+  identify: {},
+  describe: {},
+  snapshot: { controller: optional(3, address) },
+  outcome: { key: required(3, key16) },
+  subscribe: { controllers: optional(3, array(address, 1, SUBSCRIBE_ADDRESSES_MAX)) },
+  unsubscribe: {},
+  lookup: { address: required(3, address) },
+  receipt: { key: required(3, key16) },
+  set: { ...commandHead, point: required(3, name), value: required(4, signed), wait: optional(5, boolean) },
+  call: {
+    ...commandHead,
+    command: required(3, name),
+    arguments: required(4, array(signed, 0, ARGUMENTS_MAX)),
+    wait: optional(5, boolean),
+  },
+  enrol: { title: required(3, title) },
+  announce: {
+    boot: required(3, u32),
+    features: required(4, u32),
+    software: required(5, title),
+    board: required(6, title),
+    layout: required(7, u32),
+  },
+  presence: {
+    controller: required(3, address),
+    online: required(4, boolean),
+    since: required(5, time),
+    title: required(6, title),
+    boot: optional(7, u32),
+    features: optional(8, u32),
+    software: optional(9, title),
+    board: optional(10, title),
+    reason: optional(11, u8),
+  },
+  note: { text: required(3, noteText) },
+};
+
+/** A request or an event: `{ verb: 'lookup', address: 7 }`. */
+export type Request = { [V in VerbName]: { verb: V } & RequestFields[V] }[VerbName];
+
+const VERB_NAMES: ReadonlyMap<number, VerbName> = new Map(
+  (Object.entries(Verb) as [VerbName, number][]).map(([name, verb]) => [verb, name]),
+);
+
+export function verbName(verb: number): VerbName | null {
+  return VERB_NAMES.get(verb) ?? null;
+}
+
+/** The verb of a request, or of a response, whatever else is in it; null where it has none. */
+export function verbOf(map: CborMap): number | null {
+  const verb = map.get(2);
+  return typeof verb === 'number' ? verb : null;
+}
+
+/** Reads a query, command, configure or event payload that came under `kind`. */
+export function decodeRequest(kind: Kind, payload: Uint8Array): Request {
+  const map = decodePayload(payload);
+  const { verb } = readFields(envelope, map);
+  const verbNamed = verbName(verb);
+  if (verbNamed === null) throw new ProtocolFault('unsupported', `no verb is ${verb}`);
+  if (kindOfVerb(verb) !== kind) throw new ProtocolFault('wrong_kind', `${verbNamed} does not come under kind ${kind}`);
+  // The table pairs each verb with its own fields; only the compiler cannot follow that through a name.
+  const shape = requestShapes[verbNamed] as Shape<object>;
+  return { verb: verbNamed, ...readFields<object>(shape, map) } as Request;
+}
+
+export function encodeRequest(request: Request): Uint8Array {
+  const map = writeFields<object>(requestShapes[request.verb] as Shape<object>, request);
+  return encodePayload(map.set(2, Verb[request.verb]));
+}
+
+/** The kind of frame that a request goes under. */
+export function requestKind(request: Request): Kind {
+  const kind = kindOfVerb(Verb[request.verb]);
+  if (kind === null) throw new RangeError(`no kind carries ${request.verb}`);
+  return kind;
+}
+
+// --- responses --------------------------------------------------------------------------------------------------
+
+/** What each verb's ok response bears. */
+export interface AnswerFields {
+  identify: { title: string; software: string; peerKind: number };
+  describe: { behaviour: string; commands: readonly string[] };
+  snapshot: object;
+  outcome: { boot: number; stage: number | null; reason: number | null; final: boolean | null };
+  subscribe: { count: number };
+  unsubscribe: object;
+  lookup: { address: number; online: boolean; since: number; title: string };
+  receipt: { stage: number; at: number | null; reason: number | null; final: boolean };
+  enrol: { controller: number; key: Uint8Array };
+}
+
+export type AnswerVerb = keyof AnswerFields;
+
+const answerShapes: { [V in AnswerVerb]: Shape<AnswerFields[V]> } = {
+  identify: { title: required(3, title), software: required(4, title), peerKind: required(5, u8) },
+  describe: { behaviour: required(3, title), commands: required(4, array(text, 0, SIGNATURES_MAX)) },
+  snapshot: {},
+  outcome: {
+    boot: required(3, u32),
+    stage: optional(4, u8),
+    reason: optional(5, u8),
+    final: optional(6, boolean),
+  },
+  subscribe: { count: required(3, u32) },
+  unsubscribe: {},
+  lookup: {
+    address: required(3, address),
+    online: required(4, boolean),
+    since: required(5, time),
+    title: required(6, title),
+  },
+  receipt: { stage: required(3, u8), at: optional(4, time), reason: optional(5, u8), final: required(6, boolean) },
+  enrol: { controller: required(3, address), key: required(4, bytes(32)) },
+};
+
+export interface ResponseHead {
+  code: number;
+  detail: string | null;
+  verb: number;
+}
+
+const responseHead: Shape<ResponseHead> = {
+  code: required(0, u8),
+  detail: optional(1, text),
+  verb: required(2, u16),
+};
+
+/** The code and verb of a response, and the map that `decodeAnswer` reads further. */
+export function decodeResponse(payload: Uint8Array): ResponseHead & { map: CborMap } {
+  const map = decodePayload(payload);
+  return { ...readFields(responseHead, map), map };
+}
+
+/** The fields of an ok response to `verb`. */
+export function decodeAnswer<V extends AnswerVerb>(verb: V, map: CborMap): AnswerFields[V] {
+  return readFields<AnswerFields[V]>(answerShapes[verb], map);
+}
+
+export function encodeAnswer<V extends AnswerVerb>(verb: V, fields: AnswerFields[V]): Uint8Array {
+  const map = writeFields(responseHead, { code: 0, detail: null, verb: Verb[verb] });
+  return encodePayload(writeFields<AnswerFields[V]>(answerShapes[verb], fields, map));
+}
+
+export function encodeRefusal(verb: number, code: number, detail: string | null = null): Uint8Array {
+  return encodeFields(responseHead, { code, detail, verb });
+}
+
+export function isAnswerVerb(verb: VerbName): verb is AnswerVerb {
+  return verb in answerShapes;
+}
+
+export { decodeFields, encodeFields };
