@@ -66,7 +66,6 @@ typedef struct {
     uint8_t chaining_key[FW_NOISE_HASH_BYTES];
     uint8_t hash[FW_NOISE_HASH_BYTES];
     uint8_t key[FW_NOISE_KEY_BYTES];
-    uint8_t counter; /* messages sealed under `key`: never more than one */
     uint8_t role;
     uint8_t step;
     uint8_t remote[FW_NOISE_KEY_BYTES];
@@ -117,7 +116,7 @@ typedef enum {
     FW_RECORD_INCOMPLETE, /* more bytes are needed */
     FW_RECORD_BAD,        /* does not decrypt */
     FW_RECORD_TOO_LARGE,  /* longer than was agreed */
-    FW_RECORD_MALFORMED,  /* shorter than any record, or not whole, valid frames */
+    FW_RECORD_MALFORMED,  /* shorter than 17 bytes, or not whole, valid frames */
     FW_RECORD_EXHAUSTED,  /* 2^32 records were sent: the link must be closed and dialled again */
 } fw_record_fault_t;
 
