@@ -1,0 +1,134 @@
+//! What the gateway tells the relay: peers, frames, progress, results, time.
+
+use crate::{StoreResult, StoredCommand, Ticket};
+use std::time::Duration;
+use switchyard_protocol::{
+    Address, Code, Frame, Role,
+    message::{Body, Time, Title},
+};
+
+/// The two clocks of the gateway at one moment.
+///
+/// The relay reads no clock. Timers run on `since_start` alone, so a jump of the gateway's time
+/// moves none of them; `time` is what peers are told, and what a command's expiry is measured
+/// against once, when the command is accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Monotonic, from the gateway's start. Must never go back.
+    pub since_start: Duration,
+    /// Gateway time.
+    pub time: Time,
+}
+
+/// One socket's life. The gateway chooses the number and never uses it twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub u64);
+
+/// Who is at the other end of a connection, proven before the relay hears of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// A device; its key was proven by the first valid record (or the clear link is open).
+    Controller {
+        /// Its address.
+        address: Address,
+    },
+    /// A person's or program's tool; its log-in was proven, and its welcome is already written.
+    Tool {
+        /// Its address, lasting or leased.
+        address: Address,
+        /// The account that it acts for.
+        account: Title,
+        /// What that account may do.
+        role: Role,
+    },
+}
+
+/// Something that happened outside.
+///
+/// Order matters only within one connection: `Connected`, then frames and progress as they come,
+/// then at most one `Disconnected`. Whatever comes for a connection that the relay has closed, or
+/// never heard of, is ignored, so the gateway need not avoid that race.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A peer is live: a controller's first valid record came, or a tool's hello was answered. A
+    /// session that already has this address is replaced.
+    Connected {
+        /// The new connection.
+        connection: ConnectionId,
+        /// Who it is.
+        peer: Peer,
+    },
+    /// A whole frame came; its header is judged, its payload is not.
+    Frame {
+        /// From where.
+        connection: ConnectionId,
+        /// The frame.
+        frame: Frame,
+    },
+    /// Bytes of sent frames were taken by the socket. This is how the relay knows a queue's depth
+    /// and a peer's progress: it counts the bytes of every [`Output::Send`](crate::Output::Send)
+    /// and takes these off. Count whole frames as the relay made them (header and payload, no
+    /// record or WebSocket overhead), once their last byte has left; report once a poll round.
+    Written {
+        /// Whose queue.
+        connection: ConnectionId,
+        /// How many bytes of frames, all told.
+        bytes: usize,
+    },
+    /// The connection is gone. No answer is possible any more.
+    Disconnected {
+        /// Which.
+        connection: ConnectionId,
+        /// Why; subscribers of a controller are told. A plain close by the peer is
+        /// [`Code::LinkLost`].
+        reason: Code,
+    },
+    /// End this connection with an error frame: the transport found a violation, or a log-in was
+    /// revoked. As the relay's own ends do, it produces a `Send` and a `Close`.
+    End {
+        /// Which.
+        connection: ConnectionId,
+        /// Why.
+        code: Code,
+    },
+    /// A controller was enrolled, renamed, or read from the store at the start.
+    ControllerKnown {
+        /// Its address.
+        address: Address,
+        /// What people call it.
+        title: Title,
+    },
+    /// A controller's enrolment was withdrawn; its link is ended.
+    ControllerForgotten {
+        /// Its address.
+        address: Address,
+    },
+    /// An account's role changed, or (`None`) the account was withdrawn: its tools are ended.
+    AccountChanged {
+        /// The account.
+        account: Title,
+        /// What it may do from now on.
+        role: Option<Role>,
+    },
+    /// The store has done, or failed to do, what [`Output::Store`](crate::Output::Store) asked.
+    Stored {
+        /// Which request.
+        ticket: Ticket,
+        /// How it went.
+        result: StoreResult,
+    },
+    /// The gateway has done what [`Output::Ask`](crate::Output::Ask) asked.
+    Answered {
+        /// Which request.
+        ticket: Ticket,
+        /// The response's body, or the code of the refusal.
+        answer: Result<Body, Code>,
+    },
+    /// A command that the config store held when the gateway started. All of them must come before
+    /// the first `Connected`, in ascending [`StoredCommand::order`].
+    Restored(StoredCommand),
+    /// Time has passed; give one at [`Relay::next_timer`](crate::Relay::next_timer) or soon after.
+    Tick,
+    /// The gateway is going away: every connection is told and closed.
+    ShutDown,
+}

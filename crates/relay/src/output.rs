@@ -1,0 +1,147 @@
+//! What the relay wants done: frames sent, connections closed, commands stored, questions asked.
+
+use crate::ConnectionId;
+use bytes::Bytes;
+use switchyard_protocol::{
+    Address, Code,
+    message::{Key, Time, Title},
+};
+
+/// Names one request of the relay to its gateway, so that the result finds its way back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ticket(pub u64);
+
+/// Something that the gateway is to do, in the order given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Append a whole frame to a connection's outbound queue. The same bytes may go to many
+    /// connections: cloning shares them. The relay keeps the queue's bound; the transport must only
+    /// report what has left ([`Input::Written`](crate::Input::Written)).
+    Send {
+        /// To whom.
+        connection: ConnectionId,
+        /// Header and payload.
+        frame: Bytes,
+    },
+    /// Write out what is queued, for a second at most, then close. The relay has forgotten the
+    /// connection; its last frame, where one is of use, is the error frame just before.
+    Close {
+        /// Which.
+        connection: ConnectionId,
+        /// Why; already counted.
+        code: Code,
+    },
+    /// Commit this to the config store and answer with
+    /// [`Input::Stored`](crate::Input::Stored), within a bounded time, always.
+    Store {
+        /// Comes back with the result.
+        ticket: Ticket,
+        /// What to commit.
+        request: StoreRequest,
+    },
+    /// Do what the relay cannot, and answer with [`Input::Answered`](crate::Input::Answered),
+    /// within a bounded time, always.
+    Ask {
+        /// Comes back with the answer.
+        ticket: Ticket,
+        /// Who asks; the right to was checked.
+        asker: Asker,
+        /// What is asked.
+        question: Question,
+    },
+    /// Something that people who run the gateway should read in its log.
+    Notice(Notice),
+}
+
+/// The tool on whose behalf the gateway is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// Its address.
+    pub address: Address,
+    /// The account that it acts for.
+    pub account: Title,
+}
+
+/// What the gateway can do and the relay cannot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Question {
+    /// Make an address and a key, commit both, tell the relay of the new controller by
+    /// [`Input::ControllerKnown`](crate::Input::ControllerKnown), and answer with
+    /// [`Body::Enrol`](switchyard_protocol::message::Body::Enrol).
+    Enrol {
+        /// What people will call it.
+        title: Title,
+    },
+}
+
+/// What a log should say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Notice {
+    /// Three sessions of one address replaced each other within a minute: two devices share it.
+    DuplicateAddress {
+        /// The address.
+        address: Address,
+    },
+}
+
+/// A write to the commands that the config store holds. The store must apply those for one key in
+/// the order given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreRequest {
+    /// Keep a command that waits for its controller. Repeating it changes nothing.
+    Queue(StoredCommand),
+    /// The command is about to go out, to this boot of its controller: a gateway killed from here
+    /// on must not send it blindly again. Repeating it changes nothing.
+    MarkSent {
+        /// The command.
+        key: Key,
+        /// The controller's boot.
+        boot: u32,
+    },
+    /// The command ended. Forgetting what is not there is a success.
+    Forget {
+        /// The command.
+        key: Key,
+    },
+}
+
+impl StoreRequest {
+    /// The command that it is about.
+    pub fn key(&self) -> Key {
+        match self {
+            StoreRequest::Queue(command) => command.key,
+            StoreRequest::MarkSent { key, .. } | StoreRequest::Forget { key } => *key,
+        }
+    }
+}
+
+/// How a write went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreResult {
+    /// It is committed and survives the gateway.
+    Committed,
+    /// It is not committed, and never will be.
+    Failed,
+    /// Nobody knows: the store did not answer in time, or went away in the middle.
+    Unclear,
+}
+
+/// A command that waits in the config store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredCommand {
+    /// Its key; unique in the store.
+    pub key: Key,
+    /// Ascends in the order in which the gateway accepted commands.
+    pub order: u64,
+    /// The account that commanded it.
+    pub account: Title,
+    /// Past this it must not be executed.
+    pub expiry: Time,
+    /// The command frame, header and payload: it names the controller, the tool and the
+    /// correlation id.
+    pub frame: Bytes,
+    /// The controller's boot when it was marked as sent; `None` while it waits.
+    pub sent: Option<u32>,
+}
