@@ -1,22 +1,21 @@
-/* How long to wait before dialling again, and which gateway then. docs/protocol.md, section 4.4. */
+/*
+ * backoff.h: how long to wait before dialling again, and which gateway then (docs/protocol.md
+ * section 4.4).
+ */
 #ifndef FW_BACKOFF_H
 #define FW_BACKOFF_H
 
 #include <stdint.h>
 
-#define FW_BACKOFF_MS_MIN 1000u
-#define FW_BACKOFF_MS_MAX 60000u
-/* A session that was live this long starts the count again. */
-#define FW_BACKOFF_RESET_AFTER_MS 60000u
-
-typedef struct fw_backoff {
+typedef struct {
     uint8_t attempt; /* attempts since the last good session; stops growing at the cap */
     uint8_t gateway; /* the one to dial next */
 } fw_backoff_t;
 
+/* After a session that was live for FW_BACKOFF_RESET_AFTER_MS. */
 void fw_backoff_reset(fw_backoff_t *backoff);
 
-/* The wait before the next attempt: uniform in [d/2, d], d doubling from 1 s to 60 s. */
+/* The wait before the next attempt: uniform in [d/2, d], d doubling from 1 s up to 60 s. */
 uint32_t fw_backoff_next_ms(fw_backoff_t *backoff, uint32_t random);
 
 /* Takes the other gateway for the next attempt, where there are two. */

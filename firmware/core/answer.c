@@ -1,0 +1,238 @@
+/*
+ * answer.c: frames of an open link, and the answers to queries (docs/protocol.md section 6).
+ *
+ * An answer is noted here and written by send.c when there is room, from the state of that moment.
+ */
+#include "inside.h"
+
+/* ---- noting ---- */
+
+static void note(fw_controller_t *controller, fw_kind_t kind, const fw_frame_header_t *header,
+                 uint64_t verb, fw_code_t code, uint32_t outcome)
+{
+    fw_link_t *link = &controller->link;
+    if (header->correlation == 0u) {
+        return; /* it wants no answer */
+    }
+    if (link->answers_count == FW_ANSWERS_MAX) {
+        fw_log(controller, FW_LOG_WARN, "too many requests at once, one is dropped");
+        return;
+    }
+    uint8_t tail = (uint8_t)((link->answers_head + link->answers_count) % FW_ANSWERS_MAX);
+    link->answers[tail] = (fw_answer_t){.correlation = header->correlation,
+                                        .destination = header->source,
+                                        .outcome = outcome,
+                                        .verb = (uint16_t)verb,
+                                        .kind = (uint8_t)kind,
+                                        .code = (uint8_t)code};
+    link->answers_count++;
+}
+
+/* ---- requests ---- */
+
+static void take_outcome(fw_controller_t *controller, const fw_frame_header_t *header,
+                         const fw_cbor_map_t *payload)
+{
+    fw_span_t key;
+    if (fw_cbor_map_bytes(payload, FW_KEY_OUTCOME_KEY, FW_COMMAND_KEY_BYTES, FW_COMMAND_KEY_BYTES,
+                          &key) != FW_FIELD_PRESENT) {
+        note(controller, FW_KIND_RESPONSE, header, FW_VERB_OUTCOME, FW_CODE_BAD_FIELD, 0);
+        return;
+    }
+    uint8_t entry = fw_commands_find(&controller->commands, key.bytes);
+    uint32_t serial = entry == FW_OUTCOME_NONE ? 0u : controller->commands.outcomes[entry].serial;
+    note(controller, FW_KIND_RESPONSE, header, FW_VERB_OUTCOME, FW_CODE_OK, serial);
+}
+
+static void take_verb(fw_controller_t *controller, const fw_frame_header_t *header,
+                      const fw_cbor_map_t *payload)
+{
+    uint64_t verb = 0;
+    fw_code_t code = FW_CODE_OK;
+    if (fw_cbor_map_unsigned(payload, FW_KEY_VERB, UINT16_MAX, &verb) != FW_FIELD_PRESENT) {
+        code = FW_CODE_BAD_FIELD;
+    } else if (fw_verb_kind(verb) == 0u) {
+        code = FW_CODE_UNSUPPORTED;
+    } else if (fw_verb_kind(verb) != header->kind) {
+        code = FW_CODE_WRONG_KIND;
+    } else if (verb == FW_VERB_OUTCOME) {
+        take_outcome(controller, header, payload);
+        return;
+    } else if (verb != FW_VERB_IDENTIFY && verb != FW_VERB_DESCRIBE && verb != FW_VERB_SNAPSHOT) {
+        code = FW_CODE_UNSUPPORTED; /* a verb for gateways */
+    }
+    note(controller, FW_KIND_RESPONSE, header, verb, code, 0);
+}
+
+static void take_request(fw_controller_t *controller, const fw_frame_t *frame)
+{
+    fw_cbor_map_t payload;
+    if (fw_cbor_open(frame->payload, frame->header.payload_bytes, &payload) != FW_CBOR_OK) {
+        /* Gateways route by header: a tool's bad payload must not cost us our link. */
+        if (frame->header.source == FW_ADDRESS_GATEWAY) {
+            fw_link_fail(controller, FW_CODE_MALFORMED);
+        } else {
+            note(controller, FW_KIND_RESPONSE, &frame->header, 0, FW_CODE_MALFORMED, 0);
+        }
+        return;
+    }
+    if (frame->header.kind != FW_KIND_COMMAND) {
+        take_verb(controller, &frame->header, &payload);
+        return;
+    }
+    fw_commands_scene_t scene = fw_scene(controller);
+    fw_code_t code = fw_commands_take(&controller->commands, &scene, &frame->header, &payload);
+    if (code != FW_CODE_OK) {
+        uint64_t verb = 0;
+        (void)fw_cbor_map_unsigned(&payload, FW_KEY_VERB, UINT16_MAX, &verb);
+        note(controller, FW_KIND_RESPONSE, &frame->header, verb, code, 0);
+    }
+}
+
+/* ---- the link's own frames ---- */
+
+static void take_ping(fw_controller_t *controller, const fw_frame_t *frame)
+{
+    fw_link_t *link = &controller->link;
+    fw_cbor_map_t payload;
+    uint64_t time = 0;
+    if (fw_cbor_open(frame->payload, frame->header.payload_bytes, &payload) != FW_CBOR_OK) {
+        fw_link_fail(controller, FW_CODE_MALFORMED);
+        return;
+    }
+    if ((frame->header.flags & FW_FLAG_REPLY) == 0u) {
+        note(controller, FW_KIND_PING, &frame->header, 0, FW_CODE_OK, 0);
+        return;
+    }
+    if (!link->ping_open || frame->header.correlation != link->ping_correlation) {
+        return;
+    }
+    link->ping_open = false;
+    if (fw_cbor_map_unsigned(&payload, FW_KEY_PING_TIME, (uint64_t)FW_INTEGER_MAX, &time) ==
+        FW_FIELD_PRESENT) {
+        fw_clock_hear(&controller->clock, fw_now(controller), time);
+    }
+}
+
+/* The gateway says why it will close; waiting for that would only cost time. */
+static void take_error(fw_controller_t *controller, const fw_frame_t *frame)
+{
+    fw_cbor_map_t payload;
+    uint64_t code = UINT16_MAX;
+    if (fw_cbor_open(frame->payload, frame->header.payload_bytes, &payload) == FW_CBOR_OK) {
+        (void)fw_cbor_map_unsigned(&payload, FW_KEY_ERROR_CODE, UINT16_MAX, &code);
+    }
+    fw_log(controller, FW_LOG_WARN, "the gateway ends the link:");
+    fw_log(controller, FW_LOG_WARN, fw_code_name((uint32_t)code));
+    fw_link_close(controller, true);
+}
+
+void fw_answer_frame(fw_controller_t *controller, const fw_frame_t *frame)
+{
+    const fw_frame_header_t *header = &frame->header;
+    bool gateway = header->source == FW_ADDRESS_GATEWAY;
+    if (header->destination != controller->settings.address) {
+        fw_log(controller, FW_LOG_WARN, "a frame for another address came here");
+        return;
+    }
+    switch (header->kind) {
+    case FW_KIND_QUERY:
+    case FW_KIND_COMMAND:
+    case FW_KIND_CONFIGURE:
+    case FW_KIND_ADMIN:
+        take_request(controller, frame);
+        break;
+    case FW_KIND_PING:
+        if (gateway) {
+            take_ping(controller, frame);
+        }
+        break;
+    case FW_KIND_ERROR:
+        if (gateway) {
+            take_error(controller, frame);
+        }
+        break;
+    case FW_KIND_HELLO:
+    case FW_KIND_HANDSHAKE:
+        fw_link_fail(controller, FW_CODE_MALFORMED);
+        break;
+    default:
+        break; /* responses, events, status and receipts: nothing here asks for them */
+    }
+}
+
+/* ---- writing ---- */
+
+static void write_identify(const fw_controller_t *controller, fw_cbor_writer_t *writer)
+{
+    fw_cbor_write_unsigned(writer, FW_KEY_IDENTIFY_TITLE);
+    fw_cbor_write_string(writer, controller->settings.title);
+    fw_cbor_write_unsigned(writer, FW_KEY_IDENTIFY_SOFTWARE);
+    fw_cbor_write_string(writer, controller->settings.software);
+    fw_cbor_write_unsigned(writer, FW_KEY_IDENTIFY_PEER_KIND);
+    fw_cbor_write_unsigned(writer, FW_PEER_KIND_CONTROLLER);
+}
+
+static void write_describe(const fw_controller_t *controller, fw_cbor_writer_t *writer)
+{
+    const fw_behaviour_t *behaviour = controller->behaviour;
+    fw_cbor_write_unsigned(writer, FW_KEY_DESCRIBE_BEHAVIOUR);
+    fw_cbor_write_string(writer, behaviour->title);
+    fw_cbor_write_unsigned(writer, FW_KEY_DESCRIBE_COMMANDS);
+    fw_cbor_write_array(writer, behaviour->commands_count);
+    for (uint8_t i = 0; i < behaviour->commands_count; i++) {
+        fw_cbor_write_string(writer, behaviour->commands[i].signature);
+    }
+}
+
+/* Returns the number of pairs written. */
+static size_t write_outcome(const fw_controller_t *controller, const fw_answer_t *answer,
+                            fw_cbor_writer_t *writer)
+{
+    fw_cbor_write_unsigned(writer, FW_KEY_OUTCOME_BOOT_ID);
+    fw_cbor_write_unsigned(writer, controller->status.boot_id);
+    uint8_t entry = FW_OUTCOME_NONE;
+    if (answer->outcome != 0u) {
+        entry = fw_commands_find_serial(&controller->commands, answer->outcome);
+    }
+    if (entry == FW_OUTCOME_NONE) {
+        return 1;
+    }
+    const fw_outcome_t *outcome = &controller->commands.outcomes[entry];
+    bool reason = outcome->reason != FW_CODE_OK;
+    fw_cbor_write_unsigned(writer, FW_KEY_OUTCOME_STAGE);
+    fw_cbor_write_unsigned(writer, outcome->stage);
+    if (reason) {
+        fw_cbor_write_unsigned(writer, FW_KEY_OUTCOME_REASON);
+        fw_cbor_write_unsigned(writer, outcome->reason);
+    }
+    fw_cbor_write_unsigned(writer, FW_KEY_OUTCOME_FINAL);
+    fw_cbor_write_bool(writer, outcome->final);
+    return reason ? 4u : 3u;
+}
+
+void fw_answer_write(const fw_controller_t *controller, const fw_answer_t *answer,
+                     fw_cbor_writer_t *writer)
+{
+    size_t mark = fw_cbor_map_begin(writer);
+    size_t pairs = 0;
+    if (answer->kind == FW_KIND_RESPONSE) {
+        fw_cbor_write_unsigned(writer, FW_KEY_RESPONSE_CODE);
+        fw_cbor_write_unsigned(writer, answer->code);
+        fw_cbor_write_unsigned(writer, FW_KEY_VERB);
+        fw_cbor_write_unsigned(writer, answer->verb);
+        pairs = 2;
+        if (answer->code != FW_CODE_OK) {
+            /* The fields of a verb stand only beside code 0. */
+        } else if (answer->verb == FW_VERB_IDENTIFY) {
+            write_identify(controller, writer);
+            pairs += 3u;
+        } else if (answer->verb == FW_VERB_DESCRIBE) {
+            write_describe(controller, writer);
+            pairs += 2u;
+        } else if (answer->verb == FW_VERB_OUTCOME) {
+            pairs += write_outcome(controller, answer, writer);
+        }
+    }
+    fw_cbor_map_end(writer, mark, pairs);
+}

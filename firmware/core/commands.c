@@ -1,0 +1,334 @@
+/*
+ * commands.c: keys, queue, expiry and receipts. See commands.h.
+ */
+#include "commands.h"
+
+void fw_commands_init(fw_commands_t *commands)
+{
+    commands->serial = 0;
+    commands->executed = 0;
+    commands->kept = 0;
+    commands->head = 0;
+    commands->queued = 0;
+    commands->confirming = FW_OUTCOME_NONE;
+}
+
+uint8_t fw_commands_find(const fw_commands_t *commands, const uint8_t key[FW_COMMAND_KEY_BYTES])
+{
+    for (uint8_t i = 0; i < commands->kept; i++) {
+        if (fw_equal(commands->outcomes[i].key, key, FW_COMMAND_KEY_BYTES)) {
+            return i;
+        }
+    }
+    return FW_OUTCOME_NONE;
+}
+
+uint8_t fw_commands_find_serial(const fw_commands_t *commands, uint32_t serial)
+{
+    for (uint8_t i = 0; i < commands->kept; i++) {
+        if (commands->outcomes[i].serial == serial) {
+            return i;
+        }
+    }
+    return FW_OUTCOME_NONE;
+}
+
+/* An entry for a new key: a free one, or the oldest that is final. */
+static uint8_t entry_for_new(fw_commands_t *commands)
+{
+    if (commands->kept < FW_OUTCOMES_KEPT) {
+        return commands->kept++;
+    }
+    uint8_t oldest = FW_OUTCOME_NONE;
+    uint32_t age_most = 0;
+    for (uint8_t i = 0; i < commands->kept; i++) {
+        uint32_t age = commands->serial - commands->outcomes[i].serial;
+        if (commands->outcomes[i].final && (oldest == FW_OUTCOME_NONE || age > age_most)) {
+            oldest = i;
+            age_most = age;
+        }
+    }
+    return oldest;
+}
+
+static void advance(fw_outcome_t *outcome, const fw_commands_scene_t *scene, fw_stage_t stage,
+                    fw_code_t reason, bool final)
+{
+    outcome->stage = (uint8_t)stage;
+    outcome->reason = (uint8_t)reason;
+    outcome->at = scene->time_known ? scene->time : 0u;
+    outcome->final = final;
+    outcome->unsent = true;
+}
+
+/* Reads and checks a `set`. */
+static fw_code_t read_set(const fw_commands_scene_t *scene, const fw_cbor_map_t *payload,
+                          fw_queued_t *queued)
+{
+    fw_span_t name;
+    int64_t value = 0;
+    if (fw_cbor_map_name(payload, FW_KEY_SET_POINT, &name) != FW_FIELD_PRESENT ||
+        fw_cbor_map_integer(payload, FW_KEY_SET_VALUE, -FW_INTEGER_MAX, FW_INTEGER_MAX, &value) !=
+            FW_FIELD_PRESENT) {
+        return FW_CODE_BAD_FIELD;
+    }
+    uint8_t index = fw_points_find(scene->points, name);
+    if (index == FW_POINT_NONE) {
+        return FW_CODE_UNKNOWN_POINT;
+    }
+    const fw_point_profile_t *profile = &scene->points->profiles[index];
+    if ((profile->flags & FW_POINT_MANUAL) == 0u) {
+        return FW_CODE_NOT_MANUAL;
+    }
+    if (value < profile->value_min || value > profile->value_max) {
+        return FW_CODE_OUT_OF_RANGE;
+    }
+    queued->set = true;
+    queued->index = index;
+    queued->arguments[0] = (int32_t)value;
+    return FW_CODE_OK;
+}
+
+static uint8_t find_command(const fw_behaviour_t *behaviour, fw_span_t name)
+{
+    for (uint8_t i = 0; i < behaviour->commands_count; i++) {
+        const char *known = behaviour->commands[i].name;
+        if (fw_string_length(known) == name.length &&
+            fw_equal((const uint8_t *)known, name.bytes, name.length)) {
+            return i;
+        }
+    }
+    return FW_OUTCOME_NONE;
+}
+
+/* Reads and checks a `call`. The wrong number of arguments is a bad field. */
+static fw_code_t read_call(const fw_commands_scene_t *scene, const fw_cbor_map_t *payload,
+                           fw_queued_t *queued)
+{
+    fw_span_t name;
+    fw_cbor_list_t list;
+    if (fw_cbor_map_name(payload, FW_KEY_CALL_COMMAND, &name) != FW_FIELD_PRESENT ||
+        fw_cbor_map_list(payload, FW_KEY_CALL_ARGUMENTS, FW_ARGUMENTS_MAX, &list) !=
+            FW_FIELD_PRESENT) {
+        return FW_CODE_BAD_FIELD;
+    }
+    uint8_t index = find_command(scene->behaviour, name);
+    if (index == FW_OUTCOME_NONE) {
+        return FW_CODE_UNKNOWN_COMMAND;
+    }
+    const fw_command_profile_t *profile = &scene->behaviour->commands[index];
+    uint8_t count = 0;
+    bool within = true;
+    fw_cbor_item_t item;
+    while (fw_cbor_next(&list, &item)) {
+        if ((item.type != FW_CBOR_UNSIGNED && item.type != FW_CBOR_NEGATIVE) ||
+            count >= profile->arguments) {
+            return FW_CODE_BAD_FIELD;
+        }
+        if (item.integer < profile->min[count] || item.integer > profile->max[count]) {
+            within = false;
+        } else {
+            queued->arguments[count] = (int32_t)item.integer;
+        }
+        count++;
+    }
+    if (count != profile->arguments) {
+        return FW_CODE_BAD_FIELD;
+    }
+    queued->set = false;
+    queued->index = index;
+    return within ? FW_CODE_OK : FW_CODE_OUT_OF_RANGE;
+}
+
+uint8_t fw_verb_kind(uint64_t verb)
+{
+    switch (verb) {
+    case FW_VERB_IDENTIFY:
+    case FW_VERB_DESCRIBE:
+    case FW_VERB_SNAPSHOT:
+    case FW_VERB_OUTCOME:
+    case FW_VERB_SUBSCRIBE:
+    case FW_VERB_UNSUBSCRIBE:
+    case FW_VERB_LOOKUP:
+    case FW_VERB_RECEIPT:
+        return FW_KIND_QUERY;
+    case FW_VERB_SET:
+    case FW_VERB_CALL:
+        return FW_KIND_COMMAND;
+    case FW_VERB_ENROL:
+        return FW_KIND_CONFIGURE;
+    case FW_VERB_ANNOUNCE:
+    case FW_VERB_PRESENCE:
+    case FW_VERB_NOTE:
+        return FW_KIND_EVENT;
+    default:
+        return 0;
+    }
+}
+
+static fw_code_t read_command(const fw_commands_scene_t *scene, const fw_cbor_map_t *payload,
+                              fw_queued_t *queued)
+{
+    uint64_t verb = 0;
+    if (fw_cbor_map_unsigned(payload, FW_KEY_REQUEST_EXPIRY, (uint64_t)FW_INTEGER_MAX,
+                             &queued->expiry) != FW_FIELD_PRESENT ||
+        fw_cbor_map_unsigned(payload, FW_KEY_VERB, (uint64_t)FW_INTEGER_MAX, &verb) !=
+            FW_FIELD_PRESENT) {
+        return FW_CODE_BAD_FIELD;
+    }
+    fw_code_t code = FW_CODE_UNSUPPORTED;
+    if (verb == FW_VERB_SET) {
+        code = read_set(scene, payload, queued);
+    } else if (verb == FW_VERB_CALL) {
+        code = read_call(scene, payload, queued);
+    } else if (fw_verb_kind(verb) != 0u) {
+        code = FW_CODE_WRONG_KIND;
+    }
+    if (code == FW_CODE_OK && scene->time_known &&
+        queued->expiry > scene->time + FW_EXPIRY_MS_MAX + FW_EXPIRY_SLACK_MS) {
+        code = FW_CODE_OUT_OF_RANGE;
+    }
+    return code;
+}
+
+fw_code_t fw_commands_take(fw_commands_t *commands, const fw_commands_scene_t *scene,
+                           const fw_frame_header_t *header, const fw_cbor_map_t *payload)
+{
+    fw_span_t key;
+    if (fw_cbor_map_bytes(payload, FW_KEY_REQUEST_KEY, FW_COMMAND_KEY_BYTES, FW_COMMAND_KEY_BYTES,
+                          &key) != FW_FIELD_PRESENT) {
+        return FW_CODE_BAD_FIELD;
+    }
+    uint8_t entry = fw_commands_find(commands, key.bytes);
+    if (entry != FW_OUTCOME_NONE) {
+        /* Asked again: the latest receipt is repeated, to whoever asked last. */
+        commands->outcomes[entry].source = header->source;
+        commands->outcomes[entry].correlation = header->correlation;
+        commands->outcomes[entry].unsent = true;
+        return FW_CODE_OK;
+    }
+    fw_queued_t queued = {.set = false};
+    fw_code_t code = read_command(scene, payload, &queued);
+    if (code == FW_CODE_OK && commands->queued == FW_COMMAND_QUEUE) {
+        code = FW_CODE_BUSY;
+    }
+    entry = entry_for_new(commands);
+    fw_outcome_t *outcome = &commands->outcomes[entry];
+    fw_copy(outcome->key, key.bytes, FW_COMMAND_KEY_BYTES);
+    outcome->source = header->source;
+    outcome->correlation = header->correlation;
+    outcome->serial = ++commands->serial;
+    if (code != FW_CODE_OK) {
+        advance(outcome, scene, FW_STAGE_REFUSED, code, true);
+        return FW_CODE_OK;
+    }
+    queued.outcome = entry;
+    uint8_t tail = (uint8_t)((commands->head + commands->queued) % FW_COMMAND_QUEUE);
+    commands->queue[tail] = queued;
+    commands->queued++;
+    advance(outcome, scene, FW_STAGE_DELIVERED, FW_CODE_OK, false);
+    return FW_CODE_OK;
+}
+
+bool fw_commands_next(fw_commands_t *commands, const fw_commands_scene_t *scene,
+                      fw_execution_t *execution)
+{
+    while (commands->queued > 0u) {
+        const fw_queued_t *queued = &commands->queue[commands->head];
+        fw_outcome_t *outcome = &commands->outcomes[queued->outcome];
+        commands->head = (uint8_t)((commands->head + 1u) % FW_COMMAND_QUEUE);
+        commands->queued--;
+        if (!scene->time_known) {
+            advance(outcome, scene, FW_STAGE_EXPIRED, FW_CODE_STALE_CLOCK, true);
+            continue;
+        }
+        if (scene->time > queued->expiry) {
+            advance(outcome, scene, FW_STAGE_EXPIRED, FW_CODE_EXPIRED, true);
+            continue;
+        }
+        execution->outcome = queued->outcome;
+        execution->set = queued->set;
+        execution->point = queued->index;
+        execution->call.command = queued->index;
+        for (size_t i = 0; i < FW_ARGUMENTS_MAX; i++) {
+            execution->call.arguments[i] = queued->arguments[i];
+        }
+        execution->call.cause = (fw_cause_t){.kind = FW_CAUSE_COMMAND,
+                                             .by = outcome->source,
+                                             .reference = fw_load_u32(outcome->key)};
+        return true;
+    }
+    return false;
+}
+
+void fw_commands_finish(fw_commands_t *commands, const fw_commands_scene_t *scene, uint8_t entry,
+                        fw_call_result_t result)
+{
+    fw_outcome_t *outcome = &commands->outcomes[entry];
+    if (result == FW_CALL_REFUSED) {
+        advance(outcome, scene, FW_STAGE_REFUSED, FW_CODE_REFUSED_BY_SCRIPT, true);
+        return;
+    }
+    commands->executed++;
+    advance(outcome, scene, FW_STAGE_EXECUTED, FW_CODE_OK, result == FW_CALL_EXECUTED);
+    if (result == FW_CALL_CONFIRMING) {
+        commands->confirming = entry;
+    }
+}
+
+void fw_commands_settle(fw_commands_t *commands, const fw_commands_scene_t *scene,
+                        fw_settled_t settled)
+{
+    if (settled == FW_SETTLED_NOT || commands->confirming == FW_OUTCOME_NONE) {
+        return;
+    }
+    fw_outcome_t *outcome = &commands->outcomes[commands->confirming];
+    commands->confirming = FW_OUTCOME_NONE;
+    if (settled == FW_SETTLED_CONFIRMED) {
+        advance(outcome, scene, FW_STAGE_CONFIRMED, FW_CODE_OK, true);
+    } else {
+        advance(outcome, scene, FW_STAGE_FAILED, FW_CODE_NOT_CONFIRMED, true);
+    }
+}
+
+void fw_commands_forget_receipts(fw_commands_t *commands)
+{
+    for (uint8_t i = 0; i < commands->kept; i++) {
+        commands->outcomes[i].unsent = false;
+    }
+}
+
+uint8_t fw_commands_unsent(const fw_commands_t *commands)
+{
+    uint8_t oldest = FW_OUTCOME_NONE;
+    uint32_t age_most = 0;
+    for (uint8_t i = 0; i < commands->kept; i++) {
+        uint32_t age = commands->serial - commands->outcomes[i].serial;
+        if (commands->outcomes[i].unsent && (oldest == FW_OUTCOME_NONE || age > age_most)) {
+            oldest = i;
+            age_most = age;
+        }
+    }
+    return oldest;
+}
+
+void fw_commands_receipt_write(const fw_outcome_t *outcome, fw_cbor_writer_t *writer)
+{
+    bool at = outcome->at != 0u;
+    bool reason = outcome->reason != FW_CODE_OK;
+    fw_cbor_write_map(writer, 3u + (at ? 1u : 0u) + (reason ? 1u : 0u));
+    fw_cbor_write_unsigned(writer, FW_KEY_RECEIPT_KEY);
+    fw_cbor_write_bytes(writer, outcome->key, FW_COMMAND_KEY_BYTES);
+    fw_cbor_write_unsigned(writer, FW_KEY_RECEIPT_STAGE);
+    fw_cbor_write_unsigned(writer, outcome->stage);
+    if (at) {
+        fw_cbor_write_unsigned(writer, FW_KEY_RECEIPT_AT);
+        fw_cbor_write_unsigned(writer, outcome->at);
+    }
+    if (reason) {
+        fw_cbor_write_unsigned(writer, FW_KEY_RECEIPT_REASON);
+        fw_cbor_write_unsigned(writer, outcome->reason);
+    }
+    fw_cbor_write_unsigned(writer, FW_KEY_RECEIPT_FINAL);
+    fw_cbor_write_bool(writer, outcome->final);
+}

@@ -1,0 +1,156 @@
+/*
+ * controller.h: one controller, whole: its scan, its link to the gateway, its answers.
+ *
+ * The port drives it: it calls the functions below when something happened, and fw_controller_poll
+ * at least as often as that asks for. All of them run to their end without waiting, and none may be
+ * called from within a port function. Memory is the caller's: one fw_controller_t, which stays
+ * where it is.
+ *
+ *   closed --dial--> dialling --connected--> greeting --hello reply--> keyed --full status--> live
+ *      ^--------------- any error, silence, or the port's `disconnected` --------------------'
+ *
+ * Losing the link changes nothing but the link: the scan carries on.
+ *
+ * The struct is open so that its size is known; its fields are for controller.c, link.c, send.c and
+ * answer.c alone.
+ */
+#ifndef FW_CONTROLLER_H
+#define FW_CONTROLLER_H
+
+#include "backoff.h"
+#include "behaviour.h"
+#include "clock.h"
+#include "commands.h"
+#include "noise.h"
+#include "points.h"
+#include "port.h"
+#include "status.h"
+
+/* Whether the clear link can be asked for. Release firmware is built without it. */
+#ifndef FW_CLEAR_LINK
+#define FW_CLEAR_LINK 0
+#endif
+
+#define FW_SCAN_INTERVAL_MS 10u
+#define FW_GATEWAYS_MAX 2u
+/* Answers that wait for room in the link. More requests than this in one go are dropped, and their
+ * askers time out: as many as the gateway's outcome queries after a lost link, twice. */
+#define FW_ANSWERS_MAX 32u
+/* How long an error frame may wait for the link before it is given up. */
+#define FW_CLOSING_MS 1000u
+/* What fw_controller_poll returns at most. */
+#define FW_WAKE_MS_MAX 60000u
+
+/* Strings live as long as the controller. */
+typedef struct {
+    const char *title;    /* what `identify` says */
+    const char *software;
+    const char *board;
+    uint32_t address;
+    uint32_t boot_id;    /* 0 = take a random one */
+    uint16_t record_bytes_max; /* FW_RECORD_BYTES_MIN … FW_RECORD_BYTES_MAX; 0 = the most */
+    uint8_t behaviour;   /* fw_behaviour_kind_t */
+    uint8_t gateways;    /* 1 or 2 */
+    bool clear;          /* lab only, and only where FW_CLEAR_LINK is 1 */
+    uint8_t key[FW_NOISE_KEY_BYTES];
+} fw_settings_t;
+
+typedef enum {
+    FW_LINK_CLOSED = 0, /* waits for its next attempt */
+    FW_LINK_DIALLING,
+    FW_LINK_GREETING, /* hello and message 1 sent */
+    FW_LINK_KEYED,    /* the gateway has proven that it knows the key */
+    FW_LINK_LIVE,     /* announce and full status are sent */
+    FW_LINK_CLOSING,  /* an error frame is to leave first */
+} fw_link_state_t;
+
+/* An answer to give: everything that will be needed when there is room for it. */
+typedef struct {
+    uint32_t correlation;
+    uint32_t destination;
+    uint32_t outcome; /* serial of the outcome asked for; 0 = never heard of */
+    uint16_t verb;
+    uint8_t kind; /* FW_KIND_PING or FW_KIND_RESPONSE */
+    uint8_t code;
+} fw_answer_t;
+
+typedef struct {
+    fw_answer_t answers[FW_ANSWERS_MAX];
+    uint32_t since_ms;      /* when the state began */
+    uint32_t wait_ms;       /* closed: until the next attempt */
+    uint32_t ping_interval_ms;
+    uint32_t ping_at_ms;    /* when the last one was sent, or fell due */
+    uint32_t ping_correlation;
+    uint32_t correlation;   /* of the next frame of ours that wants an answer */
+    uint16_t record_bytes_max;
+    uint16_t sent;          /* of tx: handed to the port */
+    uint16_t filled;        /* of tx */
+    uint8_t answers_head;
+    uint8_t answers_count;
+    uint8_t state;
+    uint8_t closing_code;
+    bool sealed;       /* frames go in records: the handshake is done, and the link not clear */
+    bool full_asked;   /* the snapshot at the head of the answers has begun its full status */
+    bool announced;
+    bool ping_due;
+    bool ping_open;    /* the reply is awaited */
+    bool port_busy;    /* the port holds bytes of tx until it says `sent` */
+    bool first_full;   /* the session's own full status is not written yet */
+    fw_noise_ephemeral_t ephemeral;
+    fw_noise_handshake_t handshake;
+    fw_cipher_t sending;
+    fw_cipher_t receiving;
+    fw_frame_reader_t frames;
+    fw_record_reader_t records;
+    uint8_t rx[FW_RECORD_BYTES_MAX];
+    uint8_t tx[FW_RECORD_BUFFER_BYTES];
+} fw_link_t;
+
+typedef struct {
+    fw_settings_t settings;
+    const fw_port_t *port;
+    const fw_behaviour_t *behaviour;
+    fw_behaviour_state_t state;
+    uint64_t uptime_ms;
+    uint32_t counted_ms; /* uptime is counted up to here */
+    uint32_t scanned_ms; /* the last scan's beginning */
+    bool busy;           /* the behaviour's own timers run */
+    bool input_news;     /* the port says that an input changed */
+    fw_backoff_t backoff;
+    fw_clock_t clock;
+    fw_points_t points;
+    fw_status_t status;
+    fw_commands_t commands;
+    fw_link_t link;
+} fw_controller_t;
+
+/* False if a setting is out of its range; the controller is then not usable. `port` must outlive
+ * the controller. Inputs are read at the first poll, which also drives every output. */
+bool fw_controller_init(fw_controller_t *controller, const fw_settings_t *settings,
+                        const fw_port_t *port);
+
+/* Scans when 10 ms have passed since the last scan, runs all timers, sends what is to be sent.
+ * Returns the milliseconds until it must be called again: 10 at most while anything moves, much
+ * longer while nothing does, so that thousands of idle controllers cost nothing. A chip may call it
+ * every 10 ms regardless. */
+uint32_t fw_controller_poll(fw_controller_t *controller);
+
+/* An input may have changed: the next poll should come soon, and will scan as soon as it may. */
+void fw_controller_input_changed(fw_controller_t *controller);
+
+/* The port's answers to `dial`. Disconnected also tells of a link lost later. */
+void fw_controller_connected(fw_controller_t *controller);
+void fw_controller_disconnected(fw_controller_t *controller);
+
+/* The bytes taken by the last `send` are no longer needed. */
+void fw_controller_sent(fw_controller_t *controller);
+
+/* Bytes came in, split anywhere. All are consumed. */
+void fw_controller_receive(fw_controller_t *controller, const uint8_t *bytes, size_t length);
+
+/* Wipes keys. The link is not hung up. */
+void fw_controller_end(fw_controller_t *controller);
+
+fw_link_state_t fw_controller_link_state(const fw_controller_t *controller);
+
+#endif

@@ -1,0 +1,297 @@
+/*
+ * link.c: the link's states, its timers and what comes in (docs/protocol.md sections 4.1, 4.3 and
+ * 4.4).
+ */
+#include "inside.h"
+
+#define PING_INTERVAL_MS_LEAST 10u
+#define PING_INTERVAL_MS_MOST 3600000u
+
+static uint32_t random_u32(const fw_controller_t *controller)
+{
+    uint8_t bytes[4];
+    controller->port->random(controller->port->ctx, bytes, sizeof bytes);
+    return fw_load_u32(bytes);
+}
+
+bool fw_link_open(const fw_link_t *link)
+{
+    return link->state == FW_LINK_KEYED || link->state == FW_LINK_LIVE;
+}
+
+uint32_t fw_link_next_correlation(fw_link_t *link)
+{
+    link->correlation++;
+    if (link->correlation == 0u) {
+        link->correlation = 1;
+    }
+    return link->correlation;
+}
+
+static void wait_for_next(fw_controller_t *controller)
+{
+    fw_link_t *link = &controller->link;
+    link->state = FW_LINK_CLOSED;
+    link->since_ms = fw_now(controller);
+    link->wait_ms = fw_backoff_next_ms(&controller->backoff, random_u32(controller));
+}
+
+void fw_link_init(fw_controller_t *controller)
+{
+    controller->link.correlation = random_u32(controller);
+    wait_for_next(controller);
+}
+
+/* ---- the end of a link ---- */
+
+void fw_link_close(fw_controller_t *controller, bool hang_up)
+{
+    fw_link_t *link = &controller->link;
+    if (link->state == FW_LINK_LIVE &&
+        fw_since(fw_now(controller), link->since_ms) >= FW_BACKOFF_RESET_AFTER_MS) {
+        fw_backoff_reset(&controller->backoff);
+    }
+    fw_noise_wipe(&link->handshake);
+    fw_cipher_wipe(&link->sending);
+    fw_cipher_wipe(&link->receiving);
+    link->sealed = false;
+    link->sent = 0;
+    link->filled = 0;
+    link->port_busy = false;
+    link->answers_count = 0;
+    link->full_asked = false;
+    link->ping_due = false;
+    link->ping_open = false;
+    controller->status.full = false;
+    fw_backoff_alternate(&controller->backoff, controller->settings.gateways);
+    wait_for_next(controller);
+    if (hang_up) {
+        controller->port->hang_up(controller->port->ctx);
+    }
+}
+
+void fw_link_fail(fw_controller_t *controller, fw_code_t code)
+{
+    fw_link_t *link = &controller->link;
+    if (link->state == FW_LINK_CLOSED || link->state == FW_LINK_CLOSING) {
+        return;
+    }
+    fw_log(controller, FW_LOG_WARN, fw_code_name((uint32_t)code));
+    link->state = FW_LINK_CLOSING;
+    link->closing_code = (uint8_t)code;
+    link->since_ms = fw_now(controller);
+    /* The error frame itself leaves by the next pump, behind what is half sent. */
+}
+
+/* ---- timers ---- */
+
+static void dial(fw_controller_t *controller)
+{
+    fw_link_t *link = &controller->link;
+    if (!controller->settings.clear && !link->ephemeral.ready) {
+        uint8_t random[FW_NOISE_KEY_BYTES];
+        controller->port->random(controller->port->ctx, random, sizeof random);
+        fw_noise_ephemeral_prepare(&link->ephemeral, random);
+        for (size_t i = 0; i < sizeof random; i++) {
+            ((volatile uint8_t *)random)[i] = 0;
+        }
+    }
+    link->state = FW_LINK_DIALLING;
+    link->since_ms = fw_now(controller);
+    controller->port->dial(controller->port->ctx, controller->backoff.gateway);
+}
+
+static uint32_t live_poll(fw_controller_t *controller, uint32_t now_ms)
+{
+    fw_link_t *link = &controller->link;
+    if (fw_since(now_ms, link->since_ms) >= FW_BACKOFF_RESET_AFTER_MS) {
+        fw_backoff_reset(&controller->backoff);
+    }
+    uint32_t elapsed = fw_since(now_ms, link->ping_at_ms);
+    if (!link->ping_due && !link->ping_open) {
+        if (elapsed < link->ping_interval_ms) {
+            return link->ping_interval_ms - elapsed;
+        }
+        link->ping_due = true;
+        link->ping_at_ms = now_ms;
+        return FW_PING_REPLY_TIMEOUT_MS;
+    }
+    if (elapsed < FW_PING_REPLY_TIMEOUT_MS) {
+        return FW_PING_REPLY_TIMEOUT_MS - elapsed;
+    }
+    fw_log(controller, FW_LOG_WARN, "no reply to a ping");
+    fw_link_close(controller, true);
+    return link->wait_ms;
+}
+
+uint32_t fw_link_poll(fw_controller_t *controller)
+{
+    fw_link_t *link = &controller->link;
+    uint32_t now_ms = fw_now(controller);
+    uint32_t elapsed = fw_since(now_ms, link->since_ms);
+    uint32_t limit_ms = FW_HANDSHAKE_TIMEOUT_MS;
+    switch (link->state) {
+    case FW_LINK_CLOSED:
+        if (elapsed < link->wait_ms) {
+            return link->wait_ms - elapsed;
+        }
+        dial(controller);
+        return FW_HANDSHAKE_TIMEOUT_MS;
+    case FW_LINK_LIVE:
+        return live_poll(controller, now_ms);
+    case FW_LINK_CLOSING:
+        limit_ms = FW_CLOSING_MS;
+        break;
+    default:
+        break;
+    }
+    if (elapsed < limit_ms) {
+        return limit_ms - elapsed;
+    }
+    if (link->state != FW_LINK_CLOSING) {
+        fw_log(controller, FW_LOG_WARN, "no session within the time allowed");
+    }
+    fw_link_close(controller, true);
+    return link->wait_ms;
+}
+
+/* ---- the handshake ---- */
+
+/* The gateway's hello reply, whichever way it came: the link is keyed. */
+static void take_hello_reply(fw_controller_t *controller, const uint8_t *payload, size_t length)
+{
+    fw_link_t *link = &controller->link;
+    fw_cbor_map_t map;
+    uint64_t version = 0;
+    uint64_t record_bytes_max = 0;
+    uint64_t time = 0;
+    uint64_t ping_interval_ms = 0;
+    uint32_t address = 0;
+    if (fw_cbor_open(payload, length, &map) != FW_CBOR_OK ||
+        fw_cbor_map_unsigned(&map, FW_KEY_HELLO_VERSION, UINT32_MAX, &version) !=
+            FW_FIELD_PRESENT) {
+        fw_link_fail(controller, FW_CODE_MALFORMED);
+        return;
+    }
+    if (version != FW_LINK_VERSION) {
+        fw_link_fail(controller, FW_CODE_UNSUPPORTED_VERSION);
+        return;
+    }
+    if (fw_cbor_map_unsigned(&map, FW_KEY_HELLO_RECORD_BYTES_MAX,
+                             controller->settings.record_bytes_max,
+                             &record_bytes_max) != FW_FIELD_PRESENT ||
+        fw_cbor_map_unsigned(&map, FW_KEY_HELLO_TIME, (uint64_t)FW_INTEGER_MAX, &time) !=
+            FW_FIELD_PRESENT ||
+        fw_cbor_map_unsigned(&map, FW_KEY_HELLO_PING_INTERVAL_MS, PING_INTERVAL_MS_MOST,
+                             &ping_interval_ms) != FW_FIELD_PRESENT ||
+        fw_cbor_map_u32(&map, FW_KEY_HELLO_ADDRESS, &address) != FW_FIELD_PRESENT ||
+        record_bytes_max < FW_RECORD_BYTES_MIN || ping_interval_ms < PING_INTERVAL_MS_LEAST ||
+        address != controller->settings.address) {
+        fw_link_fail(controller, FW_CODE_MALFORMED);
+        return;
+    }
+    uint32_t now_ms = fw_now(controller);
+    fw_clock_hear(&controller->clock, now_ms, time);
+    link->record_bytes_max = (uint16_t)record_bytes_max;
+    link->ping_interval_ms = (uint32_t)ping_interval_ms;
+    link->ping_at_ms = now_ms;
+    link->state = FW_LINK_KEYED;
+    link->since_ms = now_ms;
+    link->announced = false;
+    link->first_full = true;
+    fw_commands_forget_receipts(&controller->commands);
+    fw_status_full_begin(&controller->status, &controller->points);
+    if (controller->settings.clear) {
+        fw_frame_reader_init(&link->frames, link->rx, sizeof link->rx);
+    } else {
+        fw_record_reader_init(&link->records, &link->receiving, link->rx, sizeof link->rx,
+                              link->record_bytes_max);
+        link->sealed = true;
+    }
+}
+
+/* Message 2. The payload is opened where it lies, in rx. */
+static void take_message_2(fw_controller_t *controller, const fw_frame_t *frame)
+{
+    fw_link_t *link = &controller->link;
+    size_t length = frame->header.payload_bytes;
+    uint8_t *payload = link->rx + FW_HEADER_BYTES + FW_NOISE_KEY_BYTES;
+    size_t capacity = sizeof link->rx - FW_HEADER_BYTES - FW_NOISE_KEY_BYTES;
+    size_t payload_bytes = 0;
+    if (fw_noise_read_message_2_key(&link->handshake, frame->payload, length) != FW_NOISE_OK ||
+        fw_noise_agree(&link->handshake) != FW_NOISE_OK ||
+        fw_noise_read_message_2(&link->handshake, frame->payload, length, payload, capacity,
+                                &payload_bytes) != FW_NOISE_OK ||
+        fw_noise_split(&link->handshake, &link->sending, &link->receiving) != FW_NOISE_OK) {
+        fw_link_fail(controller, FW_CODE_HANDSHAKE_FAILED);
+        return;
+    }
+    take_hello_reply(controller, payload, payload_bytes);
+}
+
+static void take_greeting_frame(fw_controller_t *controller, const fw_frame_t *frame)
+{
+    const fw_frame_header_t *header = &frame->header;
+    bool clear = controller->settings.clear;
+    if (header->kind == FW_KIND_ERROR) {
+        fw_answer_frame(controller, frame);
+    } else if (header->source != FW_ADDRESS_GATEWAY ||
+               header->destination != controller->settings.address) {
+        fw_link_fail(controller, FW_CODE_MALFORMED);
+    } else if (!clear && header->kind == FW_KIND_HANDSHAKE) {
+        take_message_2(controller, frame);
+    } else if (clear && header->kind == FW_KIND_HELLO && header->flags == FW_FLAG_REPLY) {
+        take_hello_reply(controller, frame->payload, header->payload_bytes);
+    } else {
+        fw_link_fail(controller, FW_CODE_MALFORMED);
+    }
+}
+
+/* ---- what comes in ---- */
+
+static size_t receive_frames(fw_controller_t *controller, const uint8_t *bytes, size_t length)
+{
+    fw_link_t *link = &controller->link;
+    size_t used = 0;
+    fw_frame_t frame;
+    fw_frame_fault_t fault = fw_frame_reader_push(&link->frames, bytes, length, &used, &frame);
+    if (fault == FW_FRAME_OK) {
+        if (link->state == FW_LINK_GREETING) {
+            take_greeting_frame(controller, &frame);
+        } else {
+            fw_answer_frame(controller, &frame);
+        }
+    } else if (fault != FW_FRAME_INCOMPLETE) {
+        fw_link_fail(controller, fw_frame_fault_code(fault));
+    }
+    return used;
+}
+
+static size_t receive_records(fw_controller_t *controller, const uint8_t *bytes, size_t length)
+{
+    fw_link_t *link = &controller->link;
+    size_t used = 0;
+    fw_record_fault_t fault = fw_record_reader_push(&link->records, bytes, length, &used);
+    if (fault == FW_RECORD_OK) {
+        fw_frame_t frame;
+        while (fw_link_open(link) && fw_record_reader_frame(&link->records, &frame)) {
+            fw_answer_frame(controller, &frame);
+        }
+    } else if (fault != FW_RECORD_INCOMPLETE) {
+        fw_link_fail(controller, fw_record_fault_code(fault));
+    }
+    return used;
+}
+
+void fw_controller_receive(fw_controller_t *controller, const uint8_t *bytes, size_t length)
+{
+    fw_link_t *link = &controller->link;
+    /* What follows the end of a link is not read. */
+    while (length > 0u && (link->state == FW_LINK_GREETING || fw_link_open(link))) {
+        size_t used = link->sealed ? receive_records(controller, bytes, length)
+                                   : receive_frames(controller, bytes, length);
+        bytes += used;
+        length -= used;
+    }
+    fw_send_pump(controller);
+}

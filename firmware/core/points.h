@@ -1,0 +1,67 @@
+/*
+ * points.h: inputs and outputs as the yard sees them: a value, flags and the cause of the value.
+ *
+ * What never changes of a point is its profile, which stands in flash. The rest is here. Whoever
+ * changes a point says why; the point remembers that it changed, for the next delta, and, being an
+ * output, that it is yet to be driven.
+ */
+#ifndef FW_POINTS_H
+#define FW_POINTS_H
+
+#include "bytes.h"
+#include "code.h"
+#include "config.h"
+
+/* Why a point has its value. */
+typedef struct {
+    uint32_t by;        /* address; with FW_CAUSE_COMMAND */
+    uint32_t reference; /* first 4 bytes of the command's key, or the script's line */
+    uint8_t kind;       /* fw_cause_kind_t */
+} fw_cause_t;
+
+/* The unchanging half. Analogue values and bounds are thousandths. */
+typedef struct {
+    const char *name;
+    int32_t value_min; /* `set` below it is out of range; an input below it is bad */
+    int32_t value_max;
+    uint8_t type;    /* fw_point_type_t */
+    uint8_t flags;   /* at boot */
+    uint8_t channel; /* what the port knows it by */
+} fw_point_profile_t;
+
+typedef struct {
+    int32_t value;
+    fw_cause_t cause;
+    uint8_t flags;
+} fw_point_t;
+
+typedef struct {
+    const fw_point_profile_t *profiles;
+    uint32_t changed;  /* one bit a point: differs from what the last delta or full status said */
+    uint32_t undriven; /* outputs whose value the port has not been given yet */
+    uint8_t count;
+    fw_point_t at[FW_POINTS_MAX];
+} fw_points_t;
+
+#define FW_POINT_NONE 0xFFu
+
+/* All values 0, cause boot; every output is to be driven. `count` is at most FW_POINTS_MAX. */
+void fw_points_init(fw_points_t *points, const fw_point_profile_t *profiles, uint8_t count);
+
+/* Gives a point a value; true if it differs from the old one. The cause is that of the change, so
+ * an equal value leaves the older cause standing. */
+bool fw_points_set(fw_points_t *points, uint8_t index, int32_t value, fw_cause_t cause);
+
+/* Raises or lowers one flag. The cause stays: it explains the value. */
+void fw_points_flag(fw_points_t *points, uint8_t index, uint8_t flag, bool raised);
+
+/* The index of that name, or FW_POINT_NONE. */
+uint8_t fw_points_find(const fw_points_t *points, fw_span_t name);
+
+bool fw_point_type_is_output(uint8_t type);
+bool fw_point_type_is_analogue(uint8_t type);
+
+/* A number that changes with the set of points: FNV-1a over names, types and their order. */
+uint32_t fw_points_layout(const fw_points_t *points);
+
+#endif

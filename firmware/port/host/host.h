@@ -1,0 +1,23 @@
+/*
+ * host.h: what the Rust wrapper needs besides controller.h: sizes and fields it cannot see, and the
+ * faults that tests ask for. Never part of a chip's image.
+ */
+#ifndef FW_HOST_H
+#define FW_HOST_H
+
+#include "controller.h"
+
+size_t fw_host_controller_bytes(void);
+size_t fw_host_controller_align(void);
+/* Without the two link buffers. */
+size_t fw_host_state_bytes(void);
+
+uint32_t fw_host_boot_id(const fw_controller_t *controller);
+uint32_t fw_host_sequence(const fw_controller_t *controller);
+uint32_t fw_host_executed(const fw_controller_t *controller);
+uint32_t fw_host_backoff_wait_ms(const fw_controller_t *controller);
+
+/* From now on frames bear this source: the gateway is to cut us off. */
+void fw_host_forge_source(fw_controller_t *controller, uint32_t source);
+
+#endif
