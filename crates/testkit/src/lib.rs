@@ -1,1 +1,36 @@
-//! testkit: being built.
+//! For tests and the demo only: real programs started, waited for and stopped.
+//!
+//! - [`Programs`]: where the built binaries are.
+//! - [`Program`]: one running process, its output read, stopped on drop.
+//! - [`Yard`]: a gateway with its own folder, accounts and enrolled controllers.
+//! - [`wait_until`]: the one way to wait.
+
+mod program;
+mod yard;
+
+pub use program::{Program, Programs};
+pub use yard::{Console, Controller, PASSWORD, Yard, YardOptions};
+
+use anyhow::{Result, bail};
+use std::time::{Duration, Instant};
+
+/// How long anything may take before a test says that it never happened: generous, since machines
+/// are slow and noisy, and only ever waited out by a failure.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Polls `condition` until it gives a value.
+///
+/// # Errors
+/// After [`PATIENCE`], naming `what` was waited for.
+pub fn wait_until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> Result<T> {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = condition() {
+            return Ok(value);
+        }
+        if start.elapsed() > PATIENCE {
+            bail!("waited {} s in vain for {what}", PATIENCE.as_secs());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

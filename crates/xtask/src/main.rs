@@ -1,2 +1,59 @@
-//! Being built.
-fn main() {}
+//! The workspace's automation: `cargo xtask demo | test | check | bench`.
+//!
+//! Everything that a README, a person or CI asks for goes through here, so that all of them run the
+//! same commands.
+#![expect(clippy::print_stdout, reason = "this program reports to a person at a terminal")]
+
+mod bench;
+mod check;
+mod demo;
+mod run;
+mod setup;
+mod test;
+mod tidy;
+mod vectors;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Switchyard's workspace automation", version)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install what is missing, build, and run a gateway with three virtual controllers.
+    Demo {
+        /// Without a person: send one command, see it executed and the status follow, stop all.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Install what is missing and run every test, or the named parts.
+    Test {
+        /// The parts to run; all of them when none is named.
+        parts: Vec<test::Part>,
+    },
+    /// Formatting, lints, dependency rules and tidiness.
+    Check {
+        /// The checks to run; all of them when none is named.
+        checks: Vec<check::Check>,
+    },
+    /// Measure; the figures in `docs/performance.md` come from here.
+    Bench {
+        #[command(subcommand)]
+        bench: bench::Bench,
+    },
+}
+
+fn main() -> Result<()> {
+    std::env::set_current_dir(run::root())?;
+    match Cli::parse().task {
+        Task::Demo { check } => demo::demo(check),
+        Task::Test { parts } => test::test(&parts),
+        Task::Check { checks } => check::check(&checks),
+        Task::Bench { bench } => bench::bench(&bench),
+    }
+}

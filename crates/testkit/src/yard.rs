@@ -1,0 +1,309 @@
+//! A whole yard on this machine: a gateway with its own folder, accounts, enrolled controllers.
+
+use crate::{Program, Programs};
+use anyhow::{Context, Result, bail};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// The password of every account that a [`Yard`] makes.
+pub const PASSWORD: &str = "a yard on loopback only";
+
+/// An enrolled controller: its number, and the key that it was given.
+#[derive(Clone)]
+pub struct Controller {
+    /// Its address.
+    pub address: u32,
+    /// Its 32-byte key in hex.
+    pub key: String,
+}
+
+/// What differs from the sample settings.
+#[derive(Clone, Debug, Default)]
+pub struct YardOptions {
+    /// Whether the clear link is offered.
+    pub clear: bool,
+    /// Further flags of the gateway.
+    pub flags: Vec<String>,
+}
+
+/// A running gateway. It keeps its ports over a restart, so that peers find it again.
+pub struct Yard {
+    programs: Programs,
+    folder: tempfile::TempDir,
+    options: YardOptions,
+    gateway: Option<Program>,
+    listen_tcp: String,
+    listen_http: String,
+    listen_clear: String,
+}
+
+impl Yard {
+    /// Makes a folder, the accounts `viewer`, `operator`, `technician` and `admin`, and starts the
+    /// gateway on free ports.
+    ///
+    /// # Errors
+    /// What any of the programs complained of.
+    pub fn start(programs: &Programs, options: YardOptions) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("switchyard-").tempdir()?;
+        let mut yard = Yard {
+            programs: programs.clone(),
+            folder,
+            options,
+            gateway: None,
+            listen_tcp: "127.0.0.1:0".into(),
+            listen_http: "127.0.0.1:0".into(),
+            listen_clear: "127.0.0.1:0".into(),
+        };
+        for role in ["viewer", "operator", "technician", "admin"] {
+            yard.add_account(role, role)?;
+        }
+        yard.start_gateway()?;
+        Ok(yard)
+    }
+
+    /// The folder that goes with the yard; tests put their files there too.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Where the programs are.
+    pub fn programs(&self) -> &Programs {
+        &self.programs
+    }
+
+    /// `HOST:PORT` of the controllers' listener.
+    pub fn tcp(&self) -> &str {
+        &self.listen_tcp
+    }
+
+    /// `HOST:PORT` of the clear listener.
+    pub fn clear(&self) -> &str {
+        &self.listen_clear
+    }
+
+    /// `HOST:PORT` of the HTTP listener.
+    pub fn http(&self) -> &str {
+        &self.listen_http
+    }
+
+    /// The page's address.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.listen_http)
+    }
+
+    /// The running gateway.
+    ///
+    /// # Errors
+    /// When it has been killed.
+    pub fn gateway(&mut self) -> Result<&mut Program> {
+        self.gateway.as_mut().context("the gateway is not running")
+    }
+
+    /// Makes an account with the role and [`PASSWORD`].
+    ///
+    /// # Errors
+    /// What the gateway's command complained of.
+    pub fn add_account(&self, name: &str, role: &str) -> Result<()> {
+        let mut command = self.gateway_command()?;
+        command.args(["account", "add", name, "--role", role, "--password-stdin"]);
+        run(&mut command, PASSWORD).map(|_| ())
+    }
+
+    /// Enrols controllers by the gateway's own command.
+    ///
+    /// # Errors
+    /// What the gateway's command complained of.
+    pub fn enrol(&self, title: &str, count: usize) -> Result<Vec<Controller>> {
+        let mut command = self.gateway_command()?;
+        command.args(["enrol", title, "--count", &count.to_string()]);
+        run(&mut command, "")?
+            .lines()
+            .map(|line| {
+                let (address, key) = line
+                    .split_once(' ')
+                    .with_context(|| format!("expected `ADDRESS KEY` and found {line:?}"))?;
+                Ok(Controller {
+                    address: address.parse()?,
+                    key: key.trim().into(),
+                })
+            })
+            .collect()
+    }
+
+    /// Starts a virtual controller and waits until the gateway has it.
+    ///
+    /// # Errors
+    /// What it complained of.
+    pub fn start_controller(&self, controller: &Controller, flags: &[&str]) -> Result<Program> {
+        let address = controller.address;
+        let mut program = self.dial_controller(controller, flags)?;
+        let expected = format!("No. {address} is on line");
+        program.wait_for_line(&expected, |line| (line == expected).then_some(()))?;
+        Ok(program)
+    }
+
+    /// Starts a virtual controller and waits for nothing.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn dial_controller(&self, controller: &Controller, flags: &[&str]) -> Result<Program> {
+        let address = controller.address.to_string();
+        let key_file = self.folder().join(format!("{address}.key"));
+        std::fs::write(&key_file, &controller.key)?;
+        let mut command = self.programs.command("virtual-controller")?;
+        command
+            .args([
+                "--gateway",
+                &self.listen_tcp,
+                "--address",
+                &address,
+                "--key-file",
+            ])
+            .arg(key_file)
+            .args(flags);
+        Program::start(&format!("controller {address}"), &mut command)
+    }
+
+    /// A console command with a configuration folder of its own, under which `account` is logged
+    /// in.
+    ///
+    /// # Errors
+    /// What the log-in complained of.
+    pub fn console(&self, account: &str) -> Result<Console> {
+        let console = Console {
+            program: self.programs.path("switchyard")?,
+            folder: self.folder().join(format!("console-{account}")),
+        };
+        let mut login = console.command(&[
+            "login",
+            &self.url(),
+            "--account",
+            account,
+            "--password-stdin",
+        ]);
+        run(&mut login, PASSWORD)?;
+        Ok(console)
+    }
+
+    /// Ends the gateway as a power cut would.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn kill_gateway(&mut self) -> Result<()> {
+        self.gateway()?.kill()?;
+        self.gateway = None;
+        Ok(())
+    }
+
+    /// Starts the gateway again, on the ports that it had.
+    ///
+    /// # Errors
+    /// What it complained of.
+    pub fn start_gateway(&mut self) -> Result<()> {
+        let mut command = self.gateway_command()?;
+        command.args([
+            "--listen-tcp",
+            &self.listen_tcp,
+            "--listen-http",
+            &self.listen_http,
+        ]);
+        if self.options.clear {
+            command.args(["--listen-clear", &self.listen_clear]);
+        }
+        command.args(&self.options.flags);
+        let mut gateway = Program::start("gateway", &mut command)?;
+        let mut listening = |what: &str| {
+            let prefix = format!("listening {what} ");
+            gateway.wait_for_line(&prefix, |line| line.strip_prefix(&prefix).map(String::from))
+        };
+        self.listen_tcp = listening("tcp")?;
+        self.listen_http = listening("http")?;
+        if self.options.clear {
+            self.listen_clear = listening("clear")?;
+        }
+        self.gateway = Some(gateway);
+        Ok(())
+    }
+
+    fn gateway_command(&self) -> Result<Command> {
+        let mut command = self.programs.command("switchyard-gateway")?;
+        command.arg("--data").arg(self.folder().join("data"));
+        Ok(command)
+    }
+}
+
+/// A console with somebody logged in.
+#[derive(Clone, Debug)]
+pub struct Console {
+    program: PathBuf,
+    folder: PathBuf,
+}
+
+impl Console {
+    /// A command of this console.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .env("SWITCHYARD_CONFIG", &self.folder)
+            .args(arguments);
+        command
+    }
+
+    /// Where its log-in is kept.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Runs a command to its end: exit code, standard output, standard error.
+    ///
+    /// # Errors
+    /// When it cannot be run.
+    pub fn run(&self, arguments: &[&str]) -> Result<(i32, String, String)> {
+        let output = self.command(arguments).stdin(Stdio::null()).output()?;
+        Ok((
+            output.status.code().unwrap_or(-1),
+            String::from_utf8(output.stdout)?,
+            String::from_utf8(output.stderr)?,
+        ))
+    }
+
+    /// Runs a command with `--json` and reads its lines.
+    ///
+    /// # Errors
+    /// When it fails or prints something else.
+    pub fn json(&self, arguments: &[&str]) -> Result<Vec<serde_json::Value>> {
+        let (code, stdout, stderr) = self.run(&[arguments, &["--json"]].concat())?;
+        if code != 0 {
+            bail!("{arguments:?} ended with {code}: {stdout}{stderr}");
+        }
+        stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).with_context(|| format!("reading {line:?}")))
+            .collect()
+    }
+}
+
+/// Runs a command to its end with something on its standard input, and gives what it printed.
+fn run(command: &mut Command, input: &str) -> Result<String> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("starting {command:?}"))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        writeln!(stdin, "{input}")?;
+    }
+    let output = child.wait_with_output()?;
+    if !output.status.success() {
+        bail!(
+            "{command:?} ended with {}: {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}

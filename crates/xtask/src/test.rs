@@ -1,0 +1,146 @@
+//! `cargo xtask test`: every test there is, in parts that can be run alone.
+
+use crate::{
+    run::{cargo, output, root, run, target_folder},
+    setup, vectors,
+};
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use std::process::Command;
+
+/// A part of the tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// The Rust rooms: units, properties, vectors, the simulation, the gateway's integration tests.
+    Rust,
+    /// The controller's C core, plain and under the address and undefined-behaviour sanitizers.
+    C,
+    /// The page: types, units, vectors.
+    Ui,
+    /// The desktop app: units, and its real window under Xvfb.
+    Desktop,
+    /// Whole programs: the gateway, controllers, the console, a browser.
+    E2e,
+}
+
+/// The cheapest first, so that a fault is told early.
+const ALL: [Part; 5] = [Part::C, Part::Ui, Part::Rust, Part::E2e, Part::Desktop];
+
+/// Runs the named parts, or all.
+pub(crate) fn test(parts: &[Part]) -> Result<()> {
+    setup::base()?;
+    let parts = if parts.is_empty() { &ALL[..] } else { parts };
+    let mut passed = Vec::new();
+    for part in parts {
+        match part {
+            Part::Rust => rust()?,
+            Part::C => c()?,
+            Part::Ui => ui()?,
+            Part::Desktop => desktop()?,
+            Part::E2e => e2e()?,
+        }
+        passed.push(format!("{part:?}").to_lowercase());
+    }
+    println!("test: ok, parts passed: {}", passed.join(", "));
+    println!("{} passed, 0 failed", passed.len());
+    Ok(())
+}
+
+/// `cargo nextest run` where it is installed, else `cargo test`.
+fn tests(selection: &[&str]) -> Result<()> {
+    let nextest = output(cargo().args(["nextest", "--version"])).is_some();
+    let verb: &[&str] = if nextest { &["nextest", "run", "--no-fail-fast"] } else { &["test", "--no-fail-fast"] };
+    run(cargo().args(verb).args(selection))
+}
+
+fn rust() -> Result<()> {
+    setup::page()?;
+    let selection =
+        ["--workspace", "--exclude", "switchyard-desktop", "--exclude", "switchyard-e2e"];
+    tests(&selection)?;
+    if output(cargo().args(["nextest", "--version"])).is_some() {
+        // nextest does not run the examples in the documentation.
+        run(cargo().args(["test", "--quiet", "--doc"]).args(selection))?;
+    }
+    Ok(())
+}
+
+fn c() -> Result<()> {
+    let folder = target_folder().join("firmware-c");
+    std::fs::create_dir_all(&folder)?;
+    let header = folder.join("vectors.h");
+    std::fs::write(&header, vectors::render_c_header(&root().join("tests/vectors"))?)?;
+    for (name, sanitize) in [("plain", false), ("sanitized", true)] {
+        let mut make = Command::new("make");
+        make.args(["-C", "firmware/tests/c"])
+            .arg(format!("MONOCYPHER={}", monocypher()?))
+            .arg(format!("VECTORS={}", header.display()))
+            .arg(format!("OUT={}", folder.join(name).display()));
+        if sanitize {
+            make.arg("SANITIZE=1");
+        }
+        run(make.arg("test"))?;
+    }
+    Ok(())
+}
+
+/// The folder of Monocypher's C sources, inside the crate that carries them.
+fn monocypher() -> Result<String> {
+    let json = output(cargo().args(["metadata", "--format-version", "1", "--locked"]))
+        .context("asking cargo for its metadata")?;
+    let metadata: serde_json::Value = serde_json::from_str(&json)?;
+    let manifest = metadata["packages"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|package| package["name"] == "monocypher-sys")
+        .and_then(|package| package["manifest_path"].as_str())
+        .context("expected monocypher-sys among the dependencies")?;
+    let crate_folder =
+        std::path::Path::new(manifest).parent().context("expected a folder above the manifest")?;
+    find_source(crate_folder)
+        .and_then(|folder| folder.to_str().map(String::from))
+        .with_context(|| format!("expected monocypher.c below {}", crate_folder.display()))
+}
+
+fn find_source(folder: &std::path::Path) -> Option<std::path::PathBuf> {
+    if folder.join("monocypher.c").exists() {
+        return Some(folder.into());
+    }
+    let entries = std::fs::read_dir(folder).ok()?;
+    entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).find_map(|path| find_source(&path))
+}
+
+fn ui() -> Result<()> {
+    setup::npm_packages()?;
+    run(setup::npm()?.args(["run", "check"]))?;
+    run(setup::npm()?.args(["test"]))?;
+    setup::page()
+}
+
+fn e2e() -> Result<()> {
+    setup::browser()?;
+    programs()?;
+    tests(&["--package", "switchyard-e2e"])
+}
+
+fn desktop() -> Result<()> {
+    setup::desktop()?;
+    programs()?;
+    run(cargo().args(["build", "--package", "switchyard-desktop"]))?;
+    tests(&["--package", "switchyard-desktop"])
+}
+
+/// The programs that the stories start.
+fn programs() -> Result<()> {
+    setup::page()?;
+    build_programs(&[])
+}
+
+/// Builds the gateway, the console and the virtual controller.
+pub(crate) fn build_programs(flags: &[&str]) -> Result<()> {
+    run(cargo()
+        .args(["build", "--bins"])
+        .args(["switchyard-gateway", "switchyard-tui", "switchyard-firmware"].map(|package| format!("--package={package}")))
+        .args(flags))
+}
