@@ -1,0 +1,41 @@
+/*
+ * check.h: the tests' own harness: count what holds and what does not, and say where.
+ */
+#ifndef FW_TEST_CHECK_H
+#define FW_TEST_CHECK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Counts a check. A failed one prints place and text; `note` tells which row of a table it was. */
+void check_that(bool holds, const char *file, int line, const char *text, const char *note);
+void check_string(const char *found, const char *expected, const char *file, int line,
+                  const char *note);
+
+#define CHECK(condition) check_that((condition), __FILE__, __LINE__, #condition, "")
+#define CHECK_NOTE(condition, note) check_that((condition), __FILE__, __LINE__, #condition, note)
+#define CHECK_STRING(found, expected, note)                                                        \
+    check_string((found), (expected), __FILE__, __LINE__, (note))
+
+/* Bytes from hex, spaces ignored. Exactly as many as there are, from the heap, so that the address
+ * sanitizer sees a read one byte too far. Free with free. Dies on bad hex. */
+uint8_t *bytes_from_hex(const char *hex, size_t *length);
+
+/* A copy of exactly `length` bytes, from the heap, for the same reason. */
+uint8_t *bytes_exact(const uint8_t *bytes, size_t length);
+
+/* Pseudo-random numbers that are the same in every run of the same seed. */
+void random_seed(uint64_t seed);
+uint32_t random_below(uint32_t bound);
+void random_fill(uint8_t *to, size_t length);
+
+/* The suites, one a file. */
+void test_frame(void);
+void test_cbor(void);
+void test_noise(void);
+void test_records(void);
+void test_vectors(void);
+void test_robust(void);
+
+#endif

@@ -1,0 +1,125 @@
+/*
+ * main.c: runs every suite and prints the count. An argument is the robustness loop's seed.
+ */
+#include "check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static unsigned long passed_count;
+static unsigned long failed_count;
+static uint64_t random_state;
+
+/* After this many a broken build is understood, and the rest would only bury it. */
+enum { FAILURES_PRINTED_MAX = 50 };
+
+void check_that(bool holds, const char *file, int line, const char *text, const char *note)
+{
+    if (holds) {
+        passed_count++;
+        return;
+    }
+    failed_count++;
+    if (failed_count <= FAILURES_PRINTED_MAX) {
+        printf("%s:%d: does not hold: %s %s\n", file, line, text, note);
+    }
+}
+
+void check_string(const char *found, const char *expected, const char *file, int line,
+                  const char *note)
+{
+    if (strcmp(found, expected) == 0) {
+        passed_count++;
+        return;
+    }
+    failed_count++;
+    if (failed_count <= FAILURES_PRINTED_MAX) {
+        printf("%s:%d: expected %s and found %s: %s\n", file, line, expected, found, note);
+    }
+}
+
+static int hex_digit(char digit)
+{
+    if (digit >= '0' && digit <= '9') {
+        return digit - '0';
+    }
+    if (digit >= 'a' && digit <= 'f') {
+        return digit - 'a' + 10;
+    }
+    return -1;
+}
+
+uint8_t *bytes_from_hex(const char *hex, size_t *length)
+{
+    uint8_t *bytes = malloc(strlen(hex) / 2 + 1);
+    size_t digits = 0;
+    for (const char *at = hex; bytes != NULL && *at != '\0'; at++) {
+        if (*at == ' ') {
+            continue;
+        }
+        int digit = hex_digit(*at);
+        if (digit < 0) {
+            printf("expected hex: %s\n", hex);
+            exit(2);
+        }
+        int high = digits % 2 == 0 ? 0 : bytes[digits / 2] * 16;
+        bytes[digits / 2] = (uint8_t)(high + digit);
+        digits++;
+    }
+    *length = digits / 2;
+    uint8_t *exact = bytes_exact(bytes, *length);
+    free(bytes);
+    return exact;
+}
+
+uint8_t *bytes_exact(const uint8_t *bytes, size_t length)
+{
+    /* malloc(0) may give NULL; one byte may not be read, and no test reads it. */
+    uint8_t *copy = malloc(length == 0 ? 1 : length);
+    if (copy == NULL) {
+        printf("expected memory for a test\n");
+        exit(2);
+    }
+    if (length > 0) {
+        memcpy(copy, bytes, length);
+    }
+    return copy;
+}
+
+void random_seed(uint64_t seed)
+{
+    random_state = seed * 2 + 1;
+}
+
+/* xorshift64*: its upper half is good enough for tests. */
+uint32_t random_below(uint32_t bound)
+{
+    random_state ^= random_state >> 12;
+    random_state ^= random_state << 25;
+    random_state ^= random_state >> 27;
+    uint32_t high = (uint32_t)((random_state * 0x2545F4914F6CDD1Du) >> 32);
+    return bound == 0 ? high : high % bound;
+}
+
+void random_fill(uint8_t *to, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        to[i] = (uint8_t)random_below(256);
+    }
+}
+
+int main(int count, char **arguments)
+{
+    uint64_t seed = count > 1 ? strtoull(arguments[1], NULL, 10) : 20260101u;
+    random_seed(seed);
+    test_frame();
+    test_cbor();
+    test_noise();
+    test_records();
+    test_vectors();
+    printf("robustness seed %llu\n", (unsigned long long)seed);
+    test_robust();
+    printf("%lu passed, %lu failed\n", passed_count, failed_count);
+    return failed_count == 0 ? 0 : 1;
+}
