@@ -1,1 +1,62 @@
-//! client: being built.
+//! A tool's connection to a Switchyard gateway.
+//!
+//! Give it a gateway, a token and an interest; it dials, says hello, keeps the link alive, dials
+//! again with back-off when it is lost, subscribes anew, and mirrors the fleet. It never prints, and
+//! everything in it is bounded. Needs a tokio runtime.
+//!
+//! - [`log_in`], [`log_out`]: a token for an account and its password.
+//! - [`Client`]: the link. [`Client::fleet`] is the fleet now, [`Client::events`] what happens,
+//!   [`Client::send`] a command with its [`Receipts`], [`Client::request`] and its typed shorthands
+//!   ask any peer.
+//! - [`Fleet`]: the mirror, pure: presence, pages, deltas, gaps.
+//! - [`Backoff`], [`GatewayClock`]: pure parts, for whoever dials by other means.
+//! - [`signature`]: how a controller's commands read people's arguments.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), switchyard_client::Error> {
+//! use std::time::Duration;
+//! use switchyard_client::{Client, Interest, Options, Order, log_in};
+//! use switchyard_protocol::{Address, message::{Action, Name, PeerKind, Title}};
+//!
+//! let gateway = "http://127.0.0.1:8080".parse()?;
+//! let token = log_in(&gateway, "li", "a long password").await?.token;
+//! let client = Client::connect(Options {
+//!     gateway,
+//!     token,
+//!     installation: None,
+//!     software: Title::new("example 1.0").expect("short"),
+//!     title: Title::new("an example").expect("short"),
+//!     peer_kind: PeerKind::Program,
+//!     interest: Interest::Everything,
+//! });
+//! client.live().await?;
+//! let action = Action::Set { point: Name::new("RL1").expect("a name"), value: 1 };
+//! let mut receipts = client.send(Order::new(Address(100_042), action, Duration::from_secs(10))).await?;
+//! while let Some(receipt) = receipts.next().await {
+//!     assert!(!receipt.is_final || receipt.key == receipts.key());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod backoff;
+mod client;
+mod clock;
+mod commands;
+mod core;
+mod error;
+mod fleet;
+mod http;
+mod link;
+mod options;
+pub mod signature;
+
+pub use backoff::{Backoff, GOOD_SESSION};
+pub use client::{Client, Event, Events, LinkState, Order, Receipts, Session};
+pub use clock::GatewayClock;
+pub use commands::COMMANDS_MAX;
+pub use core::{INTEREST_MAX, REQUESTS_MAX};
+pub use error::{Error, explain};
+pub use fleet::{CONTROLLERS_MAX, Controller, Fleet, FleetChange, Status};
+pub use http::{LogIn, log_in, log_out};
+pub use options::{GatewayUrl, Installation, Interest, Options, Token};

@@ -1,0 +1,365 @@
+//! The fleet as its gateway tells it: presence, full status by pages, and deltas in order
+//! (`docs/protocol.md` §7). Pure: frames' contents and the time go in, changes come out.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+use switchyard_protocol::{
+    Address, Code,
+    limits::POINTS_MAX,
+    message::{Change, Delta, Event, Full, Name, Point, StatusHead, Time, Title},
+};
+
+/// Controllers that one client keeps at most. A gateway that tells of more is followed up to here,
+/// and [`Fleet::overflowed`] says so: a faulty gateway must not fill a tool's memory.
+pub const CONTROLLERS_MAX: usize = 65_536;
+
+/// Everything known of one controller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Controller {
+    /// Its number.
+    pub address: Address,
+    /// What people call it.
+    pub title: Title,
+    /// Whether it is connected to the gateway.
+    pub online: bool,
+    /// Since when it is there or away.
+    pub since: Time,
+    /// Why it went.
+    pub offline_reason: Option<Code>,
+    /// Features of its latest announce.
+    pub features: Option<u32>,
+    /// Firmware and version.
+    pub software: Option<Title>,
+    /// The board.
+    pub board: Option<Title>,
+    /// Its points, as last heard; `None` before the first whole status.
+    pub status: Option<Status>,
+    /// Whether `status` may have been overtaken: a delta was missed, the controller restarted, or
+    /// the link to the gateway was lost since.
+    pub stale: bool,
+}
+
+impl Controller {
+    /// Whether what is shown is what is: there, heard of, and nothing missed.
+    pub fn is_live(&self) -> bool {
+        self.online && !self.stale && self.status.is_some()
+    }
+
+    /// The point of that name.
+    pub fn point(&self, name: &Name) -> Option<&Point> {
+        self.points().iter().find(|point| point.name == *name)
+    }
+
+    /// Its points in ascending order of index; none before the first status.
+    pub fn points(&self) -> &[Point] {
+        self.status.as_ref().map_or(&[], |status| &status.points)
+    }
+}
+
+/// The latest of a controller's status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Boot and sequence.
+    pub head: StatusHead,
+    /// Changes when points or commands change.
+    pub layout: u32,
+    /// Since the controller's start.
+    pub uptime_ms: u64,
+    /// When it was heard here, in gateway time.
+    pub heard_at: Time,
+    /// In ascending order of index.
+    pub points: Vec<Point>,
+}
+
+/// One change of the fleet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FleetChange {
+    /// Replaces everything known of a controller: presence, a full status, or that it became stale.
+    Controller(Arc<Controller>),
+    /// The points that a delta changed.
+    Points {
+        /// Whose.
+        address: Address,
+        /// The delta's own boot and sequence.
+        head: StatusHead,
+        /// When it was heard here, in gateway time.
+        heard_at: Time,
+        /// What changed.
+        changes: Vec<Change>,
+    },
+    /// It is not to be seen any more.
+    Gone(Address),
+    /// The snapshot is whole; so many controllers are subscribed.
+    Synced {
+        /// The gateway's count.
+        count: u32,
+    },
+}
+
+/// The pages of a full status that have come so far.
+#[derive(Clone, Debug)]
+struct Pages {
+    head: StatusHead,
+    pages: u8,
+    seen: u16,
+    points: BTreeMap<u8, Point>,
+}
+
+/// The fleet at one moment. Cloning shares the controllers.
+#[derive(Clone, Debug, Default)]
+pub struct Fleet {
+    controllers: BTreeMap<Address, Arc<Controller>>,
+    synced: bool,
+    revision: u64,
+    overflowed: bool,
+    /// Incomplete full statuses, one per controller at most.
+    pages: BTreeMap<Address, Pages>,
+    /// Whose full status is wanted.
+    gaps: BTreeSet<Address>,
+    /// Told of since the snapshot began: what is not in here at its end is gone.
+    mentioned: BTreeSet<Address>,
+}
+
+impl Fleet {
+    /// One controller.
+    pub fn controller(&self, address: Address) -> Option<&Arc<Controller>> {
+        self.controllers.get(&address)
+    }
+
+    /// All, in ascending order of address.
+    pub fn controllers(&self) -> impl ExactSizeIterator<Item = &Arc<Controller>> {
+        self.controllers.values()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.controllers.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.controllers.is_empty()
+    }
+
+    /// Whether the snapshot has come in whole since the link was last made.
+    pub fn is_synced(&self) -> bool {
+        self.synced
+    }
+
+    /// Whether the gateway told of more controllers than are kept here.
+    pub fn overflowed(&self) -> bool {
+        self.overflowed
+    }
+
+    /// Counts batches of changes: a batch that bears a greater number than a clone of the fleet is
+    /// news to that clone.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Controllers whose full status must be asked for.
+    pub fn gaps(&self) -> impl Iterator<Item = Address> + '_ {
+        self.gaps.iter().copied()
+    }
+
+    /// Closes a batch of changes and gives its number.
+    pub(crate) fn end_batch(&mut self) -> u64 {
+        self.revision += 1;
+        self.revision
+    }
+
+    /// The link is gone: everything is as it was last seen, and nothing is certain.
+    pub fn link_lost(&mut self) -> Vec<FleetChange> {
+        self.synced = false;
+        self.pages.clear();
+        self.gaps.clear();
+        self.mentioned.clear();
+        let mut changes = Vec::new();
+        for controller in self.controllers.values_mut() {
+            if !controller.stale {
+                Arc::make_mut(controller).stale = true;
+                changes.push(FleetChange::Controller(controller.clone()));
+            }
+        }
+        changes
+    }
+
+    /// A subscription is being made: what is told from now on is its snapshot.
+    pub fn snapshot_begins(&mut self) {
+        self.mentioned.clear();
+    }
+
+    /// The snapshot's end marker. With `everything` subscribed, a controller that the snapshot did
+    /// not mention was taken away in the meantime.
+    pub fn snapshot_ends(&mut self, count: u32, everything: bool) -> Vec<FleetChange> {
+        let mut changes = Vec::new();
+        if everything {
+            self.controllers.retain(|address, _| {
+                let stays = self.mentioned.contains(address);
+                if !stays {
+                    changes.push(FleetChange::Gone(*address));
+                }
+                stays
+            });
+        }
+        self.synced = true;
+        changes.push(FleetChange::Synced { count });
+        changes
+    }
+
+    /// Presence, from the gateway. Other events change nothing.
+    pub fn presence(&mut self, event: Event) -> Option<FleetChange> {
+        let Event::Presence {
+            controller: address,
+            online,
+            since,
+            title,
+            boot,
+            features,
+            software,
+            board,
+            reason,
+        } = event
+        else {
+            return None;
+        };
+        if !address.is_controller() {
+            return None;
+        }
+        if !self.controllers.contains_key(&address) && self.controllers.len() >= CONTROLLERS_MAX {
+            self.overflowed = true;
+            return None;
+        }
+        self.mentioned.insert(address);
+        let before = self.controllers.get(&address);
+        let status = before.and_then(|controller| controller.status.clone());
+        // A restart makes what was seen of the earlier boot history, until its full status comes.
+        let restarted = status
+            .as_ref()
+            .zip(boot)
+            .is_some_and(|(status, boot)| status.head.boot != boot);
+        let controller = Arc::new(Controller {
+            address,
+            title,
+            online,
+            since,
+            offline_reason: reason,
+            features: features.or(before.and_then(|controller| controller.features)),
+            software: software.or_else(|| before.and_then(|it| it.software.clone())),
+            board: board.or_else(|| before.and_then(|it| it.board.clone())),
+            stale: restarted || before.is_some_and(|controller| controller.stale),
+            status,
+        });
+        if !online {
+            // Nobody can answer for it now; the gateway sends a full status when it is back.
+            self.gaps.remove(&address);
+            self.pages.remove(&address);
+        }
+        self.controllers.insert(address, controller.clone());
+        Some(FleetChange::Controller(controller))
+    }
+
+    /// A page of a full status. The last one to come makes it the truth.
+    pub fn full(&mut self, address: Address, page: Full, now: Time) -> Option<FleetChange> {
+        // Presence comes first; without it there is not even a title to show.
+        let controller = self.controllers.get_mut(&address)?;
+        let pages = self
+            .pages
+            .entry(address)
+            .or_insert_with(|| Pages::of(&page));
+        if pages.head != page.head || pages.pages != page.pages {
+            *pages = Pages::of(&page);
+        }
+        pages.seen |= 1 << page.page;
+        for point in page.points {
+            pages.points.insert(point.index, point);
+        }
+        if pages.seen.count_ones() < u32::from(pages.pages) {
+            return None;
+        }
+        let whole = self.pages.remove(&address)?;
+        debug_assert!(whole.points.len() <= POINTS_MAX);
+        let controller = Arc::make_mut(controller);
+        controller.stale = false;
+        controller.status = Some(Status {
+            head: whole.head,
+            layout: page.layout,
+            uptime_ms: page.uptime_ms,
+            heard_at: now,
+            points: whole.points.into_values().collect(),
+        });
+        self.gaps.remove(&address);
+        self.mentioned.insert(address);
+        Some(FleetChange::Controller(Arc::new(controller.clone())))
+    }
+
+    /// A delta: taken when it is the next one, ignored when it is an old one; otherwise a gap, which
+    /// [`gaps`](Self::gaps) names until a full status has filled it.
+    pub fn delta(&mut self, address: Address, delta: Delta, now: Time) -> Option<FleetChange> {
+        let shared = self.controllers.get_mut(&address)?;
+        let verdict = shared.status.as_ref().map(|status| {
+            (
+                status.head.boot == delta.head.boot,
+                status.head.is_followed_by(delta.head.sequence),
+                status.head.has_passed(delta.head.sequence),
+            )
+        });
+        match verdict {
+            Some((true, true, _)) if !shared.stale => {}
+            Some((true, _, true)) => return None,
+            _ => {
+                let is_new = self.gaps.insert(address) && !shared.stale;
+                if !is_new {
+                    return None;
+                }
+                Arc::make_mut(shared).stale = true;
+                return Some(FleetChange::Controller(shared.clone()));
+            }
+        }
+        let status = Arc::make_mut(shared).status.as_mut()?;
+        status.head = delta.head;
+        status.uptime_ms = delta.uptime_ms;
+        status.heard_at = now;
+        for change in &delta.changes {
+            if let Some(point) = status.points.iter_mut().find(|it| it.index == change.index) {
+                point.value = change.value;
+                point.flags = change.flags;
+                point.cause = change.cause;
+            }
+        }
+        Some(FleetChange::Points {
+            address,
+            head: delta.head,
+            heard_at: now,
+            changes: delta.changes,
+        })
+    }
+
+    /// Forgets controllers that are not of interest any more.
+    pub fn keep_only(&mut self, wanted: &[Address]) -> Vec<FleetChange> {
+        let mut changes = Vec::new();
+        self.controllers.retain(|address, _| {
+            let stays = wanted.contains(address);
+            if !stays {
+                changes.push(FleetChange::Gone(*address));
+            }
+            stays
+        });
+        self.gaps.retain(|address| wanted.contains(address));
+        self.pages.retain(|address, _| wanted.contains(address));
+        changes
+    }
+}
+
+impl Pages {
+    fn of(page: &Full) -> Self {
+        Pages {
+            head: page.head,
+            pages: page.pages,
+            seen: 0,
+            points: BTreeMap::new(),
+        }
+    }
+}

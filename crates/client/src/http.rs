@@ -1,0 +1,194 @@
+//! Logging in and out over HTTP (`docs/http.md`).
+
+use crate::{Error, GatewayUrl, Token};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{Method, Request, StatusCode, client::conn::http1, header};
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use std::{io, time::Duration};
+use switchyard_protocol::Role;
+use tokio::net::TcpStream;
+
+/// How long a whole HTTP exchange may take; the gateway spends most of it on the password's hash.
+const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long the system may take to make a connection.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest answer that is read: a session or a problem is a few hundred bytes.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// Who is logged in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogIn {
+    /// The account's name.
+    pub account: String,
+    /// What it may do; `None` for a role that is newer than this program.
+    pub role: Option<Role>,
+    /// To be kept, and given in [`Options`](crate::Options).
+    pub token: Token,
+}
+
+#[derive(Deserialize)]
+struct LogInAnswer {
+    token: String,
+    account: String,
+    role: String,
+}
+
+#[derive(Deserialize)]
+struct Problem {
+    #[serde(default)]
+    title: String,
+    code: String,
+    #[serde(default)]
+    detail: String,
+}
+
+/// Logs in for a token.
+///
+/// # Errors
+/// [`Error::Http`] with the code `bad_credentials` for a wrong account or password, `rate_limited`
+/// after too many of them; [`Error::Unreachable`] when nobody answers there.
+pub async fn log_in(gateway: &GatewayUrl, account: &str, password: &str) -> Result<LogIn, Error> {
+    let body = serde_json::json!({ "account": account, "password": password }).to_string();
+    let answer = exchange(gateway, Method::POST, "/api/login", None, body).await?;
+    let answer: LogInAnswer = serde_json::from_slice(&answer)
+        .map_err(|error| not_a_gateway(gateway, format!("its log-in answer: {error}")))?;
+    Ok(LogIn {
+        account: answer.account,
+        role: Role::from_name(&answer.role),
+        token: Token::new(answer.token),
+    })
+}
+
+/// Revokes a token and cuts off its sockets.
+///
+/// # Errors
+/// As [`log_in`]; `not_logged_in` for a token that is already worthless.
+pub async fn log_out(gateway: &GatewayUrl, token: &Token) -> Result<(), Error> {
+    exchange(
+        gateway,
+        Method::POST,
+        "/api/logout",
+        Some(token),
+        String::new(),
+    )
+    .await?;
+    Ok(())
+}
+
+/// Makes a TCP connection to the gateway.
+pub(crate) async fn connect(gateway: &GatewayUrl) -> Result<TcpStream, Error> {
+    let unreachable = |source| Error::Unreachable {
+        gateway: gateway.authority(),
+        source,
+    };
+    let dialled = TcpStream::connect((gateway.dial_host(), gateway.tcp_port()));
+    let stream = tokio::time::timeout(CONNECT_TIMEOUT, dialled)
+        .await
+        .map_err(|_| unreachable(io::ErrorKind::TimedOut.into()))?
+        .map_err(unreachable)?;
+    // A switch's frame is small and is waited for; without this it may wait for an acknowledgement.
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
+}
+
+async fn exchange(
+    gateway: &GatewayUrl,
+    method: Method,
+    path: &str,
+    token: Option<&Token>,
+    body: String,
+) -> Result<Bytes, Error> {
+    let talk = talk(gateway, method, path, token, body);
+    tokio::time::timeout(EXCHANGE_TIMEOUT, talk)
+        .await
+        .map_err(|_| Error::TimedOut {
+            after: EXCHANGE_TIMEOUT,
+        })?
+}
+
+async fn talk(
+    gateway: &GatewayUrl,
+    method: Method,
+    path: &str,
+    token: Option<&Token>,
+    body: String,
+) -> Result<Bytes, Error> {
+    let stream = connect(gateway).await?;
+    let odd = |error: hyper::Error| not_a_gateway(gateway, error.to_string());
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(odd)?;
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::HOST, gateway.authority())
+        .header(header::ACCEPT, "application/json");
+    if let Some(token) = token {
+        request = request.header(header::AUTHORIZATION, format!("Bearer {}", token.reveal()));
+    }
+    if !body.is_empty() {
+        request = request.header(header::CONTENT_TYPE, "application/json");
+    }
+    let request = request
+        .body(Full::new(Bytes::from(body)))
+        .map_err(|error| not_a_gateway(gateway, error.to_string()))?;
+    // The connection is driven right here, not by a task: dropping this future ends it all.
+    let asked = async {
+        let response = sender.send_request(request).await.map_err(odd)?;
+        let status = response.status();
+        let retry_after = response
+            .headers()
+            .get(header::RETRY_AFTER)
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
+        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX)
+            .collect()
+            .await
+            .map_err(|error| not_a_gateway(gateway, error.to_string()))?;
+        Ok((status, retry_after, body.to_bytes()))
+    };
+    tokio::pin!(asked);
+    tokio::pin!(connection);
+    let mut is_driven = true;
+    let (status, retry_after, body) = loop {
+        tokio::select! {
+            answer = &mut asked => break answer?,
+            _ = &mut connection, if is_driven => is_driven = false,
+        }
+    };
+    if status.is_success() {
+        return Ok(body);
+    }
+    Err(refusal(gateway, status, retry_after.as_deref(), &body))
+}
+
+fn refusal(
+    gateway: &GatewayUrl,
+    status: StatusCode,
+    retry_after: Option<&str>,
+    body: &[u8],
+) -> Error {
+    let Ok(problem) = serde_json::from_slice::<Problem>(body) else {
+        return not_a_gateway(gateway, format!("it answered {status}"));
+    };
+    let mut detail = if problem.detail.is_empty() {
+        problem.title
+    } else {
+        problem.detail
+    };
+    if let Some(seconds) = retry_after {
+        detail.push_str(&format!("; try again in {seconds} s"));
+    }
+    Error::Http {
+        status: status.as_u16(),
+        code: problem.code,
+        detail,
+    }
+}
+
+fn not_a_gateway(gateway: &GatewayUrl, detail: String) -> Error {
+    Error::NotAGateway {
+        gateway: gateway.authority(),
+        detail,
+    }
+}
