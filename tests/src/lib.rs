@@ -1,1 +1,17 @@
-//! End-to-end tests.
+//! What the end-to-end tests share: peers that speak the protocol by hand, and so can also lie.
+//!
+//! - [`Device`]: a controller over TCP and Noise, made of `snow` and a socket.
+//! - [`Tool`]: a tool over WebSocket.
+//! - [`http`]: just enough of HTTP/1.1 to log in and to read the counters.
+
+mod device;
+pub mod http;
+mod tool;
+
+pub use device::{Device, hello};
+pub use tool::{Tool, value_in};
+
+use std::time::Duration;
+
+/// How long a socket waits for bytes that must come: generous, waited out by failures only.
+const SOCKET_TIMEOUT: Duration = Duration::from_secs(30);

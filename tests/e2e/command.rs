@@ -1,0 +1,185 @@
+//! A command crosses the yard: its receipts in order, and the delta that follows.
+
+use crate::yard;
+use switchyard_e2e::{Tool, value_in};
+use switchyard_protocol::{
+    Code,
+    message::{Action, Answer, Command, Key, Name, Request, Stage, Time},
+};
+
+/// Subscribes to everything and waits for the snapshot's end.
+fn subscribe(tool: &mut Tool) {
+    let answer = tool.ask(
+        switchyard_protocol::Address::GATEWAY,
+        &Request::Subscribe { controllers: None },
+    );
+    assert!(matches!(answer.unwrap(), Answer::Ok(_)));
+}
+
+#[test]
+fn a_command_is_sent_delivered_executed_and_seen() {
+    let yard = yard(&[]);
+    let controller = yard.enrol("Pump house 3", 1).unwrap().remove(0);
+    let _running = yard
+        .start_controller(&controller, &["--behaviour", "latch"])
+        .unwrap();
+    let mut tool = Tool::connect(&yard, "operator").unwrap();
+    subscribe(&mut tool);
+
+    for value in [1, 0] {
+        let mut seen = None;
+        let key = tool.set(controller.address, "RL1", value, 10_000).unwrap();
+        let receipts = tool
+            .receipts(key, |frame| {
+                seen = value_in(frame, controller.address, 0).or(seen)
+            })
+            .unwrap();
+        let stages: Vec<Stage> = receipts.iter().map(|receipt| receipt.stage).collect();
+        assert_eq!(stages, [Stage::Sent, Stage::Delivered, Stage::Executed]);
+        assert!(
+            receipts.iter().all(|receipt| receipt.at.is_some()),
+            "each has its time"
+        );
+        assert!(
+            receipts.windows(2).all(|pair| pair[0].at <= pair[1].at),
+            "{receipts:?}"
+        );
+        if seen != Some(value) {
+            tool.receive_until(|frame| {
+                value_in(frame, controller.address, 0).filter(|&found| found == value)
+            })
+            .unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_feedback_confirms_or_fails() {
+    let yard = yard(&[]);
+    let controllers = yard.enrol("Gate", 2).unwrap();
+    let flags = ["--behaviour", "follow", "--input-period", "0s"];
+    let _good = yard.start_controller(&controllers[0], &flags).unwrap();
+    let _stuck = yard
+        .start_controller(
+            &controllers[1],
+            &[&flags[..], &["--stuck-feedback"]].concat(),
+        )
+        .unwrap();
+    let console = yard.console("operator").unwrap();
+    let stages = |address: u32, value: &str| -> (i32, Vec<String>) {
+        let (code, out, _) = console
+            .run(&["send", &address.to_string(), "enable", value, "--json"])
+            .unwrap();
+        let stage = |line: &str| {
+            let receipt: serde_json::Value = serde_json::from_str(line).unwrap();
+            receipt["stage"].as_str().map(String::from)
+        };
+        (code, out.lines().filter_map(stage).collect())
+    };
+    let (code, good) = stages(controllers[0].address, "on");
+    assert_eq!(
+        (code, good.last().map(String::as_str)),
+        (0, Some("confirmed")),
+        "{good:?}"
+    );
+    let (code, stuck) = stages(controllers[1].address, "on");
+    assert_eq!(
+        (code, stuck.last().map(String::as_str)),
+        (9, Some("failed")),
+        "{stuck:?}"
+    );
+}
+
+#[test]
+fn each_refusal_has_its_reason() {
+    let yard = yard(&[]);
+    let controllers = yard.enrol("Pump", 2).unwrap();
+    let _running = yard
+        .start_controller(&controllers[0], &["--behaviour", "latch"])
+        .unwrap();
+    let (here, away) = (controllers[0].address, controllers[1].address);
+    let mut operator = Tool::connect(&yard, "operator").unwrap();
+    let mut viewer = Tool::connect(&yard, "viewer").unwrap();
+
+    let mut end = |tool: &mut Tool, address: u32, point: &str, value: i64, lifetime_ms: u64| {
+        let key = tool.set(address, point, value, lifetime_ms).unwrap();
+        let receipts = tool.receipts(key, |_| {}).unwrap();
+        let last = receipts.last().unwrap();
+        (last.stage, last.reason)
+    };
+    let refused = |code| (Stage::Refused, Some(code));
+    assert_eq!(
+        end(&mut operator, here, "RL9", 1, 10_000),
+        refused(Code::UnknownPoint)
+    );
+    assert_eq!(
+        end(&mut operator, here, "DI1", 1, 10_000),
+        refused(Code::NotManual)
+    );
+    assert_eq!(
+        end(&mut operator, here, "RL1", 7, 10_000),
+        refused(Code::OutOfRange)
+    );
+    assert_eq!(
+        end(&mut operator, away, "RL1", 1, 10_000),
+        refused(Code::Offline)
+    );
+    assert_eq!(
+        end(&mut operator, 0x7000_0000, "RL1", 1, 10_000),
+        refused(Code::UnknownAddress)
+    );
+    assert_eq!(
+        end(&mut viewer, here, "RL1", 1, 10_000),
+        refused(Code::Forbidden)
+    );
+    assert_eq!(
+        end(&mut operator, here, "RL1", 1, 48 * 3_600_000),
+        refused(Code::OutOfRange)
+    );
+
+    let late = Command {
+        key: Key([9; 16]),
+        expiry: Time(1),
+        wait: false,
+        action: Action::Set {
+            point: Name::new("RL1").unwrap(),
+            value: 1,
+        },
+    };
+    operator.command(here, &late).unwrap();
+    let receipts = operator.receipts(late.key, |_| {}).unwrap();
+    assert_eq!(receipts.last().unwrap().stage, Stage::Expired);
+}
+
+#[test]
+fn a_command_waits_for_its_controller_and_is_executed_once() {
+    let yard = yard(&[]);
+    let controller = yard.enrol("Pump", 1).unwrap().remove(0);
+    let mut tool = Tool::connect(&yard, "operator").unwrap();
+    let command = Command {
+        key: Key([3; 16]),
+        expiry: Time(tool.welcome.time.0 + 600_000),
+        wait: true,
+        action: Action::Set {
+            point: Name::new("RL1").unwrap(),
+            value: 1,
+        },
+    };
+    // The same command twice, as an impatient person's console would.
+    tool.command(controller.address, &command).unwrap();
+    tool.command(controller.address, &command).unwrap();
+    let first = tool
+        .receive_until(|frame| switchyard_protocol::message::Receipt::decode(frame.payload()).ok())
+        .unwrap();
+    assert_eq!((first.stage, first.is_final), (Stage::Queued, false));
+
+    let _running = yard
+        .start_controller(&controller, &["--behaviour", "latch"])
+        .unwrap();
+    let receipts = tool.receipts(command.key, |_| {}).unwrap();
+    let executed = receipts
+        .iter()
+        .filter(|receipt| receipt.stage == Stage::Executed)
+        .count();
+    assert_eq!(executed, 1, "{receipts:?}");
+}

@@ -1,0 +1,29 @@
+//! End-to-end tests over the real programs: processes, sockets, a browser, a terminal.
+
+mod command;
+mod refusals;
+mod restart;
+mod slow;
+mod stories;
+mod tools;
+
+use switchyard_testkit::{Programs, Yard, YardOptions};
+
+/// A yard with short time-outs, so that what must time out does so soon.
+fn yard(flags: &[&str]) -> Yard {
+    let flags = flags.iter().map(ToString::to_string).collect();
+    Yard::start(
+        &Programs::find().unwrap(),
+        YardOptions {
+            clear: false,
+            flags,
+        },
+    )
+    .unwrap()
+}
+
+/// The key of an enrolled controller as bytes.
+fn key_of(controller: &switchyard_testkit::Controller) -> [u8; 32] {
+    let byte = |at: usize| u8::from_str_radix(&controller.key[2 * at..2 * at + 2], 16).unwrap();
+    std::array::from_fn(byte)
+}

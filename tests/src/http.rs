@@ -1,0 +1,80 @@
+//! Just enough of HTTP/1.1 for one request on a connection of its own.
+
+use crate::SOCKET_TIMEOUT;
+use anyhow::{Context, Result, ensure};
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+};
+use switchyard_testkit::{PASSWORD, Yard, wait_until};
+
+/// Sends a request and gives the status and the body.
+///
+/// # Errors
+/// When the connection breaks or the answer is not HTTP.
+pub fn request(authority: &str, head: &str, body: &str) -> Result<(u16, String)> {
+    let mut stream = TcpStream::connect(authority)?;
+    stream.set_read_timeout(Some(SOCKET_TIMEOUT))?;
+    write!(
+        stream,
+        "{head} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .context("expected a head and a body")?;
+    let status = head
+        .split(' ')
+        .nth(1)
+        .context("expected a status")?
+        .parse()?;
+    Ok((status, body.into()))
+}
+
+/// Logs an account of the yard in and gives its token.
+///
+/// # Errors
+/// When the gateway refuses.
+pub fn log_in(authority: &str, account: &str) -> Result<String> {
+    let body = serde_json::json!({ "account": account, "password": PASSWORD }).to_string();
+    let (status, body) = request(authority, "POST /api/login", &body)?;
+    ensure!(status == 200, "log-in was answered {status}: {body}");
+    let answer: serde_json::Value = serde_json::from_str(&body)?;
+    Ok(answer["token"].as_str().context("expected a token")?.into())
+}
+
+/// The value of a counter or gauge, labels and all, such as
+/// `switchyard_refused_total{code="forged_source"}`; 0 while it is not shown.
+///
+/// # Errors
+/// When the counters are not to be had.
+pub fn metric(yard: &Yard, name: &str) -> Result<u64> {
+    let (status, body) = request(yard.http(), "GET /metrics", "")?;
+    ensure!(status == 200, "the counters were answered {status}");
+    let value = body
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.map_or(Ok(0), |value| {
+        value
+            .trim()
+            .parse()
+            .with_context(|| format!("reading {value:?}"))
+    })
+}
+
+/// Waits until an end with this code has been counted `count` times.
+///
+/// # Errors
+/// When that does not happen.
+pub fn wait_for_count(yard: &Yard, code: &str, count: u64) -> Result<()> {
+    let name = format!("switchyard_refused_total{{code=\"{code}\"}}");
+    wait_until(&format!("{name} {count}"), || {
+        metric(yard, &name)
+            .ok()
+            .filter(|&found| found >= count)
+            .map(|_| ())
+    })
+}
