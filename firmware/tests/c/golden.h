@@ -1,8 +1,8 @@
 /*
  * golden.h: the shape of the golden vectors once they are rendered for C.
  *
- * The data is made from tests/vectors/*.toml by the workspace's automation, into a build folder;
- * what the members mean is told in tests/vectors/README.md.
+ * The data is made from the folder tests/vectors by the workspace's automation, into a build
+ * folder; what the members mean is told in that folder's README.md.
  */
 #ifndef FW_TEST_GOLDEN_H
 #define FW_TEST_GOLDEN_H
@@ -72,5 +72,8 @@ typedef struct {
     const char *name;
     golden_bytes_t psk, prologue, responder_ephemeral, message_1;
 } golden_refusal_t;
+
+/* Runs one message: test_message.c. */
+void test_message(const golden_message_t *golden);
 
 #endif
