@@ -1,4 +1,35 @@
 //! The controller's C core, compiled for this machine, and the virtual controller built on it.
+//!
+//! - [`Controller`]: one controller as a pure machine. Time and bytes are passed in, bytes and
+//!   [`Action`]s come out; simulations and tests drive it under a clock of their own.
+//! - [`VirtualController`]: the same on tokio and a real socket, with a simulated [`Plant`] at its
+//!   inputs and outputs. Thousands fit in one process.
+//!
+//! ```
+//! use std::time::Duration;
+//! use switchyard_firmware::{Action, Behaviour, Controller, Key, Settings};
+//! use switchyard_protocol::Address;
+//!
+//! let settings = Settings::new(Address(100_042), Key::new([7; 32]), Behaviour::Latch);
+//! let mut controller = Controller::new(settings, Duration::ZERO)?;
+//! let wait = controller.poll(Duration::ZERO);
+//! controller.poll(wait);
+//! assert_eq!(controller.next_action(), Some(Action::Dial(0)));
+//! controller.connected(wait);
+//! assert!(controller.take_outbound(wait).is_some(), "hello and the first Noise message");
+//! # Ok::<(), switchyard_firmware::SettingsError>(())
+//! ```
 
+mod controller;
 #[doc(hidden)]
 pub mod ffi;
+mod key;
+mod plant;
+mod virtual_controller;
+
+pub use controller::{
+    Action, Behaviour, Channel, Controller, LinkState, Settings, SettingsError, state_bytes,
+};
+pub use key::{Key, KeyError, parse_keys};
+pub use plant::{Plant, PlantSettings};
+pub use virtual_controller::{Options, View, VirtualController};

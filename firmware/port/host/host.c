@@ -18,6 +18,16 @@ size_t fw_host_state_bytes(void)
     return sizeof(fw_controller_t) - FW_RECORD_BYTES_MAX - FW_RECORD_BUFFER_BYTES;
 }
 
+size_t fw_host_settings_bytes(void)
+{
+    return sizeof(fw_settings_t);
+}
+
+size_t fw_host_port_bytes(void)
+{
+    return sizeof(fw_port_t);
+}
+
 uint32_t fw_host_boot_id(const fw_controller_t *controller)
 {
     return controller->status.boot_id;

@@ -11,6 +11,9 @@ size_t fw_host_controller_bytes(void);
 size_t fw_host_controller_align(void);
 /* Without the two link buffers. */
 size_t fw_host_state_bytes(void);
+/* Rust repeats these two structs: it compares sizes before it uses them. */
+size_t fw_host_settings_bytes(void);
+size_t fw_host_port_bytes(void);
 
 uint32_t fw_host_boot_id(const fw_controller_t *controller);
 uint32_t fw_host_sequence(const fw_controller_t *controller);

@@ -1,0 +1,489 @@
+//! The safe wrapper around the C core: one controller, driven by calls.
+//!
+//! The only module of this crate with unsafe code.
+
+#![expect(unsafe_code, reason = "the C core is called through raw pointers")]
+
+use std::{
+    alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error},
+    collections::VecDeque,
+    ffi::{CStr, CString, c_char, c_void},
+    fmt,
+    num::NonZeroU32,
+    ptr::NonNull,
+    time::Duration,
+};
+
+use rand::{RngCore, SeedableRng, rngs::StdRng};
+use switchyard_protocol::Address;
+
+use crate::{
+    Key,
+    ffi::{self, FwController, FwPort, FwSettings},
+};
+
+/// What a controller does by itself until the script language comes; `core/behaviour.h` has the
+/// details of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behaviour {
+    /// RL1 is switched by `set`.
+    Latch = 0,
+    /// `pulse(t)` puts RL1 on for a time.
+    Pulse = 1,
+    /// RL1 follows DI1 while enabled, and DI2 confirms it.
+    Follow = 2,
+    /// `ramp(target, rate)` moves AO1.
+    Ramp = 3,
+}
+
+/// An input or output of the board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channel {
+    /// First digital input.
+    Di1 = 0,
+    /// Second digital input: RL1's feedback.
+    Di2 = 1,
+    /// The relay.
+    Rl1 = 2,
+    /// Analogue input, in thousandths.
+    Ai0 = 3,
+    /// Analogue output, in thousandths.
+    Ao1 = 4,
+}
+
+const CHANNELS: usize = 5;
+
+/// How a controller's link stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkState {
+    /// Waits for its next attempt.
+    Closed,
+    /// The connection is being made.
+    Dialling,
+    /// Hello sent.
+    Greeting,
+    /// The gateway has proven that it knows the key.
+    Keyed,
+    /// Announce and full status are sent.
+    Live,
+    /// An error frame is to leave first.
+    Closing,
+}
+
+/// What the controller wants of the one who drives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Connect to this gateway (0 or 1), then call [`Controller::connected`] or
+    /// [`Controller::disconnected`].
+    Dial(u8),
+    /// Close the connection, after all outbound bytes taken so far. Needs no answer.
+    HangUp,
+}
+
+/// Who a controller is.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Its number: a controller's.
+    pub address: Address,
+    /// Its key.
+    pub key: Key,
+    /// What it does.
+    pub behaviour: Behaviour,
+    /// Configured gateways, 1 or 2; they are dialled in turn.
+    pub gateways: u8,
+    /// Speak the clear link. For laboratories and benchmarks.
+    pub clear: bool,
+    /// `None`: a random one.
+    pub boot_id: Option<NonZeroU32>,
+    /// Largest record it takes, 264 to 1,056 bytes; `None`: the most.
+    pub record_bytes_max: Option<u16>,
+    /// Makes every random choice repeatable, keys of the link included. For simulations only.
+    pub seed: Option<u64>,
+}
+
+impl Settings {
+    /// One gateway, the Noise link, a random boot id.
+    pub fn new(address: Address, key: Key, behaviour: Behaviour) -> Self {
+        Self {
+            address,
+            key,
+            behaviour,
+            gateways: 1,
+            clear: false,
+            boot_id: None,
+            record_bytes_max: None,
+            seed: None,
+        }
+    }
+}
+
+/// The core did not take the settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "expected a controller's address (1 to 2147483647), one or two gateways and records of 264 to \
+     1056 bytes"
+)]
+pub struct SettingsError;
+
+/// What the port functions work on. Reached by C through a raw pointer, and by us only between
+/// calls into C.
+struct Host {
+    now_ms: u32,
+    random: Option<Box<StdRng>>,
+    outbound: Option<Vec<u8>>,
+    actions: VecDeque<Action>,
+    inputs: [i32; CHANNELS],
+    outputs: [i32; CHANNELS],
+    /// The real address, for log lines and for the end of a forgery.
+    address: Address,
+}
+
+/// One controller. Every call that drives it is given the time since some fixed moment, which must
+/// not run backwards; the core sees it as a wrapping count of milliseconds.
+pub struct Controller {
+    core: NonNull<FwController>,
+    host: NonNull<Host>,
+    /// The core keeps pointers to this and to the title.
+    _port: Box<FwPort>,
+    _title: CString,
+}
+
+// SAFETY: the core, the host and the port are owned by this value alone and hold no tie to a
+// thread; the pointers are only followed by methods that borrow it.
+unsafe impl Send for Controller {}
+
+const SOFTWARE: &CStr = match CStr::from_bytes_with_nul(
+    concat!("switchyard-firmware ", env!("CARGO_PKG_VERSION"), "\0").as_bytes(),
+) {
+    Ok(text) => text,
+    Err(_) => panic!("the version holds a zero"),
+};
+
+impl Controller {
+    /// A controller just started: inputs at 0, its first dial due after a back-off of at most a
+    /// second.
+    pub fn new(settings: Settings, now: Duration) -> Result<Self, SettingsError> {
+        let title = CString::new(format!("No. {}", settings.address)).map_err(|_| SettingsError)?;
+        let host = NonNull::from(Box::leak(Box::new(Host {
+            now_ms: wrapped_ms(now),
+            random: settings
+                .seed
+                .map(|seed| Box::new(StdRng::seed_from_u64(seed))),
+            outbound: None,
+            actions: VecDeque::new(),
+            inputs: [0; CHANNELS],
+            outputs: [0; CHANNELS],
+            address: settings.address,
+        })));
+        let port = Box::new(FwPort {
+            ctx: host.as_ptr().cast(),
+            send: port_send,
+            now_ms: port_now_ms,
+            random: port_random,
+            log: port_log,
+            dial: port_dial,
+            hang_up: port_hang_up,
+            read_input: port_read_input,
+            write_output: port_write_output,
+        });
+        let controller = Self {
+            core: allocate_core(),
+            host,
+            _port: port,
+            _title: title,
+        };
+        let core_settings = FwSettings {
+            title: controller._title.as_ptr(),
+            software: SOFTWARE.as_ptr(),
+            board: c"virtual".as_ptr(),
+            address: settings.address.0,
+            boot_id: settings.boot_id.map_or(0, NonZeroU32::get),
+            record_bytes_max: settings.record_bytes_max.unwrap_or(0),
+            behaviour: settings.behaviour as u8,
+            gateways: settings.gateways,
+            clear: settings.clear,
+            key: *settings.key.bytes(),
+        };
+        // SAFETY: sizes of the two structs are compared with C's; the core's memory has C's size
+        // and alignment, does not move, and `port` and the strings live as long as it does.
+        let taken = unsafe {
+            assert_eq!(ffi::fw_host_settings_bytes(), size_of::<FwSettings>());
+            assert_eq!(ffi::fw_host_port_bytes(), size_of::<FwPort>());
+            ffi::fw_controller_init(controller.core.as_ptr(), &core_settings, &*controller._port)
+        };
+        if taken {
+            Ok(controller)
+        } else {
+            Err(SettingsError)
+        }
+    }
+
+    /// Scans if a scan is due and runs all timers. Returns how long it may be left alone, unless
+    /// an input changes or bytes come: up to a minute while nothing moves.
+    pub fn poll(&mut self, now: Duration) -> Duration {
+        self.at(now);
+        // SAFETY: `core` was initialised by `new`.
+        let wait_ms = unsafe { ffi::fw_controller_poll(self.core.as_ptr()) };
+        Duration::from_millis(u64::from(wait_ms))
+    }
+
+    /// Bytes came in, split anywhere.
+    pub fn receive(&mut self, bytes: &[u8], now: Duration) {
+        self.at(now);
+        // SAFETY: `core` was initialised by `new`, and the slice is valid for the call.
+        unsafe {
+            ffi::fw_controller_receive(self.core.as_ptr(), bytes.as_ptr(), bytes.len());
+        }
+    }
+
+    /// The connection that was asked for stands.
+    pub fn connected(&mut self, now: Duration) {
+        self.at(now);
+        // SAFETY: `core` was initialised by `new`.
+        unsafe { ffi::fw_controller_connected(self.core.as_ptr()) }
+    }
+
+    /// The connection failed, or is lost.
+    pub fn disconnected(&mut self, now: Duration) {
+        self.at(now);
+        self.host_mut().outbound = None;
+        // SAFETY: `core` was initialised by `new`.
+        unsafe { ffi::fw_controller_disconnected(self.core.as_ptr()) }
+    }
+
+    /// The next bytes for the gateway, at most one record; call until `None`. Leaving them here is
+    /// how a link that takes no more looks to the core: it makes no further ones meanwhile, and
+    /// changes merge.
+    pub fn take_outbound(&mut self, now: Duration) -> Option<Vec<u8>> {
+        self.at(now);
+        let bytes = self.host_mut().outbound.take()?;
+        // SAFETY: `core` was initialised by `new`.
+        unsafe { ffi::fw_controller_sent(self.core.as_ptr()) }
+        Some(bytes)
+    }
+
+    /// What is to be done with the connection; call until `None`, after the outbound bytes.
+    pub fn next_action(&mut self) -> Option<Action> {
+        let action = self.host_mut().actions.pop_front();
+        if matches!(action, Some(Action::Dial(_))) {
+            let address = self.host().address;
+            // Bytes of the link before are no part of the next one.
+            self.host_mut().outbound = None;
+            // SAFETY: `core` was initialised by `new`. A forgery lasts one link.
+            unsafe { ffi::fw_host_forge_source(self.core.as_ptr(), address.0) }
+        }
+        action
+    }
+
+    /// Puts a value on an input: 0 or 1, or thousandths. The next poll, due at once, scans it.
+    pub fn set_input(&mut self, channel: Channel, value: i32) {
+        let input = &mut self.host_mut().inputs[channel as usize];
+        if *input != value {
+            *input = value;
+            // SAFETY: `core` was initialised by `new`.
+            unsafe { ffi::fw_controller_input_changed(self.core.as_ptr()) }
+        }
+    }
+
+    /// The value on an input.
+    pub fn input(&self, channel: Channel) -> i32 {
+        self.host().inputs[channel as usize]
+    }
+
+    /// The value that was last written to an output.
+    pub fn output(&self, channel: Channel) -> i32 {
+        self.host().outputs[channel as usize]
+    }
+
+    /// How the link stands.
+    pub fn link_state(&self) -> LinkState {
+        // SAFETY: `core` was initialised by `new`.
+        match unsafe { ffi::fw_controller_link_state(self.core.as_ptr()) } {
+            1 => LinkState::Dialling,
+            2 => LinkState::Greeting,
+            3 => LinkState::Keyed,
+            4 => LinkState::Live,
+            5 => LinkState::Closing,
+            _ => LinkState::Closed,
+        }
+    }
+
+    /// Commands executed since the start.
+    pub fn executed(&self) -> u32 {
+        // SAFETY: `core` was initialised by `new`.
+        unsafe { ffi::fw_host_executed(self.core.as_ptr()) }
+    }
+
+    /// This start's boot id.
+    pub fn boot_id(&self) -> u32 {
+        // SAFETY: `core` was initialised by `new`.
+        unsafe { ffi::fw_host_boot_id(self.core.as_ptr()) }
+    }
+
+    /// Sequence number of the last status delta.
+    pub fn sequence(&self) -> u32 {
+        // SAFETY: `core` was initialised by `new`.
+        unsafe { ffi::fw_host_sequence(self.core.as_ptr()) }
+    }
+
+    /// While the link is closed: the whole of the wait before the next attempt.
+    pub fn backoff_wait(&self) -> Duration {
+        // SAFETY: `core` was initialised by `new`.
+        let wait_ms = unsafe { ffi::fw_host_backoff_wait_ms(self.core.as_ptr()) };
+        Duration::from_millis(u64::from(wait_ms))
+    }
+
+    /// Fault hook: from now on, and until the link ends, frames bear this source.
+    #[doc(hidden)]
+    pub fn forge_source(&mut self, source: Address) {
+        // SAFETY: `core` was initialised by `new`.
+        unsafe { ffi::fw_host_forge_source(self.core.as_ptr(), source.0) }
+    }
+
+    fn at(&mut self, now: Duration) {
+        self.host_mut().now_ms = wrapped_ms(now);
+    }
+
+    fn host(&self) -> &Host {
+        // SAFETY: made by `new` and freed by `drop`; C holds the same pointer but follows it only
+        // during calls that borrow `self` mutably.
+        unsafe { self.host.as_ref() }
+    }
+
+    fn host_mut(&mut self) -> &mut Host {
+        // SAFETY: as in `host`; no call into C is made while this borrow lives.
+        unsafe { self.host.as_mut() }
+    }
+}
+
+impl fmt::Debug for Controller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Controller")
+            .field("address", &self.host().address)
+            .field("link_state", &self.link_state())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        // SAFETY: `core` has the layout it was allocated with and was at least zeroed, which is
+        // enough for `end`; `host` came from `Box::leak`; neither is used again.
+        unsafe {
+            ffi::fw_controller_end(self.core.as_ptr());
+            dealloc(self.core.as_ptr().cast(), core_layout());
+            drop(Box::from_raw(self.host.as_ptr()));
+        }
+    }
+}
+
+/// Bytes of one controller's state in the core, without its two link buffers.
+pub fn state_bytes() -> usize {
+    // SAFETY: it takes nothing and returns a constant.
+    unsafe { ffi::fw_host_state_bytes() }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "wrapping is what a chip's count does"
+)]
+fn wrapped_ms(now: Duration) -> u32 {
+    now.as_millis() as u32
+}
+
+fn core_layout() -> Layout {
+    // SAFETY: both take nothing and return constants.
+    let (bytes, align) = unsafe {
+        (
+            ffi::fw_host_controller_bytes(),
+            ffi::fw_host_controller_align(),
+        )
+    };
+    Layout::from_size_align(bytes, align).unwrap_or_else(|_| unreachable!("C gave a real layout"))
+}
+
+fn allocate_core() -> NonNull<FwController> {
+    let layout = core_layout();
+    // SAFETY: the layout is not empty.
+    let memory = unsafe { alloc_zeroed(layout) };
+    NonNull::new(memory.cast()).unwrap_or_else(|| handle_alloc_error(layout))
+}
+
+/// The host behind a port's `ctx`.
+///
+/// # Safety
+/// `ctx` must be the pointer that `Controller::new` put into the port, no other reference to the
+/// host may live, and the returned one must not outlive the port function that asked for it. C
+/// calls port functions only within calls made by `Controller`, which holds no reference to the
+/// host meanwhile: so every port function may ask once.
+unsafe fn host_of<'a>(ctx: *mut c_void) -> &'a mut Host {
+    // SAFETY: as demanded above.
+    unsafe { &mut *ctx.cast::<Host>() }
+}
+
+extern "C" fn port_send(ctx: *mut c_void, bytes: *const u8, length: usize) -> i32 {
+    // SAFETY: called by C, see `host_of`; the core offers that many bytes of its own buffer.
+    let (host, bytes) = unsafe { (host_of(ctx), std::slice::from_raw_parts(bytes, length)) };
+    if host.outbound.is_some() {
+        return 0;
+    }
+    host.outbound = Some(bytes.to_vec());
+    i32::try_from(length).unwrap_or(i32::MAX)
+}
+
+extern "C" fn port_now_ms(ctx: *mut c_void) -> u32 {
+    // SAFETY: called by C, see `host_of`.
+    unsafe { host_of(ctx) }.now_ms
+}
+
+extern "C" fn port_random(ctx: *mut c_void, into: *mut u8, length: usize) {
+    // SAFETY: called by C, see `host_of`; the core asks for that many bytes of its own memory.
+    let (host, into) = unsafe { (host_of(ctx), std::slice::from_raw_parts_mut(into, length)) };
+    match &mut host.random {
+        Some(seeded) => seeded.fill_bytes(into),
+        None => rand::rng().fill_bytes(into),
+    }
+}
+
+extern "C" fn port_log(ctx: *mut c_void, level: u32, text: *const c_char) {
+    // SAFETY: called by C, see `host_of`; the core passes string constants.
+    let (address, text) = unsafe {
+        (
+            host_of(ctx).address.0,
+            CStr::from_ptr(text).to_string_lossy(),
+        )
+    };
+    match level {
+        0 => tracing::error!(address, "{text}"),
+        1 => tracing::warn!(address, "{text}"),
+        2 => tracing::info!(address, "{text}"),
+        _ => tracing::debug!(address, "{text}"),
+    }
+}
+
+extern "C" fn port_dial(ctx: *mut c_void, gateway: u8) {
+    // SAFETY: called by C, see `host_of`.
+    unsafe { host_of(ctx) }
+        .actions
+        .push_back(Action::Dial(gateway));
+}
+
+extern "C" fn port_hang_up(ctx: *mut c_void) {
+    // SAFETY: called by C, see `host_of`.
+    unsafe { host_of(ctx) }.actions.push_back(Action::HangUp);
+}
+
+extern "C" fn port_read_input(ctx: *mut c_void, channel: u8) -> i32 {
+    // SAFETY: called by C, see `host_of`.
+    let host = unsafe { host_of(ctx) };
+    host.inputs.get(usize::from(channel)).copied().unwrap_or(0)
+}
+
+extern "C" fn port_write_output(ctx: *mut c_void, channel: u8, value: i32) {
+    // SAFETY: called by C, see `host_of`.
+    let host = unsafe { host_of(ctx) };
+    if let Some(output) = host.outputs.get_mut(usize::from(channel)) {
+        *output = value;
+    }
+}

@@ -1,0 +1,435 @@
+//! A controller on tokio: the core, a socket and a simulated plant, in one task.
+
+use std::{fmt, future::Future, io, pin::Pin, time::Duration};
+
+use switchyard_protocol::Address;
+use tokio::{
+    net::TcpStream,
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Action, Channel, Controller, LinkState, Plant, PlantSettings, Settings, SettingsError,
+};
+
+/// What a virtual controller is started with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Who it is. `gateways` is set from the list below.
+    pub settings: Settings,
+    /// `HOST:PORT`, one or two.
+    pub gateways: Vec<String>,
+    /// What is wired to it.
+    pub plant: PlantSettings,
+    /// Told the address at each start of a live session. Never waited for: give it room.
+    pub live: Option<mpsc::Sender<Address>>,
+}
+
+/// What can be seen of a virtual controller from outside its link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct View {
+    /// How the link stands.
+    pub link: LinkState,
+    /// Sessions that have been live, the present one included.
+    pub sessions: u32,
+    /// Commands executed since the start.
+    pub executed: u32,
+    /// This start's boot id.
+    pub boot_id: u32,
+    /// Sequence of the last status delta.
+    pub sequence: u32,
+    values: [i32; 5],
+}
+
+impl View {
+    /// The value of an input or output: 0 or 1, or thousandths.
+    pub fn value(&self, channel: Channel) -> i32 {
+        self.values[channel as usize]
+    }
+}
+
+/// What the handle asks of the task.
+#[derive(Debug)]
+enum Hook {
+    Input(Channel, i32),
+    Sensor(Option<i32>),
+    StickFeedback(bool),
+    Reading(bool),
+    Forge(Address),
+    Cut,
+}
+
+/// A few hooks wait while the task is busy; a test that sends more waits too.
+const HOOKS_MAX: usize = 8;
+
+/// A running virtual controller. Dropping it stops it, as a power cut would.
+pub struct VirtualController {
+    address: Address,
+    hooks: mpsc::Sender<Hook>,
+    view: watch::Receiver<View>,
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl VirtualController {
+    /// Starts one on the current tokio runtime.
+    pub fn spawn(options: Options) -> Result<Self, SettingsError> {
+        let mut settings = options.settings;
+        settings.gateways = u8::try_from(options.gateways.len()).map_err(|_| SettingsError)?;
+        let address = settings.address;
+        let controller = Controller::new(settings, Duration::ZERO)?;
+        let plant = Plant::new(options.plant, Duration::ZERO);
+        let (view_sender, view) = watch::channel(view_of(&controller, 0));
+        let (hooks, hook_receiver) = mpsc::channel(HOOKS_MAX);
+        let stop = CancellationToken::new();
+        let driver = Driver {
+            address,
+            controller,
+            plant,
+            started: Instant::now(),
+            gateways: options.gateways,
+            link: Link::Down,
+            pending: Vec::new(),
+            written: 0,
+            reading: true,
+            sessions: 0,
+            live: false,
+            tell_live: options.live,
+            view: view_sender,
+        };
+        let task = tokio::spawn(driver.run(hook_receiver, stop.clone()));
+        Ok(Self {
+            address,
+            hooks,
+            view,
+            stop,
+            task,
+        })
+    }
+
+    /// Its number.
+    pub fn address(&self) -> Address {
+        self.address
+    }
+
+    /// What is to be seen now.
+    pub fn view(&self) -> View {
+        *self.view.borrow()
+    }
+
+    /// Waits until the view is as wanted, and returns it; `None` if the controller stopped first.
+    /// Cancel-safe.
+    pub async fn wait_for(&self, wanted: impl FnMut(&View) -> bool) -> Option<View> {
+        self.view
+            .clone()
+            .wait_for(wanted)
+            .await
+            .ok()
+            .map(|view| *view)
+    }
+
+    /// Waits until the link is live.
+    pub async fn wait_live(&self) -> Option<View> {
+        self.wait_for(|view| view.link == LinkState::Live).await
+    }
+
+    /// Puts a value on an input; the plant's own wiring may move DI2 and AI0 again.
+    pub async fn set_input(&self, channel: Channel, value: i32) {
+        self.hook(Hook::Input(channel, value)).await;
+    }
+
+    /// Puts a value on AI0 in place of AO1's, such as one no sensor can give; `None` ends that.
+    pub async fn set_sensor(&self, value: Option<i32>) {
+        self.hook(Hook::Sensor(value)).await;
+    }
+
+    /// Blocks RL1's feedback DI2, or frees it.
+    pub async fn stick_feedback(&self, stuck: bool) {
+        self.hook(Hook::StickFeedback(stuck)).await;
+    }
+
+    /// Fault: stops reading from the socket, or reads again.
+    pub async fn set_reading(&self, reading: bool) {
+        self.hook(Hook::Reading(reading)).await;
+    }
+
+    /// Fault: frames bear this source until the link ends.
+    pub async fn forge_source(&self, source: Address) {
+        self.hook(Hook::Forge(source)).await;
+    }
+
+    /// Fault: the socket is cut; the controller notices and dials again after its back-off.
+    pub async fn cut(&self) {
+        self.hook(Hook::Cut).await;
+    }
+
+    /// Stops it and waits until its socket is closed.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        // It only ends in an error if it panicked, which has been reported by then.
+        let _ = (&mut self.task).await;
+    }
+
+    async fn hook(&self, hook: Hook) {
+        // Nobody to ask any more: it has stopped, and so is as asked.
+        let _ = self.hooks.send(hook).await;
+    }
+}
+
+impl Drop for VirtualController {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl fmt::Debug for VirtualController {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VirtualController")
+            .field("address", &self.address)
+            .field("view", &self.view())
+            .finish_non_exhaustive()
+    }
+}
+
+fn view_of(controller: &Controller, sessions: u32) -> View {
+    View {
+        link: controller.link_state(),
+        sessions,
+        executed: controller.executed(),
+        boot_id: controller.boot_id(),
+        sequence: controller.sequence(),
+        values: [
+            controller.input(Channel::Di1),
+            controller.input(Channel::Di2),
+            controller.output(Channel::Rl1),
+            controller.input(Channel::Ai0),
+            controller.output(Channel::Ao1),
+        ],
+    }
+}
+
+type Dial = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
+
+enum Link {
+    Down,
+    Dialling(Dial),
+    Up(TcpStream),
+}
+
+/// What woke the task.
+enum Wake {
+    Stop,
+    Hook(Hook),
+    Dialled(io::Result<TcpStream>),
+    Ready,
+    Time,
+}
+
+/// Bytes read from the socket in one go; on the stack of a plain function, so that idle
+/// controllers hold none.
+const READ_BYTES: usize = 4096;
+/// Reads before others get their turn.
+const READS_MAX: usize = 8;
+
+struct Driver {
+    address: Address,
+    controller: Controller,
+    plant: Plant,
+    started: Instant,
+    gateways: Vec<String>,
+    link: Link,
+    /// Taken from the core, not yet by the socket.
+    pending: Vec<u8>,
+    written: usize,
+    reading: bool,
+    sessions: u32,
+    live: bool,
+    tell_live: Option<mpsc::Sender<Address>>,
+    view: watch::Sender<View>,
+}
+
+impl Driver {
+    async fn run(mut self, mut hooks: mpsc::Receiver<Hook>, stop: CancellationToken) {
+        loop {
+            let wake_at = self.started + self.advance();
+            let wake = tokio::select! {
+                biased;
+                () = stop.cancelled() => Wake::Stop,
+                hook = hooks.recv() => hook.map_or(Wake::Stop, Wake::Hook),
+                wake = self.link.wait(self.reading, !self.pending.is_empty()) => wake,
+                () = tokio::time::sleep_until(wake_at) => Wake::Time,
+            };
+            match wake {
+                Wake::Stop => break,
+                Wake::Hook(hook) => self.take_hook(hook),
+                Wake::Dialled(Ok(stream)) => {
+                    // Small records must not wait for each other; failing that, they are late.
+                    let _ = stream.set_nodelay(true);
+                    self.link = Link::Up(stream);
+                    self.controller.connected(self.now());
+                }
+                Wake::Dialled(Err(error)) => {
+                    tracing::debug!(address = self.address.0, %error, "dialling failed");
+                    self.lose();
+                }
+                Wake::Ready => self.read(),
+                Wake::Time => {}
+            }
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Brings plant, core, socket and view up to now. Returns when to do so again.
+    fn advance(&mut self) -> Duration {
+        loop {
+            let now = self.now();
+            self.plant.advance(&mut self.controller, now);
+            self.controller.poll(now);
+            self.write();
+            if self.act() {
+                continue;
+            }
+            // The scan may have moved the plant, and the plant an input.
+            let plant_at = self.plant.advance(&mut self.controller, now);
+            let wake_at = now + self.controller.poll(now);
+            self.write();
+            if self.act() {
+                continue;
+            }
+            self.publish();
+            return plant_at.map_or(wake_at, |at| at.min(wake_at));
+        }
+    }
+
+    fn publish(&mut self) {
+        let live = self.controller.link_state() == LinkState::Live;
+        if live && !self.live {
+            self.sessions += 1;
+            if let Some(tell) = &self.tell_live
+                && tell.try_send(self.address).is_err()
+            {
+                tracing::warn!(
+                    address = self.address.0,
+                    "nobody takes the news of a session"
+                );
+            }
+        }
+        self.live = live;
+        let view = view_of(&self.controller, self.sessions);
+        self.view.send_if_modified(|old| {
+            let differs = *old != view;
+            *old = view;
+            differs
+        });
+    }
+
+    /// Does what the core asks of the connection; true if there was anything.
+    fn act(&mut self) -> bool {
+        let mut acted = false;
+        while let Some(action) = self.controller.next_action() {
+            acted = true;
+            self.pending = Vec::new();
+            self.written = 0;
+            self.link = match action {
+                Action::HangUp => Link::Down,
+                Action::Dial(gateway) => {
+                    let gateway = self.gateways[usize::from(gateway)].clone();
+                    Link::Dialling(Box::pin(async move { TcpStream::connect(gateway).await }))
+                }
+            };
+        }
+        acted
+    }
+
+    fn take_hook(&mut self, hook: Hook) {
+        let now = self.now();
+        match hook {
+            Hook::Input(channel, value) => self.controller.set_input(channel, value),
+            Hook::Sensor(value) => self.plant.set_sensor(value),
+            Hook::StickFeedback(stuck) => self.plant.stick_feedback(stuck, now),
+            Hook::Reading(reading) => self.reading = reading,
+            Hook::Forge(source) => self.controller.forge_source(source),
+            Hook::Cut => self.lose(),
+        }
+    }
+
+    fn lose(&mut self) {
+        self.link = Link::Down;
+        self.pending = Vec::new();
+        self.written = 0;
+        self.controller.disconnected(self.now());
+    }
+
+    fn read(&mut self) {
+        let mut buffer = [0; READ_BYTES];
+        for _ in 0..READS_MAX {
+            let Link::Up(stream) = &self.link else { return };
+            if !self.reading {
+                return;
+            }
+            match stream.try_read(&mut buffer) {
+                Ok(0) => return self.lose(),
+                Ok(length) => self.controller.receive(&buffer[..length], self.now()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) => {
+                    tracing::debug!(address = self.address.0, %error, "reading failed");
+                    return self.lose();
+                }
+            }
+        }
+    }
+
+    /// Hands the socket what it takes. The core gets its buffer back once the socket has all of it.
+    fn write(&mut self) {
+        loop {
+            let Link::Up(stream) = &self.link else { return };
+            if self.pending.is_empty() {
+                match self.controller.take_outbound(self.started.elapsed()) {
+                    Some(bytes) => self.pending = bytes,
+                    None => return,
+                }
+            }
+            match stream.try_write(&self.pending[self.written..]) {
+                Ok(length) => self.written += length,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) => {
+                    tracing::debug!(address = self.address.0, %error, "writing failed");
+                    return self.lose();
+                }
+            }
+            if self.written == self.pending.len() {
+                self.pending = Vec::new();
+                self.written = 0;
+            }
+        }
+    }
+}
+
+impl Link {
+    /// Waits for the connection: made, or with something to read, or ready for more. Cancel-safe:
+    /// a dial goes on where it was, and readiness is not consumed.
+    async fn wait(&mut self, reading: bool, writing: bool) -> Wake {
+        match self {
+            Link::Dialling(dial) => Wake::Dialled(dial.await),
+            Link::Up(stream) if reading || writing => {
+                let interest = match (reading, writing) {
+                    (true, true) => {
+                        tokio::io::Interest::READABLE.add(tokio::io::Interest::WRITABLE)
+                    }
+                    (false, true) => tokio::io::Interest::WRITABLE,
+                    _ => tokio::io::Interest::READABLE,
+                };
+                // An error here shows again, with its cause, when the socket is used.
+                let _ = stream.ready(interest).await;
+                Wake::Ready
+            }
+            _ => std::future::pending().await,
+        }
+    }
+}
