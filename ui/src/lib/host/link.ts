@@ -201,7 +201,7 @@ export class Link {
       if (!(data instanceof ArrayBuffer)) throw new ProtocolFault('malformed', 'a message is binary');
       for (const frame of decodeMessage(new Uint8Array(data))) {
         this.take(frame);
-        if (this.socket === null) return; // This frame ended the link.
+        if (this.socket === null) break; // This frame ended the link.
       }
     } catch (error) {
       if (!(error instanceof ProtocolFault)) throw error;

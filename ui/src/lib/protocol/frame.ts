@@ -23,7 +23,7 @@ export interface Frame {
 }
 
 /** Reads a header; null while fewer than 16 bytes are there. */
-export function decodeHeader(bytes: Uint8Array): Header | null {
+export function decodeHeader(bytes: Uint8Array, payloadBytesMax = PAYLOAD_BYTES_MAX): Header | null {
   const kind = bytes[0];
   const flags = bytes[1];
   // The first two bytes are judged as soon as they are there: what is wrong stays wrong however it goes on.
@@ -33,17 +33,19 @@ export function decodeHeader(bytes: Uint8Array): Header | null {
   }
   if (kind === undefined || flags === undefined || bytes.length < HEADER_BYTES) return null;
   const view = new DataView(bytes.buffer, bytes.byteOffset, HEADER_BYTES);
+  const payloadBytes = view.getUint16(2);
+  if (payloadBytes > payloadBytesMax) throw new ProtocolFault('too_large', `a payload has at most ${payloadBytesMax} bytes`);
   return {
     kind,
     flags,
-    payloadBytes: view.getUint16(2),
+    payloadBytes,
     correlation: view.getUint32(4),
     source: view.getUint32(8),
     destination: view.getUint32(12),
   };
 }
 
-export function encodeFrame(frame: Frame): Uint8Array {
+export function encodeFrame(frame: Frame): Uint8Array<ArrayBuffer> {
   if (frame.payload.length > PAYLOAD_BYTES_MAX) {
     throw new RangeError(`a payload has at most ${PAYLOAD_BYTES_MAX} bytes, not ${frame.payload.length}`);
   }

@@ -1,0 +1,333 @@
+// The state that all screens share: one host's session, link, fleet, receipts and notes, made reactive. Controllers
+// are replaced whole and read by address, so that a change redraws the rows that it concerns and no others.
+
+import { SvelteMap } from 'svelte/reactivity';
+import { mergePoints } from './host/fleetState';
+import { newKey } from './host/hex';
+import type {
+  Action,
+  Address,
+  Cause,
+  Controller,
+  FleetChange,
+  Host,
+  HostEvent,
+  LinkStatus,
+  Note,
+  Point,
+  Receipt,
+  Session,
+} from './host/types';
+import { HostError } from './host/types';
+import { Role, Stage } from './protocol/registry';
+
+/** Changes that are remembered per controller, for its "why" list. */
+export const CHANGES_KEPT_MAX = 60;
+/** Commands that are remembered, of all controllers together. */
+export const COMMANDS_KEPT_MAX = 256;
+export const NOTES_KEPT_MAX = 5;
+/** Names of other tools that are remembered. */
+export const TOOLS_KEPT_MAX = 256;
+/** How long a command may take to be executed; a person stands before the button and waits. */
+export const COMMAND_EXPIRES_IN_MS = 15_000;
+/** How long a row that came after the first snapshot is marked as new. */
+const NEW_FOR_MS = 10_000;
+
+/** One command and what became of it; `stage` 0 is "asked, and nothing came back yet". */
+export interface Asked {
+  key: string;
+  action: Action;
+  stage: number;
+  reason: number | null;
+  /** The host's own fault, where the command never left. */
+  fault: string | null;
+  detail: string | null;
+  final: boolean;
+  askedAt: number;
+}
+
+export interface Change {
+  id: number;
+  at: number;
+  point: string;
+  type: number;
+  value: number;
+  cause: Cause;
+}
+
+export interface SeenNote extends Note {
+  id: number;
+}
+
+export type Yard = ReturnType<typeof createYard>;
+
+export function createYard(host: Host) {
+  let ready = $state(false);
+  let session = $state.raw<Session | null>(null);
+  let link = $state.raw<LinkStatus & { since: number }>({ state: 'closed', retryInMs: null, code: null, since: Date.now() });
+  let synced = $state(false);
+  let addresses = $state.raw<readonly Address[]>([]);
+  let notes = $state.raw<readonly SeenNote[]>([]);
+  let now = $state(Date.now());
+  let startFault = $state.raw<HostError | null>(null);
+  const controllers = new SvelteMap<Address, Controller>();
+  const appeared = new SvelteMap<Address, number>();
+  const changes = new SvelteMap<Address, readonly Change[]>();
+  const asked = new SvelteMap<string, Asked>();
+  const tools = new SvelteMap<Address, string>();
+  /** Where a key's command is shown. */
+  const slots = new Map<string, string>();
+  let lastId = 0;
+
+  function place(address: Address, what: string): string {
+    return `${address}/${what}`;
+  }
+
+  function remember(controller: Controller, point: Point, at: number): void {
+    const list = changes.get(controller.address) ?? [];
+    const { name, type, value, cause } = point;
+    const change: Change = { id: ++lastId, at, point: name, type, value, cause };
+    changes.set(controller.address, [change, ...list].slice(0, CHANGES_KEPT_MAX));
+    if (cause.by !== null && cause.by !== session?.address) learnName(cause.by);
+  }
+
+  function put(controller: Controller): void {
+    const known = controllers.get(controller.address);
+    controllers.set(controller.address, controller);
+    if (known === undefined) {
+      addresses = [...addresses, controller.address].sort((a, b) => a - b);
+      if (synced) appeared.set(controller.address, Date.now());
+    }
+    // What changed while nobody looked is told too, with the cause that the status bears.
+    for (const point of controller.points) {
+      const before = known?.points.find((each) => each.index === point.index);
+      if (before !== undefined && before.value !== point.value) remember(controller, point, controller.heardAt ?? Date.now());
+    }
+  }
+
+  function apply(change: FleetChange): void {
+    switch (change.kind) {
+      case 'controller':
+        put(change.controller);
+        break;
+      case 'points': {
+        const known = controllers.get(change.address);
+        if (known?.boot !== change.boot || known.sequence === null) return;
+        // What the snapshot contained already may be told again.
+        if (((change.sequence - known.sequence) | 0) <= 0) return;
+        const points = mergePoints(known.points, change.points);
+        if (points === null) return;
+        const controller = { ...known, sequence: change.sequence, heardAt: change.at, points };
+        controllers.set(change.address, controller);
+        for (const point of points) {
+          const before = known.points.find((each) => each.index === point.index);
+          if (before !== undefined && before.value !== point.value) remember(controller, point, change.at);
+        }
+        break;
+      }
+      case 'synced':
+        synced = true;
+        break;
+    }
+  }
+
+  function applyAll(batch: readonly FleetChange[]): void {
+    // A snapshot's rows are sorted in once, not once each.
+    const fresh = new Set<Address>();
+    for (const change of batch) {
+      if (change.kind === 'controller' && !controllers.has(change.controller.address)) fresh.add(change.controller.address);
+    }
+    if (fresh.size > 1) {
+      addresses = [...addresses, ...fresh].sort((a, b) => a - b);
+      for (const change of batch) {
+        if (change.kind === 'controller' && fresh.delete(change.controller.address)) {
+          controllers.set(change.controller.address, change.controller);
+          if (synced) appeared.set(change.controller.address, Date.now());
+        } else apply(change);
+      }
+    } else for (const change of batch) apply(change);
+  }
+
+  function takeReceipt(receipt: Receipt): void {
+    const slot = slots.get(receipt.key);
+    const command = slot === undefined ? undefined : asked.get(slot);
+    if (slot === undefined || command === undefined || command.key !== receipt.key) return;
+    // Late news never undoes an end, and stages only go forward.
+    if (command.final || (receipt.stage < command.stage && !receipt.final)) return;
+    const { stage, reason, detail, final } = receipt;
+    asked.set(slot, { ...command, stage, reason, detail, final });
+  }
+
+  function forget(): void {
+    synced = false;
+    addresses = [];
+    notes = [];
+    controllers.clear();
+    appeared.clear();
+    changes.clear();
+    asked.clear();
+    slots.clear();
+    tools.clear();
+  }
+
+  function takeSession(next: Session | null): void {
+    if (next === null || (session !== null && session.account !== next.account)) forget();
+    session = next;
+  }
+
+  function take(event: HostEvent): void {
+    switch (event.kind) {
+      case 'fleet':
+        applyAll(event.changes);
+        break;
+      case 'receipt':
+        takeReceipt(event.receipt);
+        break;
+      case 'note':
+        notes = [{ ...event.note, id: ++lastId }, ...notes].slice(0, NOTES_KEPT_MAX);
+        learnName(event.note.from);
+        break;
+      case 'link':
+        link = { ...event.link, since: Date.now() };
+        now = Date.now();
+        break;
+      case 'session':
+        takeSession(event.session);
+        break;
+    }
+  }
+
+  async function loadFleet(): Promise<void> {
+    const [snapshot, status] = await Promise.all([host.fleet(), host.link()]);
+    link = { ...status, since: Date.now() };
+    // Events may have come while the snapshot was on its way: newer knowledge stays.
+    const older = snapshot.controllers.filter((controller) => {
+      const known = controllers.get(controller.address);
+      if (known === undefined) return true;
+      if (known.boot !== controller.boot || known.sequence === null || controller.sequence === null) return known.sequence === null;
+      return ((controller.sequence - known.sequence) | 0) > 0;
+    });
+    applyAll(older.map((controller) => ({ kind: 'controller', controller })));
+    if (snapshot.synced) synced = true;
+  }
+
+  async function start(): Promise<void> {
+    try {
+      takeSession(await host.session());
+      if (session !== null) await loadFleet();
+      startFault = null;
+    } catch (error) {
+      startFault = error instanceof HostError ? error : new HostError({ code: 'internal', message: String(error) });
+    }
+    ready = true;
+  }
+
+  async function logIn(gateway: string, account: string, password: string): Promise<void> {
+    forget();
+    takeSession(await host.logIn({ gateway, account, password }));
+    startFault = null;
+    await loadFleet();
+  }
+
+  async function logOut(): Promise<void> {
+    try {
+      await host.logOut();
+    } finally {
+      takeSession(null);
+    }
+  }
+
+  async function send(address: Address, what: string, action: Action): Promise<void> {
+    const slot = place(address, what);
+    const key = newKey();
+    const before = asked.get(slot);
+    if (before !== undefined) slots.delete(before.key);
+    slots.set(key, slot);
+    asked.delete(slot); // Set anew, so that the map's order is that of asking.
+    const command: Asked = { key, action, stage: 0, reason: null, fault: null, detail: null, final: false, askedAt: Date.now() };
+    asked.set(slot, command);
+    for (const [oldSlot, old] of asked) {
+      if (asked.size <= COMMANDS_KEPT_MAX) break;
+      asked.delete(oldSlot);
+      slots.delete(old.key);
+    }
+    try {
+      await host.send({ key, address, action, expiresInMs: COMMAND_EXPIRES_IN_MS, wait: false });
+    } catch (error) {
+      if (asked.get(slot)?.key !== key) return;
+      const fault = error instanceof HostError ? error.code : 'internal';
+      asked.set(slot, { ...command, stage: Stage.refused, fault, final: true });
+    }
+  }
+
+  /** Asks a tool who it is, once; until then, and without an answer, it goes by its number. */
+  function learnName(address: Address): void {
+    if (tools.has(address) || tools.size >= TOOLS_KEPT_MAX) return;
+    tools.set(address, '');
+    host.identify(address).then(
+      ({ title }) => tools.set(address, title),
+      () => undefined, // It may be gone by now; its number remains.
+    );
+  }
+
+  return {
+    host,
+    get ready() {
+      return ready;
+    },
+    get session() {
+      return session;
+    },
+    get link() {
+      return link;
+    },
+    get synced() {
+      return synced;
+    },
+    get addresses() {
+      return addresses;
+    },
+    get notes() {
+      return notes;
+    },
+    get now() {
+      return now;
+    },
+    get startFault() {
+      return startFault;
+    },
+    controller: (address: Address): Controller | undefined => controllers.get(address),
+    changes: (address: Address): readonly Change[] => changes.get(address) ?? [],
+    asked: (address: Address, what: string): Asked | undefined => asked.get(place(address, what)),
+    toolName: (address: Address): string | null => tools.get(address) || null,
+    isNew: (address: Address): boolean => {
+      const at = appeared.get(address);
+      return at !== undefined && now - at < NEW_FOR_MS;
+    },
+    /** Whether what is shown of a controller is what is so now. */
+    isFresh: (controller: Controller): boolean => link.state === 'live' && controller.online && controller.heardAt !== null,
+    /** Why nothing can be commanded here; null where it can. */
+    hindrance: (controller: Controller): 'role' | 'link' | 'offline' | null => {
+      if ((session?.role ?? 0) < Role.operator) return 'role';
+      if (link.state !== 'live') return 'link';
+      return controller.online ? null : 'offline';
+    },
+    dismiss: (id: number): void => {
+      notes = notes.filter((note) => note.id !== id);
+    },
+    start,
+    logIn,
+    logOut,
+    send,
+    take,
+    /** Listens to the host and lets the clock run; returns what ends both. */
+    attach: (): (() => void) => {
+      const stop = host.listen(take);
+      const clock = setInterval(() => (now = Date.now()), 1_000);
+      return () => {
+        stop();
+        clearInterval(clock);
+      };
+    },
+  };
+}
