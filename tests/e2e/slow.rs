@@ -1,56 +1,57 @@
 //! A controller that stops reading is cut off, and its neighbours notice nothing.
 
 use crate::{key_of, yard};
-use switchyard_e2e::{Device, Tool, http::wait_for_count};
+use switchyard_e2e::{Device, Tool, http::metric, value_in};
 use switchyard_protocol::{
-    Address, Kind,
-    message::{Request, Stage},
+    Address, Frame, Kind,
+    message::{Ping, Request, Stage},
 };
+
+/// Pings in one burst: their replies are what the deaf one does not read.
+const BURST: usize = 2_000;
+/// Bursts after which any gateway must have run out of patience: some 20 MB of replies.
+const BURSTS_MAX: usize = 200;
 
 #[test]
 fn a_controller_that_stops_reading_is_cut_off_alone() {
     let yard = yard(&["--slow-peer-timeout", "2s"]);
     let controllers = yard.enrol("Pump", 2).unwrap();
-    let _neighbour = yard
-        .start_controller(&controllers[0], &["--behaviour", "latch"])
-        .unwrap();
-    let key = key_of(&controllers[1]);
-    // It is live, and from here on it reads nothing.
-    let mut deaf = Device::live(yard.tcp(), controllers[1].address, &key, 1).unwrap();
+    let (neighbour, deaf) = (&controllers[0], &controllers[1]);
+    let _running = yard.start_controller(neighbour, &["--behaviour", "latch"]).unwrap();
     let mut tool = Tool::connect(&yard, "operator").unwrap();
+    tool.ask(Address::GATEWAY, &Request::Subscribe { controllers: None }).unwrap();
 
-    let cut_off = "slow_peer";
-    let mut round = 0;
-    while switchyard_e2e::http::metric(&yard, "switchyard_refused_total{code=\"slow_peer\"}")
-        .unwrap()
-        == 0
-    {
-        // Fill its queue; the gateway answers `busy` for what does not fit.
-        for _ in 0..200 {
-            let payload = Request::Describe.encode();
-            let address = tool.address();
-            let frame = switchyard_protocol::Frame::new(
-                Kind::Query,
-                0xF00D,
-                address,
-                Address(controllers[1].address),
-                &payload,
-            );
-            tool.send(&frame).unwrap();
+    // It is live; from here on it talks and never listens.
+    let mut device = Device::live(yard.tcp(), deaf.address, &key_of(deaf), 1).unwrap();
+    let pings: Vec<Frame> = (1..=20)
+        .map(|correlation| {
+            Frame::new(
+                Kind::Ping,
+                correlation,
+                Address(deaf.address),
+                Address::GATEWAY,
+                &Ping.encode(),
+            )
+        })
+        .collect();
+    let slow_peer = "switchyard_refused_total{code=\"slow_peer\"}";
+    let mut talking = true;
+    let mut bursts = 0;
+    while metric(&yard, slow_peer).unwrap() == 0 {
+        if talking {
+            // Once the gateway reads no more either, there is no more room for its talk.
+            talking = (0..BURST / pings.len()).all(|_| device.send(&pings).is_ok());
+            bursts += 1;
+            assert!(bursts < BURSTS_MAX, "the gateway keeps everything");
         }
-        // The neighbour is served all the while.
-        let key = tool
-            .set(controllers[0].address, "RL1", round % 2, 10_000)
+        // The neighbour is served all the while, and what it does is seen.
+        let value = (bursts % 2) as i64;
+        let mut seen = None;
+        let key = tool.set(neighbour.address, "RL1", value, 10_000).unwrap();
+        let receipts = tool
+            .receipts(key, |frame| seen = value_in(frame, neighbour.address, 0).or(seen))
             .unwrap();
-        let receipts = tool.receipts(key, |_| {}).unwrap();
-        assert_eq!(
-            receipts.last().unwrap().stage,
-            Stage::Executed,
-            "round {round}"
-        );
-        round += 1;
+        assert_eq!(receipts.last().unwrap().stage, Stage::Executed, "burst {bursts}");
     }
-    wait_for_count(&yard, cut_off, 1).unwrap();
-    deaf.wait_for_end().unwrap();
-    assert!(round > 0);
+    device.wait_for_end().unwrap();
 }

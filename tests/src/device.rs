@@ -6,6 +6,7 @@ use bytes::BytesMut;
 use std::{
     io::{Read, Write},
     net::TcpStream,
+    time::Duration,
 };
 use switchyard_protocol::{
     Address, Code, Frame, Kind, limits,
@@ -14,6 +15,9 @@ use switchyard_protocol::{
         PointFlags, PointType, StatusHead, Title,
     },
 };
+
+/// How long a write may wait for room before the device gives up talking.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 
 const PATTERN: &str = "Noise_NNpsk0_25519_ChaChaPoly_BLAKE2b";
 
@@ -44,6 +48,7 @@ impl Device {
     pub fn connect(tcp: &str, address: u32) -> Result<Self> {
         let stream = TcpStream::connect(tcp)?;
         stream.set_read_timeout(Some(SOCKET_TIMEOUT))?;
+        stream.set_write_timeout(Some(WRITE_TIMEOUT))?;
         stream.set_nodelay(true)?;
         let address = Address(address);
         Ok(Device {

@@ -36,7 +36,14 @@ pub(crate) fn check(checks: &[Check]) -> Result<()> {
     if wanted(Check::Clippy) {
         setup::base()?;
         setup::desktop()?;
-        run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+        run(cargo().args([
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ]))?;
     }
     Ok(())
 }

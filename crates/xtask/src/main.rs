@@ -2,7 +2,11 @@
 //!
 //! Everything that a README, a person or CI asks for goes through here, so that all of them run the
 //! same commands.
-#![expect(clippy::print_stdout, reason = "this program reports to a person at a terminal")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this program reports to a person at a terminal"
+)]
 
 mod bench;
 mod check;
@@ -15,9 +19,14 @@ mod vectors;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use std::process::ExitCode;
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "Switchyard's workspace automation", version)]
+#[command(
+    name = "cargo xtask",
+    about = "Switchyard's workspace automation",
+    version
+)]
 struct Cli {
     #[command(subcommand)]
     task: Task,
@@ -48,7 +57,18 @@ enum Task {
     },
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match run_task() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The chain of causes, and no backtrace: what failed has already said where.
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_task() -> Result<()> {
     std::env::set_current_dir(run::root())?;
     match Cli::parse().task {
         Task::Demo { check } => demo::demo(check),

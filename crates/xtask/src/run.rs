@@ -29,16 +29,20 @@ pub(crate) fn target_folder() -> PathBuf {
 
 /// Where tools and caches live between runs, outside the clone.
 pub(crate) fn cache_folder() -> Result<PathBuf> {
-    let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| {
-        std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"))
-    });
-    Ok(base.context("expected HOME or XDG_CACHE_HOME to be set")?.join("switchyard"))
+    let base = std::env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")));
+    Ok(base
+        .context("expected HOME or XDG_CACHE_HOME to be set")?
+        .join("switchyard"))
 }
 
 /// Shows a command, runs it, and fails when it does.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     println!("\x1b[1m$ {}\x1b[0m", shown(command));
-    let status = command.status().with_context(|| format!("starting {}", shown(command)))?;
+    let status = command
+        .status()
+        .with_context(|| format!("starting {}", shown(command)))?;
     if !status.success() {
         bail!("{} ended with {status}", shown(command));
     }
@@ -48,7 +52,10 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 /// Runs a command quietly and gives its standard output, or nothing when it fails or is not there.
 pub(crate) fn output(command: &mut Command) -> Option<String> {
     let output = command.output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 fn shown(command: &Command) -> String {

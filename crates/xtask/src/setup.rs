@@ -24,26 +24,65 @@ enum Probe {
 }
 
 const BUILD: &[Need] = &[
-    Need { package: "gcc", probe: Probe::Program("cc") },
-    Need { package: "make", probe: Probe::Program("make") },
-    Need { package: "libc6-dev", probe: Probe::Program("cc") },
-    Need { package: "procps", probe: Probe::Program("kill") },
+    Need {
+        package: "gcc",
+        probe: Probe::Program("cc"),
+    },
+    Need {
+        package: "make",
+        probe: Probe::Program("make"),
+    },
+    Need {
+        package: "libc6-dev",
+        probe: Probe::Program("cc"),
+    },
+    Need {
+        package: "procps",
+        probe: Probe::Program("kill"),
+    },
 ];
 
 const PAGE: &[Need] = &[
-    Need { package: "nodejs", probe: Probe::Program("node") },
-    Need { package: "npm", probe: Probe::Program("npm") },
+    Need {
+        package: "nodejs",
+        probe: Probe::Program("node"),
+    },
+    Need {
+        package: "npm",
+        probe: Probe::Program("npm"),
+    },
 ];
 
-const BROWSER: &[Need] = &[Need { package: "chromium", probe: Probe::Program("chromium") }];
+const BROWSER: &[Need] = &[Need {
+    package: "chromium",
+    probe: Probe::Program("chromium"),
+}];
 
 const DESKTOP: &[Need] = &[
-    Need { package: "pkg-config", probe: Probe::Program("pkg-config") },
-    Need { package: "libwebkit2gtk-4.1-dev", probe: Probe::Library("webkit2gtk-4.1") },
-    Need { package: "librsvg2-dev", probe: Probe::Library("librsvg-2.0") },
-    Need { package: "webkit2gtk-driver", probe: Probe::Program("WebKitWebDriver") },
-    Need { package: "xvfb", probe: Probe::Program("Xvfb") },
-    Need { package: "xauth", probe: Probe::Program("xauth") },
+    Need {
+        package: "pkg-config",
+        probe: Probe::Program("pkg-config"),
+    },
+    Need {
+        package: "libwebkit2gtk-4.1-dev",
+        probe: Probe::Library("webkit2gtk-4.1"),
+    },
+    Need {
+        package: "librsvg2-dev",
+        probe: Probe::Library("librsvg-2.0"),
+    },
+    Need {
+        package: "webkit2gtk-driver",
+        probe: Probe::Program("WebKitWebDriver"),
+    },
+    Need {
+        package: "xvfb",
+        probe: Probe::Program("Xvfb"),
+    },
+    Need {
+        package: "xauth",
+        probe: Probe::Program("xauth"),
+    },
 ];
 
 /// The oldest Node.js that Vite 8 takes, and what is fetched from npm where Debian's is older.
@@ -81,14 +120,20 @@ impl Need {
 }
 
 fn on_path(program: &str) -> bool {
-    std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).exists()))
+    std::env::var_os("PATH").is_some_and(|path| {
+        std::env::split_paths(&path).any(|folder| folder.join(program).exists())
+    })
 }
 
 /// Installs Debian packages where we may, and names them where we may not.
 fn install(needs: &[&[Need]]) -> Result<()> {
     let missing = || -> Vec<&str> {
-        needs.iter().flat_map(|group| group.iter()).filter(|need| !need.is_met()).map(|need| need.package).collect()
+        needs
+            .iter()
+            .flat_map(|group| group.iter())
+            .filter(|need| !need.is_met())
+            .map(|need| need.package)
+            .collect()
     };
     let packages = missing();
     if packages.is_empty() {
@@ -97,7 +142,10 @@ fn install(needs: &[&[Need]]) -> Result<()> {
     let by_hand = format!("apt-get install {}", packages.join(" "));
     let is_root = output(Command::new("id").arg("-u")).as_deref() == Some("0");
     if !on_path("apt-get") || !is_root {
-        bail!("this machine lacks {}; as root: {by_hand}", packages.join(", "));
+        bail!(
+            "this machine lacks {}; as root: {by_hand}",
+            packages.join(", ")
+        );
     }
     let apt = || {
         let mut apt = Command::new("apt-get");
@@ -105,10 +153,16 @@ fn install(needs: &[&[Need]]) -> Result<()> {
         apt
     };
     run(apt().args(["update", "-qq"]))?;
-    run(apt().args(["install", "-y", "-qq", "--no-install-recommends"]).args(&packages))?;
+    run(apt()
+        .args(["install", "-y", "-qq", "--no-install-recommends"])
+        .args(&packages))?;
     let left = missing();
     if !left.is_empty() {
-        bail!("installed {}, and still do not find {}", packages.join(", "), left.join(", "));
+        bail!(
+            "installed {}, and still do not find {}",
+            packages.join(", "),
+            left.join(", ")
+        );
     }
     Ok(())
 }
@@ -123,18 +177,34 @@ pub(crate) fn node() -> Result<OsString> {
     let bin = folder.join("node_modules/node/bin");
     if !node_is_new_enough(bin.join("node")) {
         std::fs::create_dir_all(&folder)?;
-        run(Command::new("npm").arg("install").arg("--prefix").arg(&folder).arg(NODE_PACKAGE))?;
+        run(Command::new("npm")
+            .arg("install")
+            .arg("--prefix")
+            .arg(&folder)
+            .arg(NODE_PACKAGE))?;
     }
     if !node_is_new_enough(bin.join("node")) {
-        bail!("expected Node.js {}.{} or newer from Debian or npm and found none", NODE_MIN.0, NODE_MIN.1);
+        bail!(
+            "expected Node.js {}.{} or newer from Debian or npm and found none",
+            NODE_MIN.0,
+            NODE_MIN.1
+        );
     }
-    Ok(std::env::join_paths(std::iter::once(bin).chain(std::env::split_paths(&path)))?)
+    Ok(std::env::join_paths(
+        std::iter::once(bin).chain(std::env::split_paths(&path)),
+    )?)
 }
 
 fn node_is_new_enough(program: impl AsRef<std::ffi::OsStr>) -> bool {
     let version = output(Command::new(program).arg("--version")).unwrap_or_default();
-    let mut numbers = version.trim_start_matches('v').split('.').map_while(|part| part.parse().ok());
-    numbers.next().zip(numbers.next()).is_some_and(|found: (u32, u32)| found >= NODE_MIN)
+    let mut numbers = version
+        .trim_start_matches('v')
+        .split('.')
+        .map_while(|part| part.parse().ok());
+    numbers
+        .next()
+        .zip(numbers.next())
+        .is_some_and(|found: (u32, u32)| found >= NODE_MIN)
 }
 
 /// An npm command in `ui/`.
@@ -147,7 +217,8 @@ pub(crate) fn npm() -> Result<Command> {
 /// Installs the page's packages when the lock file is not the one that was installed last.
 pub(crate) fn npm_packages() -> Result<()> {
     let ui = root().join("ui");
-    let lock = std::fs::read(ui.join("package-lock.json")).context("reading ui/package-lock.json")?;
+    let lock =
+        std::fs::read(ui.join("package-lock.json")).context("reading ui/package-lock.json")?;
     let stamp = ui.join("node_modules/.switchyard-lock");
     if std::fs::read(&stamp).is_ok_and(|installed| installed == lock) {
         return Ok(());
@@ -167,7 +238,9 @@ pub(crate) fn page() -> Result<()> {
 
 /// When a file was last written; none is older than everything.
 fn modified(path: &Path) -> Option<std::time::SystemTime> {
-    std::fs::metadata(path).and_then(|found| found.modified()).ok()
+    std::fs::metadata(path)
+        .and_then(|found| found.modified())
+        .ok()
 }
 
 /// When the newest source below a folder was written.
@@ -192,7 +265,14 @@ pub(crate) fn cargo_deny() -> Result<PathBuf> {
     let found = output(Command::new(&program).arg("--version")).unwrap_or_default();
     if !found.ends_with(DENY_VERSION) {
         run(cargo()
-            .args(["install", "cargo-deny", "--locked", "--version", DENY_VERSION, "--root"])
+            .args([
+                "install",
+                "cargo-deny",
+                "--locked",
+                "--version",
+                DENY_VERSION,
+                "--root",
+            ])
             .arg(&tools)
             .env_remove("CARGO_TARGET_DIR"))?;
     }

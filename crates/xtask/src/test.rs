@@ -49,14 +49,23 @@ pub(crate) fn test(parts: &[Part]) -> Result<()> {
 /// `cargo nextest run` where it is installed, else `cargo test`.
 fn tests(selection: &[&str]) -> Result<()> {
     let nextest = output(cargo().args(["nextest", "--version"])).is_some();
-    let verb: &[&str] = if nextest { &["nextest", "run", "--no-fail-fast"] } else { &["test", "--no-fail-fast"] };
+    let verb: &[&str] = if nextest {
+        &["nextest", "run", "--no-fail-fast"]
+    } else {
+        &["test", "--no-fail-fast"]
+    };
     run(cargo().args(verb).args(selection))
 }
 
 fn rust() -> Result<()> {
     setup::page()?;
-    let selection =
-        ["--workspace", "--exclude", "switchyard-desktop", "--exclude", "switchyard-e2e"];
+    let selection = [
+        "--workspace",
+        "--exclude",
+        "switchyard-desktop",
+        "--exclude",
+        "switchyard-e2e",
+    ];
     tests(&selection)?;
     if output(cargo().args(["nextest", "--version"])).is_some() {
         // nextest does not run the examples in the documentation.
@@ -69,10 +78,13 @@ fn c() -> Result<()> {
     let folder = target_folder().join("firmware-c");
     std::fs::create_dir_all(&folder)?;
     let header = folder.join("vectors.h");
-    std::fs::write(&header, vectors::render_c_header(&root().join("tests/vectors"))?)?;
+    std::fs::write(
+        &header,
+        vectors::render_c_header(&root().join("tests/vectors"))?,
+    )?;
     for (name, sanitize) in [("plain", false), ("sanitized", true)] {
         let mut make = Command::new("make");
-        make.args(["-C", "firmware/tests/c"])
+        make.args(["--silent", "-C", "firmware/tests/c"])
             .arg(format!("MONOCYPHER={}", monocypher()?))
             .arg(format!("VECTORS={}", header.display()))
             .arg(format!("OUT={}", folder.join(name).display()));
@@ -96,8 +108,9 @@ fn monocypher() -> Result<String> {
         .find(|package| package["name"] == "monocypher-sys")
         .and_then(|package| package["manifest_path"].as_str())
         .context("expected monocypher-sys among the dependencies")?;
-    let crate_folder =
-        std::path::Path::new(manifest).parent().context("expected a folder above the manifest")?;
+    let crate_folder = std::path::Path::new(manifest)
+        .parent()
+        .context("expected a folder above the manifest")?;
     find_source(crate_folder)
         .and_then(|folder| folder.to_str().map(String::from))
         .with_context(|| format!("expected monocypher.c below {}", crate_folder.display()))
@@ -108,7 +121,11 @@ fn find_source(folder: &std::path::Path) -> Option<std::path::PathBuf> {
         return Some(folder.into());
     }
     let entries = std::fs::read_dir(folder).ok()?;
-    entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).find_map(|path| find_source(&path))
+    entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
+        .find_map(|path| find_source(&path))
 }
 
 fn ui() -> Result<()> {
@@ -141,6 +158,13 @@ fn programs() -> Result<()> {
 pub(crate) fn build_programs(flags: &[&str]) -> Result<()> {
     run(cargo()
         .args(["build", "--bins"])
-        .args(["switchyard-gateway", "switchyard-tui", "switchyard-firmware"].map(|package| format!("--package={package}")))
+        .args(
+            [
+                "switchyard-gateway",
+                "switchyard-tui",
+                "switchyard-firmware",
+            ]
+            .map(|package| format!("--package={package}")),
+        )
         .args(flags))
 }

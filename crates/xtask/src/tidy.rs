@@ -18,12 +18,22 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("desktop", &["client", "flasher", "firmware", "protocol"]),
     ("testkit", &["protocol"]),
     ("xtask", &["testkit"]),
-    ("e2e", &["client", "firmware", "gateway", "protocol", "relay", "testkit"]),
+    (
+        "e2e",
+        &[
+            "client", "firmware", "gateway", "protocol", "relay", "testkit",
+        ],
+    ),
 ];
 
 /// What the controller's core may include besides its own headers.
-const CORE_INCLUDES: &[&str] =
-    &["stdint.h", "stddef.h", "stdbool.h", "port.h", "monocypher.h"];
+const CORE_INCLUDES: &[&str] = &[
+    "stdint.h",
+    "stddef.h",
+    "stdbool.h",
+    "port.h",
+    "monocypher.h",
+];
 
 /// Lines past which a file wants to be two.
 const LINES_MAX: usize = 800;
@@ -33,7 +43,9 @@ pub(crate) fn check() -> Result<()> {
     let mut faults = Vec::new();
     for file in tracked()? {
         let path = root().join(&file);
-        let Ok(text) = std::fs::read_to_string(&path) else { continue };
+        let Ok(text) = std::fs::read_to_string(&path) else {
+            continue;
+        };
         judge(&file, &text, &mut faults);
     }
     dependencies(&mut faults)?;
@@ -59,7 +71,10 @@ fn tracked() -> Result<Vec<String>> {
 /// Judges one file by its name and text.
 fn judge(file: &str, text: &str, faults: &mut Vec<String>) {
     let name = Path::new(file);
-    let extension = name.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    let extension = name
+        .extension()
+        .and_then(|extension| extension.to_str())
+        .unwrap_or_default();
     let mut fault = |message: String| faults.push(format!("{file}: {message}"));
     let is_generated = file.starts_with("ui/src/lib/bindings/") || file.ends_with("lock.json");
     let is_code = matches!(extension, "rs" | "c" | "h" | "ts" | "svelte");
@@ -76,7 +91,9 @@ fn judge(file: &str, text: &str, faults: &mut Vec<String>) {
         }
         let lines = text.lines().count();
         if lines > LINES_MAX {
-            fault(format!("{lines} lines; past {LINES_MAX} it wants to be two files"));
+            fault(format!(
+                "{lines} lines; past {LINES_MAX} it wants to be two files"
+            ));
         }
         for (number, line) in text.lines().enumerate() {
             if line.trim_end() != line {
@@ -85,7 +102,11 @@ fn judge(file: &str, text: &str, faults: &mut Vec<String>) {
         }
     }
     if is_code && !file.starts_with("crates/xtask/") {
-        for word in [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X")] {
+        for word in [
+            concat!("TO", "DO"),
+            concat!("FIX", "ME"),
+            concat!("XX", "X"),
+        ] {
             if text.contains(word) {
                 fault(format!("{word}: finish it, or write an issue"));
             }
@@ -95,7 +116,9 @@ fn judge(file: &str, text: &str, faults: &mut Vec<String>) {
         core_includes(file, text, faults);
     }
     if file.ends_with("package-lock.json") && text.contains("\"resolved\"") {
-        faults.push(format!("{file}: expected a lock file without download addresses"));
+        faults.push(format!(
+            "{file}: expected a lock file without download addresses"
+        ));
     }
     if extension == "ts" || extension == "svelte" {
         let is_tauri_host = file.starts_with("ui/src/lib/host/tauri");
@@ -114,7 +137,10 @@ fn judge(file: &str, text: &str, faults: &mut Vec<String>) {
 /// The core knows the language's freestanding headers, its own, and the port's.
 fn core_includes(file: &str, text: &str, faults: &mut Vec<String>) {
     let folder = root().join("firmware/core");
-    for line in text.lines().filter_map(|line| line.trim().strip_prefix("#include")) {
+    for line in text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("#include"))
+    {
         let header = line.trim().trim_matches(['"', '<', '>']);
         if !CORE_INCLUDES.contains(&header) && !folder.join(header).exists() {
             faults.push(format!("{file}: the core must not include {header}"));
@@ -124,7 +150,11 @@ fn core_includes(file: &str, text: &str, faults: &mut Vec<String>) {
 
 /// Links between our own documents must lead somewhere.
 fn dead_links(file: &Path, text: &str, faults: &mut Vec<String>) {
-    for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+    for target in text
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next())
+    {
         let path = target.split('#').next().unwrap_or_default();
         let is_elsewhere = path.is_empty() || path.contains("://") || path.contains(' ');
         let from = root().join(file.parent().unwrap_or(Path::new("")));
@@ -144,17 +174,23 @@ fn dependencies(faults: &mut Vec<String>) -> Result<()> {
     ]))
     .context("asking cargo for its metadata")?;
     let metadata: serde_json::Value = serde_json::from_str(&json)?;
-    let packages = metadata["packages"].as_array().context("expected packages in the metadata")?;
+    let packages = metadata["packages"]
+        .as_array()
+        .context("expected packages in the metadata")?;
     let short = |name: &str| name.strip_prefix("switchyard-").map(String::from);
     let mut seen = BTreeSet::new();
     for package in packages {
-        let Some(room) = package["name"].as_str().and_then(short) else { continue };
+        let Some(room) = package["name"].as_str().and_then(short) else {
+            continue;
+        };
         let Some((_, allowed)) = MAY_DEPEND_ON.iter().find(|(name, _)| *name == room) else {
             faults.push(format!("{room}: a room that the drawing does not show"));
             continue;
         };
         for dependency in package["dependencies"].as_array().into_iter().flatten() {
-            let Some(other) = dependency["name"].as_str().and_then(short) else { continue };
+            let Some(other) = dependency["name"].as_str().and_then(short) else {
+                continue;
+            };
             let is_for_tests = dependency["kind"].as_str() == Some("dev");
             if !is_for_tests && !allowed.contains(&other.as_str()) {
                 faults.push(format!("{room} must not depend on {other}"));
@@ -183,17 +219,40 @@ mod tests {
     #[test]
     fn finds_each_fault() {
         for (file, text, expected) in [
-            ("gateway/src/a.rs", "fn main() {}\n", "open with its purpose"),
+            (
+                "gateway/src/a.rs",
+                "fn main() {}\n",
+                "open with its purpose",
+            ),
             ("gateway/src/a.rs", "//! A.\nlet a = 1; \n", "white space"),
-            ("gateway/src/a.rs", concat!("//! A.\n// TO", "DO\n"), "finish it"),
+            (
+                "gateway/src/a.rs",
+                concat!("//! A.\n// TO", "DO\n"),
+                "finish it",
+            ),
             ("gateway/src/a.rs", "//! A.", "newline"),
-            ("firmware/core/a.c", "// A.\n#include <stdio.h>\n", "must not include stdio.h"),
-            ("ui/src/a.ts", "// A.\nimport '@tauri-apps/api';\n", "only the Tauri host"),
-            ("ui/package-lock.json", "{\"resolved\": \"\"}", "download addresses"),
+            (
+                "firmware/core/a.c",
+                "// A.\n#include <stdio.h>\n",
+                "must not include stdio.h",
+            ),
+            (
+                "ui/src/a.ts",
+                "// A.\nimport '@tauri-apps/api';\n",
+                "only the Tauri host",
+            ),
+            (
+                "ui/package-lock.json",
+                "{\"resolved\": \"\"}",
+                "download addresses",
+            ),
             ("docs/a.md", "[x](nowhere.md)", "dead link"),
         ] {
             let faults = faults_of(file, text);
-            assert!(faults.iter().any(|fault| fault.contains(expected)), "{expected}: {faults:?}");
+            assert!(
+                faults.iter().any(|fault| fault.contains(expected)),
+                "{expected}: {faults:?}"
+            );
         }
         let long = format!("//! A.\n{}", "x\n".repeat(LINES_MAX));
         assert!(faults_of("gateway/src/a.rs", &long)[0].contains("two files"));
@@ -201,7 +260,13 @@ mod tests {
 
     #[test]
     fn lets_good_files_pass() {
-        assert_eq!(faults_of("gateway/src/a.rs", "//! A.\nfn main() {}\n"), Vec::<String>::new());
-        assert_eq!(faults_of("firmware/core/a.c", "// A.\n#include <stdint.h>\n"), Vec::<String>::new());
+        assert_eq!(
+            faults_of("gateway/src/a.rs", "//! A.\nfn main() {}\n"),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            faults_of("firmware/core/a.c", "// A.\n#include <stdint.h>\n"),
+            Vec::<String>::new()
+        );
     }
 }
