@@ -5,6 +5,7 @@ import {
   Code,
   decodeFields,
   decodeRequest,
+  decodeStatusFull,
   encodeAnswer,
   encodeRefusal,
   encodeRequest,
@@ -16,7 +17,6 @@ import {
   requestKind,
   Stage,
   statusDelta,
-  statusFull,
   TOOL_ADDRESS_MIN,
   Verb,
   verbOf,
@@ -297,7 +297,7 @@ export class WebHost implements Host {
       switch (frame.kind) {
         case Kind.statusFull:
           if (isFromController(frame)) {
-            this.apply(frame.source, this.state.full(frame.source, decodeFields(statusFull, frame.payload), this.wire.gatewayTime()));
+            this.apply(frame.source, this.state.full(frame.source, decodeStatusFull(frame.payload), this.wire.gatewayTime()));
           }
           break;
         case Kind.statusDelta:

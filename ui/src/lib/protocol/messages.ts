@@ -27,6 +27,7 @@ import {
   u8,
   unsigned,
   writeFields,
+  type Codec,
   type Shape,
 } from './fields';
 import {
@@ -39,9 +40,17 @@ import {
   SUBSCRIBE_ADDRESSES_MAX,
   TOKEN_BYTES_MAX,
 } from './limits';
-import { kindOfVerb, Verb, type Kind } from './registry';
+import { CauseKind, kindOfVerb, PeerKind, PointType, Stage, Verb, type Kind } from './registry';
 
 const key16 = bytes(16);
+
+const STAGES: ReadonlySet<number> = new Set(Object.values(Stage));
+
+/** One of the registered stages. */
+const stage: Codec<number> = {
+  read: (value) => (typeof value === 'number' && STAGES.has(value) ? value : undefined),
+  write: (value) => value,
+};
 
 // --- the link ---------------------------------------------------------------------------------------------------
 
@@ -99,7 +108,7 @@ export interface ControllerWelcome {
 
 export const controllerWelcome: Shape<ControllerWelcome> = {
   version: required(0, unsigned),
-  recordBytesMax: required(1, u16),
+  recordBytesMax: required(1, integer(RECORD_BYTES_MIN, RECORD_BYTES_MAX)),
   time: required(2, time),
   pingIntervalMs: required(3, u32),
   address: required(4, address),
@@ -130,7 +139,7 @@ export interface Cause {
 }
 
 const cause: Shape<Cause> = {
-  kind: required(0, u8),
+  kind: required(0, integer(CauseKind.boot, CauseKind.safe)),
   by: optional(1, address),
   reference: optional(2, u32),
 };
@@ -144,13 +153,24 @@ export interface StatusPoint {
   cause: Cause;
 }
 
-const statusPoint: Shape<StatusPoint> = {
+const pointFields: Shape<StatusPoint> = {
   index: required(0, integer(0, POINTS_MAX - 1)),
   name: required(1, name),
   type: required(2, integer(0, 3)),
   value: required(3, signed),
   flags: required(4, u32),
   cause: required(5, nested(cause)),
+};
+
+/** A digital point is 0 or 1; an analogue one has all thousandths. */
+const statusPoint: Codec<StatusPoint> = {
+  read(value) {
+    const point = nested(pointFields).read(value);
+    if (point === undefined) return undefined;
+    const digital = point.type === PointType.digitalInput || point.type === PointType.digitalOutput;
+    return digital && point.value !== 0 && point.value !== 1 ? undefined : point;
+  },
+  write: (point) => writeFields(pointFields, point),
 };
 
 export interface StatusFull {
@@ -171,7 +191,7 @@ export const statusFull: Shape<StatusFull> = {
   pages: required(3, integer(1, STATUS_PAGES_MAX)),
   uptimeMs: required(4, unsigned),
   time: optional(5, time),
-  points: required(6, array(nested(statusPoint), 0, POINTS_MAX)),
+  points: required(6, array(statusPoint, 0, POINTS_MAX)),
   layout: required(7, u32),
 };
 
@@ -216,7 +236,7 @@ export interface ReceiptMessage {
 
 export const receiptMessage: Shape<ReceiptMessage> = {
   key: required(0, key16),
-  stage: required(1, u8),
+  stage: required(1, stage),
   at: optional(2, time),
   reason: optional(3, u8),
   detail: optional(4, text),
@@ -225,18 +245,8 @@ export const receiptMessage: Shape<ReceiptMessage> = {
 
 // --- requests and events ----------------------------------------------------------------------------------------
 
-/** The first keys that all requests and events share; a verb stands beside its own fields in `Request`. */
-interface Envelope {
-  key: Uint8Array | null;
-  expiry: number | null;
-  verb: number;
-}
-
-const envelope: Shape<Envelope> = {
-  key: optional(0, key16),
-  expiry: optional(1, time),
-  verb: required(2, u16),
-};
+/** Key 2 of all requests and events. Keys 0 and 1 have a meaning in commands only, and are ignored elsewhere. */
+const envelope: Shape<{ verb: number }> = { verb: required(2, u16) };
 
 const commandHead: Shape<{ key: Uint8Array; expiry: number }> = { key: required(0, key16), expiry: required(1, time) };
 
@@ -326,6 +336,13 @@ export function verbOf(map: CborMap): number | null {
   return typeof verb === 'number' ? verb : null;
 }
 
+/** Reads a page of a full status; its number must be one of its pages. */
+export function decodeStatusFull(payload: Uint8Array): StatusFull {
+  const status = decodeFields(statusFull, payload);
+  if (status.page >= status.pages) throw new ProtocolFault('bad_field', `page ${status.page} is none of ${status.pages}`);
+  return status;
+}
+
 /** Reads a query, command, configure or event payload that came under `kind`. */
 export function decodeRequest(kind: Kind, payload: Uint8Array): Request {
   const map = decodePayload(payload);
@@ -367,13 +384,22 @@ export interface AnswerFields {
 
 export type AnswerVerb = keyof AnswerFields;
 
+/** A kind of peer that is newer than this page is some program. */
+const peerKind: Codec<number> = {
+  read: (value) => {
+    const number = u8.read(value);
+    return number === undefined ? undefined : Math.min(number, PeerKind.program);
+  },
+  write: (value) => value,
+};
+
 const answerShapes: { [V in AnswerVerb]: Shape<AnswerFields[V]> } = {
-  identify: { title: required(3, title), software: required(4, title), peerKind: required(5, u8) },
+  identify: { title: required(3, title), software: required(4, title), peerKind: required(5, peerKind) },
   describe: { behaviour: required(3, title), commands: required(4, array(text, 0, SIGNATURES_MAX)) },
   snapshot: {},
   outcome: {
     boot: required(3, u32),
-    stage: optional(4, u8),
+    stage: optional(4, stage),
     reason: optional(5, u8),
     final: optional(6, boolean),
   },
@@ -385,26 +411,25 @@ const answerShapes: { [V in AnswerVerb]: Shape<AnswerFields[V]> } = {
     since: required(5, time),
     title: required(6, title),
   },
-  receipt: { stage: required(3, u8), at: optional(4, time), reason: optional(5, u8), final: required(6, boolean) },
+  receipt: { stage: required(3, stage), at: optional(4, time), reason: optional(5, u8), final: required(6, boolean) },
   enrol: { controller: required(3, address), key: required(4, bytes(32)) },
 };
 
 export interface ResponseHead {
   code: number;
+  /** Absent, and ignored, where the code is ok. */
   detail: string | null;
   verb: number;
 }
 
-const responseHead: Shape<ResponseHead> = {
-  code: required(0, u8),
-  detail: optional(1, text),
-  verb: required(2, u16),
-};
+const responseHead: Shape<{ code: number; verb: number }> = { code: required(0, u8), verb: required(2, u16) };
+const refusal: Shape<ResponseHead> = { ...responseHead, detail: optional(1, text) };
 
 /** The code and verb of a response, and the map that `decodeAnswer` reads further. */
 export function decodeResponse(payload: Uint8Array): ResponseHead & { map: CborMap } {
   const map = decodePayload(payload);
-  return { ...readFields(responseHead, map), map };
+  const head = readFields(responseHead, map);
+  return head.code === 0 ? { ...head, detail: null, map } : { ...readFields(refusal, map), map };
 }
 
 /** The fields of an ok response to `verb`. */
@@ -413,12 +438,12 @@ export function decodeAnswer<V extends AnswerVerb>(verb: V, map: CborMap): Answe
 }
 
 export function encodeAnswer<V extends AnswerVerb>(verb: V, fields: AnswerFields[V]): Uint8Array {
-  const map = writeFields(responseHead, { code: 0, detail: null, verb: Verb[verb] });
+  const map = writeFields(responseHead, { code: 0, verb: Verb[verb] });
   return encodePayload(writeFields<AnswerFields[V]>(answerShapes[verb], fields, map));
 }
 
 export function encodeRefusal(verb: number, code: number, detail: string | null = null): Uint8Array {
-  return encodeFields(responseHead, { code, detail, verb });
+  return encodeFields(refusal, { code, detail, verb });
 }
 
 export function isAnswerVerb(verb: VerbName): verb is AnswerVerb {

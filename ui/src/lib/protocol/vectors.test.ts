@@ -107,7 +107,9 @@ function decode(type: string, kind: Kind, payload: Uint8Array): Decoded {
     case 'receipt':
       return through(messages.receiptMessage, payload);
     case 'status':
-      return kind === Kind.statusFull ? through(messages.statusFull, payload) : through(messages.statusDelta, payload);
+      if (kind === Kind.statusDelta) return through(messages.statusDelta, payload);
+      messages.decodeStatusFull(payload);
+      return through(messages.statusFull, payload);
     case 'request':
     case 'event':
     case 'command': {
