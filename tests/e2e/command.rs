@@ -101,7 +101,7 @@ fn each_refusal_has_its_reason() {
     let mut operator = Tool::connect(&yard, "operator").unwrap();
     let mut viewer = Tool::connect(&yard, "viewer").unwrap();
 
-    let mut end = |tool: &mut Tool, address: u32, point: &str, value: i64, lifetime_ms: u64| {
+    let end = |tool: &mut Tool, address: u32, point: &str, value: i64, lifetime_ms: u64| {
         let key = tool.set(address, point, value, lifetime_ms).unwrap();
         let receipts = tool.receipts(key, |_| {}).unwrap();
         let last = receipts.last().unwrap();

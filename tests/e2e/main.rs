@@ -1,5 +1,7 @@
 //! End-to-end tests over the real programs: processes, sockets, a browser, a terminal.
 
+#![expect(clippy::unwrap_used, reason = "a panic is a test's report")]
+
 mod command;
 mod refusals;
 mod restart;

@@ -17,9 +17,12 @@ fn a_controller_that_stops_reading_is_cut_off_alone() {
     let yard = yard(&["--slow-peer-timeout", "2s"]);
     let controllers = yard.enrol("Pump", 2).unwrap();
     let (neighbour, deaf) = (&controllers[0], &controllers[1]);
-    let _running = yard.start_controller(neighbour, &["--behaviour", "latch"]).unwrap();
+    let _running = yard
+        .start_controller(neighbour, &["--behaviour", "latch"])
+        .unwrap();
     let mut tool = Tool::connect(&yard, "operator").unwrap();
-    tool.ask(Address::GATEWAY, &Request::Subscribe { controllers: None }).unwrap();
+    tool.ask(Address::GATEWAY, &Request::Subscribe { controllers: None })
+        .unwrap();
 
     // It is live; from here on it talks and never listens.
     let mut device = Device::live(yard.tcp(), deaf.address, &key_of(deaf), 1).unwrap();
@@ -49,9 +52,15 @@ fn a_controller_that_stops_reading_is_cut_off_alone() {
         let mut seen = None;
         let key = tool.set(neighbour.address, "RL1", value, 10_000).unwrap();
         let receipts = tool
-            .receipts(key, |frame| seen = value_in(frame, neighbour.address, 0).or(seen))
+            .receipts(key, |frame| {
+                seen = value_in(frame, neighbour.address, 0).or(seen)
+            })
             .unwrap();
-        assert_eq!(receipts.last().unwrap().stage, Stage::Executed, "burst {bursts}");
+        assert_eq!(
+            receipts.last().unwrap().stage,
+            Stage::Executed,
+            "burst {bursts}"
+        );
     }
     device.wait_for_end().unwrap();
 }

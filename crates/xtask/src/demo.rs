@@ -13,7 +13,7 @@ const CONTROLLERS: &[(&str, &[&str])] = &[
     ("Pump house 3", &["--behaviour", "latch"]),
     (
         "North gate",
-        &["--behaviour", "follow", "--input-period", "10s"],
+        &["--behaviour", "follow", "--input-period", "10"],
     ),
     ("Tank 2", &["--behaviour", "ramp"]),
 ];
