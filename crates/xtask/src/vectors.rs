@@ -188,7 +188,7 @@ impl Page {
 
 fn bytes_of_hex(hex: &str) -> Result<Vec<u8>> {
     ensure!(
-        hex.len() % 2 == 0
+        hex.len().is_multiple_of(2)
             && hex
                 .bytes()
                 .all(|c| c.is_ascii_digit() || (b'a'..=b'f').contains(&c)),
