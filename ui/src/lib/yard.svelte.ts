@@ -125,6 +125,11 @@ export function createYard(host: Host) {
         }
         break;
       }
+      case 'gone':
+        addresses = addresses.filter((address) => address !== change.address);
+        controllers.delete(change.address);
+        changes.delete(change.address);
+        break;
       case 'synced':
         synced = true;
         break;

@@ -86,11 +86,13 @@ export interface FleetSnapshot {
 
 /**
  * One change of the fleet. `controller` replaces everything known of it (presence or a full status); `points` are
- * the changed points of a delta; `synced` marks the end of a snapshot.
+ * the changed points of a delta; `gone` is a controller that is not to be seen any more; `synced` marks the end of a
+ * snapshot.
  */
 export type FleetChange =
   | { kind: 'controller'; controller: Controller }
   | { kind: 'points'; address: Address; boot: number; sequence: number; at: number; points: PointUpdate[] }
+  | { kind: 'gone'; address: Address }
   | { kind: 'synced'; count: number };
 
 /** What a command does: sets a point to an absolute value, or calls one of the controller's commands. */

@@ -1,0 +1,75 @@
+//! The Tauri app: the one file that puts [`Desk`] behind a window.
+
+use std::path::PathBuf;
+
+use tauri::{App, AppHandle, Builder, Context, Emitter, Manager, Runtime};
+
+use crate::{
+    Desk, commands,
+    events::{News, Window},
+    settings::Settings,
+};
+
+/// The window's label, in `tauri.conf.json` and in the capability.
+const MAIN: &str = "main";
+
+/// Builds the app, its settings in `folder` or else in the system's place for them. Generic over the runtime, so that
+/// tests build it without a display.
+///
+/// # Errors
+/// What Tauri or the settings complained of.
+pub fn app<R: Runtime>(builder: Builder<R>, folder: Option<PathBuf>) -> tauri::Result<App<R>> {
+    builder
+        .setup(|app| {
+            let folder = folder.map_or_else(|| app.path().app_config_dir(), Ok)?;
+            let settings = Settings::open(&folder)?;
+            let window = TauriWindow(app.handle().clone());
+            app.manage(Desk::new(settings, Box::new(window)));
+            Ok(())
+        })
+        .invoke_handler(tauri::generate_handler![
+            commands::session,
+            commands::log_in,
+            commands::log_out,
+            commands::link,
+            commands::fleet,
+            commands::send_command,
+            commands::describe,
+            commands::identify,
+            commands::send_note,
+            commands::serial_ports,
+        ])
+        .build(context())
+}
+
+fn context<R: Runtime>() -> Context<R> {
+    tauri::generate_context!()
+}
+
+struct TauriWindow<R: Runtime>(AppHandle<R>);
+
+impl<R: Runtime> Window for TauriWindow<R> {
+    fn tell(&self, news: News) {
+        let handle = &self.0;
+        let told = match news {
+            News::Fleet(changes) => handle.emit_to(MAIN, "fleet-changed", changes),
+            News::Receipt(receipt) => handle.emit_to(MAIN, "receipt", receipt),
+            News::Note(note) => handle.emit_to(MAIN, "note", note),
+            News::Link(link) => handle.emit_to(MAIN, "link", link),
+            News::Session(session) => handle.emit_to(MAIN, "session", session),
+        };
+        if let Err(error) = told {
+            tracing::warn!(%error, "the window could not be told");
+        }
+    }
+
+    fn entitle(&self, title: &str) {
+        // Gone while the app ends.
+        let Some(window) = self.0.get_webview_window(MAIN) else {
+            return;
+        };
+        if let Err(error) = window.set_title(title) {
+            tracing::warn!(%error, "the window's title could not be changed");
+        }
+    }
+}

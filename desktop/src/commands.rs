@@ -1,0 +1,69 @@
+//! The page's commands: adapters over [`Desk`] of three lines each. What they may be called by is in
+//! `capabilities/main.json`, what they mean in `ui/src/lib/host/README.md`.
+
+use tauri::State;
+
+use crate::{
+    Desk, Fault,
+    dto::{Command, Description, FleetSnapshot, Identity, LinkStatus, SerialPort, Session},
+};
+
+type Result<T> = std::result::Result<T, Fault>;
+
+#[tauri::command]
+pub(crate) async fn session(desk: State<'_, Desk>) -> Result<Option<Session>> {
+    Ok(desk.session().await)
+}
+
+#[tauri::command]
+pub(crate) async fn log_in(
+    desk: State<'_, Desk>,
+    gateway: String,
+    account: String,
+    password: String,
+) -> Result<Session> {
+    desk.log_in(&gateway, &account, &password).await
+}
+
+#[tauri::command]
+pub(crate) async fn log_out(desk: State<'_, Desk>) -> Result<()> {
+    desk.log_out().await
+}
+
+#[tauri::command]
+pub(crate) async fn link(desk: State<'_, Desk>) -> Result<LinkStatus> {
+    Ok(desk.link())
+}
+
+#[tauri::command]
+pub(crate) async fn fleet(desk: State<'_, Desk>) -> Result<FleetSnapshot> {
+    Ok(desk.fleet())
+}
+
+#[tauri::command]
+pub(crate) async fn send_command(desk: State<'_, Desk>, command: Command) -> Result<()> {
+    desk.send_command(command).await
+}
+
+#[tauri::command]
+pub(crate) async fn describe(desk: State<'_, Desk>, address: u32) -> Result<Description> {
+    desk.describe(address).await
+}
+
+#[tauri::command]
+pub(crate) async fn identify(desk: State<'_, Desk>, address: u32) -> Result<Identity> {
+    desk.identify(address).await
+}
+
+#[tauri::command]
+pub(crate) async fn send_note(desk: State<'_, Desk>, address: u32, text: String) -> Result<()> {
+    desk.send_note(address, &text).await
+}
+
+#[tauri::command]
+pub(crate) async fn serial_ports() -> Result<Vec<SerialPort>> {
+    // The system may take its time over this: not on a thread that moves frames.
+    let listed = tauri::async_runtime::spawn_blocking(switchyard_flasher::serial_ports).await;
+    let listed = listed.map_err(|error| Fault::new("internal", error.to_string()))??;
+    Ok(listed.into_iter().map(SerialPort::from).collect())
+}

@@ -1,0 +1,20 @@
+//! The desktop app: the page of `ui/` in a window of its own, with the relay dialled by `switchyard-client` instead of the
+//! browser, and this machine's serial ports within reach.
+//!
+//! - [`Desk`]: what the app does, without a window.
+//! - [`dto`]: what crosses the bridge to the page.
+//! - [`events`]: what the page is told, in batches.
+//! - [`settings`]: what is kept between runs.
+//! - [`app`]: the Tauri app around them, on any runtime.
+
+mod app;
+mod commands;
+mod desk;
+pub mod dto;
+mod error;
+pub mod events;
+pub mod settings;
+
+pub use app::app;
+pub use desk::Desk;
+pub use error::Fault;
