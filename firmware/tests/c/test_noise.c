@@ -209,6 +209,23 @@ static void messages_cut(const link_pair_t *pair)
     }
 }
 
+/* The key was taken from one message and the payload comes in another, which bears the same
+ * payload behind another key: it is not the message that was agreed upon. */
+static void message_2_swapped(const link_pair_t *pair)
+{
+    uint8_t message[sizeof pair->message_2];
+    uint8_t reply[REPLY_BYTES_MAX];
+    size_t reply_bytes = 0;
+    fw_noise_handshake_t controller = controller_begun(pair, message);
+    memcpy(message, pair->message_2, sizeof message);
+    CHECK(fw_noise_read_message_2_key(&controller, message, pair->message_2_bytes) ==
+          FW_NOISE_OK);
+    CHECK(fw_noise_agree(&controller) == FW_NOISE_OK);
+    message[0] ^= 1;
+    CHECK(fw_noise_read_message_2(&controller, message, pair->message_2_bytes, reply,
+                                  sizeof reply, &reply_bytes) == FW_NOISE_BAD_MESSAGE);
+}
+
 /* An old answer does not open a new handshake: each has its own keys. */
 static void message_2_replayed(const link_pair_t *pair)
 {
@@ -289,6 +306,7 @@ void test_noise(void)
     message_1_changed(&pair);
     message_2_changed(&pair);
     messages_cut(&pair);
+    message_2_swapped(&pair);
     message_2_replayed(&pair);
     turns_and_room(&pair);
 }
