@@ -2,6 +2,7 @@
 
 use crate::{
     Address, Code, cbor,
+    limits::INTEGER_MAX,
     message::{Key, MessageError, Name, Text, Time, Title},
 };
 use minicbor::{Decoder, Encoder};
@@ -23,6 +24,13 @@ fn written<T, E>(result: Result<T, E>) {
     assert!(result.is_ok(), "a Vec takes every byte");
 }
 
+/// The profile's largest integer stands for every larger one, so that what is written always passes
+/// [`cbor::check`]. A panic would let a number typed by a person stop a gateway.
+const fn saturated(number: u64) -> u64 {
+    const MAX: u64 = INTEGER_MAX as u64;
+    if number > MAX { MAX } else { number }
+}
+
 macro_rules! plain_fields {
     ($($type:ty => |$self:ident, $encoder:ident| $write:expr;)*) => {$(
         impl Field for $type {
@@ -38,12 +46,12 @@ plain_fields! {
     u8 => |it, encoder| encoder.u8(*it);
     u16 => |it, encoder| encoder.u16(*it);
     u32 => |it, encoder| encoder.u32(*it);
-    u64 => |it, encoder| encoder.u64(*it);
-    i64 => |it, encoder| encoder.i64(*it);
+    u64 => |it, encoder| encoder.u64(saturated(*it));
+    i64 => |it, encoder| encoder.i64((*it).clamp(-INTEGER_MAX, INTEGER_MAX));
     bool => |it, encoder| encoder.bool(*it);
     Address => |it, encoder| encoder.u32(it.0);
     Code => |it, encoder| encoder.u8(it.number());
-    Time => |it, encoder| encoder.u64(it.0);
+    Time => |it, encoder| encoder.u64(saturated(it.0));
     Key => |it, encoder| encoder.bytes(&it.0);
     Name => |it, encoder| encoder.str(it.as_str());
     Title => |it, encoder| encoder.str(it.as_str());

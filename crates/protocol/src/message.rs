@@ -2,6 +2,10 @@
 //!
 //! `decode` passes [`crate::cbor::check`] first, then reads fields by key, ignores unknown ones and
 //! refuses missing, mistyped or out-of-range ones by their key.
+//!
+//! What `encode` writes always passes that check: integers beyond ±(2^53 − 1) are written as that
+//! bound. Texts hold their bounds by type. The other ranges (how many points or arguments, which
+//! page) are the caller's to keep; a receiver answers [`Code::BadField`] to what breaks them.
 
 mod command;
 mod link;
@@ -58,9 +62,11 @@ impl MessageError {
 pub struct Time(pub u64);
 
 impl Time {
-    /// This much later, at most at the end of time.
+    /// This much later, at most at the last time that the wire can tell.
     pub const fn plus(self, duration: std::time::Duration) -> Self {
-        Time(self.0.saturating_add(duration.as_millis() as u64))
+        let later = self.0 as u128 + duration.as_millis();
+        let end = crate::limits::INTEGER_MAX as u128;
+        Time(if later > end { end } else { later } as u64)
     }
 }
 

@@ -32,15 +32,26 @@ impl ControllerHello {
     /// [`MessageError`], also for a record size below the least.
     pub fn decode(payload: &[u8]) -> Result<Self, MessageError> {
         let fields = Fields::open(payload)?;
-        let (version, record_bytes_max) = (fields.required(0)?, fields.required(1)?);
-        if usize::from(record_bytes_max) < limits::RECORD_BYTES_MIN {
-            return Err(MessageError::BadField { key: 1 });
-        }
         Ok(ControllerHello {
-            version,
-            record_bytes_max,
+            version: fields.required(0)?,
+            record_bytes_max: read_record_bytes_max(&fields)?,
         })
     }
+}
+
+/// Key 1 of a controller's hello and of its reply. Smaller records than the least would leave the
+/// link unable to carry an announce.
+fn read_record_bytes_max(fields: &Fields<'_>) -> Result<u16, MessageError> {
+    let record_bytes_max = fields.required(1)?;
+    if usize::from(record_bytes_max) < limits::RECORD_BYTES_MIN {
+        return Err(MessageError::BadField { key: 1 });
+    }
+    Ok(record_bytes_max)
+}
+
+/// Whole milliseconds as the wire has them; 49 days stand for anything longer.
+fn milliseconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
 }
 
 /// The gateway's answer to a controller: the payload of Noise message 2, or of the clear reply.
@@ -65,7 +76,7 @@ impl HelloReply {
             .put(0, &self.version)
             .put(1, &self.record_bytes_max)
             .put(2, &self.time)
-            .put(3, &(self.ping_interval.as_millis() as u32))
+            .put(3, &milliseconds(self.ping_interval))
             .put(4, &self.address)
             .end()
     }
@@ -73,12 +84,12 @@ impl HelloReply {
     /// Reads the payload.
     ///
     /// # Errors
-    /// [`MessageError`].
+    /// [`MessageError`], also for a record size below the least.
     pub fn decode(payload: &[u8]) -> Result<Self, MessageError> {
         let fields = Fields::open(payload)?;
         Ok(HelloReply {
             version: fields.required(0)?,
-            record_bytes_max: fields.required(1)?,
+            record_bytes_max: read_record_bytes_max(&fields)?,
             time: fields.required(2)?,
             ping_interval: Duration::from_millis(fields.required::<u32>(3)?.into()),
             address: fields.required(4)?,
@@ -165,7 +176,7 @@ impl ToolWelcome {
         MapWriter::new()
             .put(0, &self.version)
             .put(2, &self.time)
-            .put(3, &(self.ping_interval.as_millis() as u32))
+            .put(3, &milliseconds(self.ping_interval))
             .put(4, &self.address)
             .put(5, &self.account)
             .put(6, &(self.role as u8))
@@ -200,6 +211,14 @@ impl Ping {
     /// The payload.
     pub fn encode(&self) -> Vec<u8> {
         MapWriter::new().end()
+    }
+
+    /// Reads the payload: any map will do, since its keys are of a later version.
+    ///
+    /// # Errors
+    /// [`MessageError`] when it is not in the profile.
+    pub fn decode(payload: &[u8]) -> Result<Self, MessageError> {
+        Fields::open(payload).map(|_| Ping)
     }
 }
 
