@@ -43,8 +43,8 @@ pub struct Counters {
     pub frames_sent: u64,
     /// Status deltas that came in order and were taken.
     pub deltas_taken: u64,
-    /// Deltas that a subscriber was not sent because its queue was past half.
-    pub deltas_conflated: u64,
+    /// Status and presence frames that a subscriber was not sent as they came, since it was behind.
+    pub status_conflated: u64,
     /// Times that the relay asked a controller for a full status because of a gap.
     pub snapshots_asked: u64,
     /// Receipts that repeated what was known already.

@@ -31,6 +31,9 @@ pub enum Peer {
     Controller {
         /// Its address.
         address: Address,
+        /// The largest frame that its link carries: `record_bytes_max` less the tag, or the
+        /// protocol's largest on a clear link without records.
+        frame_bytes_max: usize,
     },
     /// A person's or program's tool; its log-in was proven, and its welcome is already written.
     Tool {
@@ -41,6 +44,15 @@ pub enum Peer {
         /// What that account may do.
         role: Role,
     },
+}
+
+impl Peer {
+    /// Its address.
+    pub const fn address(&self) -> Address {
+        match self {
+            Peer::Controller { address, .. } | Peer::Tool { address, .. } => *address,
+        }
+    }
 }
 
 /// Something that happened outside.

@@ -3,49 +3,206 @@
 //! Pure: the gateway hands in an [`Input`] and the two clocks as [`Now`], and does the [`Output`]s
 //! that come out, in their order. No socket, no clock, no chance in here, so a simulation can own
 //! all three. What it does is written in `docs/protocol.md` §5–§8.
+//!
+//! ```
+//! use std::time::Duration;
+//! use switchyard_protocol::{Address, Frame, Kind, Role, message::{Request, Time, Title}};
+//! use switchyard_relay::{ConnectionId, Input, Now, Output, Peer, Relay, Settings};
+//!
+//! let title = |text| Title::new(text).unwrap();
+//! let mut relay = Relay::new(Settings::new(title("yard"), title("gateway 0.1"), 42));
+//! let now = Now { since_start: Duration::ZERO, time: Time(1_800_000_000_000) };
+//! let mut outputs = Vec::new();
+//!
+//! let (connection, page) = (ConnectionId(1), Address(0xC000_0001));
+//! let peer = Peer::Tool { address: page, account: title("li"), role: Role::Viewer };
+//! relay.handle(now, Input::Connected { connection, peer }, &mut outputs);
+//!
+//! let payload = Request::Identify.encode();
+//! let frame = Frame::new(Kind::Query, 7, page, Address::GATEWAY, &payload);
+//! relay.handle(now, Input::Frame { connection, frame }, &mut outputs);
+//! assert!(matches!(&outputs[..], [Output::Send { connection: ConnectionId(1), .. }]));
+//! ```
 
+mod access;
 mod counters;
 mod input;
+mod outcome;
 mod output;
+mod presence;
+mod queue;
+mod receipts;
+mod requests;
+mod routing;
+mod sabotage;
+mod session;
 mod settings;
+mod status;
+mod subscriptions;
+mod timers;
 
 pub use counters::{CodeCounts, Counters, Gauges};
 pub use input::{ConnectionId, Input, Now, Peer};
 pub use output::{
     Asker, Notice, Output, Question, StoreRequest, StoreResult, StoredCommand, Ticket,
 };
+#[cfg(feature = "sabotage")]
+pub use sabotage::Sabotage;
+#[cfg(not(feature = "sabotage"))]
+use sabotage::Sabotage;
 pub use settings::Settings;
 
-use std::time::Duration;
+use foldhash::fast::FixedState;
+use queue::Write;
+use receipts::Ledger;
+use requests::Pending;
+use session::{AccountId, Sessions};
+use std::{collections::HashMap, time::Duration};
+use switchyard_protocol::message::Time;
+use timers::{Timer, Timers};
+
+/// A map with a fast hash, seeded so that nobody outside can choose keys that collide.
+type Map<K, V> = HashMap<K, V, FixedState>;
+
+/// What every step of one input works with.
+struct Work<'a> {
+    now: Now,
+    outputs: &'a mut Vec<Output>,
+}
+
+impl Work<'_> {
+    fn push(&mut self, output: Output) {
+        self.outputs.push(output);
+    }
+}
 
 /// The relay itself: everything that the gateway knows while it runs.
 #[derive(Debug)]
 pub struct Relay {
+    settings: Settings,
+    hash: FixedState,
     counters: Counters,
+    sessions: Sessions,
+    fleet: presence::Fleet,
+    ledger: Ledger,
+    timers: Timers,
+    /// Writes that the store has yet to answer.
+    writes: Map<Ticket, Write>,
+    /// Questions that the gateway has yet to answer.
+    questions: Map<Ticket, (Pending, AccountId)>,
+    last_ticket: u64,
+    /// Of the latest stored command.
+    order: u64,
+    forgets_open: usize,
+    correlation: u32,
+    subscribers: usize,
+    started: Option<Time>,
+    /// Connections whose queue is past its bound, to be cut off at the end of this input.
+    doomed: Vec<ConnectionId>,
+    /// Controllers whose lane is to be looked at, at the end of this input.
+    stirred: Vec<u32>,
+    #[cfg(feature = "sabotage")]
+    sabotage: Option<Sabotage>,
 }
 
 impl Relay {
     /// An empty yard. Controllers follow by [`Input::ControllerKnown`], then stored commands by
     /// [`Input::Restored`], then peers.
-    pub fn new(_settings: Settings) -> Self {
+    pub fn new(settings: Settings) -> Self {
+        let hash = FixedState::with_seed(settings.seed);
         Relay {
+            hash: hash.clone(),
             counters: Counters::default(),
+            sessions: Sessions::new(&hash),
+            fleet: presence::Fleet::new(&hash),
+            ledger: Ledger::new(&hash),
+            timers: Timers::default(),
+            writes: Map::with_hasher(hash.clone()),
+            questions: Map::with_hasher(hash.clone()),
+            last_ticket: 0,
+            order: 0,
+            forgets_open: 0,
+            correlation: settings.seed as u32,
+            subscribers: 0,
+            started: None,
+            doomed: Vec::new(),
+            stirred: Vec::new(),
+            #[cfg(feature = "sabotage")]
+            sabotage: None,
+            settings,
         }
     }
 
     /// Takes one input and appends what is to be done about it to `outputs`, which the caller
     /// empties and uses again.
-    pub fn handle(&mut self, _now: Now, _input: Input, _outputs: &mut Vec<Output>) {
-        self.counters
-            .dropped
-            .add(switchyard_protocol::Code::Internal);
-        self.counters
-            .add_stage(switchyard_protocol::message::Stage::Unknown);
+    pub fn handle(&mut self, now: Now, input: Input, outputs: &mut Vec<Output>) {
+        let work = &mut Work { now, outputs };
+        self.started.get_or_insert(now.time);
+        match input {
+            Input::Frame { connection, frame } => self.frame_came(work, connection, &frame),
+            Input::Written { connection, bytes } => self.written(work, connection, bytes),
+            Input::Connected { connection, peer } => self.connected(work, connection, peer),
+            Input::Disconnected { connection, reason } => {
+                self.disconnected(work, connection, reason);
+            }
+            Input::End { connection, code } => {
+                if let Some(slot) = self.sessions.slot_of(connection) {
+                    self.end(work, slot, code);
+                }
+            }
+            Input::ControllerKnown { address, title } => {
+                self.controller_known(work, address, title);
+            }
+            Input::ControllerForgotten { address } => self.controller_forgotten(work, address),
+            Input::AccountChanged { account, role } => self.account_changed(work, &account, role),
+            Input::Stored { ticket, result } => self.stored(work, ticket, result),
+            Input::Answered { ticket, answer } => self.answered(work, ticket, answer),
+            Input::Restored(command) => self.restored(work, command),
+            Input::Tick => self.tick(work),
+            Input::ShutDown => self.shut_down(work),
+        }
+        self.settle(work);
+    }
+
+    fn tick(&mut self, work: &mut Work<'_>) {
+        while let Some(timer) = self.timers.due(work.now.since_start) {
+            match timer {
+                Timer::Connection(slot) => self.look_at_connection(work, slot),
+                Timer::Requests(controller) => self.requests_due(work, controller),
+                Timer::Command(key) => self.command_due(work, key),
+                Timer::Forget(key) => self.store_forget(work, key),
+                Timer::Mark(controller) => self.mark_again(controller),
+                Timer::Outcomes(controller) => self.outcomes_due(work, controller),
+            }
+        }
+    }
+
+    /// Does what was put off while an input was dealt with: each of the two can cause the other.
+    fn settle(&mut self, work: &mut Work<'_>) {
+        loop {
+            if let Some(connection) = self.doomed.pop() {
+                if let Some(slot) = self.sessions.slot_of(connection) {
+                    self.end(work, slot, switchyard_protocol::Code::SlowPeer);
+                }
+            } else if let Some(index) = self.stirred.pop() {
+                if self.fleet.is_known(index) {
+                    self.drain(work, index);
+                }
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// The gateway's own next correlation id.
+    fn next_correlation(&mut self) -> u32 {
+        self.correlation = self.correlation.wrapping_add(1).max(1);
+        self.correlation
     }
 
     /// When the next [`Input::Tick`] is due, on the monotonic clock.
     pub fn next_timer(&self) -> Option<Duration> {
-        None
+        self.timers.next()
     }
 
     /// What has happened since the start.
@@ -55,6 +212,16 @@ impl Relay {
 
     /// How much there is at this moment.
     pub fn gauges(&self) -> Gauges {
-        Gauges::default()
+        Gauges {
+            controllers_known: self.fleet.len(),
+            controllers_online: self.fleet.online,
+            tools_online: self.sessions.tools,
+            subscribers: self.subscribers,
+            commands_in_flight: self.ledger.in_flight,
+            commands_waiting: self.ledger.waiting,
+            receipts_kept: self.ledger.kept(),
+            requests_open: self.fleet.requests_open(),
+            queued_bytes: self.sessions.queued_bytes,
+        }
     }
 }

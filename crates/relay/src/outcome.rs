@@ -1,0 +1,219 @@
+//! What became of commands whose link was lost: the controller is asked before anything is sent.
+
+use crate::{
+    Relay, Sabotage, Work,
+    queue::Asked,
+    receipts::{News, Phase, is_controllers},
+    session::Slot,
+    timers::Timer,
+};
+use switchyard_protocol::{
+    Address, Code, Frame, Kind, limits,
+    message::{Answer, Body, Key, MessageError, Request, Stage},
+};
+
+impl Relay {
+    /// A controller has announced itself: the commands that were in flight when it went are
+    /// accounted for first.
+    pub(crate) fn resolve(&mut self, work: &mut Work<'_>, index: u32) {
+        let controller = self.fleet.at(index);
+        let boot = controller.boot();
+        let in_flight = controller.lane.in_flight.iter().copied();
+        let (same_boot, other_boot): (Vec<Key>, Vec<Key>) =
+            in_flight.partition(|&key| Some(self.ledger.at(key).boot) == boot);
+        if self.sabotaged(Sabotage::ResendBlindly) {
+            for key in other_boot {
+                self.ledger.at_mut(key).boot = boot.unwrap_or_default();
+            }
+        } else {
+            for key in other_boot {
+                let news = News::of(work, Stage::Unknown, Some(Code::Rebooted));
+                self.finish(work, key, news);
+            }
+        }
+        // Only now: an end above must not be taken for the last answer.
+        self.fleet.at_mut(index).lane.is_resolving = true;
+        for key in same_boot {
+            self.ask_outcome(work, index, key);
+        }
+        self.resolved_perhaps(work, index);
+        self.stir(index);
+    }
+
+    fn ask_outcome(&mut self, work: &mut Work<'_>, index: u32, key: Key) {
+        let correlation = self.next_correlation();
+        let controller = self.fleet.at_mut(index);
+        let Some(slot) = controller.session else {
+            return;
+        };
+        controller.lane.asked.push(Asked { correlation, key });
+        let address = controller.address;
+        if controller.lane.outcomes_timer_at.is_none() {
+            let at = work.now.since_start + limits::REQUEST_TIMEOUT;
+            controller.lane.outcomes_timer_at = Some(at);
+            self.timers.arm(at, Timer::Outcomes(address));
+        }
+        let payload = Request::Outcome { key }.encode();
+        let gateway = Address::GATEWAY;
+        let frame = Frame::new(Kind::Query, correlation, gateway, address, &payload);
+        self.send(work, slot, frame.into_bytes());
+    }
+
+    /// A controller's answer to the gateway itself.
+    pub(crate) fn own_answer_came(
+        &mut self,
+        work: &mut Work<'_>,
+        slot: Slot,
+        index: u32,
+        frame: &Frame,
+    ) {
+        let correlation = frame.header().correlation;
+        let controller = self.fleet.at_mut(index);
+        if controller
+            .snapshot_asked
+            .is_some_and(|(asked, _)| asked == correlation)
+        {
+            controller.snapshot_asked = None;
+            return;
+        }
+        let asked = &mut controller.lane.asked;
+        let Some(at) = asked.iter().position(|it| it.correlation == correlation) else {
+            return self.counters.dropped.add(Code::NotGranted);
+        };
+        let key = asked.remove(at).key;
+        let answer = match Answer::decode(frame.payload()) {
+            Err(MessageError::Cbor(_)) => return self.end(work, slot, Code::Malformed),
+            answer => answer,
+        };
+        self.outcome_came(work, key, answer.ok());
+        self.resolved_perhaps(work, index);
+    }
+
+    fn outcome_came(&mut self, work: &mut Work<'_>, key: Key, answer: Option<Answer>) {
+        let known = self.ledger.records.get_mut(&key);
+        let Some(record) = known.filter(|record| record.phase == Phase::InFlight) else {
+            return;
+        };
+        let Some(Answer::Ok(Body::Outcome {
+            boot,
+            stage,
+            reason,
+            is_final,
+        })) = answer
+        else {
+            // A controller that cannot say leaves nobody who can.
+            let news = News::of(work, Stage::Unknown, Some(Code::LinkLost));
+            return self.finish(work, key, news);
+        };
+        if boot != record.boot {
+            let news = News::of(work, Stage::Unknown, Some(Code::Rebooted));
+            return self.finish(work, key, news);
+        }
+        let is_final = is_final.unwrap_or(false);
+        match stage {
+            Some(stage) if !is_controllers(stage, is_final) => {
+                let news = News::of(work, Stage::Unknown, Some(Code::LinkLost));
+                self.finish(work, key, news);
+            }
+            Some(stage) => {
+                record.frame = None;
+                let news = News {
+                    stage,
+                    at: None,
+                    reason,
+                    by_controller: true,
+                };
+                if is_final {
+                    self.finish(work, key, news);
+                } else if Some(stage) > record.stage {
+                    self.advance(work, key, news);
+                }
+            }
+            // Never heard of: it is sent again once all are accounted for. Unless it has said
+            // before that it has it: then it has forgotten, and nobody knows.
+            None if record.frame.is_some() && record.stage <= Some(Stage::Sent) => {}
+            None => {
+                let news = News::of(work, Stage::Unknown, Some(Code::LinkLost));
+                self.finish(work, key, news);
+            }
+        }
+    }
+
+    /// Once every question is answered, sends again what never arrived, in its old order.
+    pub(crate) fn resolved_perhaps(&mut self, work: &mut Work<'_>, index: u32) {
+        let controller = self.fleet.at_mut(index);
+        if !controller.lane.asked.is_empty() {
+            return;
+        }
+        let address = controller.address;
+        if let Some(at) = controller.lane.outcomes_timer_at.take() {
+            self.timers.disarm(at, Timer::Outcomes(address));
+        }
+        let controller = self.fleet.at_mut(index);
+        if !std::mem::take(&mut controller.lane.is_resolving) {
+            return;
+        }
+        let Some(slot) = controller.session else {
+            return;
+        };
+        let unheard: Vec<Key> = controller.lane.in_flight.iter().copied().collect();
+        for key in unheard {
+            let record = self.ledger.at(key);
+            let Some(frame) = record.frame.clone() else {
+                continue;
+            };
+            if record.expires_at <= work.now.since_start {
+                let news = News::of(work, Stage::Expired, Some(Code::Expired));
+                self.finish(work, key, news);
+            } else {
+                self.counters.commands_resent += 1;
+                self.send(work, slot, frame);
+            }
+        }
+        self.stir(index);
+    }
+
+    /// Outcomes were asked for and did not come: asks again, as long as there is patience.
+    pub(crate) fn outcomes_due(&mut self, work: &mut Work<'_>, address: Address) {
+        let Some(index) = self.fleet.index_of(address) else {
+            return;
+        };
+        let lane = &mut self.fleet.at_mut(index).lane;
+        lane.outcomes_timer_at = None;
+        for asked in std::mem::take(&mut lane.asked) {
+            self.ask_outcome(work, index, asked.key);
+        }
+    }
+
+    /// A command in flight is half a minute past its expiry.
+    ///
+    /// With its controller away, or asked in vain, nobody can tell any more. With its controller
+    /// there it may be awaiting its confirmation: the controller is asked, and asked again, for as
+    /// long as it says that there is more to come, up to a day.
+    pub(crate) fn patience_ends(&mut self, work: &mut Work<'_>, key: Key) {
+        let record = self.ledger.at_mut(key);
+        let expires_at = record.expires_at;
+        let address = record.controller;
+        if self.sabotaged(Sabotage::WaitForever) {
+            return;
+        }
+        let now = work.now.since_start;
+        let index = self.fleet.index_of(address);
+        let lives = index.is_some_and(|index| {
+            let controller = self.fleet.at(index);
+            let is_asked = controller.lane.asked.iter().any(|asked| asked.key == key);
+            controller.online && !is_asked && !controller.lane.is_resolving
+        });
+        match index.filter(|_| lives && now < expires_at + limits::EXPIRY_MAX) {
+            Some(index) => {
+                self.ledger.at_mut(key).frame = None;
+                self.rearm(key, now + limits::EXPIRY_GRACE);
+                self.ask_outcome(work, index, key);
+            }
+            None => {
+                let news = News::of(work, Stage::Unknown, Some(Code::LinkLost));
+                self.finish(work, key, news);
+            }
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! The fleet: which controllers there are, which of them are there, and what each last said.
+
+use crate::{
+    Map, Relay, Settings, Work,
+    queue::Lane,
+    session::{Replacements, Slot},
+    status::{Assembly, Status},
+};
+use foldhash::fast::FixedState;
+use std::time::Duration;
+use switchyard_protocol::{
+    Address, Code, Frame, Kind,
+    message::{Event, MessageError, Time, Title},
+};
+
+/// What a controller said of itself in its latest announce.
+#[derive(Clone, Debug)]
+pub(crate) struct About {
+    pub(crate) boot: u32,
+    features: u32,
+    software: Title,
+    board: Title,
+}
+
+/// One controller, there or not.
+#[derive(Debug)]
+pub(crate) struct Controller {
+    pub(crate) address: Address,
+    pub(crate) title: Title,
+    /// Live, though perhaps not announced yet.
+    pub(crate) session: Option<Slot>,
+    /// Its session has announced.
+    pub(crate) online: bool,
+    /// Since when it is there or away.
+    pub(crate) since: Time,
+    about: Option<Box<About>>,
+    /// Why it went.
+    reason: Option<Code>,
+    pub(crate) replacements: Replacements,
+    /// What its points were last known to be.
+    pub(crate) status: Option<Box<Status>>,
+    /// Pages of a full status that is not complete yet.
+    pub(crate) assembly: Option<Box<Assembly>>,
+    /// The gateway's own question for a snapshot, and how long it may go unanswered.
+    pub(crate) snapshot_asked: Option<(u32, Duration)>,
+    /// Tools that named it when they subscribed.
+    pub(crate) subscribers: Vec<Slot>,
+    /// Its commands.
+    pub(crate) lane: Lane,
+    /// Requests that it has yet to answer, by asker and correlation id, until when.
+    pub(crate) open: Map<(Address, u32), Duration>,
+    pub(crate) open_timer_at: Option<Duration>,
+}
+
+impl Controller {
+    /// The boot of the session that is there.
+    pub(crate) fn boot(&self) -> Option<u32> {
+        self.about.as_ref().map(|about| about.boot)
+    }
+}
+
+/// Every controller that the gateway knows.
+#[derive(Debug)]
+pub(crate) struct Fleet {
+    controllers: Vec<Option<Controller>>,
+    free: Vec<u32>,
+    by_address: Map<Address, u32>,
+    /// Tools that subscribed to everything.
+    pub(crate) all_subscribers: Vec<Slot>,
+    pub(crate) online: usize,
+    hash: FixedState,
+}
+
+impl Fleet {
+    pub(crate) fn new(hash: &FixedState) -> Self {
+        Fleet {
+            controllers: Vec::new(),
+            free: Vec::new(),
+            by_address: Map::with_hasher(hash.clone()),
+            all_subscribers: Vec::new(),
+            online: 0,
+            hash: hash.clone(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.by_address.len()
+    }
+
+    pub(crate) fn index_of(&self, address: Address) -> Option<u32> {
+        self.by_address.get(&address).copied()
+    }
+
+    pub(crate) fn is_known(&self, index: u32) -> bool {
+        self.controllers[index as usize].is_some()
+    }
+
+    pub(crate) fn at(&self, index: u32) -> &Controller {
+        let place = self.controllers[index as usize].as_ref();
+        place.expect("a controller that is known")
+    }
+
+    pub(crate) fn at_mut(&mut self, index: u32) -> &mut Controller {
+        let place = self.controllers[index as usize].as_mut();
+        place.expect("a controller that is known")
+    }
+
+    pub(crate) fn find_mut(&mut self, address: Address) -> Option<&mut Controller> {
+        let index = self.index_of(address)?;
+        Some(self.at_mut(index))
+    }
+
+    pub(crate) fn indexes(&self) -> impl Iterator<Item = u32> + '_ {
+        let places = self.controllers.iter().enumerate();
+        places
+            .filter(|(_, place)| place.is_some())
+            .map(|(index, _)| index as u32)
+    }
+
+    pub(crate) fn requests_open(&self) -> usize {
+        let known = self.controllers.iter().flatten();
+        known.map(|controller| controller.open.len()).sum()
+    }
+
+    /// The place of a controller, made where there is none; `None` when there are too many.
+    pub(crate) fn know(&mut self, address: Address, settings: &Settings) -> Option<u32> {
+        if let Some(index) = self.index_of(address) {
+            return Some(index);
+        }
+        if self.len() >= settings.controllers_max {
+            return None;
+        }
+        let controller = Controller {
+            address,
+            title: Title::new(&address.to_string()).expect("a number is a title"),
+            session: None,
+            online: false,
+            since: Time(0),
+            about: None,
+            reason: None,
+            replacements: Replacements::default(),
+            status: None,
+            assembly: None,
+            snapshot_asked: None,
+            subscribers: Vec::new(),
+            lane: Lane::default(),
+            open: Map::with_hasher(self.hash.clone()),
+            open_timer_at: None,
+        };
+        let index = self.free.pop().unwrap_or(self.controllers.len() as u32);
+        self.by_address.insert(address, index);
+        match self.controllers.get_mut(index as usize) {
+            Some(place) => *place = Some(controller),
+            None => self.controllers.push(Some(controller)),
+        }
+        Some(index)
+    }
+
+    fn forget(&mut self, index: u32) {
+        let controller = self.controllers[index as usize].take();
+        let address = controller.expect("a controller that is known").address;
+        self.by_address.remove(&address);
+        self.free.push(index);
+    }
+}
+
+impl Relay {
+    pub(crate) fn controller_known(&mut self, work: &mut Work<'_>, address: Address, title: Title) {
+        let is_new = self.fleet.index_of(address).is_none();
+        let Some(index) = self.fleet.know(address, &self.settings) else {
+            return;
+        };
+        let controller = self.fleet.at_mut(index);
+        if is_new {
+            controller.since = work.now.time;
+        }
+        if is_new || controller.title != title {
+            controller.title = title;
+            self.tell_presence(work, index);
+        }
+    }
+
+    pub(crate) fn controller_forgotten(&mut self, work: &mut Work<'_>, address: Address) {
+        let Some(index) = self.fleet.index_of(address) else {
+            return;
+        };
+        match self.fleet.at(index).session {
+            Some(slot) => self.end(work, slot, Code::Revoked),
+            None => {
+                self.fleet.at_mut(index).reason = Some(Code::Revoked);
+                self.tell_presence(work, index);
+            }
+        }
+        self.refuse_lane(work, index, Code::Revoked);
+        self.drop_from_feeds(index);
+        let controller = self.fleet.at_mut(index);
+        if let Some(at) = controller.open_timer_at.take() {
+            self.timers
+                .disarm(at, crate::timers::Timer::Requests(address));
+        }
+        self.fleet.forget(index);
+    }
+
+    /// A controller's event. Only announce is for the gateway; one of a later version is ignored.
+    pub(crate) fn announced(&mut self, work: &mut Work<'_>, slot: Slot, index: u32, frame: &Frame) {
+        let event = match Event::decode(frame.payload()) {
+            Ok(event) => event,
+            Err(MessageError::UnknownVerb(_)) if self.fleet.at(index).online => {
+                return self.counters.dropped.add(Code::Unsupported);
+            }
+            Err(_) => return self.end(work, slot, Code::Malformed),
+        };
+        let Event::Announce {
+            boot,
+            features,
+            software,
+            board,
+            ..
+        } = event
+        else {
+            return self.end(work, slot, Code::Malformed);
+        };
+        let controller = self.fleet.at_mut(index);
+        let was_online = controller.online;
+        if was_online && controller.boot() != Some(boot) {
+            // A controller that restarted has lost its link; it cannot be a new one on the old.
+            return self.end(work, slot, Code::Malformed);
+        }
+        controller.about = Some(Box::new(About {
+            boot,
+            features,
+            software,
+            board,
+        }));
+        if !was_online {
+            controller.online = true;
+            controller.since = work.now.time;
+            controller.reason = None;
+            controller.snapshot_asked = None;
+            self.fleet.online += 1;
+        }
+        self.tell_presence(work, index);
+        if !was_online {
+            self.resolve(work, index);
+        }
+    }
+
+    pub(crate) fn controller_left(&mut self, work: &mut Work<'_>, index: u32, reason: Code) {
+        let controller = self.fleet.at_mut(index);
+        controller.session = None;
+        controller.assembly = None;
+        controller.snapshot_asked = None;
+        controller.open.clear();
+        controller.reason = Some(reason);
+        if !controller.online {
+            return;
+        }
+        controller.online = false;
+        controller.since = work.now.time;
+        self.fleet.online -= 1;
+        self.tell_presence(work, index);
+        self.lane_cut(work, index);
+    }
+
+    fn tell_presence(&mut self, work: &mut Work<'_>, index: u32) {
+        let frame = self.presence_of(index);
+        self.fan_out(work, index, frame.bytes());
+    }
+
+    /// The presence event. Its destination is 0, as that of status: the same bytes go to everyone.
+    pub(crate) fn presence_of(&self, index: u32) -> Frame {
+        let controller = self.fleet.at(index);
+        let about = controller.about.as_deref();
+        let event = Event::Presence {
+            controller: controller.address,
+            online: controller.online,
+            since: controller.since,
+            title: controller.title.clone(),
+            boot: about.map(|about| about.boot),
+            features: about.map(|about| about.features),
+            software: about.map(|about| about.software.clone()),
+            board: about.map(|about| about.board.clone()),
+            reason: controller.reason.filter(|_| !controller.online),
+        };
+        let gateway = Address::GATEWAY;
+        Frame::new(Kind::Event, 0, gateway, gateway, &event.encode())
+    }
+}

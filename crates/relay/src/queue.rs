@@ -1,0 +1,595 @@
+//! A controller's lane: its commands in the order in which they were accepted, those that wait
+//! and those in flight, and what brings them from one to the other.
+
+use crate::{
+    Output, Relay, Sabotage, StoreRequest, StoreResult, StoredCommand, Ticket, Work,
+    receipts::{News, Phase, Record},
+    session::{Side, Slot},
+    timers::Timer,
+};
+use bytes::Bytes;
+use std::{collections::VecDeque, hash::BuildHasher, time::Duration};
+use switchyard_protocol::{
+    Address, Code, Frame, limits,
+    message::{CommandHead, Key, MessageError, Stage, Time},
+};
+
+/// One controller's commands.
+#[derive(Debug, Default)]
+pub(crate) struct Lane {
+    /// Accepted and not sent, oldest first.
+    pub(crate) waiting: VecDeque<Key>,
+    /// Sent and not ended, oldest first.
+    pub(crate) in_flight: VecDeque<Key>,
+    /// Questions for outcomes that are open.
+    pub(crate) asked: Vec<Asked>,
+    /// The controller is back, and its commands in flight are not all accounted for: nothing new
+    /// goes out.
+    pub(crate) is_resolving: bool,
+    pub(crate) outcomes_timer_at: Option<Duration>,
+    /// The store failed to mark the first as sent; when it is asked again.
+    pub(crate) mark_at: Option<Duration>,
+}
+
+/// A question for the outcome of one command.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    pub(crate) correlation: u32,
+    pub(crate) key: Key,
+}
+
+/// How long the store is left alone after a failure.
+const STORE_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Commands that the store may still have to forget; past it no command may wait.
+const FORGETS_OPEN_MAX: usize = 4_096;
+
+/// A write to the store that is on its way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Write {
+    Queue(Key),
+    Mark(Key),
+    Forget(Key),
+}
+
+impl Relay {
+    /// A tool's command, its right to give commands already judged.
+    pub(crate) fn command_came(&mut self, work: &mut Work<'_>, slot: Slot, frame: &Frame) {
+        let header = *frame.header();
+        let head = match CommandHead::decode(frame.payload()) {
+            Ok(head) => head,
+            Err(MessageError::Cbor(_)) => return self.end(work, slot, Code::Malformed),
+            // Without a key there can be no receipt.
+            Err(error) => return self.refuse_request(work, slot, frame, error.code()),
+        };
+        let Some((account, _)) = self.sessions.rights(slot) else {
+            return;
+        };
+        let asker = (header.source, header.correlation);
+        let fingerprint = self.hash.hash_one(frame.payload());
+        if let Some(record) = self.ledger.records.get_mut(&head.key) {
+            let code = if record.account != account {
+                Some(Code::NotGranted)
+            } else if record.controller != header.destination || record.fingerprint != fingerprint {
+                Some(Code::BadField)
+            } else {
+                record.reply_to = asker;
+                None
+            };
+            self.counters.keys_repeated += 1;
+            return match code {
+                Some(code) => {
+                    self.refuse_command(work, slot, header.correlation, head.key, code);
+                }
+                None => self.tell(work, head.key),
+            };
+        }
+        let ahead = head.expiry.0.saturating_sub(work.now.time.0);
+        let expires_at = work.now.since_start + Duration::from_millis(ahead);
+        let mut record = Record::new(header.destination, account, asker, fingerprint, expires_at);
+        record.wait = head.wait;
+        let refusal = match self.admit(&head, frame, ahead) {
+            Ok(Admission::Send) => {
+                record.frame = Some(frame.bytes().clone());
+                self.enlist(head.key, record, Phase::Held);
+                return self.transmit(work, head.key);
+            }
+            Ok(Admission::Hold) => {
+                record.frame = Some(frame.bytes().clone());
+                self.enlist(head.key, record, Phase::Held);
+                return;
+            }
+            Ok(Admission::Store) => {
+                // What waits long must not hold on to the buffer that it came in.
+                record.frame = Some(Bytes::copy_from_slice(frame.bytes()));
+                record.is_stored = true;
+                self.enlist(head.key, record, Phase::Queueing);
+                return self.store_queue(work, head.key, head.expiry);
+            }
+            Err(refusal) => refusal,
+        };
+        let stage = match refusal {
+            Code::Expired => Stage::Expired,
+            _ => Stage::Refused,
+        };
+        let news = News::of(work, stage, Some(refusal));
+        self.turn_away(work, head.key, record, news);
+    }
+
+    fn admit(&self, head: &CommandHead, frame: &Frame, ahead: u64) -> Result<Admission, Code> {
+        let header = frame.header();
+        let index = self.fleet.index_of(header.destination);
+        let controller = self.fleet.at(index.ok_or(Code::UnknownAddress)?);
+        if ahead == 0 {
+            return Err(Code::Expired);
+        }
+        if Duration::from_millis(ahead) > limits::EXPIRY_MAX {
+            return Err(Code::OutOfRange);
+        }
+        let lane = &controller.lane;
+        let is_full = lane.waiting.len() >= limits::WAITING_MAX;
+        let Some(slot) = controller.session.filter(|_| controller.online) else {
+            return match head.wait {
+                false => Err(Code::Offline),
+                true if is_full => Err(Code::Busy),
+                // A store that forgets nothing is to be given nothing more.
+                true if self.forgets_open >= FORGETS_OPEN_MAX => Err(Code::StoreUnavailable),
+                true => Ok(Admission::Store),
+            };
+        };
+        let session = self.sessions.at(slot);
+        if let Side::Controller {
+            frame_bytes_max, ..
+        } = session.side
+            && frame.bytes().len() > frame_bytes_max
+        {
+            return Err(Code::TooLarge);
+        }
+        if lane.is_resolving || !lane.waiting.is_empty() {
+            let overtakes = self.sabotaged(Sabotage::Overtake) && !lane.is_resolving;
+            return match is_full {
+                _ if overtakes => Ok(Admission::Send),
+                true => Err(Code::Busy),
+                false => Ok(Admission::Hold),
+            };
+        }
+        let queued_bytes = session.queued_bytes + frame.bytes().len();
+        if lane.in_flight.len() >= limits::IN_FLIGHT_MAX
+            || queued_bytes > self.settings.controller_queue_bytes_max
+        {
+            return Err(Code::Busy);
+        }
+        Ok(Admission::Send)
+    }
+
+    /// Enters a command at the end of its controller's lane.
+    pub(crate) fn enlist(&mut self, key: Key, mut record: Record, phase: Phase) {
+        record.phase = phase;
+        record.timer_at = record.expires_at;
+        self.timers.arm(record.timer_at, Timer::Command(key));
+        if let Some(controller) = self.fleet.find_mut(record.controller) {
+            controller.lane.waiting.push_back(key);
+        }
+        self.ledger.waiting += 1;
+        self.ledger.records.insert(key, record);
+    }
+
+    /// Sends a command that waits: the controller is there, and it is this one's turn.
+    fn transmit(&mut self, work: &mut Work<'_>, key: Key) {
+        let record = self.ledger.at_mut(key);
+        let address = record.controller;
+        let Some(frame) = record.frame.clone() else {
+            return;
+        };
+        let Some(controller) = self.fleet.find_mut(address) else {
+            return;
+        };
+        let (Some(slot), Some(boot)) = (controller.session, controller.boot()) else {
+            return;
+        };
+        let was_at = controller.lane.waiting.iter().position(|&it| it == key);
+        if let Some(at) = was_at {
+            controller.lane.waiting.remove(at);
+        }
+        controller.lane.in_flight.push_back(key);
+        self.ledger.waiting -= 1;
+        self.ledger.in_flight += 1;
+        let record = self.ledger.at_mut(key);
+        record.phase = Phase::InFlight;
+        record.boot = boot;
+        let patience_ends = record.expires_at + limits::EXPIRY_GRACE;
+        self.rearm(key, patience_ends);
+        self.send(work, slot, frame);
+        let news = News::of(work, Stage::Sent, None);
+        self.advance(work, key, news);
+    }
+
+    pub(crate) fn rearm(&mut self, key: Key, at: Duration) {
+        let record = self.ledger.at_mut(key);
+        self.timers.disarm(record.timer_at, Timer::Command(key));
+        record.timer_at = at;
+        self.timers.arm(at, Timer::Command(key));
+    }
+
+    /// Has a lane looked at once this input is dealt with.
+    pub(crate) fn stir(&mut self, index: u32) {
+        let lane = &self.fleet.at(index).lane;
+        if !lane.waiting.is_empty() && self.stirred.last() != Some(&index) {
+            self.stirred.push(index);
+        }
+    }
+
+    /// Sends what may be sent now, in order.
+    pub(crate) fn drain(&mut self, work: &mut Work<'_>, index: u32) {
+        loop {
+            let controller = self.fleet.at(index);
+            let lane = &controller.lane;
+            let Some(slot) = controller.session.filter(|_| controller.online) else {
+                return;
+            };
+            if lane.is_resolving || lane.in_flight.len() >= limits::IN_FLIGHT_MAX {
+                return;
+            }
+            let Some(&key) = lane.waiting.front() else {
+                return;
+            };
+            let record = self.ledger.at(key);
+            let phase = record.phase;
+            if record.expires_at <= work.now.since_start && phase != Phase::Marking {
+                let news = News::of(work, Stage::Expired, Some(Code::Expired));
+                self.finish(work, key, news);
+                continue;
+            }
+            let bytes = record.frame.as_ref().map_or(0, Bytes::len);
+            let session = self.sessions.at(slot);
+            if let Side::Controller {
+                frame_bytes_max, ..
+            } = session.side
+                && bytes > frame_bytes_max
+            {
+                let news = News::of(work, Stage::Refused, Some(Code::TooLarge));
+                self.finish(work, key, news);
+                continue;
+            }
+            if session.queued_bytes + bytes > self.settings.controller_queue_bytes_max {
+                // It is looked at again when the controller has read something.
+                return;
+            }
+            match phase {
+                Phase::Held => self.transmit(work, key),
+                Phase::Queued if self.sabotaged(Sabotage::SendBeforeMark) => {
+                    self.transmit(work, key);
+                }
+                Phase::Queued => {
+                    let boot = controller.boot();
+                    if lane.mark_at.is_none()
+                        && let Some(boot) = boot
+                    {
+                        let record = self.ledger.at_mut(key);
+                        record.phase = Phase::Marking;
+                        record.boot = boot;
+                        self.store(work, Write::Mark(key), StoreRequest::MarkSent { key, boot });
+                    }
+                    return;
+                }
+                // The store is at it; what comes behind must not overtake.
+                _ => return,
+            }
+        }
+    }
+
+    /// A controller's link is gone: what was only held in memory for it must now find its place in
+    /// the store, or be refused.
+    pub(crate) fn lane_cut(&mut self, work: &mut Work<'_>, index: u32) {
+        let lane = &mut self.fleet.at_mut(index).lane;
+        lane.is_resolving = false;
+        lane.asked.clear();
+        let outcomes_timer_at = lane.outcomes_timer_at.take();
+        let mark_at = lane.mark_at.take();
+        let waiting: Vec<Key> = lane.waiting.iter().copied().collect();
+        let in_flight: Vec<Key> = lane.in_flight.iter().copied().collect();
+        let address = self.fleet.at(index).address;
+        if let Some(at) = outcomes_timer_at {
+            self.timers.disarm(at, Timer::Outcomes(address));
+        }
+        if let Some(at) = mark_at {
+            self.timers.disarm(at, Timer::Mark(address));
+        }
+        for key in in_flight {
+            // Kept in case that it never arrived, but not with the buffer that it came in.
+            let record = self.ledger.at_mut(key);
+            record.frame = record.frame.as_deref().map(Bytes::copy_from_slice);
+        }
+        for key in waiting {
+            let record = self.ledger.at_mut(key);
+            if record.phase != Phase::Held {
+                continue;
+            }
+            let head = record
+                .frame
+                .as_ref()
+                .and_then(|frame| CommandHead::decode(&frame[limits::HEADER_BYTES..]).ok());
+            match head.filter(|head| head.wait) {
+                Some(head) => {
+                    record.frame = record.frame.as_deref().map(Bytes::copy_from_slice);
+                    record.phase = Phase::Queueing;
+                    record.is_stored = true;
+                    self.store_queue(work, key, head.expiry);
+                }
+                None => {
+                    let news = News::of(work, Stage::Refused, Some(Code::Offline));
+                    self.finish(work, key, news);
+                }
+            }
+        }
+    }
+
+    /// Takes a command that ends out of its lane.
+    pub(crate) fn leave_lane(&mut self, work: &mut Work<'_>, index: u32, key: Key, was: Phase) {
+        let lane = &mut self.fleet.at_mut(index).lane;
+        let keys = match was {
+            Phase::InFlight => &mut lane.in_flight,
+            _ => &mut lane.waiting,
+        };
+        if let Some(at) = keys.iter().position(|&it| it == key) {
+            keys.remove(at);
+        }
+        lane.asked.retain(|asked| asked.key != key);
+        self.resolved_perhaps(work, index);
+        self.stir(index);
+    }
+
+    /// The controller is no more: whatever it was to do ends here.
+    pub(crate) fn refuse_lane(&mut self, work: &mut Work<'_>, index: u32, code: Code) {
+        let lane = &self.fleet.at(index).lane;
+        let waiting: Vec<Key> = lane.waiting.iter().copied().collect();
+        let in_flight: Vec<Key> = lane.in_flight.iter().copied().collect();
+        for key in waiting {
+            let news = News::of(work, Stage::Refused, Some(code));
+            self.finish(work, key, news);
+        }
+        for key in in_flight {
+            let news = News::of(work, Stage::Unknown, Some(Code::LinkLost));
+            self.finish(work, key, news);
+        }
+    }
+
+    fn store_queue(&mut self, work: &mut Work<'_>, key: Key, expiry: Time) {
+        self.order += 1;
+        let order = self.order;
+        let record = self.ledger.at(key);
+        let Some(frame) = record.frame.clone() else {
+            return;
+        };
+        let command = StoredCommand {
+            key,
+            order,
+            account: self.sessions.account_name(record.account).clone(),
+            expiry,
+            frame,
+            sent: None,
+        };
+        self.store(work, Write::Queue(key), StoreRequest::Queue(command));
+    }
+
+    /// Has the store forget a command, however long it takes.
+    pub(crate) fn forget(&mut self, work: &mut Work<'_>, key: Key) {
+        self.forgets_open += 1;
+        self.store_forget(work, key);
+    }
+
+    pub(crate) fn store_forget(&mut self, work: &mut Work<'_>, key: Key) {
+        self.store(work, Write::Forget(key), StoreRequest::Forget { key });
+    }
+
+    fn store(&mut self, work: &mut Work<'_>, write: Write, request: StoreRequest) {
+        self.last_ticket += 1;
+        let ticket = Ticket(self.last_ticket);
+        self.writes.insert(ticket, write);
+        work.push(Output::Store { ticket, request });
+    }
+
+    /// The store answers.
+    pub(crate) fn stored(&mut self, work: &mut Work<'_>, ticket: Ticket, result: StoreResult) {
+        let Some(write) = self.writes.remove(&ticket) else {
+            return;
+        };
+        if result != StoreResult::Committed {
+            self.counters.store_failures += 1;
+        }
+        match write {
+            Write::Queue(key) => self.queued(work, key, result),
+            Write::Mark(key) => self.marked(work, key, result),
+            Write::Forget(key) => self.forgotten(work, key, result),
+        }
+    }
+
+    fn queued(&mut self, work: &mut Work<'_>, key: Key, result: StoreResult) {
+        let record = self.ledger.records.get_mut(&key);
+        // It may have expired meanwhile; then the store has been told to forget it.
+        let Some(record) = record.filter(|record| record.phase == Phase::Queueing) else {
+            return;
+        };
+        let address = record.controller;
+        match result {
+            StoreResult::Committed => {
+                record.phase = Phase::Queued;
+                let news = News::of(work, Stage::Queued, None);
+                self.advance(work, key, news);
+                if self.sabotaged(Sabotage::LoseQueued) && key.0[0] < 16 {
+                    let record = self.ledger.at_mut(key);
+                    record.phase = Phase::Queueing;
+                    let at = record.timer_at;
+                    self.timers.disarm(at, Timer::Command(key));
+                    if let Some(controller) = self.fleet.find_mut(address) {
+                        controller.lane.waiting.retain(|&it| it != key);
+                    }
+                    return;
+                }
+                if let Some(index) = self.fleet.index_of(address) {
+                    self.stir(index);
+                }
+            }
+            StoreResult::Failed => {
+                record.is_stored = false;
+                let news = News::of(work, Stage::Refused, Some(Code::StoreUnavailable));
+                self.finish(work, key, news);
+            }
+            StoreResult::Unclear => {
+                // Refusing now could be a lie: after a restart the store might bring it back. It
+                // is refused once the store has certainly forgotten it.
+                record.phase = Phase::Unqueueing;
+                self.ledger.waiting -= 1;
+                if let Some(index) = self.fleet.index_of(address) {
+                    self.leave_lane(work, index, key, Phase::Queueing);
+                }
+                self.forget(work, key);
+            }
+        }
+    }
+
+    fn marked(&mut self, work: &mut Work<'_>, key: Key, result: StoreResult) {
+        let record = self.ledger.records.get_mut(&key);
+        let Some(record) = record.filter(|record| record.phase == Phase::Marking) else {
+            return;
+        };
+        // Back to waiting: either the mark is on record and it goes out at once, or it is tried
+        // again. A mark that holds although nothing was sent only makes a restart careful.
+        record.phase = Phase::Queued;
+        let (address, boot) = (record.controller, record.boot);
+        let is_late = record.expires_at <= work.now.since_start;
+        let Some(index) = self.fleet.index_of(address) else {
+            return;
+        };
+        let controller = self.fleet.at(index);
+        let is_ready = controller.online
+            && controller.boot() == Some(boot)
+            && !controller.lane.is_resolving
+            && controller.lane.in_flight.len() < limits::IN_FLIGHT_MAX
+            && controller.lane.waiting.front() == Some(&key);
+        match result {
+            _ if is_late => {
+                let news = News::of(work, Stage::Expired, Some(Code::Expired));
+                self.finish(work, key, news);
+            }
+            StoreResult::Committed if is_ready => {
+                self.transmit(work, key);
+                self.stir(index);
+            }
+            StoreResult::Committed => self.stir(index),
+            _ if !controller.online => {}
+            _ => {
+                let at = work.now.since_start + STORE_RETRY_AFTER;
+                self.fleet.at_mut(index).lane.mark_at = Some(at);
+                self.timers.arm(at, Timer::Mark(address));
+            }
+        }
+    }
+
+    fn forgotten(&mut self, work: &mut Work<'_>, key: Key, result: StoreResult) {
+        if result != StoreResult::Committed {
+            let at = work.now.since_start + STORE_RETRY_AFTER;
+            return self.timers.arm(at, Timer::Forget(key));
+        }
+        self.forgets_open -= 1;
+        let record = self.ledger.records.get_mut(&key);
+        if let Some(record) = record.filter(|record| record.phase == Phase::Unqueueing) {
+            record.is_stored = false;
+            let news = News::of(work, Stage::Refused, Some(Code::StoreUnavailable));
+            self.finish(work, key, news);
+        }
+    }
+
+    pub(crate) fn mark_again(&mut self, address: Address) {
+        if let Some(index) = self.fleet.index_of(address) {
+            self.fleet.at_mut(index).lane.mark_at = None;
+            self.stir(index);
+        }
+    }
+
+    /// A command's moment has come: its expiry while it waits, the end of patience afterwards.
+    pub(crate) fn command_due(&mut self, work: &mut Work<'_>, key: Key) {
+        let Some(record) = self.ledger.records.get(&key) else {
+            return;
+        };
+        match record.phase {
+            Phase::InFlight => self.patience_ends(work, key),
+            Phase::Ended => {}
+            Phase::Unqueueing => {
+                // Whether the store keeps it or not: it can no longer be executed.
+                let news = News::of(work, Stage::Expired, Some(Code::Expired));
+                self.ledger.at_mut(key).is_stored = false;
+                self.finish(work, key, news);
+            }
+            _ => {
+                let news = News::of(work, Stage::Expired, Some(Code::Expired));
+                self.finish(work, key, news);
+            }
+        }
+    }
+
+    /// A command that the store held when the gateway started.
+    pub(crate) fn restored(&mut self, work: &mut Work<'_>, stored: StoredCommand) {
+        let key = stored.key;
+        self.order = self.order.max(stored.order);
+        let mut rest = stored.frame.clone();
+        let frame = Frame::decode_shared(&mut rest, limits::PAYLOAD_BYTES_MAX);
+        let Ok(Some(frame)) = frame else {
+            return self.forget(work, key);
+        };
+        let head = CommandHead::decode(frame.payload());
+        if head.is_err() || self.ledger.records.contains_key(&key) {
+            return self.forget(work, key);
+        }
+        let header = *frame.header();
+        let ahead = stored.expiry.0.saturating_sub(work.now.time.0);
+        let expires_at = work.now.since_start + Duration::from_millis(ahead);
+        let account = self.sessions.account(&stored.account);
+        let asker = (header.source, header.correlation);
+        let fingerprint = self.hash.hash_one(frame.payload());
+        let mut record = Record::new(header.destination, account, asker, fingerprint, expires_at);
+        record.frame = Some(stored.frame);
+        record.wait = true;
+        record.is_stored = true;
+        record.stage = Some(if stored.sent.is_some() {
+            Stage::Sent
+        } else {
+            Stage::Queued
+        });
+        self.enlist(key, record, Phase::Queued);
+        let Some(index) = self.fleet.index_of(header.destination) else {
+            let news = match stored.sent {
+                Some(_) => News::of(work, Stage::Unknown, Some(Code::LinkLost)),
+                None => News::of(work, Stage::Refused, Some(Code::UnknownAddress)),
+            };
+            return self.finish(work, key, news);
+        };
+        if let Some(boot) = stored.sent {
+            let lane = &mut self.fleet.at_mut(index).lane;
+            lane.waiting.retain(|&it| it != key);
+            lane.in_flight.push_back(key);
+            self.ledger.waiting -= 1;
+            self.ledger.in_flight += 1;
+            let record = self.ledger.at_mut(key);
+            record.phase = Phase::InFlight;
+            record.boot = boot;
+            // Its controller gets the time to come back and say what became of it, even where the
+            // gateway was away past the expiry.
+            self.rearm(key, expires_at + limits::EXPIRY_GRACE);
+        } else if ahead == 0 {
+            let news = News::of(work, Stage::Expired, Some(Code::Expired));
+            self.finish(work, key, news);
+        }
+    }
+}
+
+/// What becomes of a command that is not refused.
+#[derive(Clone, Copy, Debug)]
+enum Admission {
+    /// Its controller is there and nothing is before it.
+    Send,
+    /// Its controller is there, but others are before it.
+    Hold,
+    /// Its controller is away, and it may wait.
+    Store,
+}

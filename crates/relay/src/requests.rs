@@ -1,0 +1,286 @@
+//! Requests that the gateway answers itself, and those that controllers have yet to answer.
+
+use crate::{
+    Asker, Output, Question, Relay, Ticket, Work,
+    session::{Side, Slot},
+    timers::Timer,
+};
+use bytes::Bytes;
+use switchyard_protocol::{
+    Address, Code, Frame, Kind, limits,
+    message::{Answer, Body, MessageError, PeerKind, Request, verb_of},
+};
+
+/// A question that the gateway was asked on a tool's behalf.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pending {
+    asker: (Address, u32),
+    verb: u16,
+}
+
+/// Questions that the gateway may have open, all tools together.
+const QUESTIONS_MAX: usize = 256;
+
+impl Relay {
+    /// A request with destination 0, its right judged.
+    pub(crate) fn request_came(&mut self, work: &mut Work<'_>, slot: Slot, frame: &Frame) {
+        let header = *frame.header();
+        let request = match Request::decode(header.kind, frame.payload()) {
+            Ok(request) => request,
+            Err(MessageError::Cbor(_)) => return self.end(work, slot, Code::Malformed),
+            Err(error) => return self.refuse_request(work, slot, frame, error.code()),
+        };
+        let correlation = header.correlation;
+        let answer = match request {
+            Request::Identify => Ok(Answer::Ok(Body::Identify {
+                title: self.settings.title.clone(),
+                software: self.settings.software.clone(),
+                peer_kind: PeerKind::Gateway,
+            })),
+            Request::Lookup { address } => self.look_up(address),
+            _ if header.source.is_controller() => Err(Code::Forbidden),
+            Request::Subscribe { controllers } => {
+                match self.subscribe(work, slot, correlation, controllers.as_deref()) {
+                    Ok(()) => return,
+                    Err(code) => Err(code),
+                }
+            }
+            Request::Snapshot { controller: None } => Err(Code::BadField),
+            Request::Snapshot {
+                controller: Some(controller),
+            } => match self.snapshot(work, slot, correlation, controller) {
+                Ok(()) => return,
+                Err(code) => Err(code),
+            },
+            Request::Unsubscribe => {
+                self.unsubscribe(work, slot);
+                Ok(Answer::Ok(Body::Done(
+                    switchyard_protocol::message::Verb::Unsubscribe,
+                )))
+            }
+            Request::Receipt { key } => Ok(self.receipt_asked(slot, key)),
+            Request::Enrol { title } => {
+                match self.ask_gateway(work, slot, frame, Question::Enrol { title }) {
+                    Ok(()) => return,
+                    Err(code) => Err(code),
+                }
+            }
+            // A controller's to answer.
+            Request::Describe | Request::Outcome { .. } => Err(Code::Unsupported),
+        };
+        match answer {
+            Ok(answer) => self.respond(work, slot, correlation, &answer),
+            Err(code) => self.refuse_request(work, slot, frame, code),
+        }
+    }
+
+    fn look_up(&self, address: Address) -> Result<Answer, Code> {
+        let (online, since, title) = if address == Address::GATEWAY {
+            (true, self.started.unwrap_or_default(), &self.settings.title)
+        } else if let Some(index) = self.fleet.index_of(address) {
+            let controller = self.fleet.at(index);
+            (controller.online, controller.since, &controller.title)
+        } else if let Some(slot) = self.sessions.slot_at(address)
+            && let Side::Tool { account, since, .. } = self.sessions.at(slot).side
+        {
+            (true, since, self.sessions.account_name(account))
+        } else {
+            return Err(self.absence_of(address));
+        };
+        Ok(Answer::Ok(Body::Lookup {
+            address,
+            online,
+            since,
+            title: title.clone(),
+        }))
+    }
+
+    /// Why nobody is at an address: nobody ever was, or not now.
+    pub(crate) fn absence_of(&self, address: Address) -> Code {
+        if self.fleet.index_of(address).is_some() || self.sessions.was_seen(address) {
+            Code::Offline
+        } else {
+            Code::UnknownAddress
+        }
+    }
+
+    fn ask_gateway(
+        &mut self,
+        work: &mut Work<'_>,
+        slot: Slot,
+        frame: &Frame,
+        question: Question,
+    ) -> Result<(), Code> {
+        if self.questions.len() >= QUESTIONS_MAX {
+            return Err(Code::Busy);
+        }
+        let (account, _) = self.sessions.rights(slot).ok_or(Code::Forbidden)?;
+        let header = frame.header();
+        self.last_ticket += 1;
+        let ticket = Ticket(self.last_ticket);
+        let pending = Pending {
+            asker: (header.source, header.correlation),
+            verb: verb_of(frame.payload()).unwrap_or_default(),
+        };
+        self.questions.insert(ticket, (pending, account));
+        work.push(Output::Ask {
+            ticket,
+            asker: Asker {
+                address: header.source,
+                account: self.sessions.account_name(account).clone(),
+            },
+            question,
+        });
+        Ok(())
+    }
+
+    /// The gateway has done what it was asked.
+    pub(crate) fn answered(
+        &mut self,
+        work: &mut Work<'_>,
+        ticket: Ticket,
+        answer: Result<Body, Code>,
+    ) {
+        let Some((pending, account)) = self.questions.remove(&ticket) else {
+            return;
+        };
+        let (address, correlation) = pending.asker;
+        // An enrolment's answer bears a key: it goes to the account that asked, or to nobody.
+        let slot = self.sessions.slot_at(address);
+        let Some(slot) = slot
+            .filter(|&slot| self.sessions.rights(slot).map(|(holder, _)| holder) == Some(account))
+        else {
+            return self.counters.dropped.add(Code::Offline);
+        };
+        let answer = match answer {
+            Ok(body) => Answer::Ok(body),
+            Err(code) => {
+                self.counters.refused.add(code);
+                Answer::refused(code, pending.verb)
+            }
+        };
+        self.respond(work, slot, correlation, &answer);
+    }
+
+    /// Answers a request that is not going to be dealt with.
+    pub(crate) fn refuse_request(
+        &mut self,
+        work: &mut Work<'_>,
+        slot: Slot,
+        frame: &Frame,
+        code: Code,
+    ) {
+        self.counters.refused.add(code);
+        let verb = verb_of(frame.payload()).unwrap_or_default();
+        let correlation = frame.header().correlation;
+        self.respond(work, slot, correlation, &Answer::refused(code, verb));
+    }
+
+    pub(crate) fn respond(
+        &mut self,
+        work: &mut Work<'_>,
+        slot: Slot,
+        correlation: u32,
+        answer: &Answer,
+    ) {
+        if correlation == 0 {
+            return;
+        }
+        let address = self.sessions.at(slot).address;
+        let gateway = Address::GATEWAY;
+        let payload = answer.encode();
+        let frame = Frame::new(Kind::Response, correlation, gateway, address, &payload);
+        self.send(work, slot, frame.into_bytes());
+    }
+
+    /// Forwards a tool's request to a controller, and remembers that it is open.
+    pub(crate) fn ask_controller(&mut self, work: &mut Work<'_>, slot: Slot, frame: &Frame) {
+        let header = frame.header();
+        let (asker, correlation) = (header.source, header.correlation);
+        match self.open_request(
+            work,
+            header.destination,
+            (asker, correlation),
+            frame.bytes(),
+        ) {
+            Ok(to) => self.send(work, to, frame.bytes().clone()),
+            Err(code) => self.refuse_request(work, slot, frame, code),
+        }
+    }
+
+    fn open_request(
+        &mut self,
+        work: &Work<'_>,
+        destination: Address,
+        asker: (Address, u32),
+        bytes: &Bytes,
+    ) -> Result<Slot, Code> {
+        let index = self.fleet.index_of(destination);
+        let controller = self.fleet.at_mut(index.ok_or(Code::UnknownAddress)?);
+        let to = controller.session.filter(|_| controller.online);
+        let to = to.ok_or(Code::Offline)?;
+        let session = self.sessions.at(to);
+        if let Side::Controller {
+            frame_bytes_max, ..
+        } = session.side
+            && bytes.len() > frame_bytes_max
+        {
+            return Err(Code::TooLarge);
+        }
+        if session.queued_bytes + bytes.len() > self.settings.controller_queue_bytes_max {
+            return Err(Code::Busy);
+        }
+        // 0 wants no answer, so nothing stays open.
+        if asker.1 != 0 {
+            let open = &mut controller.open;
+            if open.len() >= limits::OPEN_REQUESTS_MAX && !open.contains_key(&asker) {
+                return Err(Code::Busy);
+            }
+            let until = work.now.since_start + limits::REQUEST_TIMEOUT;
+            open.insert(asker, until);
+            if controller.open_timer_at.is_none() {
+                controller.open_timer_at = Some(until);
+                self.timers.arm(until, Timer::Requests(destination));
+            }
+        }
+        Ok(to)
+    }
+
+    /// A controller's response to a tool.
+    pub(crate) fn answer_came(&mut self, work: &mut Work<'_>, index: u32, frame: &Frame) {
+        let header = frame.header();
+        let asker = (header.destination, header.correlation);
+        let open = &mut self.fleet.at_mut(index).open;
+        let is_last = !header.flags.contains(switchyard_protocol::Flags::MORE);
+        let was_open = if is_last {
+            open.remove(&asker).is_some()
+        } else {
+            open.contains_key(&asker)
+        };
+        if !was_open {
+            return self.counters.dropped.add(Code::NotGranted);
+        }
+        match self.sessions.slot_at(header.destination) {
+            Some(to) => self.send(work, to, frame.bytes().clone()),
+            None => self.counters.dropped.add(Code::Offline),
+        }
+    }
+
+    /// Forgets the requests to a controller that have been open for too long.
+    pub(crate) fn requests_due(&mut self, work: &mut Work<'_>, address: Address) {
+        let now = work.now.since_start;
+        let Some(controller) = self.fleet.find_mut(address) else {
+            return;
+        };
+        controller.open.retain(|_, until| *until > now);
+        let next = controller.open.values().min().copied();
+        if controller.open.is_empty() {
+            // An idle controller shall not keep the room of its busiest minute.
+            controller.open.shrink_to_fit();
+        }
+        controller.open_timer_at = next;
+        if let Some(next) = next {
+            self.timers.arm(next, Timer::Requests(address));
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Where a frame goes: by its header alone, unless it is for the gateway itself or opens or closes
+//! a receipt.
+
+use crate::{
+    ConnectionId, Relay, Work,
+    access::{self, Verdict},
+    session::{Side, Slot},
+};
+use switchyard_protocol::{
+    Address, Code, Flags, Frame, Kind,
+    message::{CommandHead, ErrorMessage, MessageError, PingReply},
+};
+
+impl Relay {
+    pub(crate) fn frame_came(
+        &mut self,
+        work: &mut Work<'_>,
+        connection: ConnectionId,
+        frame: &Frame,
+    ) {
+        let Some(slot) = self.sessions.slot_of(connection) else {
+            return;
+        };
+        self.counters.frames_received += 1;
+        self.heard(slot, work.now.since_start);
+        let header = frame.header();
+        let session = self.sessions.at(slot);
+        if header.source != session.address {
+            return self.end(work, slot, Code::ForgedSource);
+        }
+        match session.side {
+            Side::Tool { role, .. } => {
+                let verdict = access::of_tool(role, header);
+                self.obey(work, slot, None, frame, verdict);
+            }
+            Side::Controller { index, .. } => {
+                let verdict = access::of_controller(header);
+                // The first frame of a session announces it; nothing is known of it before.
+                if !self.fleet.at(index).online
+                    && !matches!(verdict, Verdict::Announce | Verdict::Farewell)
+                {
+                    return self.end(work, slot, Code::Malformed);
+                }
+                self.obey(work, slot, Some(index), frame, verdict);
+            }
+        }
+    }
+
+    fn obey(
+        &mut self,
+        work: &mut Work<'_>,
+        slot: Slot,
+        controller: Option<u32>,
+        frame: &Frame,
+        verdict: Verdict,
+    ) {
+        match (verdict, controller) {
+            (Verdict::Ask, _) => self.ask_controller(work, slot, frame),
+            (Verdict::Command, _) => self.command_came(work, slot, frame),
+            (Verdict::Tool, _) => self.tool_to_tool(work, slot, frame),
+            (Verdict::Gateway, _) => self.request_came(work, slot, frame),
+            (Verdict::Status, Some(index)) => self.status_came(work, slot, index, frame),
+            (Verdict::Receipt, Some(index)) => self.receipt_came(work, slot, index, frame),
+            (Verdict::Answer, Some(index)) => self.answer_came(work, index, frame),
+            (Verdict::Own, Some(index)) => self.own_answer_came(work, slot, index, frame),
+            (Verdict::Announce, Some(index)) => self.announced(work, slot, index, frame),
+            (Verdict::Ping, _) => self.ping_came(work, slot, frame),
+            (Verdict::Refuse(code), _) => self.refuse(work, slot, frame, code),
+            (Verdict::Drop(code), _) => self.counters.dropped.add(code),
+            (Verdict::Farewell, _) => {
+                let code = ErrorMessage::decode(frame.payload()).map(|error| error.code);
+                self.close(work, slot, code.unwrap_or(Code::Malformed));
+            }
+            // `access` gives a controller's verdicts to controllers alone.
+            _ => self.end(work, slot, Code::Malformed),
+        }
+    }
+
+    fn refuse(&mut self, work: &mut Work<'_>, slot: Slot, frame: &Frame, code: Code) {
+        let header = *frame.header();
+        if header.kind != Kind::Command {
+            return self.refuse_request(work, slot, frame, code);
+        }
+        match CommandHead::decode(frame.payload()) {
+            Ok(head) => self.refuse_command(work, slot, header.correlation, head.key, code),
+            Err(MessageError::Cbor(_)) => self.end(work, slot, Code::Malformed),
+            Err(_) => self.refuse_request(work, slot, frame, code),
+        }
+    }
+
+    /// A tool's frame for another tool. One that does not fit is given up here: a tool must not be
+    /// able to get another cut off by filling its queue.
+    fn tool_to_tool(&mut self, work: &mut Work<'_>, slot: Slot, frame: &Frame) {
+        let header = frame.header();
+        let room = self.settings.tool_queue_bytes_max;
+        let code = match self.sessions.slot_at(header.destination) {
+            Some(to) if self.sessions.at(to).queued_bytes + frame.bytes().len() <= room / 4 * 3 => {
+                return self.send(work, to, frame.bytes().clone());
+            }
+            Some(_) => Code::Busy,
+            None => self.absence_of(header.destination),
+        };
+        if header.kind.is_request() {
+            self.refuse_request(work, slot, frame, code);
+        } else {
+            self.counters.dropped.add(code);
+        }
+    }
+
+    fn ping_came(&mut self, work: &mut Work<'_>, slot: Slot, frame: &Frame) {
+        let header = frame.header();
+        if header.flags.contains(Flags::REPLY) {
+            return;
+        }
+        let time = Some(work.now.time);
+        let reply = Frame::with_flags(
+            Kind::Ping,
+            Flags::REPLY,
+            header.correlation,
+            Address::GATEWAY,
+            header.source,
+            &PingReply { time }.encode(),
+        );
+        self.send(work, slot, reply.into_bytes());
+    }
+}

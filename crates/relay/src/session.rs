@@ -1,0 +1,437 @@
+//! Who is connected: one session per connection, its queue's depth, its silence, its end.
+
+use crate::{
+    ConnectionId, Map, Notice, Output, Peer, Relay, Work, subscriptions::Feed, timers::Timer,
+};
+use bytes::Bytes;
+use foldhash::fast::FixedState;
+use std::time::Duration;
+use switchyard_protocol::{
+    Address, AddressKind, Code, Frame, Kind, Role, limits,
+    message::{ErrorMessage, Time, Title},
+};
+
+/// Where a session lies in the table.
+pub(crate) type Slot = u32;
+
+/// An account, by the number that stands for its name while the gateway runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AccountId(u32);
+
+/// One live connection.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) connection: ConnectionId,
+    pub(crate) address: Address,
+    /// Bytes of frames that the transport has been given and has not reported as written.
+    pub(crate) queued_bytes: usize,
+    last_heard: Duration,
+    /// When bytes last left, or the queue last began to fill.
+    last_progress: Duration,
+    timer_at: Duration,
+    pub(crate) side: Side,
+}
+
+/// What a session is besides.
+#[derive(Debug)]
+pub(crate) enum Side {
+    Controller {
+        /// Its place in the fleet.
+        index: u32,
+        frame_bytes_max: usize,
+    },
+    Tool {
+        account: AccountId,
+        role: Role,
+        since: Time,
+        /// What it is still to be told of controllers; nothing for most tools' first moments.
+        feed: Option<Box<Feed>>,
+    },
+}
+
+/// The table of sessions.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    slots: Vec<Option<Session>>,
+    free: Vec<Slot>,
+    by_connection: Map<ConnectionId, Slot>,
+    by_address: Map<Address, Slot>,
+    accounts: Map<Title, AccountId>,
+    account_names: Vec<Title>,
+    /// Installed tools that were here since the start: to tell "away" from "never was".
+    tools_seen: Map<Address, ()>,
+    pub(crate) tools: usize,
+    pub(crate) queued_bytes: usize,
+}
+
+/// Installed tools remembered as once seen; past it a tool that is away looks unknown.
+const TOOLS_SEEN_MAX: usize = 65_536;
+
+impl Sessions {
+    pub(crate) fn new(hash: &FixedState) -> Self {
+        Sessions {
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_connection: Map::with_hasher(hash.clone()),
+            by_address: Map::with_hasher(hash.clone()),
+            accounts: Map::with_hasher(hash.clone()),
+            account_names: Vec::new(),
+            tools_seen: Map::with_hasher(hash.clone()),
+            tools: 0,
+            queued_bytes: 0,
+        }
+    }
+
+    pub(crate) fn slot_of(&self, connection: ConnectionId) -> Option<Slot> {
+        self.by_connection.get(&connection).copied()
+    }
+
+    pub(crate) fn slot_at(&self, address: Address) -> Option<Slot> {
+        self.by_address.get(&address).copied()
+    }
+
+    pub(crate) fn at(&self, slot: Slot) -> &Session {
+        self.slots[slot as usize].as_ref().expect("a slot in use")
+    }
+
+    pub(crate) fn at_mut(&mut self, slot: Slot) -> &mut Session {
+        self.slots[slot as usize].as_mut().expect("a slot in use")
+    }
+
+    /// The feed of a tool.
+    pub(crate) fn feed_mut(&mut self, slot: Slot) -> Option<&mut Option<Box<Feed>>> {
+        match &mut self.at_mut(slot).side {
+            Side::Tool { feed, .. } => Some(feed),
+            Side::Controller { .. } => None,
+        }
+    }
+
+    /// The account and role of a tool.
+    pub(crate) fn rights(&self, slot: Slot) -> Option<(AccountId, Role)> {
+        match self.at(slot).side {
+            Side::Tool { account, role, .. } => Some((account, role)),
+            Side::Controller { .. } => None,
+        }
+    }
+
+    /// The number that stands for an account's name. Accounts are as many as the config store has.
+    pub(crate) fn account(&mut self, name: &Title) -> AccountId {
+        if let Some(&account) = self.accounts.get(name) {
+            return account;
+        }
+        let account = AccountId(self.account_names.len() as u32);
+        self.accounts.insert(name.clone(), account);
+        self.account_names.push(name.clone());
+        account
+    }
+
+    pub(crate) fn account_name(&self, account: AccountId) -> &Title {
+        &self.account_names[account.0 as usize]
+    }
+
+    pub(crate) fn was_seen(&self, tool: Address) -> bool {
+        self.tools_seen.contains_key(&tool)
+    }
+
+    fn insert(&mut self, session: Session) -> Slot {
+        let slot = self.free.pop().unwrap_or(self.slots.len() as Slot);
+        self.by_connection.insert(session.connection, slot);
+        self.by_address.insert(session.address, slot);
+        if matches!(session.side, Side::Tool { .. }) {
+            self.tools += 1;
+            if session.address.kind() == AddressKind::Installed
+                && self.tools_seen.len() < TOOLS_SEEN_MAX
+            {
+                self.tools_seen.insert(session.address, ());
+            }
+        }
+        match self.slots.get_mut(slot as usize) {
+            Some(place) => *place = Some(session),
+            None => self.slots.push(Some(session)),
+        }
+        slot
+    }
+
+    fn remove(&mut self, slot: Slot) -> Session {
+        let session = self.slots[slot as usize].take().expect("a slot in use");
+        self.free.push(slot);
+        self.by_connection.remove(&session.connection);
+        self.by_address.remove(&session.address);
+        self.queued_bytes -= session.queued_bytes;
+        if matches!(session.side, Side::Tool { .. }) {
+            self.tools -= 1;
+        }
+        session
+    }
+
+    pub(crate) fn tool_slots(&self) -> Vec<Slot> {
+        self.slots_where(|session| matches!(session.side, Side::Tool { .. }))
+    }
+
+    fn slots_where(&self, wanted: impl Fn(&Session) -> bool) -> Vec<Slot> {
+        let in_use = self.slots.iter().enumerate();
+        in_use
+            .filter(|(_, session)| session.as_ref().is_some_and(&wanted))
+            .map(|(slot, _)| slot as Slot)
+            .collect()
+    }
+}
+
+impl Relay {
+    pub(crate) fn connected(&mut self, work: &mut Work<'_>, connection: ConnectionId, peer: Peer) {
+        if self.sessions.slot_of(connection).is_some() {
+            return;
+        }
+        let address = peer.address();
+        if let Some(older) = self.sessions.slot_at(address) {
+            self.end(work, older, Code::Replaced);
+            self.note_replacement(work, address);
+        }
+        let side = match peer {
+            Peer::Controller {
+                address,
+                frame_bytes_max,
+            } => match self.fleet.know(address, &self.settings) {
+                Some(index) => Side::Controller {
+                    index,
+                    frame_bytes_max,
+                },
+                None => {
+                    // More controllers than the settings allow: an installation's own bound.
+                    self.counters.ended.add(Code::Busy);
+                    work.push(Output::Close {
+                        connection,
+                        code: Code::Busy,
+                    });
+                    return;
+                }
+            },
+            Peer::Tool { account, role, .. } => Side::Tool {
+                account: self.sessions.account(&account),
+                role,
+                since: work.now.time,
+                feed: None,
+            },
+        };
+        let now = work.now.since_start;
+        let timer_at = now + limits::SLOW_PEER_TIMEOUT.min(self.silent_after());
+        let slot = self.sessions.insert(Session {
+            connection,
+            address,
+            queued_bytes: 0,
+            last_heard: now,
+            last_progress: now,
+            timer_at,
+            side,
+        });
+        self.timers.arm(timer_at, Timer::Connection(slot));
+        if let Side::Controller { index, .. } = self.sessions.at(slot).side {
+            self.fleet.at_mut(index).session = Some(slot);
+        }
+    }
+
+    pub(crate) fn disconnected(
+        &mut self,
+        work: &mut Work<'_>,
+        connection: ConnectionId,
+        reason: Code,
+    ) {
+        if let Some(slot) = self.sessions.slot_of(connection) {
+            self.counters.ended.add(reason);
+            self.leave(work, slot, reason);
+        }
+    }
+
+    /// Ends a connection from this side: one error frame where it can be of use, then the close.
+    pub(crate) fn end(&mut self, work: &mut Work<'_>, slot: Slot, code: Code) {
+        self.counters.ended.add(code);
+        let (connection, address) = {
+            let session = self.sessions.at(slot);
+            (session.connection, session.address)
+        };
+        // A peer that does not read would only keep the close waiting.
+        if code != Code::SlowPeer {
+            let payload = ErrorMessage { code, detail: None }.encode();
+            let frame = Frame::new(Kind::Error, 0, Address::GATEWAY, address, &payload);
+            self.counters.frames_sent += 1;
+            work.push(Output::Send {
+                connection,
+                frame: frame.into_bytes(),
+            });
+        }
+        work.push(Output::Close { connection, code });
+        self.leave(work, slot, code);
+    }
+
+    /// The same without the last word: the peer has said its own, or cannot hear.
+    pub(crate) fn close(&mut self, work: &mut Work<'_>, slot: Slot, code: Code) {
+        self.counters.ended.add(code);
+        let connection = self.sessions.at(slot).connection;
+        work.push(Output::Close { connection, code });
+        self.leave(work, slot, code);
+    }
+
+    fn leave(&mut self, work: &mut Work<'_>, slot: Slot, reason: Code) {
+        let session = self.sessions.remove(slot);
+        self.timers
+            .disarm(session.timer_at, Timer::Connection(slot));
+        match session.side {
+            Side::Controller { index, .. } => self.controller_left(work, index, reason),
+            Side::Tool { feed, .. } => {
+                if let Some(feed) = feed {
+                    self.drop_feed(slot, &feed);
+                }
+            }
+        }
+    }
+
+    /// Queues a frame for a peer. One whose queue is past its bound is cut off once this input is
+    /// dealt with, so that no caller loses a session from under its hands.
+    pub(crate) fn send(&mut self, work: &mut Work<'_>, slot: Slot, frame: Bytes) {
+        let session = self.sessions.at_mut(slot);
+        if session.queued_bytes == 0 {
+            session.last_progress = work.now.since_start;
+        }
+        session.queued_bytes += frame.len();
+        let (connection, queued_bytes) = (session.connection, session.queued_bytes);
+        let bound = match session.side {
+            Side::Controller { .. } => 2 * self.settings.controller_queue_bytes_max,
+            Side::Tool { .. } => self.settings.tool_queue_bytes_max,
+        };
+        self.sessions.queued_bytes += frame.len();
+        self.counters.frames_sent += 1;
+        work.push(Output::Send { connection, frame });
+        if queued_bytes > bound {
+            self.doomed.push(connection);
+        }
+    }
+
+    pub(crate) fn written(&mut self, work: &mut Work<'_>, connection: ConnectionId, bytes: usize) {
+        let Some(slot) = self.sessions.slot_of(connection) else {
+            return;
+        };
+        let session = self.sessions.at_mut(slot);
+        let bytes = bytes.min(session.queued_bytes);
+        session.queued_bytes -= bytes;
+        session.last_progress = work.now.since_start;
+        let controller = match session.side {
+            Side::Controller { index, .. } => Some(index),
+            Side::Tool { .. } => None,
+        };
+        self.sessions.queued_bytes -= bytes;
+        match controller {
+            Some(index) => self.stir(index),
+            None => self.pump(work, slot),
+        }
+    }
+
+    pub(crate) fn heard(&mut self, slot: Slot, now: Duration) {
+        self.sessions.at_mut(slot).last_heard = now;
+    }
+
+    pub(crate) fn silent_after(&self) -> Duration {
+        self.settings.ping_interval * limits::SILENT_INTERVALS
+    }
+
+    /// Looks whether a connection is silent or slow. It looks at least every 30 s, so the moment
+    /// at which a queue began to fill is never older than that when it is first seen here, and
+    /// filling a queue need not touch the timers.
+    pub(crate) fn look_at_connection(&mut self, work: &mut Work<'_>, slot: Slot) {
+        let now = work.now.since_start;
+        let silent_at = self.sessions.at(slot).last_heard + self.silent_after();
+        let session = self.sessions.at(slot);
+        let slow_at = match session.queued_bytes {
+            0 => now + limits::SLOW_PEER_TIMEOUT,
+            _ => session.last_progress + limits::SLOW_PEER_TIMEOUT,
+        };
+        if slow_at <= now {
+            self.end(work, slot, Code::SlowPeer);
+        } else if silent_at <= now {
+            self.end(work, slot, Code::Silent);
+        } else {
+            let timer_at = slow_at.min(silent_at);
+            self.sessions.at_mut(slot).timer_at = timer_at;
+            self.timers.arm(timer_at, Timer::Connection(slot));
+        }
+    }
+
+    pub(crate) fn account_changed(
+        &mut self,
+        work: &mut Work<'_>,
+        name: &Title,
+        new_role: Option<Role>,
+    ) {
+        let changed = self.sessions.account(name);
+        let slots = self.sessions.slots_where(
+            |session| matches!(session.side, Side::Tool { account, .. } if account == changed),
+        );
+        for slot in slots {
+            match (new_role, &mut self.sessions.at_mut(slot).side) {
+                (Some(new_role), Side::Tool { role, .. }) => *role = new_role,
+                _ => self.end(work, slot, Code::Revoked),
+            }
+        }
+    }
+
+    pub(crate) fn shut_down(&mut self, work: &mut Work<'_>) {
+        for slot in self.sessions.slots_where(|_| true) {
+            self.end(work, slot, Code::ShuttingDown);
+        }
+    }
+
+    fn note_replacement(&mut self, work: &mut Work<'_>, address: Address) {
+        let Some(index) = self.fleet.index_of(address) else {
+            return;
+        };
+        let now = work.now.since_start;
+        if self.fleet.at_mut(index).replacements.note(now) {
+            self.counters.duplicate_addresses += 1;
+            work.push(Output::Notice(Notice::DuplicateAddress { address }));
+        }
+    }
+}
+
+/// The latest replacements of one controller's session.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Replacements {
+    latest: [Option<Duration>; 3],
+}
+
+impl Replacements {
+    /// Notes one, and says whether it is the third within a minute; then counting starts anew.
+    pub(crate) fn note(&mut self, now: Duration) -> bool {
+        self.latest.rotate_left(1);
+        self.latest[2] = Some(now);
+        let raised = self.latest[0].is_some_and(|first| now - first <= Duration::from_secs(60));
+        if raised {
+            self.latest = [None; 3];
+        }
+        raised
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_replacements_within_a_minute_are_a_duplicate_address() {
+        for (seconds, expected) in [
+            (&[0, 10, 20][..], &[false, false, true][..]),
+            (&[0, 30, 60], &[false, false, true]),
+            (&[0, 30, 61], &[false, false, false]),
+            (&[0, 30, 61, 62], &[false, false, false, true]),
+            (
+                &[0, 1, 2, 3, 4, 5],
+                &[false, false, true, false, false, true],
+            ),
+        ] {
+            let mut replacements = Replacements::default();
+            let raised: Vec<bool> = seconds
+                .iter()
+                .map(|&second| replacements.note(Duration::from_secs(second)))
+                .collect();
+            assert_eq!(raised, expected, "{seconds:?}");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! What is due when: one ordered set, so that passing time costs only what is really due.
+
+use crate::session::Slot;
+use std::{collections::BTreeSet, time::Duration};
+use switchyard_protocol::{Address, message::Key};
+
+/// What a timer is for. Whoever arms one keeps the moment, to disarm it again: so the set is as
+/// large as what is alive, not as what has happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Timer {
+    /// Look whether this connection is silent or slow.
+    Connection(Slot),
+    /// Forget the requests to this controller that nobody answered.
+    Requests(Address),
+    /// This command's expiry, or the end of patience for it.
+    Command(Key),
+    /// Ask the store once more to forget this command.
+    Forget(Key),
+    /// Try once more to mark this controller's next command as sent.
+    Mark(Address),
+    /// Ask this controller once more for outcomes.
+    Outcomes(Address),
+}
+
+/// Every timer that is armed.
+#[derive(Debug, Default)]
+pub(crate) struct Timers(BTreeSet<(Duration, Timer)>);
+
+impl Timers {
+    pub(crate) fn arm(&mut self, at: Duration, timer: Timer) {
+        self.0.insert((at, timer));
+    }
+
+    pub(crate) fn disarm(&mut self, at: Duration, timer: Timer) {
+        self.0.remove(&(at, timer));
+    }
+
+    pub(crate) fn next(&self) -> Option<Duration> {
+        self.0.first().map(|&(at, _)| at)
+    }
+
+    /// Takes the first timer that is due.
+    pub(crate) fn due(&mut self, now: Duration) -> Option<Timer> {
+        let &(at, timer) = self.0.first().filter(|&&(at, _)| at <= now)?;
+        self.0.remove(&(at, timer));
+        Some(timer)
+    }
+}
