@@ -18,7 +18,7 @@ use rand::{RngCore, SeedableRng, rngs::StdRng};
 use switchyard_protocol::Address;
 
 use crate::{
-    Key,
+    ControllerKey,
     ffi::{self, FwController, FwPort, FwSettings},
 };
 
@@ -87,7 +87,7 @@ pub struct Settings {
     /// Its number: a controller's.
     pub address: Address,
     /// Its key.
-    pub key: Key,
+    pub key: ControllerKey,
     /// What it does.
     pub behaviour: Behaviour,
     /// Configured gateways, 1 or 2; they are dialled in turn.
@@ -104,7 +104,7 @@ pub struct Settings {
 
 impl Settings {
     /// One gateway, the Noise link, a random boot id.
-    pub fn new(address: Address, key: Key, behaviour: Behaviour) -> Self {
+    pub fn new(address: Address, key: ControllerKey, behaviour: Behaviour) -> Self {
         Self {
             address,
             key,

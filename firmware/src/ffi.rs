@@ -70,4 +70,5 @@ unsafe extern "C" {
     pub fn fw_host_executed(controller: *const FwController) -> u32;
     pub fn fw_host_backoff_wait_ms(controller: *const FwController) -> u32;
     pub fn fw_host_forge_source(controller: *mut FwController, source: u32);
+    pub fn fw_host_status_sample(page: i32, out: *mut u8, capacity: usize) -> usize;
 }

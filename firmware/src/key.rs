@@ -6,9 +6,9 @@ use switchyard_protocol::Address;
 
 /// A controller's pre-shared key. Its `Debug` is a mask.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Key([u8; 32]);
+pub struct ControllerKey([u8; 32]);
 
-impl Key {
+impl ControllerKey {
     /// Takes the bytes as they are.
     pub const fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
@@ -20,9 +20,9 @@ impl Key {
     }
 }
 
-impl fmt::Debug for Key {
+impl fmt::Debug for ControllerKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Key(…)")
+        f.write_str("ControllerKey(…)")
     }
 }
 
@@ -51,7 +51,7 @@ pub enum KeyError {
     },
 }
 
-impl FromStr for Key {
+impl FromStr for ControllerKey {
     type Err = KeyError;
 
     fn from_str(text: &str) -> Result<Self, KeyError> {
@@ -71,7 +71,7 @@ impl FromStr for Key {
 
 /// Reads a key file: a line for each controller, its address and its key, separated by spaces or
 /// a comma. Empty lines and lines that begin with `#` are passed over.
-pub fn parse_keys(text: &str) -> Result<BTreeMap<Address, Key>, KeyError> {
+pub fn parse_keys(text: &str) -> Result<BTreeMap<Address, ControllerKey>, KeyError> {
     let mut keys = BTreeMap::new();
     for (index, content) in text.lines().enumerate() {
         let line = index + 1;
@@ -83,7 +83,7 @@ pub fn parse_keys(text: &str) -> Result<BTreeMap<Address, Key>, KeyError> {
             .split_once([' ', '\t', ','])
             .and_then(|(address, key)| {
                 let address: Address = address.trim().parse().ok()?;
-                Some((address, key.parse::<Key>().ok()?))
+                Some((address, key.parse::<ControllerKey>().ok()?))
             })
             .filter(|(address, _)| address.is_controller())
             .ok_or(KeyError::Line { line })?;
@@ -102,9 +102,9 @@ mod tests {
 
     #[test]
     fn reads_hex_and_masks_it() {
-        let key: Key = HEX.parse().unwrap();
+        let key: ControllerKey = HEX.parse().unwrap();
         assert_eq!(key.bytes()[31], 0x1f);
-        assert_eq!(format!("{key:?}"), "Key(…)");
+        assert_eq!(format!("{key:?}"), "ControllerKey(…)");
         for bad in [
             "",
             "00",
@@ -112,7 +112,7 @@ mod tests {
             &HEX.replace('1', "g"),
             &format!("{HEX}00"),
         ] {
-            assert_eq!(bad.parse::<Key>(), Err(KeyError::NotHex));
+            assert_eq!(bad.parse::<ControllerKey>(), Err(KeyError::NotHex));
         }
     }
 

@@ -7,10 +7,10 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use switchyard_firmware::{Action, Behaviour, Controller, Key, Settings};
+//! use switchyard_firmware::{Action, Behaviour, Controller, ControllerKey, Settings};
 //! use switchyard_protocol::Address;
 //!
-//! let settings = Settings::new(Address(100_042), Key::new([7; 32]), Behaviour::Latch);
+//! let settings = Settings::new(Address(100_042), ControllerKey::new([7; 32]), Behaviour::Latch);
 //! let mut controller = Controller::new(settings, Duration::ZERO)?;
 //! let wait = controller.poll(Duration::ZERO);
 //! controller.poll(wait);
@@ -30,6 +30,6 @@ mod virtual_controller;
 pub use controller::{
     Action, Behaviour, Channel, Controller, LinkState, Settings, SettingsError, state_bytes,
 };
-pub use key::{Key, KeyError, parse_keys};
+pub use key::{ControllerKey, KeyError, parse_keys};
 pub use plant::{Plant, PlantSettings};
 pub use virtual_controller::{Options, View, VirtualController};

@@ -52,3 +52,38 @@ void fw_host_forge_source(fw_controller_t *controller, uint32_t source)
 {
     controller->settings.address = source;
 }
+
+size_t fw_host_status_sample(int32_t page, uint8_t *out, size_t capacity)
+{
+    static const fw_point_profile_t profile = {.name = "a_name_of_24_bytes_ABCDE",
+                                               .type = FW_POINT_ANALOGUE_OUTPUT,
+                                               .flags = 31};
+    fw_point_profile_t profiles[FW_POINTS_MAX];
+    for (uint8_t i = 0; i < FW_POINTS_MAX; i++) {
+        profiles[i] = profile;
+    }
+    fw_points_t points;
+    fw_points_init(&points, profiles, FW_POINTS_MAX);
+    fw_cause_t cause = {.kind = FW_CAUSE_COMMAND, .by = UINT32_MAX, .reference = UINT32_MAX};
+    for (uint8_t i = 0; i < FW_POINTS_MAX; i++) {
+        fw_points_set(&points, i, INT32_MIN, cause);
+    }
+    fw_status_t status;
+    fw_status_init(&status, UINT32_MAX, &points, 0);
+    status.sequence = UINT32_MAX;
+    fw_status_time_t time = {.uptime_ms = (uint64_t)FW_INTEGER_MAX,
+                             .time = (uint64_t)FW_INTEGER_MAX,
+                             .time_known = true};
+    fw_cbor_writer_t writer;
+    fw_cbor_writer_init(&writer, out, capacity);
+    bool more = false;
+    bool written = false;
+    if (page < 0) {
+        written = fw_status_delta_write(&status, &points, time, 0, &writer);
+    } else {
+        fw_status_full_begin(&status, &points);
+        status.page = (uint8_t)page;
+        written = fw_status_full_write(&status, &points, time, capacity, &writer, &more);
+    }
+    return written ? writer.length : 0u;
+}

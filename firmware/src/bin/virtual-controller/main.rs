@@ -7,7 +7,9 @@ use std::{collections::BTreeMap, fs, io::Write, path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail, ensure};
 use clap::{Parser, ValueEnum};
-use switchyard_firmware::{Behaviour, Key, Options, PlantSettings, Settings, VirtualController};
+use switchyard_firmware::{
+    Behaviour, ControllerKey, Options, PlantSettings, Settings, VirtualController,
+};
 use switchyard_protocol::Address;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -39,7 +41,7 @@ struct Arguments {
         hide_env_values = true,
         group = "keys_from"
     )]
-    key: Option<Key>,
+    key: Option<ControllerKey>,
 
     /// A file that holds the key of the one controller.
     #[arg(long, group = "keys_from")]
@@ -87,7 +89,7 @@ impl From<BehaviourName> for Behaviour {
 
 impl Arguments {
     /// The controllers to start, each with its key.
-    fn controllers(&self) -> anyhow::Result<Vec<(Address, Key)>> {
+    fn controllers(&self) -> anyhow::Result<Vec<(Address, ControllerKey)>> {
         ensure!(
             (1..=2).contains(&self.gateway.len()),
             "expected one or two gateways"
@@ -117,7 +119,7 @@ impl Arguments {
             }
             // The clear link knows no keys.
             (None, None) if self.clear => Ok(addresses
-                .map(|address| (address, Key::new([0; 32])))
+                .map(|address| (address, ControllerKey::new([0; 32])))
                 .collect()),
             (None, None) => bail!("expected a key: --key, --key-file, --keys or SWITCHYARD_KEY"),
         }
@@ -143,7 +145,10 @@ fn read(path: &PathBuf) -> anyhow::Result<String> {
     fs::read_to_string(path).with_context(|| format!("could not read {}", path.display()))
 }
 
-fn key_of(keys: &BTreeMap<Address, Key>, address: Address) -> anyhow::Result<(Address, Key)> {
+fn key_of(
+    keys: &BTreeMap<Address, ControllerKey>,
+    address: Address,
+) -> anyhow::Result<(Address, ControllerKey)> {
     let key = keys
         .get(&address)
         .with_context(|| format!("no key for No. {address}"))?;
