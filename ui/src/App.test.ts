@@ -1,0 +1,276 @@
+// The screens on a fake host: what people see and can do, by the same marks that the end-to-end stories use.
+
+import { flushSync, mount, tick, unmount } from 'svelte';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { controller, FakeHost, point, SESSION } from '../tests/fakeHost';
+import App from './App.svelte';
+import { PointFlag, Stage } from './lib/protocol/registry';
+
+const PUMP = 100042;
+
+let host: FakeHost;
+let app: object | null;
+
+beforeEach(() => {
+  location.hash = '';
+  document.body.innerHTML = '';
+  host = new FakeHost();
+  app = null;
+  host.controllers = [
+    controller(PUMP, 'Pump house 3', [
+      point(0, 'RL1', 1, 0, PointFlag.manual),
+      point(1, 'RL2', 1, 1),
+      point(2, 'DI1', 0, 0),
+      point(3, 'AI0', 2, 72_400),
+      point(4, 'AO1', 3, 12_500, PointFlag.manual),
+    ]),
+    controller(100043, 'Gate', [point(0, 'RL1', 1, 0)]),
+    controller(100051, 'Tank 2', [point(0, 'RL1', 1, 1, PointFlag.manual)], { online: false, since: Date.now() - 60_000 }),
+  ];
+});
+
+afterEach(async () => {
+  if (app !== null) await unmount(app);
+});
+
+async function settle(): Promise<void> {
+  for (let n = 0; n < 8; n++) await tick();
+  flushSync();
+}
+
+async function show(fragment = ''): Promise<void> {
+  location.hash = fragment;
+  app = mount(App, { target: document.body, props: { host } });
+  await settle();
+}
+
+function find(testid: string): HTMLElement | null {
+  return document.querySelector<HTMLElement>(`[data-testid="${testid}"]`);
+}
+
+function get(testid: string): HTMLElement {
+  const element = find(testid);
+  if (element === null) throw new Error(`expected ${testid} in ${document.body.innerHTML.slice(0, 2_000)}`);
+  return element;
+}
+
+function text(testid: string): string {
+  return get(testid).textContent.replace(/\s+/g, ' ').trim();
+}
+
+async function click(testid: string): Promise<void> {
+  get(testid).click();
+  await settle();
+}
+
+async function write(testid: string, value: string): Promise<void> {
+  const field = get(testid) as HTMLInputElement;
+  field.value = value;
+  field.dispatchEvent(new Event('input', { bubbles: true }));
+  await settle();
+}
+
+async function submit(testid: string): Promise<void> {
+  get(testid).closest('form')?.dispatchEvent(new Event('submit', { bubbles: true, cancelable: true }));
+  await settle();
+}
+
+async function receipt(stage: number, final: boolean, reason: number | null = null): Promise<void> {
+  const key = host.sent.at(-1)?.key ?? '';
+  host.emit({ kind: 'receipt', receipt: { key, stage, at: null, reason, detail: null, final } });
+  await settle();
+}
+
+function rows(): string[] {
+  return [...document.querySelectorAll('[data-testid^="row-"]')].map((row) => row.getAttribute('data-address') ?? '');
+}
+
+it('logs in, and says so in words when that fails', async () => {
+  host.current = null;
+  await show();
+  expect(find('login-gateway')).toBeNull();
+  await write('login-account', 'li');
+  await write('login-password', 'wrong');
+  await submit('login-submit');
+  expect(text('login-fault')).toBe('wrong account or password');
+  expect((get('login-password') as HTMLInputElement).value).toBe('');
+  await write('login-password', 'secret');
+  await submit('login-submit');
+  expect(rows()).toEqual(['100042', '100043', '100051']);
+  expect(host.loggedIn.at(-1)).toEqual({ gateway: '', account: 'li', password: 'secret' });
+});
+
+it('asks for the gateway on the desktop, and shows its serial ports there alone', async () => {
+  host.current = null;
+  host.kind = 'desktop';
+  host.gateway = 'yard.example';
+  const usb = { name: '/dev/ttyUSB0', kind: 'usb' as const, vendorId: 0x10c4, productId: 0xea60, manufacturer: 'Silicon Labs', product: 'CP2102', serialNumber: '0001' };
+  host.serialPorts = () => Promise.resolve([usb]);
+  await show('#/bench');
+  expect((get('login-gateway') as HTMLInputElement).value).toBe('yard.example');
+  await write('login-account', 'li');
+  await write('login-password', 'secret');
+  await submit('login-submit');
+  expect(text('serial-port')).toMatch(/^\/dev\/ttyUSB0 *USB 10C4:EA60 *Silicon Labs CP2102 *0001$/);
+});
+
+it('has no bench on a page', async () => {
+  await show('#/bench');
+  expect(find('to-bench')).toBeNull();
+  expect(rows()).toHaveLength(3);
+});
+
+it('names the next step where there is no controller', async () => {
+  host.controllers = [];
+  await show();
+  expect(text('empty')).toBe('No controllers yet. Plug in a board, or run switchyard enrol.');
+});
+
+it('filters by number, name and point, and keeps the order while values change', async () => {
+  await show();
+  await write('filter', 'tank');
+  expect(rows()).toEqual(['100051']);
+  await write('filter', 'rl1 1000');
+  expect(rows()).toEqual(['100042', '100043', '100051']);
+  const cause = { kind: 5, by: null, reference: null };
+  host.emit({ kind: 'fleet', changes: [{ kind: 'points', address: 100043, boot: 7, sequence: 11, at: Date.now(), points: [{ index: 0, value: 1, flags: 0, cause }] }] });
+  await settle();
+  expect(rows()).toEqual(['100042', '100043', '100051']);
+  expect(text('row-100043')).toContain('ON');
+});
+
+it('focuses the filter on /', async () => {
+  await show();
+  document.body.dispatchEvent(new KeyboardEvent('keydown', { key: '/', bubbles: true, cancelable: true }));
+  expect(document.activeElement).toBe(get('filter'));
+});
+
+it('says when an absent controller was last seen, and hinders switching it', async () => {
+  await show('#/100051');
+  expect(text('row-100051')).toContain('last seen');
+  expect(get('toggle-RL1').getAttribute('aria-disabled')).toBe('true');
+  await click('toggle-RL1');
+  expect(host.sent).toEqual([]);
+});
+
+it('shows what was asked and what came back, and never an optimistic lie', async () => {
+  await show(`#/${PUMP}`);
+  expect(text('state-RL1')).toBe('off');
+  expect(find('toggle-RL2')).toBeNull(); // Not manual.
+  await click('toggle-RL1');
+  expect(host.sent).toMatchObject([{ address: PUMP, action: { kind: 'set', point: 'RL1', value: 1 } }]);
+  expect(host.sent[0]?.key).toMatch(/^[0-9a-f]{32}$/);
+  expect(text('receipt-RL1')).toBe('asked…');
+  expect(text('state-RL1')).toBe('off');
+  await click('toggle-RL1'); // A second press while the first is awaited does nothing.
+  expect(host.sent).toHaveLength(1);
+  await receipt(Stage.delivered, false);
+  expect(text('receipt-RL1')).toBe('asked…');
+  await receipt(Stage.executed, false);
+  expect(text('receipt-RL1')).toBe('done, awaiting feedback…');
+  const cause = { kind: 2, by: SESSION.address, reference: 0x8f2c0000 };
+  host.emit({ kind: 'fleet', changes: [{ kind: 'points', address: PUMP, boot: 7, sequence: 11, at: Date.now(), points: [{ index: 0, value: 1, flags: 1, cause }] }] });
+  await receipt(Stage.confirmed, true);
+  expect(text('receipt-RL1')).toBe('confirmed');
+  expect(text('state-RL1')).toBe('ON');
+  expect(text('why')).toContain('you, receipt 8f2c');
+  await receipt(Stage.delivered, false); // Late news does not undo the end.
+  expect(text('receipt-RL1')).toBe('confirmed');
+  await click('toggle-RL1');
+  expect(host.sent.at(-1)).toMatchObject({ action: { kind: 'set', point: 'RL1', value: 0 } });
+});
+
+it.each([
+  [Stage.refused, 68, 'refused: driven by the script'],
+  [Stage.refused, 34, 'refused: not allowed for this account'],
+  [Stage.expired, 65, 'expired: the controller does not know the time'],
+  [Stage.failed, 71, 'failed: the feedback did not follow'],
+  [Stage.refused, 200, 'refused: code 200'],
+  [Stage.unknown, 72, 'unknown: nobody can tell whether it was executed'],
+])('says in words how a command ended: %i %i', async (stage, reason, words) => {
+  await show(`#/${PUMP}`);
+  await click('toggle-RL1');
+  await receipt(stage, true, reason);
+  expect(text('receipt-RL1')).toBe(words);
+});
+
+it('says so where a command never left', async () => {
+  host.sendFault = 'gateway_gone';
+  await show(`#/${PUMP}`);
+  await click('toggle-RL1');
+  expect(text('receipt-RL1')).toBe('refused: the gateway cannot be reached');
+});
+
+it('lets a viewer look and not switch', async () => {
+  host.current = { ...SESSION, role: 1 };
+  await show(`#/${PUMP}`);
+  await click('toggle-RL1');
+  expect(host.sent).toEqual([]);
+  expect(get('toggle-RL1').title).toBe('Your role may look, but not switch.');
+});
+
+it('checks a command’s argument before it sends it, in the wire’s unit', async () => {
+  host.description = { behaviour: 'timed pulse', commands: ['pulse(t: time in 100ms..60s)', 'dance(x: tango)'] };
+  await show(`#/${PUMP}`);
+  await write('argument-pulse-t', '2min');
+  await submit('call-pulse');
+  expect(host.sent).toEqual([]);
+  expect(get('argument-pulse-t').getAttribute('aria-invalid')).toBe('true');
+  await write('argument-pulse-t', '2.5');
+  await submit('call-pulse');
+  expect(host.sent).toMatchObject([{ action: { kind: 'call', command: 'pulse', arguments: [2_500] } }]);
+  await receipt(Stage.executed, true);
+  expect(text('receipt-pulse')).toBe('done');
+  expect(document.body.textContent).toContain('dance(x: tango)');
+});
+
+it('sets an analogue output in thousandths', async () => {
+  await show(`#/${PUMP}`);
+  await write('value-AO1', 'much');
+  await submit('toggle-AO1');
+  expect(host.sent).toEqual([]);
+  await write('value-AO1', '40.25');
+  await submit('toggle-AO1');
+  expect(host.sent).toMatchObject([{ action: { kind: 'set', point: 'AO1', value: 40_250 } }]);
+});
+
+it('says that the gateway is gone, when it tries again, and that values are old', async () => {
+  await show(`#/${PUMP}`);
+  expect(text('link-state')).toBe('live');
+  host.emit({ kind: 'link', link: { state: 'waiting', retryInMs: 4_000, code: null } });
+  await settle();
+  expect(text('link-state')).toBe('gateway gone, retrying in 4 s');
+  expect(text(`row-${PUMP}`)).toContain('last seen');
+  expect(get('toggle-RL1').title).toBe('Not connected to the gateway.');
+});
+
+it('shows a note of another tool until it is dismissed', async () => {
+  await show();
+  host.emit({ kind: 'note', note: { from: 0x8000_0007, text: 'leave RL1 alone', at: Date.now() } });
+  await settle();
+  expect(text('note-banner')).toContain('wang (No. 2147483655) says leave RL1 alone');
+  get('note-banner').querySelector('button')?.click();
+  await settle();
+  expect(find('note-banner')).toBeNull();
+});
+
+it('drops a delta that the snapshot contained already, and takes the next', async () => {
+  await show();
+  const cause = { kind: 5, by: null, reference: null };
+  const update = (sequence: number, value: number) =>
+    host.emit({ kind: 'fleet', changes: [{ kind: 'points', address: 100043, boot: 7, sequence, at: Date.now(), points: [{ index: 0, value, flags: 0, cause }] }] });
+  update(10, 1);
+  await settle();
+  expect(text('row-100043')).toContain('off');
+  update(11, 1);
+  await settle();
+  expect(text('row-100043')).toContain('ON');
+});
+
+it('goes back to the log-in when the session ends, and forgets what it knew', async () => {
+  await show(`#/${PUMP}`);
+  host.emit({ kind: 'session', session: null });
+  await settle();
+  expect(find('login-submit')).not.toBeNull();
+  expect(rows()).toEqual([]);
+});

@@ -1,0 +1,105 @@
+// A host whose every answer the test chooses, for the screens' own tests.
+
+import {
+  HostError,
+  type Address,
+  type Command,
+  type Controller,
+  type Credentials,
+  type Description,
+  type FleetSnapshot,
+  type Host,
+  type HostEvent,
+  type Identity,
+  type LinkStatus,
+  type Point,
+  type SerialPort,
+  type Session,
+} from '../src/lib/host/types';
+
+export const SESSION: Session = { account: 'li', role: 2, address: 0xc000_0001, gateway: 'yard.example' };
+
+export function point(index: number, name: string, type: number, value: number, flags = 0): Point {
+  return { index, name, type, value, flags, cause: { kind: 0, by: null, reference: null } };
+}
+
+export function controller(address: Address, title: string, points: Point[] = [], rest: Partial<Controller> = {}): Controller {
+  return {
+    address,
+    title,
+    online: true,
+    since: Date.now() - 14_000,
+    offlineReason: null,
+    boot: 7,
+    sequence: 10,
+    software: null,
+    board: null,
+    features: null,
+    heardAt: Date.now(),
+    points,
+    ...rest,
+  };
+}
+
+export class FakeHost implements Host {
+  kind: 'page' | 'desktop' = 'page';
+  gateway: string | null = null;
+  serialPorts: (() => Promise<SerialPort[]>) | null = null;
+  current: Session | null = SESSION;
+  controllers: Controller[] = [];
+  description: Description = { behaviour: 'latching output', commands: [] };
+  password = 'secret';
+  sendFault: string | null = null;
+  readonly sent: Command[] = [];
+  readonly loggedIn: Credentials[] = [];
+  private readonly listeners = new Set<(event: HostEvent) => void>();
+
+  session(): Promise<Session | null> {
+    return Promise.resolve(this.current);
+  }
+
+  logIn(credentials: Credentials): Promise<Session> {
+    this.loggedIn.push(credentials);
+    if (credentials.password !== this.password) return Promise.reject(new HostError({ code: 'bad_credentials', message: 'no' }));
+    return Promise.resolve(SESSION);
+  }
+
+  logOut(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  fleet(): Promise<FleetSnapshot> {
+    return Promise.resolve({ synced: true, controllers: this.controllers });
+  }
+
+  link(): Promise<LinkStatus> {
+    return Promise.resolve({ state: 'live', retryInMs: null, code: null });
+  }
+
+  send(command: Command): Promise<void> {
+    if (this.sendFault !== null) return Promise.reject(new HostError({ code: this.sendFault, message: 'no' }));
+    this.sent.push(command);
+    return Promise.resolve();
+  }
+
+  describe(): Promise<Description> {
+    return Promise.resolve(this.description);
+  }
+
+  identify(): Promise<Identity> {
+    return Promise.resolve({ title: 'wang', software: 'switchyard 0.1.0', peerKind: 2 });
+  }
+
+  sendNote(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  listen(listener: (event: HostEvent) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  emit(event: HostEvent): void {
+    for (const listener of this.listeners) listener(event);
+  }
+}
