@@ -1,2 +1,7 @@
-//! Being built.
-fn main() {}
+//! The program `switchyard-gateway`; its commands live in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    switchyard_gateway::cli::main()
+}

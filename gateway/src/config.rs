@@ -1,0 +1,551 @@
+//! Settings: raw ones as people write them, then one resolved struct that the program uses.
+//!
+//! Defaults < TOML < environment < flags. A key has the same name everywhere: `listen_tcp` in the
+//! file, `SWITCHYARD_LISTEN_TCP` in the environment, `--listen-tcp` on the command line. Every key
+//! is described in `gateway/switchyard.sample.toml`, and a test holds that file to this one.
+
+use serde::Deserialize;
+use std::{
+    fmt,
+    net::{SocketAddr, ToSocketAddrs as _},
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
+use switchyard_protocol::limits;
+
+/// A duration as people write it: `250ms`, `15s`, `5min`, `24h`, `30d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+/// Why a setting is refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the settings in {path}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("cannot understand the settings in {path}")]
+    Unparsable {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// A value makes no sense.
+    #[error("{key}: expected {expected} and found {found:?}")]
+    BadValue {
+        /// The setting.
+        key: &'static str,
+        /// What it wants.
+        expected: &'static str,
+        /// What it got.
+        found: String,
+    },
+    /// Clear text would leave this machine.
+    #[error(
+        "listen_clear: refused to offer the unencrypted link on {0}, which is not a loopback address; \
+         set `insecure = true` if this network is a laboratory"
+    )]
+    ClearInTheOpen(SocketAddr),
+}
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wanted =
+            || format!("expected a duration such as 250ms, 15s, 5min, 24h, found {text:?}");
+        let split = text
+            .find(|c: char| !c.is_ascii_digit())
+            .ok_or_else(wanted)?;
+        let count: u64 = text[..split].parse().map_err(|_| wanted())?;
+        let unit_ms: u64 = match text[split..].trim() {
+            "ms" => 1,
+            "s" => 1_000,
+            "min" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return Err(wanted()),
+        };
+        let total = count.checked_mul(unit_ms).ok_or_else(wanted)?;
+        Ok(Span(Duration::from_millis(total)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+macro_rules! settings {
+    ($($(#[doc = $doc:literal])* $key:ident : $type:ty, $env:literal, $default:expr;)*) => {
+        /// The settings as written; every one may be absent.
+        #[derive(Clone, Debug, Default, PartialEq, Deserialize, clap::Args)]
+        #[serde(deny_unknown_fields)]
+        pub struct RawSettings {
+            $($(#[doc = $doc])*
+            #[arg(long, env = $env, global = true, value_name = "VALUE", hide_env_values = true)]
+            pub $key: Option<$type>,)*
+        }
+
+        impl RawSettings {
+            /// Every key, in the sample's order.
+            pub const KEYS: &'static [&'static str] = &[$(stringify!($key)),*];
+            /// The environment variable of each key, in the same order.
+            pub const ENVIRONMENT: &'static [&'static str] = &[$($env),*];
+
+            /// What holds where nothing is said; `None` for what is off by itself.
+            pub fn defaults() -> Self {
+                RawSettings { $($key: $default,)* }
+            }
+
+            /// These settings, and where they are silent, those of `weaker`.
+            #[must_use]
+            pub fn or(self, weaker: Self) -> Self {
+                RawSettings { $($key: self.$key.or(weaker.$key),)* }
+            }
+        }
+    };
+}
+
+fn text(text: &str) -> Option<String> {
+    Some(text.into())
+}
+
+const fn span(duration: Duration) -> Option<Span> {
+    Some(Span(duration))
+}
+
+settings! {
+    /// Where controllers dial in (Noise over TCP)
+    listen_tcp: String, "SWITCHYARD_LISTEN_TCP", text("0.0.0.0:7400");
+    /// Where the page, log-in and the tools' WebSocket are served
+    listen_http: String, "SWITCHYARD_LISTEN_HTTP", text("127.0.0.1:7480");
+    /// Where the unencrypted controller link is offered; off unless set
+    listen_clear: String, "SWITCHYARD_LISTEN_CLEAR", None;
+    /// Allows listen_clear on other than a loopback address
+    insecure: bool, "SWITCHYARD_INSECURE", Some(false);
+    /// The folder that holds everything the gateway keeps
+    data: PathBuf, "SWITCHYARD_DATA", Some("switchyard-data".into());
+    /// The database; by default switchyard.db in data
+    sqlite_path: PathBuf, "SWITCHYARD_SQLITE_PATH", None;
+    /// How long one call of a store may take
+    store_timeout: Span, "SWITCHYARD_STORE_TIMEOUT", span(Duration::from_secs(5));
+    /// Calls that may wait for a store
+    store_queue_calls_max: usize, "SWITCHYARD_STORE_QUEUE_CALLS_MAX", Some(1024);
+    /// Other origins whose page may use its cookie here, separated by spaces
+    page_origins: String, "SWITCHYARD_PAGE_ORIGINS", text("");
+    /// Whether a reverse proxy stands before listen_http, whose X-Forwarded-For and -Proto count
+    behind_proxy: bool, "SWITCHYARD_BEHIND_PROXY", Some(false);
+    /// Whether /metrics answers to other than loopback
+    metrics_public: bool, "SWITCHYARD_METRICS_PUBLIC", Some(false);
+    /// Connections of every sort, in all
+    connections_max: usize, "SWITCHYARD_CONNECTIONS_MAX", Some(16_384);
+    /// Connections from one IP address that have not yet said who they are
+    pending_per_ip_max: usize, "SWITCHYARD_PENDING_PER_IP_MAX", Some(4_096);
+    /// Hellos from one IP address in a minute
+    hellos_per_ip_per_minute_max: u32, "SWITCHYARD_HELLOS_PER_IP_PER_MINUTE_MAX", Some(6_000);
+    /// Hellos for one controller address in a minute
+    hellos_per_address_per_minute_max: u32, "SWITCHYARD_HELLOS_PER_ADDRESS_PER_MINUTE_MAX", Some(30);
+    /// From connecting to the first valid record or hello
+    handshake_timeout: Span, "SWITCHYARD_HANDSHAKE_TIMEOUT", span(limits::HANDSHAKE_TIMEOUT);
+    /// How often peers are told to ping; three of these without a word end a link
+    ping_interval: Span, "SWITCHYARD_PING_INTERVAL", span(limits::PING_INTERVAL_DEFAULT);
+    /// How long a peer may take nothing of what waits for it
+    slow_peer_timeout: Span, "SWITCHYARD_SLOW_PEER_TIMEOUT", span(limits::SLOW_PEER_TIMEOUT);
+    /// The largest record that this gateway takes from a controller, in bytes
+    record_bytes_max: u16, "SWITCHYARD_RECORD_BYTES_MAX", Some(16_384);
+    /// Bytes that may wait for one controller
+    controller_queue_bytes_max: usize, "SWITCHYARD_CONTROLLER_QUEUE_BYTES_MAX", Some(64 * 1024);
+    /// Bytes that may wait for one tool; past half of it status is conflated
+    tool_queue_bytes_max: usize, "SWITCHYARD_TOOL_QUEUE_BYTES_MAX", Some(512 * 1024);
+    /// How long a log-in lasts
+    token_lifetime: Span, "SWITCHYARD_TOKEN_LIFETIME", span(Duration::from_secs(30 * 24 * 3600));
+    /// Failed log-ins for one account or IP address before waiting begins
+    login_failures_max: u32, "SWITCHYARD_LOGIN_FAILURES_MAX", Some(5);
+    /// The first wait after too many failures; each further one doubles it
+    login_delay_min: Span, "SWITCHYARD_LOGIN_DELAY_MIN", span(Duration::from_secs(1));
+    /// The longest wait after failures
+    login_delay_max: Span, "SWITCHYARD_LOGIN_DELAY_MAX", span(Duration::from_secs(15 * 60));
+    /// Installed tools (each with an address of its own) that one account may have
+    installations_per_account_max: u32, "SWITCHYARD_INSTALLATIONS_PER_ACCOUNT_MAX", Some(64);
+    /// How long peers may take to go when the gateway stops
+    shutdown_timeout: Span, "SWITCHYARD_SHUTDOWN_TIMEOUT", span(Duration::from_secs(5));
+    /// What is logged, such as `info` or `info,switchyard_gateway::yard=debug`
+    log: String, "SWITCHYARD_LOG", text("info");
+}
+
+/// The settings that the program runs on: complete and checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Where controllers dial in.
+    pub listen_tcp: SocketAddr,
+    /// Where page and tools are served.
+    pub listen_http: SocketAddr,
+    /// Where the unencrypted link is offered.
+    pub listen_clear: Option<SocketAddr>,
+    /// The folder of everything kept.
+    pub data: PathBuf,
+    /// The database's file.
+    pub sqlite_path: PathBuf,
+    /// How long a store's call may take.
+    pub store_timeout: Duration,
+    /// Calls that may wait for a store.
+    pub store_queue_calls_max: usize,
+    /// Origins, besides this host's own, whose page may use its cookie.
+    pub page_origins: Vec<String>,
+    /// Whether forwarded headers count.
+    pub behind_proxy: bool,
+    /// Whether the counters are for everybody.
+    pub metrics_public: bool,
+    /// Connections of every sort, in all.
+    pub connections_max: usize,
+    /// Connections from one IP address before their hello.
+    pub pending_per_ip_max: usize,
+    /// Hellos from one IP address in a minute.
+    pub hellos_per_ip_per_minute_max: u32,
+    /// Hellos for one controller address in a minute.
+    pub hellos_per_address_per_minute_max: u32,
+    /// From connecting to the first valid record or hello.
+    pub handshake_timeout: Duration,
+    /// How often peers are told to ping.
+    pub ping_interval: Duration,
+    /// How long a peer may make no progress.
+    pub slow_peer_timeout: Duration,
+    /// The largest record from or to a controller.
+    pub record_bytes_max: u16,
+    /// Bytes that may wait for one controller.
+    pub controller_queue_bytes_max: usize,
+    /// Bytes that may wait for one tool.
+    pub tool_queue_bytes_max: usize,
+    /// How long a log-in lasts.
+    pub token_lifetime: Duration,
+    /// Failed log-ins before waiting begins.
+    pub login_failures_max: u32,
+    /// The first wait.
+    pub login_delay_min: Duration,
+    /// The longest wait.
+    pub login_delay_max: Duration,
+    /// Installed tools of one account.
+    pub installations_per_account_max: u32,
+    /// How long peers may take to go.
+    pub shutdown_timeout: Duration,
+    /// What is logged.
+    pub log: String,
+}
+
+/// A secret that must never reach a log: its `Debug` prints a mask.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl RawSettings {
+    /// Reads a TOML file.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when it cannot be read, or says something unknown.
+    pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+            path: path.into(),
+            source,
+        })?;
+        toml::from_str(&text).map_err(|source| ConfigError::Unparsable {
+            path: path.into(),
+            source: Box::new(source),
+        })
+    }
+
+    /// Fills in the defaults and checks everything.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the key, what it wants and what it got.
+    pub fn resolve(self) -> Result<Settings, ConfigError> {
+        let raw = self.or(Self::defaults());
+        let listen_clear = raw.listen_clear.filter(|text| !text.is_empty());
+        let listen_clear = listen_clear
+            .map(|text| socket_addr("listen_clear", &text))
+            .transpose()?;
+        if let Some(clear) = listen_clear
+            && !clear.ip().is_loopback()
+            && raw.insecure != Some(true)
+        {
+            return Err(ConfigError::ClearInTheOpen(clear));
+        }
+        let data = taken(raw.data);
+        let settings = Settings {
+            listen_tcp: socket_addr("listen_tcp", &taken(raw.listen_tcp))?,
+            listen_http: socket_addr("listen_http", &taken(raw.listen_http))?,
+            listen_clear,
+            sqlite_path: raw
+                .sqlite_path
+                .unwrap_or_else(|| data.join("switchyard.db")),
+            data,
+            store_timeout: positive("store_timeout", raw.store_timeout)?,
+            store_queue_calls_max: at_least_one(
+                "store_queue_calls_max",
+                taken(raw.store_queue_calls_max),
+            )?,
+            page_origins: origins(&taken(raw.page_origins))?,
+            behind_proxy: taken(raw.behind_proxy),
+            metrics_public: taken(raw.metrics_public),
+            connections_max: at_least_one("connections_max", taken(raw.connections_max))?,
+            pending_per_ip_max: at_least_one("pending_per_ip_max", taken(raw.pending_per_ip_max))?,
+            hellos_per_ip_per_minute_max: taken(raw.hellos_per_ip_per_minute_max),
+            hellos_per_address_per_minute_max: taken(raw.hellos_per_address_per_minute_max),
+            handshake_timeout: positive("handshake_timeout", raw.handshake_timeout)?,
+            ping_interval: positive("ping_interval", raw.ping_interval)?,
+            slow_peer_timeout: positive("slow_peer_timeout", raw.slow_peer_timeout)?,
+            record_bytes_max: taken(raw.record_bytes_max),
+            controller_queue_bytes_max: taken(raw.controller_queue_bytes_max),
+            tool_queue_bytes_max: taken(raw.tool_queue_bytes_max),
+            token_lifetime: positive("token_lifetime", raw.token_lifetime)?,
+            login_failures_max: taken(raw.login_failures_max),
+            login_delay_min: positive("login_delay_min", raw.login_delay_min)?,
+            login_delay_max: positive("login_delay_max", raw.login_delay_max)?,
+            installations_per_account_max: taken(raw.installations_per_account_max),
+            shutdown_timeout: positive("shutdown_timeout", raw.shutdown_timeout)?,
+            log: taken(raw.log),
+        };
+        settings.check()
+    }
+}
+
+impl Settings {
+    /// The defaults, resolved.
+    ///
+    /// # Panics
+    /// Never: a test resolves them.
+    pub fn defaults() -> Self {
+        match RawSettings::default().resolve() {
+            Ok(settings) => settings,
+            Err(error) => unreachable!("the defaults hold: {error}"),
+        }
+    }
+
+    fn check(self) -> Result<Self, ConfigError> {
+        if usize::from(self.record_bytes_max) < limits::RECORD_BYTES_MIN {
+            return Err(ConfigError::BadValue {
+                key: "record_bytes_max",
+                expected: "264 to 65535 bytes",
+                found: self.record_bytes_max.to_string(),
+            });
+        }
+        // One frame of the largest size, and as much again before conflation begins.
+        for (key, bytes) in [
+            ("tool_queue_bytes_max", self.tool_queue_bytes_max),
+            (
+                "controller_queue_bytes_max",
+                self.controller_queue_bytes_max,
+            ),
+        ] {
+            if bytes < 16 * 1024 {
+                return Err(ConfigError::BadValue {
+                    key,
+                    expected: "at least 16384 bytes",
+                    found: bytes.to_string(),
+                });
+            }
+        }
+        if self.ping_interval > Duration::from_secs(3600) {
+            return Err(ConfigError::BadValue {
+                key: "ping_interval",
+                expected: "at most 1h",
+                found: format!("{:?}", self.ping_interval),
+            });
+        }
+        Ok(self)
+    }
+}
+
+/// A value that the defaults always give.
+fn taken<T>(value: Option<T>) -> T {
+    match value {
+        Some(value) => value,
+        None => unreachable!("every setting but two has a default"),
+    }
+}
+
+fn positive(key: &'static str, value: Option<Span>) -> Result<Duration, ConfigError> {
+    let Span(duration) = taken(value);
+    if duration.is_zero() {
+        let found = "0".into();
+        return Err(ConfigError::BadValue {
+            key,
+            expected: "a duration above zero",
+            found,
+        });
+    }
+    Ok(duration)
+}
+
+fn at_least_one(key: &'static str, value: usize) -> Result<usize, ConfigError> {
+    if value == 0 {
+        return Err(ConfigError::BadValue {
+            key,
+            expected: "at least 1",
+            found: "0".into(),
+        });
+    }
+    Ok(value)
+}
+
+fn socket_addr(key: &'static str, text: &str) -> Result<SocketAddr, ConfigError> {
+    text.to_socket_addrs()
+        .ok()
+        .and_then(|mut found| found.next())
+        .ok_or_else(|| ConfigError::BadValue {
+            key,
+            expected: "HOST:NUMBER, such as 0.0.0.0:7400",
+            found: text.into(),
+        })
+}
+
+fn origins(text: &str) -> Result<Vec<String>, ConfigError> {
+    text.split_whitespace()
+        .map(|origin| {
+            let host = origin
+                .strip_prefix("https://")
+                .or_else(|| origin.strip_prefix("http://"));
+            match host {
+                Some(host) if !host.is_empty() && !host.contains('/') => Ok(origin.to_lowercase()),
+                _ => Err(ConfigError::BadValue {
+                    key: "page_origins",
+                    expected: "origins such as https://yard.example.org",
+                    found: origin.into(),
+                }),
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = include_str!("../switchyard.sample.toml");
+
+    /// The sample with its commented settings switched on: `# key = value` stands for a key that
+    /// is off by itself.
+    fn sample_switched_on() -> String {
+        let key_of = |line: &str| line.split_once(" = ").map(|(key, _)| key.to_owned());
+        SAMPLE
+            .lines()
+            .map(|line| match line.strip_prefix("# ") {
+                Some(rest)
+                    if key_of(rest).is_some_and(|key| RawSettings::KEYS.contains(&&*key)) =>
+                {
+                    rest
+                }
+                _ => line,
+            })
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    #[test]
+    fn the_sample_is_the_defaults() {
+        let sample: RawSettings = toml::from_str(SAMPLE).unwrap();
+        assert_eq!(sample, RawSettings::defaults());
+    }
+
+    #[test]
+    fn every_key_stands_in_the_sample_with_words_about_it() {
+        let table: toml::Table = toml::from_str(&sample_switched_on()).unwrap();
+        for key in RawSettings::KEYS {
+            assert!(table.contains_key(*key), "{key} is missing in the sample");
+        }
+        assert_eq!(table.len(), RawSettings::KEYS.len());
+        let switched_on = sample_switched_on();
+        let mut before = "";
+        for line in switched_on.lines() {
+            let is_setting = RawSettings::KEYS
+                .iter()
+                .any(|key| line.starts_with(&format!("{key} = ")));
+            assert!(
+                !is_setting || before.starts_with('#'),
+                "{line} has no comment above it"
+            );
+            before = line;
+        }
+    }
+
+    #[test]
+    fn file_environment_and_flag_agree_on_names() {
+        for (key, variable) in RawSettings::KEYS.iter().zip(RawSettings::ENVIRONMENT) {
+            assert_eq!(*variable, format!("SWITCHYARD_{}", key.to_uppercase()));
+        }
+    }
+
+    #[test]
+    fn the_stronger_wins() {
+        let flags = RawSettings {
+            listen_tcp: text("127.0.0.1:1"),
+            ..RawSettings::default()
+        };
+        let file = RawSettings {
+            listen_tcp: text("127.0.0.1:2"),
+            connections_max: Some(7),
+            ..RawSettings::default()
+        };
+        let settings = flags.or(file).resolve().unwrap();
+        assert_eq!(settings.listen_tcp.port(), 1);
+        assert_eq!(settings.connections_max, 7);
+        assert_eq!(settings.handshake_timeout, limits::HANDSHAKE_TIMEOUT);
+    }
+
+    #[test]
+    fn clear_text_stays_on_loopback() {
+        let clear = |addr: &str, insecure| RawSettings {
+            listen_clear: text(addr),
+            insecure: Some(insecure),
+            ..RawSettings::default()
+        };
+        assert!(clear("127.0.0.1:0", false).resolve().is_ok());
+        assert!(clear("0.0.0.0:0", true).resolve().is_ok());
+        let error = clear("0.0.0.0:0", false).resolve().unwrap_err();
+        assert!(matches!(error, ConfigError::ClearInTheOpen(_)), "{error}");
+    }
+
+    #[test]
+    fn nonsense_is_named() {
+        assert!(toml::from_str::<RawSettings>("listen_tpc = \"x\"").is_err());
+        for span in [
+            "",
+            "15",
+            "s",
+            "-1s",
+            "1.5s",
+            "99999999999999999999s",
+            "1 week",
+        ] {
+            assert!(span.parse::<Span>().is_err(), "{span:?}");
+        }
+        assert_eq!("5min".parse(), Ok(Span(Duration::from_secs(300))));
+        let error = RawSettings {
+            listen_http: text("nowhere"),
+            ..RawSettings::default()
+        };
+        let message = error.resolve().unwrap_err().to_string();
+        assert!(
+            message.starts_with("listen_http: expected HOST:NUMBER"),
+            "{message}"
+        );
+    }
+}

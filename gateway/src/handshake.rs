@@ -1,0 +1,340 @@
+//! A controller proves itself (`docs/protocol.md` §4.1): hello, Noise, first valid record.
+//!
+//! This runs on the gateway's general threads. Only a proven link is handed to the yard, so what
+//! strangers do here costs its sessions nothing.
+
+use crate::{clock, config::Settings, door::Door, store::ConfigStore, wire::Cipher};
+use bytes::{Bytes, BytesMut};
+use snow::TransportState;
+use std::{
+    collections::{HashMap, VecDeque},
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use switchyard_protocol::{
+    Address, Code, Flags, Frame, Kind, limits,
+    message::{ControllerHello, ErrorMessage, HelloReply, Title},
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+/// The one Noise protocol of this link version.
+const NOISE: &str = "Noise_NNpsk0_25519_ChaChaPoly_BLAKE2b";
+/// Message 1: an X25519 key and the tag of an empty payload.
+const MESSAGE_1_BYTES: usize = 48;
+/// A hello has two small fields; this leaves room for later ones.
+const HELLO_BYTES_MAX: usize = 256;
+/// First messages remembered for each address. One that was forgotten again still opens nothing:
+/// only a valid record does, and a replayer cannot make one.
+const REPLAYS_REMEMBERED: usize = 32;
+/// How long a refused peer has to read why.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Message-1 keys that were seen, for each controller that has a right key. Bounded by the number
+/// of enrolled controllers, since messages that fail are not remembered.
+#[derive(Debug, Default)]
+pub(crate) struct Replays(Mutex<HashMap<Address, VecDeque<[u8; 32]>>>);
+
+impl Replays {
+    /// Remembers a message; false when it was there already.
+    fn is_new(&self, address: Address, message_1: &[u8]) -> bool {
+        let Some(&ephemeral) = message_1.first_chunk::<32>() else {
+            return false;
+        };
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = seen.entry(address).or_default();
+        if seen.contains(&ephemeral) {
+            return false;
+        }
+        if seen.len() == REPLAYS_REMEMBERED {
+            seen.pop_front();
+        }
+        seen.push_back(ephemeral);
+        true
+    }
+}
+
+/// What proving needs.
+pub(crate) struct Prover {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) config: Arc<dyn ConfigStore>,
+    pub(crate) door: Arc<Door>,
+    pub(crate) replays: Replays,
+}
+
+/// A controller that has proven itself.
+pub(crate) struct Proven {
+    pub(crate) stream: TcpStream,
+    pub(crate) address: Address,
+    pub(crate) title: Title,
+    pub(crate) cipher: Cipher,
+    /// The frames of the first record.
+    pub(crate) frames: Vec<Frame>,
+    /// What came after it.
+    pub(crate) rest: BytesMut,
+}
+
+/// Why there is no session; [`Code::LinkLost`] when the peer just went.
+pub(crate) struct Refusal {
+    pub(crate) code: Code,
+    pub(crate) address: Address,
+}
+
+/// One connection on its way in.
+struct Attempt<'a> {
+    prover: &'a Prover,
+    ip: IpAddr,
+    stream: &'a mut TcpStream,
+    buffer: BytesMut,
+    /// The gateway's own address until the hello said another.
+    address: Address,
+    /// Once there is one, errors go out as records.
+    transport: Option<Box<TransportState>>,
+}
+
+impl Prover {
+    /// Takes a fresh connection to its first valid record, or tells it why not.
+    pub(crate) async fn prove(
+        &self,
+        mut stream: TcpStream,
+        ip: IpAddr,
+        clear: bool,
+    ) -> Result<Proven, Refusal> {
+        let mut attempt = Attempt {
+            prover: self,
+            ip,
+            stream: &mut stream,
+            buffer: BytesMut::new(),
+            address: Address::GATEWAY,
+            transport: None,
+        };
+        let time_limit = self.settings.handshake_timeout;
+        let outcome = tokio::time::timeout(time_limit, attempt.run(clear)).await;
+        match outcome.unwrap_or(Err(Code::HandshakeTimeout)) {
+            Ok((title, cipher, frames)) => {
+                let (address, rest) = (attempt.address, attempt.buffer);
+                Ok(Proven {
+                    stream,
+                    address,
+                    title,
+                    cipher,
+                    frames,
+                    rest,
+                })
+            }
+            Err(code) => {
+                let address = attempt.address;
+                if code != Code::LinkLost {
+                    // A peer that does not even read this is simply dropped.
+                    let _ = tokio::time::timeout(FAREWELL, attempt.say_why(code)).await;
+                }
+                Err(Refusal { code, address })
+            }
+        }
+    }
+}
+
+impl Attempt<'_> {
+    async fn run(&mut self, clear: bool) -> Result<(Title, Cipher, Vec<Frame>), Code> {
+        let hello = self.frame(HELLO_BYTES_MAX).await?;
+        let header = *hello.header();
+        if header.kind != Kind::Hello || header.flags != Flags::NONE {
+            return Err(Code::Malformed);
+        }
+        if !header.source.is_controller() || header.destination != Address::GATEWAY {
+            return Err(Code::ForgedSource);
+        }
+        self.address = header.source;
+        self.prover.door.hello(self.ip, Some(self.address))?;
+        let wishes = ControllerHello::decode(hello.payload()).map_err(|_| Code::Malformed)?;
+        if wishes.version != limits::LINK_VERSION {
+            return Err(Code::UnsupportedVersion);
+        }
+        let settings = &self.prover.settings;
+        let record_bytes_max = wishes.record_bytes_max.min(settings.record_bytes_max);
+        let reply = HelloReply {
+            version: limits::LINK_VERSION,
+            record_bytes_max,
+            time: clock::time(),
+            ping_interval: settings.ping_interval,
+            address: self.address,
+        };
+        if clear {
+            self.run_clear(&header, record_bytes_max, &reply).await
+        } else {
+            self.run_noise(hello.bytes(), record_bytes_max, &reply)
+                .await
+        }
+    }
+
+    async fn run_clear(
+        &mut self,
+        hello: &switchyard_protocol::Header,
+        record_bytes_max: u16,
+        reply: &HelloReply,
+    ) -> Result<(Title, Cipher, Vec<Frame>), Code> {
+        let Some((entry, _)) = self.known().await? else {
+            return Err(Code::HandshakeFailed);
+        };
+        let (gateway, correlation) = (Address::GATEWAY, hello.correlation);
+        let payload = reply.encode();
+        let frame = Frame::with_flags(
+            Kind::Hello,
+            Flags::REPLY,
+            correlation,
+            gateway,
+            self.address,
+            &payload,
+        );
+        self.write(frame.bytes()).await?;
+        let cipher = Cipher::clear(record_bytes_max);
+        let first = self.frame(cipher.payload_bytes_max()).await?;
+        Ok((entry.title, cipher, vec![first]))
+    }
+
+    async fn run_noise(
+        &mut self,
+        prologue: &Bytes,
+        record_bytes_max: u16,
+        reply: &HelloReply,
+    ) -> Result<(Title, Cipher, Vec<Frame>), Code> {
+        let frame = self.frame(HELLO_BYTES_MAX).await?;
+        let header = *frame.header();
+        if header.kind != Kind::Handshake || frame.payload().len() != MESSAGE_1_BYTES {
+            return Err(Code::Malformed);
+        }
+        if header.source != self.address || header.destination != Address::GATEWAY {
+            return Err(Code::ForgedSource);
+        }
+        // An address that nobody has gets a key that nobody has, and then goes the same way.
+        let known = self.known().await?;
+        let (title, key) = match known {
+            Some((entry, key)) => (Some(entry.title), key.0),
+            None => (None, rand::random()),
+        };
+        let failed = |_: snow::Error| Code::HandshakeFailed;
+        let internal = |_: snow::Error| Code::Internal;
+        let mut noise = NOISE
+            .parse()
+            .map(snow::Builder::new)
+            .and_then(|builder| builder.prologue(prologue))
+            .and_then(|builder| builder.psk(0, &key))
+            .and_then(snow::Builder::build_responder)
+            .map_err(internal)?;
+        noise
+            .read_message(frame.payload(), &mut [])
+            .map_err(failed)?;
+        // Reached with the right key only; the title is there with it.
+        let title = title.ok_or(Code::HandshakeFailed)?;
+        if !self.prover.replays.is_new(self.address, frame.payload()) {
+            return Err(Code::ReplayedHandshake);
+        }
+        let mut message_2 = [0; 256];
+        let length = noise
+            .write_message(&reply.encode(), &mut message_2)
+            .map_err(internal)?;
+        let transport = noise.into_transport_mode().map_err(internal)?;
+        let message_2 = &message_2[..length];
+        let (gateway, correlation) = (Address::GATEWAY, header.correlation);
+        let answer = Frame::new(
+            Kind::Handshake,
+            correlation,
+            gateway,
+            self.address,
+            message_2,
+        );
+        self.write(answer.bytes()).await?;
+        self.transport = Some(Box::new(transport));
+
+        self.fill(2).await?;
+        let length = usize::from(u16::from_be_bytes([self.buffer[0], self.buffer[1]]));
+        if length > usize::from(record_bytes_max) {
+            return Err(Code::TooLarge);
+        }
+        if length <= limits::RECORD_TAG_BYTES {
+            return Err(Code::Malformed);
+        }
+        self.fill(2 + length).await?;
+        let record = self.buffer.split_to(2 + length);
+        let Some(transport) = self.transport.as_mut() else {
+            return Err(Code::Internal);
+        };
+        let mut plain = vec![0; length - limits::RECORD_TAG_BYTES];
+        transport
+            .read_message(&record[2..], &mut plain)
+            .map_err(|_| Code::BadRecord)?;
+        // Checked before the transport is given away, so that the reason can still be told.
+        let frames = crate::wire::whole_frames(Bytes::from(plain), usize::from(record_bytes_max))?;
+        let Some(transport) = self.transport.take() else {
+            return Err(Code::Internal);
+        };
+        Ok((title, Cipher::noise(transport, record_bytes_max), frames))
+    }
+
+    async fn known(
+        &self,
+    ) -> Result<Option<(crate::store::ControllerEntry, crate::store::ControllerKey)>, Code> {
+        self.prover
+            .config
+            .controller(self.address)
+            .await
+            .map_err(|error| {
+                tracing::warn!(%error, "the store did not tell a controller's key");
+                Code::StoreUnavailable
+            })
+    }
+
+    /// The next frame of the handshake.
+    async fn frame(&mut self, payload_bytes_max: usize) -> Result<Frame, Code> {
+        loop {
+            let decoded = Frame::decode(&mut self.buffer, payload_bytes_max);
+            if let Some(frame) = decoded.map_err(|error| error.code())? {
+                return Ok(frame);
+            }
+            self.fill(self.buffer.len() + 1).await?;
+        }
+    }
+
+    /// Reads until the buffer holds this much; it never holds much more, since little is asked for.
+    async fn fill(&mut self, bytes: usize) -> Result<(), Code> {
+        while self.buffer.len() < bytes {
+            self.buffer.reserve(512);
+            match self.stream.read_buf(&mut self.buffer).await {
+                Ok(0) | Err(_) => return Err(Code::LinkLost),
+                Ok(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), Code> {
+        self.stream
+            .write_all(bytes)
+            .await
+            .map_err(|_| Code::LinkLost)
+    }
+
+    /// Sends the error frame, then lets the peer read it before the connection goes: closing with
+    /// unread bytes in hand would reset it, and the reason would be lost.
+    async fn say_why(&mut self, code: Code) -> std::io::Result<()> {
+        let message = ErrorMessage { code, detail: None }.encode();
+        let frame = Frame::new(Kind::Error, 0, Address::GATEWAY, self.address, &message);
+        match self.transport.as_mut() {
+            None => self.stream.write_all(frame.bytes()).await?,
+            Some(transport) => {
+                let mut record = vec![0; 2 + frame.bytes().len() + limits::RECORD_TAG_BYTES];
+                let written = transport.write_message(frame.bytes(), &mut record[2..]);
+                let length = written.map_err(std::io::Error::other)?;
+                record[..2].copy_from_slice(&(length as u16).to_be_bytes());
+                self.stream.write_all(&record[..2 + length]).await?;
+            }
+        }
+        self.stream.shutdown().await?;
+        let mut rest = [0; 1024];
+        while self.stream.read(&mut rest).await? > 0 {}
+        Ok(())
+    }
+}

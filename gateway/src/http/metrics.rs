@@ -1,0 +1,238 @@
+//! `GET /metrics`: the counters of gateway and relay as Prometheus text.
+
+use super::{Api, Client, problem::Problem};
+use axum::{
+    Extension,
+    extract::State,
+    http::{HeaderMap, header},
+    response::{IntoResponse, Response},
+};
+use std::{
+    fmt::Write as _,
+    sync::{Arc, atomic::Ordering},
+};
+use switchyard_protocol::{Code, message::Stage};
+use switchyard_relay::CodeCounts;
+
+/// Lines of the exposition format.
+#[derive(Default)]
+struct Exposition(String);
+
+impl Exposition {
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing into a String cannot fail.
+        let _ = writeln!(
+            self.0,
+            "# HELP switchyard_{name} {help}\n# TYPE switchyard_{name} {kind}"
+        );
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) {
+        self.head(name, "counter", help);
+        let _ = writeln!(self.0, "switchyard_{name} {value}");
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: usize) {
+        self.head(name, "gauge", help);
+        let _ = writeln!(self.0, "switchyard_{name} {value}");
+    }
+
+    fn labelled(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &str,
+        values: impl Iterator<Item = (&'static str, u64)>,
+    ) {
+        self.head(name, "counter", help);
+        for (value, count) in values {
+            let _ = writeln!(self.0, "switchyard_{name}{{{label}=\"{value}\"}} {count}");
+        }
+    }
+}
+
+fn by_code(counts: &CodeCounts) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+    counts
+        .iter()
+        .filter(|(code, _)| *code != Code::Ok)
+        .map(|(code, count)| (code.name(), count))
+}
+
+/// `GET /metrics`.
+pub(super) async fn metrics(
+    State(api): State<Arc<Api>>,
+    Extension(client): Extension<Client>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    // Through a proxy the client is who the proxy says, and so not loopback.
+    let ip = api.client_ip(&client, &headers);
+    if !api.settings.metrics_public && !ip.to_canonical().is_loopback() {
+        return Err(Problem::not_found("there is nothing at this address"));
+    }
+    let mut text = Exposition::default();
+    let telemetry = &api.telemetry;
+    let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    text.counter(
+        "connections_accepted_total",
+        "Connections taken, of every sort.",
+        load(&telemetry.connections_accepted),
+    );
+    text.gauge(
+        "connections_open",
+        "Connections there are now, of every sort.",
+        load(&telemetry.connections_open) as usize,
+    );
+    let refusals = Code::ALL.iter().filter(|code| **code != Code::Ok);
+    text.labelled(
+        "connections_refused_total",
+        "Connections that never became sessions, by reason.",
+        "reason",
+        refusals.map(|&code| (code.name(), telemetry.refusals(code))),
+    );
+    text.labelled(
+        "logins_total",
+        "Log-ins by outcome.",
+        "outcome",
+        [
+            ("ok", load(&telemetry.logins)),
+            ("bad_credentials", load(&telemetry.logins_failed)),
+            ("rate_limited", load(&telemetry.logins_limited)),
+        ]
+        .into_iter(),
+    );
+    text.counter(
+        "gateway_store_failures_total",
+        "Calls of a store that failed or took too long.",
+        load(&telemetry.store_failures),
+    );
+    let Some(report) = api.yard.report().await else {
+        return Err(Problem::store_unavailable());
+    };
+    let (counters, gauges) = (&report.counters, &report.gauges);
+    text.labelled(
+        "sessions_ended_total",
+        "Ends of live sessions, by reason.",
+        "reason",
+        by_code(&counters.ended),
+    );
+    text.labelled(
+        "requests_refused_total",
+        "Requests and commands that the gateway refused, by reason.",
+        "reason",
+        by_code(&counters.refused),
+    );
+    text.labelled(
+        "frames_dropped_total",
+        "Frames dropped without an answer, by reason.",
+        "reason",
+        by_code(&counters.dropped),
+    );
+    text.labelled(
+        "receipts_total",
+        "Commands that came to this stage.",
+        "stage",
+        Stage::ALL
+            .iter()
+            .map(|&stage| (stage.name(), counters.stage(stage))),
+    );
+    for (name, help, value) in [
+        (
+            "frames_received_total",
+            "Frames that came in.",
+            counters.frames_received,
+        ),
+        (
+            "frames_sent_total",
+            "Frames that went out, every copy counted.",
+            counters.frames_sent,
+        ),
+        (
+            "deltas_taken_total",
+            "Status deltas taken in order.",
+            counters.deltas_taken,
+        ),
+        (
+            "status_conflated_total",
+            "Status frames held back from slow subscribers.",
+            counters.status_conflated,
+        ),
+        (
+            "snapshots_asked_total",
+            "Full statuses asked for because of a gap.",
+            counters.snapshots_asked,
+        ),
+        (
+            "receipts_repeated_total",
+            "Receipts that repeated what was known.",
+            counters.receipts_repeated,
+        ),
+        (
+            "keys_repeated_total",
+            "Commands whose key was known already.",
+            counters.keys_repeated,
+        ),
+        (
+            "commands_resent_total",
+            "Commands sent again, never having arrived.",
+            counters.commands_resent,
+        ),
+        (
+            "duplicate_addresses_total",
+            "Addresses whose sessions kept replacing each other.",
+            counters.duplicate_addresses,
+        ),
+        (
+            "store_failures_total",
+            "Writes of commands that failed or are unclear.",
+            counters.store_failures,
+        ),
+    ] {
+        text.counter(name, help, value);
+    }
+    for (name, help, value) in [
+        (
+            "controllers_known",
+            "Controllers that are enrolled.",
+            gauges.controllers_known,
+        ),
+        (
+            "controllers_online",
+            "Controllers that are there.",
+            gauges.controllers_online,
+        ),
+        ("tools_online", "Tools that are there.", gauges.tools_online),
+        ("subscribers", "Tools that take status.", gauges.subscribers),
+        (
+            "commands_in_flight",
+            "Commands sent and not ended.",
+            gauges.commands_in_flight,
+        ),
+        (
+            "commands_waiting",
+            "Commands that wait for a controller.",
+            gauges.commands_waiting,
+        ),
+        (
+            "receipts_kept",
+            "Ended commands whose last receipt is kept.",
+            gauges.receipts_kept,
+        ),
+        (
+            "requests_open",
+            "Requests that a controller has yet to answer.",
+            gauges.requests_open,
+        ),
+        (
+            "queued_bytes",
+            "Bytes of frames that wait in the queues of all peers.",
+            gauges.queued_bytes,
+        ),
+    ] {
+        text.gauge(name, help, value);
+    }
+    Ok((
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
+        text.0,
+    )
+        .into_response())
+}

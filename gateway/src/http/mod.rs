@@ -1,0 +1,187 @@
+//! HTTP (`docs/http.md`): log-in, the WebSocket's upgrade, counters, the page.
+
+mod login;
+mod metrics;
+mod page;
+mod problem;
+mod socket;
+
+use crate::{
+    access::LoginLimits,
+    config::Settings,
+    door::{Pending, Place},
+    store::ConfigStore,
+    telemetry::Telemetry,
+    yard::YardHandle,
+};
+use axum::{
+    Router,
+    extract::Request,
+    http::{HeaderMap, HeaderValue, header},
+    middleware::Next,
+    response::Response,
+    routing::{get, post},
+};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{net::TcpStream, sync::Semaphore};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How long a client may take over a request's head, or idle between two.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// The largest request head.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Passwords hashed at once: each takes 19 MiB and a core.
+const HASHES_AT_ONCE: usize = 2;
+/// Log-ins that may wait for their turn at that.
+const LOGINS_WAITING_MAX: usize = 64;
+
+/// What every handler may use.
+pub(crate) struct Api {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) config: Arc<dyn ConfigStore>,
+    pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) yard: YardHandle,
+    pub(crate) tasks: TaskTracker,
+    logins: LoginLimits,
+    hashing: Arc<Semaphore>,
+    waiting: Semaphore,
+    nobodys_hash: String,
+}
+
+/// The client of a request: its address, and its connection's place until an upgrade takes it.
+#[derive(Clone)]
+pub(crate) struct Client {
+    ip: IpAddr,
+    place: Arc<Mutex<Option<(Place, Pending)>>>,
+}
+
+impl Client {
+    /// Takes the place away from HTTP.
+    fn take_place(&self) -> Option<(Place, Pending)> {
+        self.place
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+}
+
+impl Api {
+    pub(crate) fn new(
+        settings: Arc<Settings>,
+        config: Arc<dyn ConfigStore>,
+        telemetry: Arc<Telemetry>,
+        yard: YardHandle,
+        tasks: TaskTracker,
+    ) -> anyhow::Result<Arc<Self>> {
+        Ok(Arc::new(Api {
+            logins: LoginLimits::new(&settings),
+            hashing: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
+            waiting: Semaphore::new(LOGINS_WAITING_MAX),
+            nobodys_hash: crate::access::nobodys_hash()?,
+            settings,
+            config,
+            telemetry,
+            yard,
+            tasks,
+        }))
+    }
+
+    /// Whose request this is: the connection's other end, or what a trusted proxy says.
+    fn client_ip(&self, client: &Client, headers: &HeaderMap) -> IpAddr {
+        if !self.settings.behind_proxy {
+            return client.ip;
+        }
+        // The last entry is the proxy's own; those before it are whatever the client made up.
+        headers
+            .get_all("x-forwarded-for")
+            .iter()
+            .next_back()
+            .and_then(|value| value.to_str().ok()?.rsplit(',').next()?.trim().parse().ok())
+            .unwrap_or(client.ip)
+    }
+
+    /// Whether the client came over TLS.
+    fn is_secure(&self, headers: &HeaderMap) -> bool {
+        self.settings.behind_proxy
+            && headers
+                .get("x-forwarded-proto")
+                .is_some_and(|scheme| scheme == "https")
+    }
+}
+
+/// Every route.
+pub(crate) fn router(api: Arc<Api>) -> Router {
+    Router::new()
+        .route("/api/login", post(login::log_in))
+        .route("/api/session", get(login::session))
+        .route("/api/logout", post(login::log_out))
+        .route("/ws", get(socket::upgrade))
+        .route("/metrics", get(metrics::metrics))
+        .route("/healthz", get(async || "ok"))
+        .fallback(page::page)
+        .method_not_allowed_fallback(page::method_not_allowed)
+        .layer(axum::middleware::from_fn(add_headers))
+        .with_state(api)
+}
+
+/// What every answer says to the browser.
+async fn add_headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self' ws: wss:; \
+             frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+        ),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    // Answers about log-ins are nobody else's; the page sets its own.
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Serves one connection until it closes, is upgraded, or the gateway stops.
+pub(crate) async fn serve_connection(
+    router: Router,
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: (Place, Pending),
+    stopping: CancellationToken,
+) {
+    let client = Client {
+        ip: peer.ip(),
+        place: Arc::new(Mutex::new(Some(place))),
+    };
+    let router = router.layer(axum::Extension(client));
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .with_upgrades();
+    tokio::pin!(connection);
+    let outcome = tokio::select! {
+        outcome = connection.as_mut() => outcome,
+        () = stopping.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = outcome {
+        tracing::debug!(%peer, %error, "an HTTP connection ended badly");
+    }
+}

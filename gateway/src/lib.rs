@@ -1,0 +1,48 @@
+//! The gateway: listeners, stores, log-in and the page around the relay's brain.
+//!
+//! - [`Settings`]: what it runs on; [`config::RawSettings`] is how people write it.
+//! - [`Stores`]: accounts, controllers, waiting commands, statuses.
+//! - [`Listeners`], [`serve`]: bound sockets in, until told to stop.
+//! - [`cli`]: the program's commands.
+//!
+//! Two sorts of threads. The *yard* is one thread on which all live sessions are read, routed and
+//! written. Everything that strangers can ask for before they are somebody (handshakes, passwords,
+//! HTTP) and everything that may block (stores) runs on the others, which reach the yard by one
+//! bounded channel only.
+
+mod access;
+pub mod cli;
+mod clock;
+pub mod config;
+mod door;
+mod handshake;
+mod http;
+mod server;
+pub mod store;
+mod telemetry;
+mod throttle;
+mod wire;
+mod yard;
+
+pub use access::{hash_password, new_token, token_hash, verify_password};
+pub use config::Settings;
+pub use server::{Listeners, Stores, serve};
+
+use switchyard_protocol::message::Title;
+
+/// What this gateway calls itself until it can be named.
+fn own_title() -> Title {
+    fixed_title("gateway")
+}
+
+/// Program and version.
+fn own_software() -> Title {
+    fixed_title(concat!("switchyard-gateway ", env!("CARGO_PKG_VERSION")))
+}
+
+fn fixed_title(text: &str) -> Title {
+    match Title::new(text) {
+        Ok(title) => title,
+        Err(error) => unreachable!("{text:?}: {error}"),
+    }
+}

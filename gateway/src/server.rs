@@ -1,0 +1,329 @@
+//! Listening and stopping: what accepts connections, and the order in which all of it ends.
+
+use crate::{
+    config::Settings,
+    door::Door,
+    handshake::{Prover, Replays},
+    http::{self, Api},
+    store::{ConfigStore, Guarded, MemoryStatusStore, SqliteConfigStore, StatusStore, TimeLimit},
+    telemetry::Telemetry,
+    yard::{self, YardContext, YardHandle},
+};
+use anyhow::Context as _;
+use std::{
+    fmt,
+    io::Write,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+use switchyard_protocol::{Address, Code, Frame, Kind, message::ErrorMessage};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument as _;
+
+/// How long to wait when no connection can be taken, as when files run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Controllers read from the store at once when starting.
+const CONTROLLERS_PER_PAGE: u32 = 10_000;
+
+/// Bound sockets; a test binds them to number 0.
+#[derive(Debug)]
+pub struct Listeners {
+    /// Controllers, by Noise.
+    pub tcp: TcpListener,
+    /// Page, log-in, tools.
+    pub http: TcpListener,
+    /// Controllers, in the clear.
+    pub clear: Option<TcpListener>,
+}
+
+impl Listeners {
+    /// Binds what the settings say.
+    ///
+    /// # Errors
+    /// Names the address that is not free.
+    pub async fn bind(settings: &Settings) -> anyhow::Result<Self> {
+        let bind = async |addr: SocketAddr| {
+            TcpListener::bind(addr)
+                .await
+                .with_context(|| format!("cannot listen on {addr}"))
+        };
+        Ok(Listeners {
+            tcp: bind(settings.listen_tcp).await?,
+            http: bind(settings.listen_http).await?,
+            clear: match settings.listen_clear {
+                Some(addr) => Some(bind(addr).await?),
+                None => None,
+            },
+        })
+    }
+
+    /// Writes one line for each, for scripts that asked for number 0.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn announce(&self, output: &mut impl Write) -> std::io::Result<()> {
+        writeln!(output, "listening tcp {}", self.tcp.local_addr()?)?;
+        writeln!(output, "listening http {}", self.http.local_addr()?)?;
+        if let Some(clear) = &self.clear {
+            writeln!(output, "listening clear {}", clear.local_addr()?)?;
+        }
+        output.flush()
+    }
+}
+
+/// The stores that a gateway works on.
+#[derive(Clone)]
+pub struct Stores {
+    /// What survives a restart.
+    pub config: Arc<dyn ConfigStore>,
+    /// The latest of every controller.
+    pub status: Arc<dyn StatusStore>,
+}
+
+impl fmt::Debug for Stores {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stores")
+    }
+}
+
+impl Stores {
+    /// Opens the embedded stores, making the data folder when there is none.
+    ///
+    /// # Errors
+    /// When the folder or the database cannot be opened.
+    pub fn open(settings: &Settings) -> anyhow::Result<Self> {
+        make_private_folder(&settings.data)?;
+        let path = &settings.sqlite_path;
+        let limit = TimeLimit(settings.store_timeout);
+        let config = SqliteConfigStore::open(path, settings.store_queue_calls_max)
+            .with_context(|| format!("cannot open the database {}", path.display()))?;
+        Ok(Stores {
+            config: Arc::new(Guarded::new(config, limit)),
+            status: Arc::new(Guarded::new(MemoryStatusStore::default(), limit)),
+        })
+    }
+}
+
+/// Keys lie in here: for the owner alone.
+fn make_private_folder(path: &std::path::Path) -> anyhow::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder
+        .create(path)
+        .with_context(|| format!("cannot make the folder {}", path.display()))
+}
+
+/// What the accept loops share.
+struct House {
+    door: Arc<Door>,
+    telemetry: Arc<Telemetry>,
+    prover: Prover,
+    yard: YardHandle,
+    tasks: TaskTracker,
+    stopping: CancellationToken,
+}
+
+/// Runs a gateway on bound sockets until `shutdown` is cancelled; then peers are told, queues are
+/// written out, and everything ends within `shutdown_timeout`.
+///
+/// # Errors
+/// When the stores do not give what the start needs, or the yard's thread dies.
+pub async fn serve(
+    settings: Settings,
+    stores: Stores,
+    listeners: Listeners,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let settings = Arc::new(settings);
+    let telemetry = Telemetry::new();
+    let door = Door::new(&settings, Arc::clone(&telemetry));
+    let controllers = all_controllers(&*stores.config).await?;
+    let commands = stores
+        .config
+        .stored_commands()
+        .await
+        .context("cannot read waiting commands")?;
+    tracing::info!(
+        controllers = controllers.len(),
+        waiting = commands.len(),
+        "starting"
+    );
+    let (yard, thread) = yard::start(YardContext {
+        settings: Arc::clone(&settings),
+        config: Arc::clone(&stores.config),
+        status: stores.status,
+        door: Arc::clone(&door),
+        telemetry: Arc::clone(&telemetry),
+        gateway: rand::random(),
+        controllers,
+        commands,
+    })
+    .context("cannot start the yard")?;
+    let mut yard_ends = tokio::task::spawn_blocking(move || thread.join());
+
+    let (tasks, stopping) = (TaskTracker::new(), shutdown.child_token());
+    let api = Api::new(
+        Arc::clone(&settings),
+        Arc::clone(&stores.config),
+        Arc::clone(&telemetry),
+        yard.clone(),
+        tasks.clone(),
+    )?;
+    let house = Arc::new(House {
+        door: Arc::clone(&door),
+        telemetry,
+        prover: Prover {
+            settings: Arc::clone(&settings),
+            config: stores.config,
+            door,
+            replays: Replays::default(),
+        },
+        yard: yard.clone(),
+        tasks: tasks.clone(),
+        stopping: stopping.clone(),
+    });
+    tasks.spawn(Arc::clone(&house).accept_controllers(listeners.tcp, false));
+    if let Some(clear) = listeners.clear {
+        tracing::warn!("offering the unencrypted controller link");
+        tasks.spawn(Arc::clone(&house).accept_controllers(clear, true));
+    }
+    tasks.spawn(Arc::clone(&house).accept_http(listeners.http, http::router(api)));
+    drop(house);
+
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        ended = &mut yard_ends => {
+            stopping.cancel();
+            return Err(yard_failed(ended));
+        }
+    }
+    tracing::info!("stopping");
+    yard.shut_down().await;
+    tasks.close();
+    // The yard keeps its own time limit; this one is for what still hangs about outside it.
+    let ended = yard_ends.await;
+    if tokio::time::timeout(Duration::from_secs(1), tasks.wait())
+        .await
+        .is_err()
+    {
+        tracing::warn!(left = tasks.len(), "some requests did not end in time");
+    }
+    match ended {
+        Ok(Ok(())) => {
+            tracing::info!("stopped");
+            Ok(())
+        }
+        other => Err(yard_failed(other)),
+    }
+}
+
+fn yard_failed<T>(ended: Result<std::thread::Result<T>, tokio::task::JoinError>) -> anyhow::Error {
+    match ended {
+        Ok(Ok(_)) => anyhow::anyhow!("the yard ended by itself"),
+        Ok(Err(_)) | Err(_) => anyhow::anyhow!("the yard's thread panicked"),
+    }
+}
+
+async fn all_controllers(
+    config: &dyn ConfigStore,
+) -> anyhow::Result<Vec<crate::store::ControllerEntry>> {
+    let mut all = Vec::new();
+    loop {
+        let after = all
+            .last()
+            .map_or(Address::GATEWAY, |last: &crate::store::ControllerEntry| {
+                last.address
+            });
+        let page = config.controllers(after, CONTROLLERS_PER_PAGE).await;
+        let page = page.context("cannot read the controllers")?;
+        let is_last = page.len() < CONTROLLERS_PER_PAGE as usize;
+        all.extend(page);
+        if is_last {
+            return Ok(all);
+        }
+    }
+}
+
+impl House {
+    /// The next connection; `None` when the gateway stops. Cancel-safe as accepting is.
+    async fn accept(&self, listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
+        loop {
+            let accepted = tokio::select! {
+                () = self.stopping.cancelled() => return None,
+                accepted = listener.accept() => accepted,
+            };
+            match accepted {
+                Ok(accepted) => return Some(accepted),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn accept_controllers(self: Arc<Self>, listener: TcpListener, clear: bool) {
+        while let Some((stream, peer)) = self.accept(&listener).await {
+            let house = Arc::clone(&self);
+            let ip = peer.ip();
+            match self.door.admit(ip) {
+                Ok((place, pending)) => {
+                    let span = tracing::info_span!("handshake", %peer);
+                    let proving = async move {
+                        let proven = tokio::select! {
+                            () = house.stopping.cancelled() => return,
+                            proven = house.prover.prove(stream, ip, clear) => proven,
+                        };
+                        drop(pending);
+                        match proven {
+                            Ok(proven) => house.yard.controller(proven, ip, place).await,
+                            Err(refusal) => {
+                                house.telemetry.count_refusal(refusal.code);
+                                let (reason, address) = (refusal.code.name(), refusal.address);
+                                tracing::info!(reason, %address, "controller refused");
+                            }
+                        }
+                    };
+                    self.tasks.spawn(proving.instrument(span));
+                }
+                Err(code) => self.turn_away(stream, ip, code),
+            }
+        }
+    }
+
+    async fn accept_http(self: Arc<Self>, listener: TcpListener, router: axum::Router) {
+        while let Some((stream, peer)) = self.accept(&listener).await {
+            match self.door.admit(peer.ip()) {
+                Ok(place) => {
+                    // A response is written whole; waiting for acknowledgements only slows it.
+                    let _ = stream.set_nodelay(true);
+                    let (router, stopping) = (router.clone(), self.stopping.clone());
+                    self.tasks.spawn(http::serve_connection(
+                        router, stream, peer, place, stopping,
+                    ));
+                }
+                Err(code) => {
+                    self.telemetry.count_refusal(code);
+                    tracing::info!(%peer, reason = code.name(), "HTTP connection refused");
+                }
+            }
+        }
+    }
+
+    /// Refuses a connection without spending a task on it: one try to say why.
+    fn turn_away(&self, stream: TcpStream, ip: IpAddr, code: Code) {
+        self.telemetry.count_refusal(code);
+        tracing::info!(peer = %ip, reason = code.name(), "connection refused");
+        let message = ErrorMessage { code, detail: None }.encode();
+        let (gateway, nobody) = (Address::GATEWAY, Address::GATEWAY);
+        let frame = Frame::new(Kind::Error, 0, gateway, nobody, &message);
+        if let Ok(mut stream) = stream.into_std() {
+            // A fresh socket has room for it; if not, the peer learns it by the close.
+            let _ = stream.write(frame.bytes());
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Counters that more than one thread adds to, and the start of the log.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+use switchyard_protocol::Code;
+
+/// What the gateway itself counts; the relay counts what happens to live sessions.
+#[derive(Debug)]
+pub(crate) struct Telemetry {
+    refused: [AtomicU64; 256],
+    /// Connections taken, of every sort.
+    pub(crate) connections_accepted: AtomicU64,
+    /// Connections there are now.
+    pub(crate) connections_open: AtomicU64,
+    /// Log-ins that succeeded.
+    pub(crate) logins: AtomicU64,
+    /// Log-ins with a wrong name or password.
+    pub(crate) logins_failed: AtomicU64,
+    /// Log-ins turned away before the password was looked at.
+    pub(crate) logins_limited: AtomicU64,
+    /// Store calls that failed or took too long.
+    pub(crate) store_failures: AtomicU64,
+}
+
+impl Telemetry {
+    /// Everything at zero.
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Telemetry {
+            refused: [const { AtomicU64::new(0) }; 256],
+            connections_accepted: AtomicU64::new(0),
+            connections_open: AtomicU64::new(0),
+            logins: AtomicU64::new(0),
+            logins_failed: AtomicU64::new(0),
+            logins_limited: AtomicU64::new(0),
+            store_failures: AtomicU64::new(0),
+        })
+    }
+
+    /// Counts a connection that was refused before it became a session.
+    pub(crate) fn count_refusal(&self, code: Code) {
+        self.refused[usize::from(code.number())].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often connections were refused so before they became sessions.
+    pub(crate) fn refusals(&self, code: Code) -> u64 {
+        self.refused[usize::from(code.number())].load(Ordering::Relaxed)
+    }
+}
+
+/// Adds one to a counter.
+pub(crate) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Sends the log to stderr; stdout belongs to what scripts read.
+///
+/// # Errors
+/// When the filter is not understood.
+pub(crate) fn start_log(filter: &str) -> anyhow::Result<()> {
+    use anyhow::Context as _;
+    let filter = tracing_subscriber::EnvFilter::try_new(filter)
+        .with_context(|| format!("cannot understand the log setting {filter:?}"))?;
+    // A second start, as in tests, keeps the first.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .try_init();
+    Ok(())
+}

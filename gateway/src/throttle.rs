@@ -1,0 +1,93 @@
+//! How often somebody may knock: a bounded table of counts per minute.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Keys that one table remembers.
+const KEYS_MAX: usize = 100_000;
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// What counts as one origin: an IPv4 address, or the /64 that one subscriber usually has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Network(IpAddr);
+
+/// The network of an IP address.
+pub(crate) fn network_of(ip: IpAddr) -> Network {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => Network(IpAddr::V4(ip)),
+        IpAddr::V6(ip) => {
+            let [a, b, c, d, ..] = ip.segments();
+            Network(IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0)))
+        }
+    }
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Network(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+    }
+}
+
+/// Counts per key and minute.
+#[derive(Debug)]
+pub(crate) struct Throttle<K> {
+    per_minute_max: u32,
+    counts: Mutex<HashMap<K, (Instant, u32)>>,
+}
+
+impl<K: Eq + Hash> Throttle<K> {
+    /// Lets each key pass this often in a minute.
+    pub(crate) fn new(per_minute_max: u32) -> Self {
+        Throttle {
+            per_minute_max,
+            counts: Mutex::default(),
+        }
+    }
+
+    /// Counts one knock; whether it may pass.
+    pub(crate) fn pass(&self, key: K, now: Instant) -> bool {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.len() >= KEYS_MAX {
+            counts.retain(|_, (since, _)| *since + WINDOW > now);
+        }
+        if counts.len() >= KEYS_MAX && !counts.contains_key(&key) {
+            // More origins in a minute than can be told apart: shutting out everybody new would do
+            // the attacker's work, and the number of connections stays bounded in any case.
+            return true;
+        }
+        let (since, count) = counts.entry(key).or_insert((now, 0));
+        if *since + WINDOW <= now {
+            (*since, *count) = (now, 0);
+        }
+        *count = count.saturating_add(1);
+        *count <= self.per_minute_max
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passes_so_often_a_minute_for_each() {
+        let throttle = Throttle::new(2);
+        let now = Instant::now();
+        assert!(throttle.pass(1, now) && throttle.pass(1, now) && !throttle.pass(1, now));
+        assert!(throttle.pass(2, now));
+        assert!(throttle.pass(1, now + WINDOW));
+    }
+
+    #[test]
+    fn one_subscriber_is_one_network() {
+        let network = |text: &str| network_of(text.parse().unwrap());
+        assert_eq!(network("2001:db8:1:2::3"), network("2001:db8:1:2:ffff::9"));
+        assert_ne!(network("2001:db8:1:2::3"), network("2001:db8:1:3::3"));
+        assert_eq!(network("::ffff:10.0.0.1"), network("10.0.0.1"));
+        assert_ne!(network("10.0.0.2"), network("10.0.0.1"));
+    }
+}
