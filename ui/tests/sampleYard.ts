@@ -15,7 +15,7 @@ export function fillYard(gateway: FakeGateway, now: number): void {
     controller(100042, 'Pump house 3', now, {
       since: now - 47 * MINUTE_MS,
       behaviour: 'timed pulse',
-      commands: ['pulse(t: time in 100ms..60s)', 'level(to: num in 0..100)'],
+      commands: ['pulse(t: time in 100ms..60s)', 'enable(on: bool)', 'ramp(target: num in 0..100, rate: num in 0.1..50)'],
       points: [
         digital(0, 'DI1', 0, 0),
         digital(1, 'DI2', 0, 1, 0, { kind: 5, by: null, reference: null }),

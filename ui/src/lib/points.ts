@@ -33,8 +33,11 @@ export function remarks(point: Point): string[] {
   return words;
 }
 
-/** Why a point has its value. `own` is this tool's address; `nameOf` what another tool calls itself. */
-export function causeText(cause: Cause, own: number | null, nameOf: (address: number) => string | null): string {
+/**
+ * Why a point has its value. `own` is this tool's address; `nameOf` what another tool calls itself; `brief` leaves
+ * out the receipt.
+ */
+export function causeText(cause: Cause, own: number | null, nameOf: (address: number) => string | null, brief = false): string {
   switch (cause.kind) {
     case CauseKind.boot:
       return texts.cause.boot;
@@ -42,7 +45,7 @@ export function causeText(cause: Cause, own: number | null, nameOf: (address: nu
       return texts.cause.script(cause.reference);
     case CauseKind.command: {
       const { by } = cause;
-      const key = cause.reference === null ? '' : texts.cause.receipt(cause.reference.toString(16).padStart(8, '0').slice(0, 4));
+      const key = brief || cause.reference === null ? '' : texts.cause.receipt(cause.reference.toString(16).padStart(8, '0').slice(0, 4));
       if (by === null) return texts.cause.command + key;
       if (by === own) return texts.cause.you(key);
       return texts.cause.tool(nameOf(by) ?? texts.number(by), key);

@@ -70,6 +70,8 @@ export function isInRange(parameter: Parameter, value: number): boolean {
 export function suggestedArgument(parameter: Parameter): string {
   if (parameter.lowText !== '') return parameter.lowText;
   switch (parameter.type) {
+    case 'bool':
+      return '1';
     case 'time':
       return '1s';
     case 'num':
