@@ -1,2 +1,44 @@
-//! Being built.
-fn main() {}
+//! The console `switchyard`: one binary for people and for scripts. With a command it prints and
+//! ends; without one it opens the screen.
+
+mod cli;
+mod commands;
+mod config;
+mod exit;
+mod output;
+mod screen;
+mod words;
+
+use clap::Parser;
+use std::{io::Write, process::ExitCode};
+
+fn main() -> ExitCode {
+    let arguments = cli::Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&exit::Failure::from(anyhow::Error::from(error))),
+    };
+    let done = runtime.block_on(async {
+        tokio::select! {
+            done = commands::run(arguments) => done,
+            // The screen takes its own signals; for a command an interrupt is an end like another.
+            _ = tokio::signal::ctrl_c() => Err(exit::Failure::interrupted()),
+        }
+    });
+    // A blocked read of standard input must not hold up the end.
+    runtime.shutdown_background();
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => complain(&failure),
+    }
+}
+
+fn complain(failure: &exit::Failure) -> ExitCode {
+    if let Some(message) = failure.message() {
+        let _ = writeln!(std::io::stderr().lock(), "switchyard: {message}");
+    }
+    ExitCode::from(failure.exit())
+}

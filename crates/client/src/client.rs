@@ -241,11 +241,11 @@ impl Client {
                 if fleet.is_synced() {
                     return Ok(fleet);
                 }
-                match events.next().await.ok_or(Error::Closed)? {
-                    Event::Link(LinkState::Waiting { why, .. } | LinkState::Closed { why }) => {
-                        return Err(Error::Shared(why));
-                    }
-                    _ => {}
+                let event = events.next().await.ok_or(Error::Closed)?;
+                if let Event::Link(LinkState::Waiting { why, .. } | LinkState::Closed { why }) =
+                    event
+                {
+                    return Err(Error::Shared(why));
                 }
             }
         };

@@ -188,6 +188,7 @@ impl Fleet {
 
     /// A subscription is being made: what is told from now on is its snapshot.
     pub fn snapshot_begins(&mut self) {
+        self.synced = false;
         self.mentioned.clear();
     }
 
@@ -361,5 +362,189 @@ impl Pages {
             seen: 0,
             points: BTreeMap::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use switchyard_protocol::message::{Cause, CauseKind, PointFlags, PointType};
+
+    const PUMP: Address = Address(100_042);
+
+    fn presence(online: bool, boot: Option<u32>) -> Event {
+        Event::Presence {
+            controller: PUMP,
+            online,
+            since: Time(1),
+            title: Title::new("Pump").unwrap(),
+            boot,
+            features: None,
+            software: None,
+            board: None,
+            reason: None,
+        }
+    }
+
+    fn page(boot: u32, sequence: u32, (page, pages): (u8, u8), values: &[(u8, i64)]) -> Full {
+        Full {
+            head: StatusHead { boot, sequence },
+            page,
+            pages,
+            uptime_ms: 1,
+            time: None,
+            points: values
+                .iter()
+                .map(|&(index, value)| Point {
+                    index,
+                    name: Name::new(&format!("P{index}")).unwrap(),
+                    point_type: PointType::AnalogueInput,
+                    value,
+                    flags: PointFlags(0),
+                    cause: Cause::plain(CauseKind::Boot),
+                })
+                .collect(),
+            layout: 1,
+        }
+    }
+
+    fn delta(boot: u32, sequence: u32, value: i64) -> Delta {
+        Delta {
+            head: StatusHead { boot, sequence },
+            uptime_ms: 2,
+            time: None,
+            changes: vec![Change {
+                index: 0,
+                value,
+                flags: PointFlags(0),
+                cause: Cause::plain(CauseKind::Input),
+            }],
+        }
+    }
+
+    /// A fleet whose pump is at (boot 1, `sequence`).
+    fn fleet(sequence: u32) -> Fleet {
+        let mut fleet = Fleet::default();
+        fleet.presence(presence(true, Some(1)));
+        fleet.full(PUMP, page(1, sequence, (0, 1), &[(0, 0)]), Time(5));
+        fleet
+    }
+
+    fn value(fleet: &Fleet) -> i64 {
+        fleet.controller(PUMP).unwrap().points()[0].value
+    }
+
+    #[test]
+    fn deltas_by_boot_and_sequence() {
+        for (held, boot, sequence, is_taken, is_gap) in [
+            (5, 1, 6, true, false),
+            (5, 1, 5, false, false),
+            (5, 1, 4, false, false),
+            (5, 1, 7, false, true),
+            (5, 2, 6, false, true),
+            (u32::MAX, 1, 0, true, false),
+            (u32::MAX, 1, 1, false, true),
+            (0, 1, u32::MAX, false, false),
+            (5, 1, 5 + (1 << 31) - 1, false, true),
+        ] {
+            let mut fleet = fleet(held);
+            fleet.delta(PUMP, delta(boot, sequence, 9), Time(6));
+            let label = format!("{held} then ({boot}, {sequence})");
+            assert_eq!(value(&fleet) == 9, is_taken, "{label}");
+            assert_eq!(fleet.gaps().count() == 1, is_gap, "{label}");
+            assert_eq!(fleet.controller(PUMP).unwrap().stale, is_gap, "{label}");
+        }
+    }
+
+    #[test]
+    fn a_full_status_fills_the_gap_even_when_it_is_older() {
+        let mut fleet = fleet(5);
+        assert!(fleet.delta(PUMP, delta(1, 9, 9), Time(6)).is_some());
+        assert_eq!(
+            fleet.delta(PUMP, delta(1, 10, 9), Time(6)),
+            None,
+            "told once"
+        );
+        fleet.full(PUMP, page(1, 3, (0, 1), &[(0, 7)]), Time(7));
+        assert_eq!((value(&fleet), fleet.gaps().count()), (7, 0));
+        assert!(fleet.controller(PUMP).unwrap().is_live());
+    }
+
+    #[test]
+    fn pages_count_only_together() {
+        let mut fleet = fleet(5);
+        assert_eq!(
+            fleet.full(PUMP, page(1, 8, (0, 2), &[(0, 1)]), Time(6)),
+            None
+        );
+        // Half of another one starts afresh.
+        assert_eq!(
+            fleet.full(PUMP, page(1, 9, (0, 2), &[(0, 2)]), Time(6)),
+            None
+        );
+        assert_eq!(
+            fleet.full(PUMP, page(1, 9, (0, 2), &[(0, 2)]), Time(6)),
+            None
+        );
+        assert_eq!(value(&fleet), 0, "nothing is shown of half a status");
+        assert!(
+            fleet
+                .full(PUMP, page(1, 9, (1, 2), &[(1, 3)]), Time(6))
+                .is_some()
+        );
+        let pump = fleet.controller(PUMP).unwrap();
+        let values: Vec<i64> = pump.points().iter().map(|point| point.value).collect();
+        assert_eq!(values, [2, 3]);
+    }
+
+    #[test]
+    fn presence_keeps_the_last_values_and_a_restart_makes_them_stale() {
+        let mut fleet = fleet(5);
+        fleet.presence(presence(false, None));
+        let pump = fleet.controller(PUMP).unwrap();
+        assert!(!pump.is_live() && !pump.stale && pump.points().len() == 1);
+        fleet.presence(presence(true, Some(1)));
+        assert!(fleet.controller(PUMP).unwrap().is_live());
+        fleet.presence(presence(true, Some(2)));
+        assert!(fleet.controller(PUMP).unwrap().stale);
+        fleet.full(PUMP, page(2, 0, (0, 1), &[(0, 4)]), Time(6));
+        assert!(fleet.controller(PUMP).unwrap().is_live());
+    }
+
+    #[test]
+    fn a_delta_before_any_status_is_a_gap_and_strangers_are_ignored() {
+        let mut fleet = Fleet::default();
+        assert_eq!(fleet.delta(PUMP, delta(1, 1, 1), Time(1)), None);
+        assert_eq!(
+            fleet.full(PUMP, page(1, 1, (0, 1), &[(0, 1)]), Time(1)),
+            None
+        );
+        assert!(fleet.is_empty());
+        fleet.presence(presence(true, Some(1)));
+        fleet.delta(PUMP, delta(1, 1, 1), Time(1));
+        assert_eq!(fleet.gaps().collect::<Vec<_>>(), [PUMP]);
+    }
+
+    #[test]
+    fn a_lost_link_makes_everything_stale_until_the_snapshot() {
+        let mut fleet = fleet(5);
+        fleet.snapshot_ends(1, true);
+        assert_eq!(fleet.link_lost().len(), 1);
+        assert_eq!(fleet.link_lost().len(), 0);
+        assert!(!fleet.is_synced());
+        fleet.snapshot_begins();
+        fleet.presence(presence(true, Some(1)));
+        assert!(fleet.controller(PUMP).unwrap().stale);
+        fleet.full(PUMP, page(1, 5, (0, 1), &[(0, 0)]), Time(6));
+        let end = fleet.snapshot_ends(1, true);
+        assert_eq!(end, [FleetChange::Synced { count: 1 }]);
+        assert!(fleet.controller(PUMP).unwrap().is_live());
+        fleet.link_lost();
+        fleet.snapshot_begins();
+        let end = fleet.snapshot_ends(0, true);
+        assert_eq!(
+            end,
+            [FleetChange::Gone(PUMP), FleetChange::Synced { count: 0 }]
+        );
     }
 }

@@ -1,0 +1,217 @@
+//! The command line, as clap reads it.
+
+use clap::{Args, Parser, Subcommand};
+use std::{path::PathBuf, time::Duration};
+use switchyard_client::{GatewayUrl, signature::ArgumentType};
+use switchyard_protocol::{
+    Address,
+    limits::EXPIRY_MAX,
+    message::{Name, Text, Title},
+};
+
+/// Told by `--help`; the README says the same.
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes:
+   0  done
+   1  something that has no number of its own
+   2  the command line makes no sense
+   3  unknown address: nobody was ever given it
+   4  off line: known, but not there now
+   5  refused or forbidden
+   6  expired before it was executed
+   7  log in first, or again
+   8  gateway gone: it cannot be reached
+   9  executed, but the feedback did not follow (not confirmed)
+  10  unknown: nobody can tell what became of the command
+  11  no answer in time
+ 130  interrupted
+
+With --json every line of output is one JSON object.";
+
+/// The Switchyard console: controllers near and far, from a terminal.
+///
+/// Without a command it opens the screen.
+#[derive(Debug, Parser)]
+#[command(name = "switchyard", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Arguments {
+    /// Folder with the log-in and this installation's identity [default:
+    /// $XDG_CONFIG_HOME/switchyard]
+    #[arg(long, value_name = "DIR", env = "SWITCHYARD_CONFIG", global = true)]
+    pub(crate) config: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Option<Verb>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Log in to a gateway and remember it
+    Login {
+        /// The gateway, such as http://gateway.example:8080
+        url: GatewayUrl,
+        /// The account; asked for when left out
+        #[arg(long, short)]
+        account: Option<String>,
+        /// Read the password's line from standard input instead of asking for it
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// Revoke the log-in and forget it
+    Logout,
+    /// List the controllers
+    Ls {
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Print a controller's status and its changes until interrupted
+    Watch {
+        /// The controller's number
+        #[arg(value_parser = controller)]
+        address: Address,
+        /// End after so many changes
+        #[arg(long, value_name = "K")]
+        count: Option<u64>,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Switch a manual output, or call a command of the script, and print the receipt's stages
+    Send {
+        /// The controller's number
+        #[arg(value_parser = controller)]
+        address: Address,
+        /// An output such as RL1, or a command of `switchyard describe`
+        name: Name,
+        /// For an output: on, off, 0, 1 or a number; for a command: what its signature says
+        #[arg(allow_negative_numbers = true)]
+        arguments: Vec<String>,
+        /// How long the command is good for; executed later it never is
+        #[arg(long, default_value = "10s", value_parser = expiry)]
+        timeout: Duration,
+        /// Let it wait at the gateway for a controller that is off line
+        #[arg(long)]
+        wait: bool,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Show a controller's behaviour and its commands
+    Describe {
+        /// The controller's number
+        #[arg(value_parser = controller)]
+        address: Address,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Ask any peer who it is and time the answer; 0 is the gateway
+    Ping {
+        /// The peer's number
+        address: Address,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Send a line to the person at another tool
+    Note {
+        /// The tool's number
+        #[arg(value_parser = tool)]
+        address: Address,
+        /// The line, up to 200 bytes
+        #[arg(value_parser = line)]
+        text: Text,
+    },
+    /// Make an address and a key for a new controller; the key is shown this once
+    Enrol {
+        /// What people will call it
+        title: Title,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Print a completion script
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// How to print.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct Output {
+    /// Print JSON, one object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn controller(text: &str) -> Result<Address, String> {
+    let address: Address = number(text)?;
+    address
+        .is_controller()
+        .then_some(address)
+        .ok_or_else(|| "expected a controller's number, from 1 to 2147483647".to_owned())
+}
+
+fn tool(text: &str) -> Result<Address, String> {
+    let address: Address = number(text)?;
+    address
+        .is_tool()
+        .then_some(address)
+        .ok_or_else(|| "expected a tool's number, from 2147483648 up".to_owned())
+}
+
+fn number(text: &str) -> Result<Address, String> {
+    text.parse()
+        .map_err(|error: switchyard_protocol::AddressError| error.to_string())
+}
+
+fn line(text: &str) -> Result<Text, String> {
+    if text.is_empty() {
+        return Err("expected a line of 1 to 200 bytes".to_owned());
+    }
+    Text::new(text).map_err(|error| error.to_string())
+}
+
+/// A time-out such as 10s, up to a day.
+pub(crate) fn expiry(text: &str) -> Result<Duration, String> {
+    let milliseconds = ArgumentType::Time
+        .read(text)
+        .map_err(|error| error.to_string())?;
+    let expiry = Duration::from_millis(milliseconds.unsigned_abs());
+    if expiry.is_zero() || expiry > EXPIRY_MAX {
+        return Err("expected a time from 1ms to 24h".to_owned());
+    }
+    Ok(expiry)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn reads_and_refuses() {
+        for (line, is_taken) in [
+            ("send 100042 RL1 on", true),
+            ("send 100042 level -5 --json", true),
+            ("send 100042 pulse 5s --timeout 1m --wait", true),
+            ("send 100042 RL1 on --timeout 25h", false),
+            ("send 100042 RL1 on --timeout 10", false),
+            ("send 3221225473 RL1 on", false),
+            ("send pump RL1 on", false),
+            ("send 100042 9lives on", false),
+            ("watch 100042 --count 3 --json", true),
+            ("watch 0", false),
+            ("ping 0", true),
+            ("note 3221225473 tea?", true),
+            ("note 100042 tea?", false),
+            ("login http://yard:8080 --account li --password-stdin", true),
+            ("login https://yard", false),
+            ("", true),
+        ] {
+            let words = std::iter::once("switchyard").chain(line.split_whitespace());
+            let parsed = Arguments::try_parse_from(words);
+            assert_eq!(parsed.is_ok(), is_taken, "{line}: {parsed:?}");
+        }
+    }
+}

@@ -1,0 +1,612 @@
+//! The commands: each asks the gateway, prints, and ends with a number that a script can rely on.
+
+use crate::{
+    cli::{Arguments, Verb},
+    config::{Config, Held, Stored},
+    exit::{Exit, Failure, exit_of_receipt, failed_receipt},
+    output, screen, words,
+};
+use anyhow::Context;
+use clap::CommandFactory;
+use std::{
+    io::{self, BufRead, IsTerminal, Read, Write},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use switchyard_client::{
+    Client, Controller, Error, Event, Fleet, FleetChange, GatewayUrl, Interest, LinkState, Options,
+    Order,
+    signature::{self, Signature},
+};
+use switchyard_protocol::{
+    Address, Code,
+    message::{Action, Name, PeerKind, Point, Text, Title},
+};
+
+/// How long a snapshot may take before a command gives up on it.
+const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest password line that is read.
+const PASSWORD_BYTES_MAX: u64 = 1024;
+
+/// Runs what the command line says.
+pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let given = arguments.config;
+    let config = || Config::find(given);
+    match arguments.command {
+        None => open_screen(&config()?).await,
+        Some(Verb::Completions { shell }) => {
+            let mut command = Arguments::command();
+            clap_complete::generate(shell, &mut command, "switchyard", &mut io::stdout().lock());
+            Ok(())
+        }
+        Some(Verb::Login {
+            url,
+            account,
+            password_stdin,
+        }) => log_in(&config()?, url, account, password_stdin).await,
+        Some(Verb::Logout) => log_out(&config()?).await,
+        Some(Verb::Ls { output }) => {
+            let link = Link::open(&config()?, Interest::Everything).await?;
+            list(&link, output.json).await
+        }
+        Some(Verb::Watch {
+            address,
+            count,
+            output,
+        }) => {
+            let link = Link::open(&config()?, Interest::Nothing).await?;
+            watch(&link, address, count, output.json).await
+        }
+        Some(Verb::Send {
+            address,
+            name,
+            arguments,
+            timeout,
+            wait,
+            output,
+        }) => {
+            let link = Link::open(&config()?, Interest::Nothing).await?;
+            let action = link.action(address, name, &arguments).await?;
+            let mut order = Order::new(address, action, timeout);
+            order.wait = wait;
+            send(&link, order, output.json).await
+        }
+        Some(Verb::Describe { address, output }) => {
+            let link = Link::open(&config()?, Interest::Nothing).await?;
+            describe(&link, address, output.json).await
+        }
+        Some(Verb::Ping { address, output }) => {
+            let link = Link::open(&config()?, Interest::Nothing).await?;
+            ping(&link, address, output.json).await
+        }
+        Some(Verb::Note { address, text }) => {
+            let link = Link::open(&config()?, Interest::Nothing).await?;
+            note(&link, address, text).await
+        }
+        Some(Verb::Enrol { title, output }) => {
+            let link = Link::open(&config()?, Interest::Nothing).await?;
+            enrol(&link, title, output.json).await
+        }
+    }
+}
+
+/// What every connection of this program says of itself.
+fn options(stored: &Stored, held: Option<&Held>, interest: Interest) -> Options {
+    Options {
+        gateway: stored.gateway.clone(),
+        token: stored.token.clone(),
+        installation: held.map(|held| held.installation),
+        software: title(concat!("switchyard ", env!("CARGO_PKG_VERSION"))),
+        title: title(&format!("console of {}", stored.account)),
+        peer_kind: PeerKind::Console,
+        interest,
+    }
+}
+
+/// As much of a text as a title takes.
+fn title(text: &str) -> Title {
+    let cut = &text[..text.floor_char_boundary(switchyard_protocol::limits::TITLE_BYTES_MAX)];
+    let plain: String = cut.chars().filter(|c| !c.is_control()).collect();
+    Title::new(&plain).unwrap_or_else(|_| unreachable!("a cut text without control characters"))
+}
+
+async fn open_screen(config: &Config) -> Result<(), Failure> {
+    if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
+        return Err(Failure::usage(
+            "the screen needs a terminal; `switchyard --help` lists the commands",
+        ));
+    }
+    let stored = config.log_in()?;
+    let held = config.hold()?;
+    let client = Client::connect(options(&stored, held.as_ref(), Interest::Everything));
+    screen::run(client, stored.gateway.authority()).await
+}
+
+async fn log_in(
+    config: &Config,
+    gateway: GatewayUrl,
+    account: Option<String>,
+    password_stdin: bool,
+) -> Result<(), Failure> {
+    let account = match account {
+        Some(account) => account,
+        None if password_stdin || !io::stdin().is_terminal() => {
+            return Err(Failure::usage(
+                "expected --account NAME where nobody can be asked",
+            ));
+        }
+        None => prompt_account()?,
+    };
+    let password = if password_stdin {
+        let mut line = String::new();
+        let mut stdin = io::stdin().lock().take(PASSWORD_BYTES_MAX);
+        stdin.read_line(&mut line).context("reading the password")?;
+        line.trim_end_matches(['\r', '\n']).to_owned()
+    } else if io::stdin().is_terminal() {
+        screen::password("Password: ")?.ok_or_else(Failure::interrupted)?
+    } else {
+        return Err(Failure::usage(
+            "expected --password-stdin where nobody can be asked",
+        ));
+    };
+    let logged_in = switchyard_client::log_in(&gateway, &account, &password).await?;
+    let role = logged_in.role.map_or("an unknown role", |role| role.name());
+    config.store(&Stored {
+        gateway: gateway.clone(),
+        account: logged_in.account.clone(),
+        token: logged_in.token,
+    })?;
+    let account = logged_in.account;
+    let authority = gateway.authority();
+    output::line(format!("logged in to {authority} as {account} ({role})"))?;
+    Ok(())
+}
+
+fn prompt_account() -> Result<String, Failure> {
+    let mut out = io::stderr().lock();
+    write!(out, "Account: ")?;
+    out.flush()?;
+    let mut line = String::new();
+    let mut stdin = io::stdin().lock().take(PASSWORD_BYTES_MAX);
+    stdin.read_line(&mut line)?;
+    let account = line.trim();
+    if account.is_empty() {
+        return Err(Failure::usage("expected an account"));
+    }
+    Ok(account.to_owned())
+}
+
+async fn log_out(config: &Config) -> Result<(), Failure> {
+    let stored = match config.log_in() {
+        Err(failure) if failure.exit() == Exit::LogIn as u8 => {
+            config.forget()?;
+            return Ok(output::line("nobody was logged in")?);
+        }
+        other => other?,
+    };
+    // What is on this machine goes in any case; only the revocation needs the gateway.
+    let revoked = switchyard_client::log_out(&stored.gateway, &stored.token).await;
+    config.forget()?;
+    match revoked {
+        Ok(()) => output::line("logged out")?,
+        Err(error) if error.code() == "not_logged_in" => output::line("logged out")?,
+        Err(error) => {
+            let failure = Failure::from(error);
+            let why = failure.message().unwrap_or("no reason").to_owned();
+            let message = format!("forgotten here, but the token is not revoked: {why}");
+            return Err(Failure::new(Exit::GatewayGone, message));
+        }
+    }
+    Ok(())
+}
+
+/// A link that is up, for one command.
+struct Link {
+    client: Client,
+    _held: Option<Held>,
+}
+
+impl Link {
+    async fn open(config: &Config, interest: Interest) -> Result<Self, Failure> {
+        let stored = config.log_in()?;
+        let held = config.hold()?;
+        let client = Client::connect(options(&stored, held.as_ref(), interest));
+        client.live().await?;
+        Ok(Link {
+            client,
+            _held: held,
+        })
+    }
+
+    /// The fleet with this controller in it, as far as the gateway knows it.
+    async fn controller(&self, address: Address) -> Result<Arc<Fleet>, Failure> {
+        let about = |error| Failure::about(error, address);
+        self.client.lookup(address).await.map_err(about)?;
+        let interest = Interest::Only(vec![address]);
+        self.client.set_interest(interest).await.map_err(about)?;
+        self.client.synced(SNAPSHOT_TIMEOUT).await.map_err(about)
+    }
+
+    /// What `send N NAME ARGS` means: an output of that name, else a command of the script.
+    async fn action(
+        &self,
+        address: Address,
+        name: Name,
+        arguments: &[String],
+    ) -> Result<Action, Failure> {
+        let fleet = self.controller(address).await?;
+        let known = fleet.controller(address);
+        let output = known
+            .and_then(|controller| controller.point(&name))
+            .filter(|point| point.point_type.is_output());
+        if let Some(point) = output {
+            let value = set_value(point, arguments)?;
+            return Ok(Action::Set { point: name, value });
+        }
+        let is_online = known.is_some_and(|controller| controller.online);
+        let has_status = known.is_some_and(|controller| controller.status.is_some());
+        if !is_online {
+            // It cannot be asked what it has; an obvious switch may still wait for it.
+            if let [argument] = arguments
+                && let Some(value) = signature::switch(argument)
+                && !has_status
+            {
+                return Ok(Action::Set { point: name, value });
+            }
+            let offline = Error::Refused {
+                code: Code::Offline,
+                detail: None,
+            };
+            return Err(Failure::about(offline, address));
+        }
+        let (_, commands) = self
+            .client
+            .describe(address)
+            .await
+            .map_err(|error| Failure::about(error, address))?;
+        let found = commands
+            .iter()
+            .filter_map(|text| Signature::parse(text.as_str()))
+            .find(|signature| signature.name == name);
+        match found {
+            Some(signature) => Ok(Action::Call {
+                arguments: signature
+                    .arguments(arguments)
+                    .map_err(|error| Failure::usage(error.to_string()))?,
+                command: name,
+            }),
+            None => Err(nothing_of_that_name(address, &name, known, &commands)),
+        }
+    }
+}
+
+fn set_value(point: &Point, arguments: &[String]) -> Result<i64, Failure> {
+    let name = &point.name;
+    let [argument] = arguments else {
+        return Err(Failure::usage(format!(
+            "expected one value for {name}, such as `{name} on`, and found {}",
+            arguments.len()
+        )));
+    };
+    let (value, expected) = if point.point_type.is_digital() {
+        (signature::switch(argument), "on, off, 1 or 0")
+    } else {
+        (
+            signature::thousandths(argument),
+            "a number with at most three decimals",
+        )
+    };
+    value.ok_or_else(|| {
+        Failure::usage(format!(
+            "expected {expected} for {name} and found {argument:?}"
+        ))
+    })
+}
+
+fn nothing_of_that_name(
+    address: Address,
+    name: &Name,
+    known: Option<&Arc<Controller>>,
+    commands: &[Text],
+) -> Failure {
+    let points = known.map_or(&[][..], |controller| controller.points());
+    let outputs = points.iter().filter(|point| point.point_type.is_output());
+    let mut has: Vec<String> = outputs.map(|point| point.name.to_string()).collect();
+    has.extend(commands.iter().map(ToString::to_string));
+    let has = if has.is_empty() {
+        "none".to_owned()
+    } else {
+        has.join(", ")
+    };
+    Failure::usage(format!(
+        "expected an output or command of No. {address} and found {name}; it has {has}"
+    ))
+}
+
+async fn list(link: &Link, json: bool) -> Result<(), Failure> {
+    let fleet = link.client.synced(SNAPSHOT_TIMEOUT).await?;
+    if json {
+        for controller in fleet.controllers() {
+            output::line(output::controller(controller))?;
+        }
+        return Ok(());
+    }
+    if fleet.is_empty() {
+        output::line("No controllers yet. Plug in a board, or run `switchyard enrol`.")?;
+        return Ok(());
+    }
+    let now = link.client.gateway_time().unwrap_or_default();
+    let titles = fleet
+        .controllers()
+        .map(|it| it.title.as_str().chars().count());
+    let width = titles.max().unwrap_or(0).clamp(4, 32);
+    output::line(format!(
+        "{:>10}  {:<width$}  {:<11}  {:>6}  POINTS",
+        "No.", "NAME", "STATE", "SEEN"
+    ))?;
+    for controller in fleet.controllers() {
+        let standing = words::Standing::of(controller);
+        let seen = match controller.online {
+            true => controller.status.as_ref().map(|status| status.heard_at),
+            false => Some(controller.since),
+        };
+        let seen = seen.map_or_else(String::new, |then| words::span(words::since(then, now)));
+        let points: Vec<String> = controller.points().iter().map(point_summary).collect();
+        output::line(
+            format!(
+                "{:>10}  {:<width$.width$}  {} {:<9}  {:>6}  {}",
+                controller.address.0,
+                controller.title,
+                standing.sign(),
+                standing.word(),
+                seen,
+                points.join("  ")
+            )
+            .trim_end(),
+        )?;
+    }
+    Ok(())
+}
+
+fn point_summary(point: &Point) -> String {
+    format!(
+        "{} {}",
+        point.name,
+        words::value(point.point_type, point.value)
+    )
+}
+
+async fn watch(
+    link: &Link,
+    address: Address,
+    count: Option<u64>,
+    json: bool,
+) -> Result<(), Failure> {
+    let mut events = link.client.events();
+    let fleet = link.controller(address).await?;
+    let mut shown = fleet.revision();
+    let mut left = count;
+    if let Some(controller) = fleet.controller(address) {
+        watch_controller(controller, json)?;
+    }
+    while left != Some(0) {
+        match events.next().await.ok_or(Error::Closed)? {
+            Event::Fleet { revision, changes } if revision > shown => {
+                shown = revision;
+                for change in changes.iter() {
+                    if left == Some(0) {
+                        break;
+                    }
+                    if watch_change(link, address, change, json)? {
+                        left = left.map(|left| left - 1);
+                    }
+                }
+            }
+            Event::Link(LinkState::Waiting { retry_at, why }) => {
+                let wait = retry_at.saturating_duration_since(tokio::time::Instant::now());
+                let wait = wait.as_secs() + 1;
+                output::aside(format!("gateway gone ({why}), dialling again in {wait} s"));
+            }
+            Event::Link(LinkState::Closed { why }) => return Err(Error::Shared(why).into()),
+            Event::Missed => {
+                let fleet = link.client.fleet();
+                shown = fleet.revision();
+                if let Some(controller) = fleet.controller(address) {
+                    watch_controller(controller, json)?;
+                }
+            }
+            Event::Fleet { .. } | Event::Link(_) | Event::Note { .. } => {}
+        }
+    }
+    Ok(())
+}
+
+fn watch_controller(controller: &Controller, json: bool) -> Result<(), Failure> {
+    if json {
+        let mut value = output::controller(controller);
+        value["event"] = "controller".into();
+        return Ok(output::line(value)?);
+    }
+    let standing = words::Standing::of(controller);
+    output::line(format!(
+        "No. {}  {}  {} {}, since {}",
+        controller.address,
+        controller.title,
+        standing.sign(),
+        standing.word(),
+        words::moment(controller.since)
+    ))?;
+    for point in controller.points() {
+        let value = words::value(point.point_type, point.value);
+        let qualities = words::qualities(point.flags).join(" ");
+        let cause = words::cause(&point.cause);
+        let line = format!(
+            "          {:<12} {value:>10}  {qualities:<14}  {cause}",
+            point.name
+        );
+        output::line(line.trim_end())?;
+    }
+    Ok(())
+}
+
+/// Prints a change of the watched controller; whether there was one to print.
+fn watch_change(
+    link: &Link,
+    address: Address,
+    change: &FleetChange,
+    json: bool,
+) -> Result<bool, Failure> {
+    match change {
+        FleetChange::Controller(controller) if controller.address == address => {
+            watch_controller(controller, json)?;
+        }
+        FleetChange::Points {
+            address: whose,
+            head,
+            heard_at,
+            changes,
+        } if *whose == address => {
+            let fleet = link.client.fleet();
+            let points = fleet.controller(address).map_or(&[][..], |it| it.points());
+            let named = changes.iter().filter_map(|change| {
+                let point = points.iter().find(|point| point.index == change.index)?;
+                Some((point, change))
+            });
+            if json {
+                let points: Vec<_> = named
+                    .map(|(point, change)| output::change(point.name.as_str(), change))
+                    .collect();
+                output::line(serde_json::json!({
+                    "event": "points",
+                    "address": address.0,
+                    "boot": head.boot,
+                    "sequence": head.sequence,
+                    "at": heard_at.0,
+                    "points": points,
+                }))?;
+            } else {
+                for (point, change) in named {
+                    let value = words::value(point.point_type, change.value);
+                    let qualities = words::qualities(change.flags).join(" ");
+                    let cause = words::cause(&change.cause);
+                    let at = words::clock(*heard_at);
+                    output::line(
+                        format!(
+                            "{at}  {:<12} {value:>10}  {qualities:<14}  {cause}",
+                            point.name
+                        )
+                        .trim_end(),
+                    )?;
+                }
+            }
+        }
+        FleetChange::Gone(whose) if *whose == address => {
+            return Err(Failure::new(
+                Exit::UnknownAddress,
+                format!("No. {address} is not to be seen any more"),
+            ));
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+async fn send(link: &Link, order: Order, json: bool) -> Result<(), Failure> {
+    let start = Instant::now();
+    let mut receipts = link.client.send(order).await?;
+    while let Some(receipt) = receipts.next().await {
+        let elapsed_ms = start.elapsed().as_millis() as u64;
+        if json {
+            output::line(output::receipt(&receipt, elapsed_ms))?;
+        } else {
+            let at = receipt
+                .at
+                .map_or_else(|| "--:--:--".to_owned(), words::clock);
+            let why = receipt
+                .reason
+                .map(|code| format!("  {}", switchyard_client::explain(code)));
+            let why = why.unwrap_or_default();
+            let stage = receipt.stage.name();
+            output::line(format!("{at}  {stage:<10} {elapsed_ms:>6} ms{why}"))?;
+        }
+        if receipt.is_final {
+            return match exit_of_receipt(&receipt) {
+                None => Ok(()),
+                Some(exit) => Err(failed_receipt(&receipt, exit)),
+            };
+        }
+    }
+    Err(Error::Closed.into())
+}
+
+async fn describe(link: &Link, address: Address, json: bool) -> Result<(), Failure> {
+    let described = link.client.describe(address).await;
+    let (behaviour, commands) = described.map_err(|error| Failure::about(error, address))?;
+    if json {
+        let commands: Vec<&str> = commands.iter().map(Text::as_str).collect();
+        output::line(serde_json::json!({
+            "address": address.0,
+            "behaviour": behaviour.as_str(),
+            "commands": commands,
+        }))?;
+        return Ok(());
+    }
+    output::line(format!("No. {address}  {behaviour}"))?;
+    for command in &commands {
+        output::line(format!("  {command}"))?;
+    }
+    if commands.is_empty() {
+        output::line("  takes no commands")?;
+    }
+    Ok(())
+}
+
+async fn ping(link: &Link, address: Address, json: bool) -> Result<(), Failure> {
+    let start = Instant::now();
+    let answer = link.client.identify(address).await;
+    let elapsed = start.elapsed();
+    let (title, software, kind) = answer.map_err(|error| Failure::about(error, address))?;
+    let milliseconds = elapsed.as_micros() as f64 / 1000.0;
+    if json {
+        output::line(serde_json::json!({
+            "address": address.0,
+            "title": title.as_str(),
+            "software": software.as_str(),
+            "kind": kind.name(),
+            "round_trip_ms": milliseconds,
+        }))?;
+    } else {
+        let kind = kind.name();
+        let line = format!("No. {address}  {title}  {kind}, {software}  {milliseconds:.1} ms");
+        output::line(line)?;
+    }
+    Ok(())
+}
+
+async fn note(link: &Link, address: Address, text: Text) -> Result<(), Failure> {
+    let about = |error| Failure::about(error, address);
+    // Nothing answers a note; so ask first whether anybody is there to read it.
+    link.client.identify(address).await.map_err(about)?;
+    link.client.note(address, text).await.map_err(about)?;
+    // The farewell comes after the note: once it is through, so is the note.
+    link.client.clone().close().await;
+    output::line(format!("sent to No. {address}"))?;
+    Ok(())
+}
+
+async fn enrol(link: &Link, title: Title, json: bool) -> Result<(), Failure> {
+    let (controller, key) = link.client.enrol(title.clone()).await?;
+    let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    if json {
+        output::line(serde_json::json!({
+            "address": controller.0,
+            "title": title.as_str(),
+            "key": key,
+        }))?;
+    } else {
+        output::line(format!("No. {controller}  {title}"))?;
+        output::line(format!("key  {key}"))?;
+        output::aside("the key is shown this once: give it to the controller now");
+    }
+    Ok(())
+}

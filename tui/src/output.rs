@@ -1,0 +1,88 @@
+//! What the commands print: text for people, and one JSON object a line for programs. Keys are only
+//! ever added.
+
+use crate::words;
+use serde_json::{Value, json};
+use std::io::{self, Write};
+use switchyard_client::Controller;
+use switchyard_protocol::message::{Cause, Change, Point, PointFlags, Receipt};
+
+/// Prints a line and lets it go at once: a reader of `watch` waits for it.
+pub(crate) fn line(text: impl std::fmt::Display) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}")?;
+    out.flush()
+}
+
+/// Says something beside the output proper.
+pub(crate) fn aside(text: impl std::fmt::Display) {
+    let _ = writeln!(io::stderr().lock(), "switchyard: {text}");
+}
+
+/// A controller, whole.
+pub(crate) fn controller(controller: &Controller) -> Value {
+    let status = controller.status.as_ref();
+    json!({
+        "address": controller.address.0,
+        "title": controller.title.as_str(),
+        "state": words::Standing::of(controller).name(),
+        "online": controller.online,
+        "since": controller.since.0,
+        "offline_reason": controller.offline_reason.map(|code| code.to_string()),
+        "software": controller.software.as_ref().map(|title| title.as_str()),
+        "board": controller.board.as_ref().map(|title| title.as_str()),
+        "boot": status.map(|status| status.head.boot),
+        "sequence": status.map(|status| status.head.sequence),
+        "uptime_ms": status.map(|status| status.uptime_ms),
+        "heard_at": status.map(|status| status.heard_at.0),
+        "points": controller.points().iter().map(point).collect::<Vec<_>>(),
+    })
+}
+
+/// A point, whole.
+pub(crate) fn point(point: &Point) -> Value {
+    json!({
+        "index": point.index,
+        "name": point.name.as_str(),
+        "type": words::type_name(point.point_type),
+        "value": point.value,
+        "flags": flags(point.flags),
+        "cause": cause(&point.cause),
+    })
+}
+
+/// A change of a point that bears this name.
+pub(crate) fn change(name: &str, change: &Change) -> Value {
+    json!({
+        "index": change.index,
+        "name": name,
+        "value": change.value,
+        "flags": flags(change.flags),
+        "cause": cause(&change.cause),
+    })
+}
+
+fn flags(flags: PointFlags) -> Vec<&'static str> {
+    words::qualities(flags)
+}
+
+fn cause(cause: &Cause) -> Value {
+    json!({
+        "kind": cause.kind.name(),
+        "by": cause.by.map(|by| by.0),
+        "reference": cause.reference,
+    })
+}
+
+/// A stage of a command; `elapsed_ms` counts from its sending here.
+pub(crate) fn receipt(receipt: &Receipt, elapsed_ms: u64) -> Value {
+    json!({
+        "key": receipt.key.to_string(),
+        "stage": receipt.stage.name(),
+        "at": receipt.at.map(|at| at.0),
+        "reason": receipt.reason.map(|code| code.to_string()),
+        "detail": receipt.detail.as_ref().map(|text| text.as_str()),
+        "final": receipt.is_final,
+        "elapsed_ms": elapsed_ms,
+    })
+}

@@ -1,0 +1,102 @@
+//! Which key means what, and the help that says so: one table for both.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+
+/// What a key means on a screen that is not taking text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Intent {
+    Up,
+    Down,
+    PageUp,
+    PageDown,
+    First,
+    Last,
+    Open,
+    Toggle,
+    Commands,
+    Filter,
+    GoTo,
+    Notes,
+    Help,
+    Back,
+    Quit,
+}
+
+/// What a key means while text is being typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Typing {
+    Put(char),
+    Rub,
+    Clear,
+    Take,
+    Leave,
+    Quit,
+}
+
+/// The keys as the help shows them.
+pub(crate) const HELP: &[(&str, &str)] = &[
+    ("↑ ↓  j k", "move; PgUp PgDn, Home g, End G go further"),
+    ("enter", "open a controller; on an output: switch it"),
+    ("space", "switch the output, from its fresh status"),
+    ("c", "commands of the controller's script"),
+    ("/", "filter by number, name or point; esc clears it"),
+    (":", "go to a controller's number"),
+    ("n", "notes from other tools"),
+    ("esc", "back"),
+    ("?", "this help"),
+    ("q  ctrl-c", "quit"),
+];
+
+/// The meaning of a key, if it has one.
+pub(crate) fn intent(key: &KeyEvent) -> Option<Intent> {
+    if key.kind == KeyEventKind::Release {
+        return None;
+    }
+    if key.modifiers.contains(KeyModifiers::CONTROL) {
+        return match key.code {
+            KeyCode::Char('c') => Some(Intent::Quit),
+            KeyCode::Char('b' | 'u') => Some(Intent::PageUp),
+            KeyCode::Char('f' | 'd') => Some(Intent::PageDown),
+            _ => None,
+        };
+    }
+    Some(match key.code {
+        KeyCode::Up | KeyCode::Char('k') => Intent::Up,
+        KeyCode::Down | KeyCode::Char('j') => Intent::Down,
+        KeyCode::PageUp => Intent::PageUp,
+        KeyCode::PageDown => Intent::PageDown,
+        KeyCode::Home | KeyCode::Char('g') => Intent::First,
+        KeyCode::End | KeyCode::Char('G') => Intent::Last,
+        KeyCode::Enter => Intent::Open,
+        KeyCode::Char(' ') => Intent::Toggle,
+        KeyCode::Char('c') => Intent::Commands,
+        KeyCode::Char('/') => Intent::Filter,
+        KeyCode::Char(':') => Intent::GoTo,
+        KeyCode::Char('n') => Intent::Notes,
+        KeyCode::Char('?') | KeyCode::F(1) => Intent::Help,
+        KeyCode::Esc => Intent::Back,
+        KeyCode::Char('q') => Intent::Quit,
+        _ => return None,
+    })
+}
+
+/// The meaning of a key while text is being typed.
+pub(crate) fn typing(key: &KeyEvent) -> Option<Typing> {
+    if key.kind == KeyEventKind::Release {
+        return None;
+    }
+    if key.modifiers.contains(KeyModifiers::CONTROL) {
+        return match key.code {
+            KeyCode::Char('c') => Some(Typing::Quit),
+            KeyCode::Char('u') => Some(Typing::Clear),
+            _ => None,
+        };
+    }
+    match key.code {
+        KeyCode::Char(c) => Some(Typing::Put(c)),
+        KeyCode::Backspace => Some(Typing::Rub),
+        KeyCode::Enter => Some(Typing::Take),
+        KeyCode::Esc => Some(Typing::Leave),
+        _ => None,
+    }
+}

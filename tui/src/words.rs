@@ -1,0 +1,200 @@
+//! The words and signs for what a yard is: the same on the screen and in print, and the same as on
+//! the page. No state is told by colour alone.
+
+use std::time::Duration;
+use switchyard_client::{Controller, signature::show_thousandths};
+use switchyard_protocol::message::{Cause, CauseKind, Point, PointFlags, PointType, Time};
+
+/// How a controller stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Connected, and what is shown is what is.
+    Live,
+    /// What is shown may have been overtaken.
+    Stale,
+    /// Connected, but not heard of yet.
+    NoStatus,
+    /// Away.
+    Offline,
+}
+
+impl Standing {
+    pub(crate) fn of(controller: &Controller) -> Self {
+        if !controller.online {
+            Standing::Offline
+        } else if controller.status.is_none() {
+            Standing::NoStatus
+        } else if controller.stale {
+            Standing::Stale
+        } else {
+            Standing::Live
+        }
+    }
+
+    pub(crate) const fn sign(self) -> &'static str {
+        match self {
+            Standing::Live => "◆",
+            Standing::Stale => "▒",
+            Standing::NoStatus => "…",
+            Standing::Offline => "◇",
+        }
+    }
+
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Standing::Live => "on line",
+            Standing::Stale => "stale",
+            Standing::NoStatus => "no status",
+            Standing::Offline => "off line",
+        }
+    }
+
+    /// The stable word of `--json`.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Standing::Live => "live",
+            Standing::Stale => "stale",
+            Standing::NoStatus => "no_status",
+            Standing::Offline => "offline",
+        }
+    }
+}
+
+/// A point's value as people read it: `ON`, `off`, `72.4`.
+pub(crate) fn value(point_type: PointType, value: i64) -> String {
+    match (point_type.is_digital(), value) {
+        (true, 0) => "off".to_owned(),
+        (true, _) => "ON".to_owned(),
+        (false, value) => show_thousandths(value),
+    }
+}
+
+/// The sign before a digital value.
+pub(crate) fn sign(point: &Point) -> &'static str {
+    match (point.point_type.is_digital(), point.value) {
+        (true, 0) => "○",
+        (true, _) => "●",
+        (false, _) => "",
+    }
+}
+
+/// What qualifies a value, in words.
+pub(crate) fn qualities(flags: PointFlags) -> Vec<&'static str> {
+    [
+        (PointFlags::MANUAL, "manual"),
+        (PointFlags::BAD, "bad"),
+        (PointFlags::FAULT, "fault"),
+        (PointFlags::FORCED, "forced"),
+        (PointFlags::CONFIRM, "confirm"),
+    ]
+    .into_iter()
+    .filter(|(flag, _)| flags.contains(*flag))
+    .map(|(_, word)| word)
+    .collect()
+}
+
+/// The stable word of a point's type.
+pub(crate) const fn type_name(point_type: PointType) -> &'static str {
+    match point_type {
+        PointType::DigitalInput => "digital_input",
+        PointType::DigitalOutput => "digital_output",
+        PointType::AnalogueInput => "analogue_input",
+        PointType::AnalogueOutput => "analogue_output",
+    }
+}
+
+/// Why a point is what it is.
+pub(crate) fn cause(cause: &Cause) -> String {
+    match cause.kind {
+        CauseKind::Boot => "start of the controller".to_owned(),
+        CauseKind::Script => match cause.reference {
+            Some(line) => format!("script line {line}"),
+            None => "script".to_owned(),
+        },
+        CauseKind::Command => {
+            let mut text = match cause.by {
+                Some(by) => format!("command by No. {by}"),
+                None => "command".to_owned(),
+            };
+            if let Some(reference) = cause.reference {
+                text.push_str(&format!(", receipt {reference:08x}"));
+            }
+            text
+        }
+        CauseKind::Schedule => "schedule".to_owned(),
+        CauseKind::LinkLoss => "loss of the gateway".to_owned(),
+        CauseKind::Input => "input".to_owned(),
+        CauseKind::Timer => "timer".to_owned(),
+        CauseKind::Force => "force".to_owned(),
+        CauseKind::Safe => "safe state".to_owned(),
+    }
+}
+
+/// A span, short: `14 s`, `3 min`, `5 h`, `2 d`.
+pub(crate) fn span(span: Duration) -> String {
+    match span.as_secs() {
+        seconds @ 0..60 => format!("{seconds} s"),
+        seconds @ 60..3600 => format!("{} min", seconds / 60),
+        seconds @ 3600..86_400 => format!("{} h", seconds / 3600),
+        seconds => format!("{} d", seconds / 86_400),
+    }
+}
+
+/// From then to now, never negative.
+pub(crate) fn since(then: Time, now: Time) -> Duration {
+    Duration::from_millis(now.0.saturating_sub(then.0))
+}
+
+/// The time of day here: `14:02:11`.
+pub(crate) fn clock(time: Time) -> String {
+    let at = jiff::Timestamp::from_millisecond(i64::try_from(time.0).unwrap_or(i64::MAX));
+    match at {
+        Ok(at) => at
+            .to_zoned(jiff::tz::TimeZone::system())
+            .strftime("%H:%M:%S")
+            .to_string(),
+        Err(_) => "--:--:--".to_owned(),
+    }
+}
+
+/// The whole moment with its zone: `2027-01-15 08:00:00 +00:00`.
+pub(crate) fn moment(time: Time) -> String {
+    let at = jiff::Timestamp::from_millisecond(i64::try_from(time.0).unwrap_or(i64::MAX));
+    match at {
+        Ok(at) => at
+            .to_zoned(jiff::tz::TimeZone::system())
+            .strftime("%Y-%m-%d %H:%M:%S %:z")
+            .to_string(),
+        Err(_) => time.0.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_short() {
+        for (seconds, text) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (7199, "1 h"),
+            (200_000, "2 d"),
+        ] {
+            assert_eq!(span(Duration::from_secs(seconds)), text);
+        }
+        assert_eq!(since(Time(5), Time(2)), Duration::ZERO);
+    }
+
+    #[test]
+    fn causes_say_who() {
+        let by_command = Cause {
+            kind: CauseKind::Command,
+            by: Some(switchyard_protocol::Address(7)),
+            reference: Some(0x8f2c),
+        };
+        assert_eq!(cause(&by_command), "command by No. 7, receipt 00008f2c");
+        assert_eq!(cause(&Cause::plain(CauseKind::Timer)), "timer");
+    }
+}
