@@ -34,10 +34,10 @@ export function remarks(point: Point): string[] {
 }
 
 /**
- * Why a point has its value. `own` is this tool's address; `nameOf` what another tool calls itself; `brief` leaves
+ * Why a point has its value. `isOwn` knows this tool's addresses; `nameOf` what another tool calls itself; `brief` leaves
  * out the receipt.
  */
-export function causeText(cause: Cause, own: number | null, nameOf: (address: number) => string | null, brief = false): string {
+export function causeText(cause: Cause, isOwn: (address: number) => boolean, nameOf: (address: number) => string | null, brief = false): string {
   switch (cause.kind) {
     case CauseKind.boot:
       return texts.cause.boot;
@@ -47,7 +47,7 @@ export function causeText(cause: Cause, own: number | null, nameOf: (address: nu
       const { by } = cause;
       const key = brief || cause.reference === null ? '' : texts.cause.receipt(cause.reference.toString(16).padStart(8, '0').slice(0, 4));
       if (by === null) return texts.cause.command + key;
-      if (by === own) return texts.cause.you(key);
+      if (isOwn(by)) return texts.cause.you(key);
       return texts.cause.tool(nameOf(by) ?? texts.number(by), key);
     }
     case CauseKind.schedule:

@@ -1,7 +1,7 @@
 // The state that all screens share: one host's session, link, fleet, receipts and notes, made reactive. Controllers
 // are replaced whole and read by address, so that a change redraws the rows that it concerns and no others.
 
-import { SvelteMap } from 'svelte/reactivity';
+import { SvelteMap, SvelteSet } from 'svelte/reactivity';
 import { mergePoints } from './host/fleetState';
 import { newKey } from './host/hex';
 import type {
@@ -65,6 +65,8 @@ export function createYard(host: Host) {
   let ready = $state(false);
   let session = $state.raw<Session | null>(null);
   let link = $state.raw<LinkStatus & { since: number }>({ state: 'closed', retryInMs: null, code: null, since: Date.now() });
+  /** When the link was live for the last time, while it is not: nothing on view is younger. */
+  let liveUntil = $state<number | null>(null);
   let synced = $state(false);
   let addresses = $state.raw<readonly Address[]>([]);
   let notes = $state.raw<readonly SeenNote[]>([]);
@@ -75,6 +77,8 @@ export function createYard(host: Host) {
   const changes = new SvelteMap<Address, readonly Change[]>();
   const asked = new SvelteMap<string, Asked>();
   const tools = new SvelteMap<Address, string>();
+  /** A page is given another address by a gateway that was restarted; what it did under the old one stays its own. */
+  const own = new SvelteSet<Address>();
   /** Where a key's command is shown. */
   const slots = new Map<string, string>();
   let lastId = 0;
@@ -88,7 +92,7 @@ export function createYard(host: Host) {
     const { name, type, value, cause } = point;
     const change: Change = { id: ++lastId, at, point: name, type, value, cause };
     changes.set(controller.address, [change, ...list].slice(0, CHANGES_KEPT_MAX));
-    if (cause.by !== null && cause.by !== session?.address) learnName(cause.by);
+    if (cause.by !== null && !own.has(cause.by)) learnName(cause.by);
   }
 
   function put(controller: Controller): void {
@@ -173,11 +177,16 @@ export function createYard(host: Host) {
     asked.clear();
     slots.clear();
     tools.clear();
+    own.clear();
   }
 
   function takeSession(next: Session | null): void {
     if (next === null || (session !== null && session.account !== next.account)) forget();
     session = next;
+    if (next?.address != null) {
+      if (own.size >= TOOLS_KEPT_MAX) own.clear();
+      own.add(next.address);
+    }
   }
 
   function take(event: HostEvent): void {
@@ -193,6 +202,7 @@ export function createYard(host: Host) {
         learnName(event.note.from);
         break;
       case 'link':
+        if (link.state === 'live' && event.link.state !== 'live') liveUntil = Date.now();
         link = { ...event.link, since: Date.now() };
         now = Date.now();
         break;
@@ -286,6 +296,9 @@ export function createYard(host: Host) {
     get link() {
       return link;
     },
+    get liveUntil() {
+      return liveUntil;
+    },
     get synced() {
       return synced;
     },
@@ -304,6 +317,7 @@ export function createYard(host: Host) {
     controller: (address: Address): Controller | undefined => controllers.get(address),
     changes: (address: Address): readonly Change[] => changes.get(address) ?? [],
     asked: (address: Address, what: string): Asked | undefined => asked.get(place(address, what)),
+    isOwn: (address: Address): boolean => own.has(address),
     toolName: (address: Address): string | null => tools.get(address) || null,
     isNew: (address: Address): boolean => {
       const at = appeared.get(address);

@@ -141,6 +141,8 @@ export class WebHost implements Host {
   }
 
   async logOut(): Promise<void> {
+    // The link goes first: its end is then a person's wish, not a right withdrawn.
+    this.wire.stop();
     try {
       await this.http('POST', 'api/logout');
     } finally {
