@@ -279,46 +279,57 @@ async fn an_input_that_flips_by_itself() {
 
 #[tokio::test]
 async fn the_binary_says_who_is_on_line_and_ends_when_asked() {
+    let hex = "5a".repeat(32);
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keys");
+    std::fs::write(&keys, format!("100042 {hex}\n100043 {hex}\n100044 {hex}\n")).unwrap();
+    let keys = keys.to_str().unwrap();
+    let one = folder.path().join("key");
+    std::fs::write(&one, format!("{hex}\n")).unwrap();
+    let one = one.to_str().unwrap();
+    for (arguments, expected) in [
+        (
+            vec!["--address", "100042", "--count", "3", "--clear"],
+            100_042..100_045,
+        ),
+        (vec!["--keys", keys], 100_042..100_045),
+        (vec!["--keys", keys, "--count", "2"], 100_042..100_044),
+        (
+            vec!["--keys", keys, "--address", "100043", "--count", "2"],
+            100_043..100_045,
+        ),
+        (
+            vec!["--address", "100042", "--key-file", one],
+            100_042..100_043,
+        ),
+    ] {
+        let lines = lines_of_binary(&arguments, expected.len()).await;
+        let expected: Vec<_> = expected.map(|n| format!("No. {n} is on line")).collect();
+        assert_eq!(lines, expected, "{arguments:?}");
+    }
+}
+
+/// Starts the binary, takes so many lines of its standard output, sorted, and ends it.
+async fn lines_of_binary(arguments: &[&str], count: usize) -> Vec<String> {
     let (listener, address) = listener().await;
-    let child = Command::new(env!("CARGO_BIN_EXE_virtual-controller"))
-        .args([
-            "--gateway",
-            &address.to_string(),
-            "--address",
-            "100042",
-            "--count",
-            "3",
-            "--clear",
-        ])
+    let mut child = Command::new(env!("CARGO_BIN_EXE_virtual-controller"))
+        .args(["--gateway", &address.to_string()])
+        .args(arguments)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
-        .spawn();
-    let mut child = child.unwrap();
+        .spawn()
+        .unwrap();
     let mut links = Vec::new();
-    for _ in 0..3 {
-        links.push(Link::accept(&listener, true).await);
+    for _ in 0..count {
+        links.push(Link::accept(&listener, arguments.contains(&"--clear")).await);
     }
-    let out = child.stdout.take().unwrap();
-    let (child, mut lines) = tokio::task::spawn_blocking(move || {
-        let lines: Vec<_> = BufReader::new(out)
-            .lines()
-            .take(3)
-            .map(Result::unwrap)
-            .collect();
-        (child, lines)
-    })
-    .await
-    .unwrap();
-    lines.sort();
-    assert_eq!(
-        lines,
-        [
-            "No. 100042 is on line",
-            "No. 100043 is on line",
-            "No. 100044 is on line"
-        ]
-    );
-    let mut child = child;
+    let out = BufReader::new(child.stdout.take().unwrap());
+    let lines = tokio::task::spawn_blocking(move || {
+        let mut lines: Vec<_> = out.lines().take(count).map(Result::unwrap).collect();
+        lines.sort();
+        lines
+    });
+    let lines = lines.await.unwrap();
     let killed = Command::new("kill")
         .args(["-TERM", &child.id().to_string()])
         .status()
@@ -329,6 +340,7 @@ async fn the_binary_says_who_is_on_line_and_ends_when_asked() {
         .unwrap()
         .unwrap();
     assert!(status.success(), "{status}");
+    lines
 }
 
 #[test]

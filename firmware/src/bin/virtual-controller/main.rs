@@ -3,7 +3,13 @@
 //! Standard output is for programs: one line, `No. 100042 is on line`, each time a controller's
 //! session goes live. Everything else goes to standard error.
 
-use std::{collections::BTreeMap, fs, io::Write, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{IsTerminal, Write},
+    path::PathBuf,
+    time::Duration,
+};
 
 use anyhow::{Context, bail, ensure};
 use clap::{Parser, ValueEnum};
@@ -25,13 +31,14 @@ struct Arguments {
     #[arg(long, required = true, value_name = "HOST:PORT")]
     gateway: Vec<String>,
 
-    /// The first controller's number.
-    #[arg(long)]
-    address: Address,
+    /// The first controller's number. Only `--keys` can do without: all of its controllers then
+    /// start.
+    #[arg(long, required_unless_present = "keys")]
+    address: Option<Address>,
 
-    /// How many controllers, numbered upwards from `--address`.
-    #[arg(long, default_value_t = 1)]
-    count: u32,
+    /// How many controllers: numbered upwards from `--address`, or the first ones of `--keys`.
+    #[arg(long)]
+    count: Option<u32>,
 
     /// The key of the one controller, 64 hexadecimal digits. Others can see it in the process
     /// list: prefer the environment or a file.
@@ -94,35 +101,80 @@ impl Arguments {
             (1..=2).contains(&self.gateway.len()),
             "expected one or two gateways"
         );
-        ensure!(self.count >= 1, "expected a count of at least 1");
-        let last = self.address.0.checked_add(self.count - 1).map(Address);
+        ensure!(self.count != Some(0), "expected a count of at least 1");
+        if let Some(path) = &self.keys {
+            let keys = switchyard_firmware::parse_keys(&read(path)?)
+                .with_context(|| path.display().to_string())?;
+            return self
+                .listed(&keys)
+                .with_context(|| path.display().to_string());
+        }
+        let addresses = self.numbered()?;
+        let key = match (&self.key, &self.key_file) {
+            (Some(key), _) => key.clone(),
+            (None, Some(path)) => read(path)?.parse().context(path.display().to_string())?,
+            // The clear link knows no keys.
+            (None, None) if self.clear => {
+                let keyless = |address| (address, ControllerKey::new([0; 32]));
+                return Ok(addresses.into_iter().map(keyless).collect());
+            }
+            (None, None) => bail!("expected a key: --key, --key-file, --keys or SWITCHYARD_KEY"),
+        };
         ensure!(
-            self.address.is_controller() && last.is_some_and(Address::is_controller),
+            addresses.len() == 1,
+            "expected --keys FILE with {} keys: every controller has a key of its own",
+            addresses.len()
+        );
+        Ok(addresses
+            .into_iter()
+            .map(|address| (address, key.clone()))
+            .collect())
+    }
+
+    /// Those of the key file that are asked for.
+    fn listed(
+        &self,
+        keys: &BTreeMap<Address, ControllerKey>,
+    ) -> anyhow::Result<Vec<(Address, ControllerKey)>> {
+        let addresses = match (self.address, self.count) {
+            (Some(_), _) => self.numbered()?,
+            (None, None) => keys.keys().copied().collect(),
+            (None, Some(count)) => {
+                let count = usize::try_from(count)?;
+                ensure!(
+                    keys.len() >= count,
+                    "expected {count} keys and found {}",
+                    keys.len()
+                );
+                keys.keys().copied().take(count).collect()
+            }
+        };
+        ensure!(!addresses.is_empty(), "expected at least one key");
+        addresses
+            .into_iter()
+            .map(|address| {
+                let key = keys
+                    .get(&address)
+                    .with_context(|| format!("no key for No. {address}"))?;
+                Ok((address, key.clone()))
+            })
+            .collect()
+    }
+
+    /// The numbers from `--address` upwards.
+    fn numbered(&self) -> anyhow::Result<Vec<Address>> {
+        let first = self.address.context("expected --address")?;
+        let last = first
+            .0
+            .checked_add(self.count.unwrap_or(1) - 1)
+            .map(Address);
+        ensure!(
+            first.is_controller() && last.is_some_and(Address::is_controller),
             "expected controllers' numbers, 1 to 2147483647"
         );
-        let one = match (&self.key, &self.key_file) {
-            (Some(key), _) => Some(key.clone()),
-            (None, Some(path)) => Some(read(path)?.parse().context(path.display().to_string())?),
-            (None, None) => None,
-        };
-        let addresses = (0..self.count).map(|index| Address(self.address.0 + index));
-        match (one, &self.keys) {
-            (Some(key), _) if self.count == 1 => Ok(vec![(self.address, key)]),
-            (Some(_), _) => bail!(
-                "expected --keys FILE with {} keys: every controller has a key of its own",
-                self.count
-            ),
-            (None, Some(path)) => {
-                let keys = switchyard_firmware::parse_keys(&read(path)?)
-                    .with_context(|| path.display().to_string())?;
-                addresses.map(|address| key_of(&keys, address)).collect()
-            }
-            // The clear link knows no keys.
-            (None, None) if self.clear => Ok(addresses
-                .map(|address| (address, ControllerKey::new([0; 32])))
-                .collect()),
-            (None, None) => bail!("expected a key: --key, --key-file, --keys or SWITCHYARD_KEY"),
-        }
+        Ok((0..self.count.unwrap_or(1))
+            .map(|index| Address(first.0 + index))
+            .collect())
     }
 
     fn plant(&self) -> anyhow::Result<PlantSettings> {
@@ -145,19 +197,10 @@ fn read(path: &PathBuf) -> anyhow::Result<String> {
     fs::read_to_string(path).with_context(|| format!("could not read {}", path.display()))
 }
 
-fn key_of(
-    keys: &BTreeMap<Address, ControllerKey>,
-    address: Address,
-) -> anyhow::Result<(Address, ControllerKey)> {
-    let key = keys
-        .get(&address)
-        .with_context(|| format!("no key for No. {address}"))?;
-    Ok((address, key.clone()))
-}
-
 fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_default_env()
                 .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
