@@ -75,15 +75,17 @@ size_t fw_host_status_sample(int32_t page, uint8_t *out, size_t capacity)
                              .time = (uint64_t)FW_INTEGER_MAX,
                              .time_known = true};
     fw_cbor_writer_t writer;
-    fw_cbor_writer_init(&writer, out, capacity);
     bool more = false;
-    bool written = false;
-    if (page < 0) {
-        written = fw_status_delta_write(&status, &points, time, 0, &writer);
-    } else {
+    bool written = true;
+    fw_cbor_writer_init(&writer, out, capacity);
+    if (page >= 0) {
         fw_status_full_begin(&status, &points);
         status.page = (uint8_t)page;
         written = fw_status_full_write(&status, &points, time, capacity, &writer, &more);
+    }
+    for (int32_t delta = -1; delta >= page && written; delta--) {
+        fw_cbor_writer_init(&writer, out, capacity);
+        written = fw_status_delta_write(&status, &points, time, 0, &writer);
     }
     return written ? writer.length : 0u;
 }

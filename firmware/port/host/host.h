@@ -23,8 +23,9 @@ uint32_t fw_host_backoff_wait_ms(const fw_controller_t *controller);
 /* From now on frames bear this source: the gateway is to cut us off. */
 void fw_host_forge_source(fw_controller_t *controller, uint32_t source);
 
-/* Writes a page of the full status of 32 points, each as large as a point can be, or with page -1
- * their first delta. Returns its length; 0 if it did not fit. */
+/* Writes a page of the full status of 32 points, each as large as a point can be, or with page -1,
+ * -2, … the first, second, … delta that tells them. Returns its length; 0 if it did not fit, or if
+ * there is nothing left to tell. */
 size_t fw_host_status_sample(int32_t page, uint8_t *out, size_t capacity);
 
 #endif

@@ -99,6 +99,10 @@ fn a_link_that_takes_no_more_merges_deltas() {
     // Receipts merge as well: at most one for each key that is still known, and each is final.
     let receipts = yard.receipts();
     assert!(receipts.iter().filter(|r| r.is_final).count() >= 31);
+    assert!(
+        receipts.is_sorted_by_key(|receipt| receipt.key),
+        "in the order of the commands"
+    );
 }
 
 #[test]
@@ -218,7 +222,7 @@ fn thirty_two_points_come_in_pages_and_in_deltas_that_fit() {
         let mut page = 0;
         let mut indexes = Vec::new();
         loop {
-            let payload = sample(payload_bytes_max, Some(page));
+            let payload = sample(payload_bytes_max, i32::from(page));
             assert!(payload.len() <= payload_bytes_max);
             let full = Full::decode(&payload).expect("a page");
             assert_eq!(full.page, page);
@@ -230,26 +234,37 @@ fn thirty_two_points_come_in_pages_and_in_deltas_that_fit() {
             assert!(page < 16);
         }
         assert_eq!(indexes, (0..32).collect::<Vec<_>>());
-        let payload = sample(payload_bytes_max, None);
-        assert!(payload.len() <= payload_bytes_max);
-        let delta = Delta::decode(&payload).expect("a delta");
-        assert_eq!(delta.head.sequence, 0, "the number wraps");
-        assert!(!delta.changes.is_empty());
+        let mut told = Vec::new();
+        for number in 0.. {
+            let payload = sample(payload_bytes_max, -1 - number);
+            if payload.is_empty() {
+                break;
+            }
+            assert!(payload.len() <= payload_bytes_max);
+            let delta = Delta::decode(&payload).expect("a delta");
+            let sequence = i64::from(delta.head.sequence);
+            assert_eq!(
+                sequence,
+                i64::from(number),
+                "numbers go on, and wrapped at the first"
+            );
+            told.extend(delta.changes.iter().map(|change| change.index));
+        }
+        assert_eq!(
+            told,
+            (0..32).collect::<Vec<_>>(),
+            "what did not fit comes in the next"
+        );
     }
 }
 
 #[expect(unsafe_code, reason = "calls the C core")]
-fn sample(payload_bytes_max: usize, page: Option<u8>) -> Vec<u8> {
+fn sample(payload_bytes_max: usize, page: i32) -> Vec<u8> {
     let mut buffer = vec![0; payload_bytes_max];
     // SAFETY: the buffer has the length that is told.
     let bytes = unsafe {
-        switchyard_firmware::ffi::fw_host_status_sample(
-            page.map_or(-1, i32::from),
-            buffer.as_mut_ptr(),
-            buffer.len(),
-        )
+        switchyard_firmware::ffi::fw_host_status_sample(page, buffer.as_mut_ptr(), buffer.len())
     };
-    assert_ne!(bytes, 0, "it fits");
     buffer.truncate(bytes);
     buffer
 }
