@@ -32,6 +32,16 @@ impl<S, G: Guard> Guarded<S, G> {
     }
 }
 
+impl<G: Guard> Guard for std::sync::Arc<G> {
+    fn around<'a, T: Send + 'a>(
+        &'a self,
+        call: &'static str,
+        future: StoreFuture<'a, T>,
+    ) -> StoreFuture<'a, T> {
+        (**self).around(call, future)
+    }
+}
+
 /// Ends a call that takes too long. The work underneath may still be done later: what was asked
 /// for is then *unknown*, which is why every write here can be repeated.
 #[derive(Clone, Copy, Debug)]

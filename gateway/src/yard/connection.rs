@@ -21,6 +21,12 @@ use tokio_util::sync::CancellationToken;
 /// How long a closed connection's queue may take to leave, and its peer to read it.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// What the kernel may hold for a controller: little, so that one which stops reading is noticed by
+/// its queue and not after a minute's worth of frames.
+const CONTROLLER_SEND_BYTES: usize = 32 * 1024;
+/// The same for a tool. What lies there can no longer be conflated, and grows old.
+const TOOL_SEND_BYTES: usize = 128 * 1024;
+
 /// One socket's life on the yard.
 pub(super) struct Connection {
     pub(super) id: ConnectionId,
@@ -52,6 +58,12 @@ impl Connection {
         // A receipt must not wait for its neighbours' acknowledgements; a socket that refuses is
         // slower and still right.
         let _ = stream.set_nodelay(true);
+        let send_bytes = if controller.is_some() {
+            CONTROLLER_SEND_BYTES
+        } else {
+            TOOL_SEND_BYTES
+        };
+        let _ = socket2::SockRef::from(&*stream).set_send_buffer_size(send_bytes);
         Rc::new(Connection {
             id,
             stream,

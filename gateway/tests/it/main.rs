@@ -1,0 +1,12 @@
+//! The gateway over real sockets: scripted controllers and tools against a whole gateway, and the
+//! contract that every store keeps.
+
+#![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
+
+mod contract;
+mod controllers;
+mod http;
+mod limits;
+mod process;
+mod support;
+mod tools;

@@ -1,0 +1,252 @@
+//! The program itself: its commands, its lines, its signals, its memory.
+
+use crate::support::{Controller, Enrolled, Gateway, PATIENCE, Tool, request, soon};
+use std::{net::SocketAddr, path::Path, process::Stdio};
+use switchyard_protocol::{
+    Address, Kind,
+    message::{Answer, Body, Request, Stage},
+};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    process::{Child, Command},
+};
+
+const PASSWORD: &str = crate::support::PASSWORD;
+
+fn program(data: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_switchyard-gateway"));
+    command
+        .arg("--data")
+        .arg(data)
+        .env_remove("SWITCHYARD_PASSWORD")
+        .kill_on_drop(true);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// Runs a command to its end: whether it succeeded, what it printed, what it complained of.
+async fn run(data: &Path, arguments: &[&str], input: &str) -> (bool, String, String) {
+    let mut child = program(data).args(arguments).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // It may have refused before it read anything.
+    let _ = stdin.write_all(input.as_bytes()).await;
+    drop(stdin);
+    let output = soon("a command's end", child.wait_with_output())
+        .await
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.success(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+struct Running {
+    child: Child,
+    tcp: SocketAddr,
+    http: SocketAddr,
+}
+
+impl Running {
+    async fn start(data: &Path) -> Self {
+        let flags = [
+            "--listen-tcp",
+            "127.0.0.1:0",
+            "--listen-http",
+            "127.0.0.1:0",
+            "--log",
+            "warn",
+        ];
+        let mut child = program(data)
+            .args(flags)
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut listening = async |what: &str| {
+            let line = soon("a line", lines.next_line()).await.unwrap().unwrap();
+            let addr = line
+                .strip_prefix(&format!("listening {what} "))
+                .map(str::parse);
+            addr.unwrap_or_else(|| panic!("{line}")).unwrap()
+        };
+        let (tcp, http) = (listening("tcp").await, listening("http").await);
+        Running { child, tcp, http }
+    }
+
+    async fn log_in(&self) -> String {
+        let body = format!(r#"{{"account":"li","password":"{PASSWORD}"}}"#);
+        let response = request(self.http, "POST", "/api/login", &[], &body).await;
+        assert_eq!(response.status, 200, "{}", response.body);
+        response.json()["token"].as_str().unwrap().to_owned()
+    }
+}
+
+fn enrolled(line: &str) -> Enrolled {
+    let (address, key) = line.split_once(' ').unwrap();
+    let bytes: Vec<u8> = (0..64)
+        .step_by(2)
+        .map(|index| u8::from_str_radix(&key[index..index + 2], 16).unwrap())
+        .collect();
+    Enrolled {
+        address: address.parse().unwrap(),
+        key: bytes.try_into().unwrap(),
+    }
+}
+
+#[tokio::test]
+async fn accounts_and_controllers_by_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("deep/data");
+    let add = [
+        "account",
+        "add",
+        "li",
+        "--role",
+        "operator",
+        "--password-stdin",
+    ];
+    let (ok, _, complaint) = run(&data, &add, "too short\n").await;
+    assert!(!ok && complaint.contains("10 to 1024 bytes"), "{complaint}");
+    assert!(run(&data, &add, PASSWORD).await.0);
+    let (ok, _, complaint) = run(&data, &add, PASSWORD).await;
+    assert!(
+        !ok && complaint.contains("expected a name that is free"),
+        "{complaint}"
+    );
+    assert!(!run(&data, &["account", "role", "bo", "admin"], "").await.0);
+    assert!(run(&data, &["account", "role", "li", "admin"], "").await.0);
+    assert_eq!(
+        run(&data, &["account", "list"], "").await.1,
+        "admin      li\n"
+    );
+
+    let (_, lines, _) = run(&data, &["enrol", "Pump", "--count", "2"], "").await;
+    let addresses: Vec<_> = lines.lines().map(|line| enrolled(line).address.0).collect();
+    assert_eq!(addresses, [1, 2]);
+    let (_, lines, _) = run(&data, &["enrol", "Lamp"], "").await;
+    assert_eq!(enrolled(lines.trim_end()).address, Address(3));
+    assert_eq!(
+        run(&data, &["controllers"], "").await.1,
+        "1 Pump 1\n2 Pump 2\n3 Lamp\n"
+    );
+
+    assert!(run(&data, &["account", "remove", "li"], "").await.0);
+    assert!(!run(&data, &["account", "remove", "li"], "").await.0);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(&data).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "keys lie in there");
+    }
+}
+
+#[tokio::test]
+async fn settings_are_checked_before_anything_happens() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let (ok, report, _) = run(&data, &["check-config"], "").await;
+    assert!(
+        ok && report.ends_with("the settings are in order\n"),
+        "{report}"
+    );
+    assert!(!data.exists(), "looking makes nothing");
+    let (ok, _, complaint) = run(&data, &["--listen-clear", "0.0.0.0:0"], "").await;
+    assert!(!ok && complaint.contains("insecure = true"), "{complaint}");
+    let file = folder.path().join("gateway.toml");
+    std::fs::write(&file, "listen_tpc = \"127.0.0.1:0\"\n").unwrap();
+    let flags = ["--config", file.to_str().unwrap(), "check-config"];
+    let (ok, _, complaint) = run(&data, &flags, "").await;
+    assert!(!ok && complaint.contains("listen_tpc"), "{complaint}");
+}
+
+#[tokio::test]
+async fn a_kill_loses_nothing_that_was_promised() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let add = [
+        "account",
+        "add",
+        "li",
+        "--role",
+        "operator",
+        "--password-stdin",
+    ];
+    assert!(run(&data, &add, PASSWORD).await.0);
+    let (_, line, _) = run(&data, &["enrol", "Pump"], "").await;
+    let who = enrolled(line.trim_end());
+
+    let mut gateway = Running::start(&data).await;
+    let token = gateway.log_in().await;
+    let mut tool = Tool::enter(gateway.http, &token).await;
+    let key = tool.command(who.address, true).await;
+    assert_eq!(tool.receipt().await.stage, Stage::Queued);
+    // Enrolled while it runs, by another process: known within a moment.
+    let (_, line, _) = run(&data, &["enrol", "Lamp"], "").await;
+    let lamp = enrolled(line.trim_end());
+    let mut controller = Controller::connect(gateway.tcp, lamp.address).await;
+    controller.go_online(lamp.key).await;
+    controller.is_live().await;
+    gateway.child.kill().await.unwrap();
+
+    let mut gateway = Running::start(&data).await;
+    // The log-in outlived it, and the command that was promised goes out.
+    let mut tool = Tool::enter(gateway.http, &token).await;
+    let mut controller = Controller::connect(gateway.tcp, who.address).await;
+    controller.go_online(who.key).await;
+    let command = controller.receive_kind(Kind::Command).await;
+    let executed = controller.receipt(&command, Stage::Executed, true);
+    controller.send(&[executed]).await;
+    crate::support::until("the final receipt", async || {
+        let (answer, _) = tool.ask(Address::GATEWAY, &Request::Receipt { key }).await;
+        matches!(
+            answer,
+            Answer::Ok(Body::Receipt {
+                stage: Stage::Executed,
+                is_final: true,
+                ..
+            })
+        )
+        .then_some(())
+    })
+    .await;
+    let snapshot = tool.subscribe().await;
+    let fulls = snapshot
+        .iter()
+        .filter(|frame| frame.header().kind == Kind::StatusFull);
+    assert_eq!(fulls.count(), 1);
+
+    // And an orderly end: told, prompt, exit code 0.
+    let id = gateway.child.id().unwrap().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-TERM", &id])
+            .status()
+            .await
+            .unwrap()
+            .success()
+    );
+    assert!(controller.ending().await.is_some());
+    assert!(tool.ending().await.is_some());
+    let status = tokio::time::timeout(PATIENCE, gateway.child.wait())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(status.code(), Some(0));
+    // What was executed is not stored any more.
+    let gateway = Gateway::on_folder(&data).await;
+    assert!(
+        gateway
+            .stores
+            .config
+            .stored_commands()
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    gateway.stop().await;
+}

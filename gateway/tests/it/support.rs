@@ -1,0 +1,298 @@
+//! A gateway on free ports and what speaks to it: plain HTTP here, a controller by `snow` and a tool
+//! by `tokio-tungstenite` in the files below.
+
+mod controller;
+mod tool;
+
+pub(crate) use controller::{Controller, initiator};
+pub(crate) use tool::{Tool, next_frame, tool_hello, web_socket};
+
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use switchyard_gateway::{
+    Listeners, Settings, Stores,
+    config::RawSettings,
+    hash_password, serve,
+    store::{Account, ControllerKey},
+};
+use switchyard_protocol::{
+    Address, Code, Role,
+    message::{Time, Title},
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+
+/// How long anything may take before a test says that it never happened.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// The password of every account in here.
+pub(crate) const PASSWORD: &str = "ten bytes or more";
+
+/// Waits for a future, at most [`PATIENCE`].
+pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("waited in vain for {what}"),
+    }
+}
+
+/// Polls until a condition gives a value.
+pub(crate) async fn until<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+    soon(what, async {
+        loop {
+            if let Some(value) = condition().await {
+                return value;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+}
+
+pub(crate) fn title(text: &str) -> Title {
+    Title::new(text).unwrap()
+}
+
+pub(crate) fn now() -> Time {
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
+    Time(since.as_millis() as u64)
+}
+
+/// A gateway in this process, with an account for every role.
+pub(crate) struct Gateway {
+    pub(crate) tcp: SocketAddr,
+    pub(crate) http: SocketAddr,
+    pub(crate) clear: SocketAddr,
+    pub(crate) stores: Stores,
+    pub(crate) settings: Settings,
+    _folder: Arc<tempfile::TempDir>,
+    shutdown: CancellationToken,
+    running: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Gateway {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    pub(crate) async fn start_with(adjust: impl FnOnce(&mut Settings)) -> Self {
+        Self::start_on_stores(adjust, |_, stores| stores).await
+    }
+
+    /// On stores that a test has put something around.
+    pub(crate) async fn start_on_stores(
+        adjust: impl FnOnce(&mut Settings),
+        wrap: impl FnOnce(&Settings, Stores) -> Stores,
+    ) -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let raw = RawSettings {
+            data: Some(folder.path().join("data")),
+            ..RawSettings::default()
+        };
+        let mut settings = raw.resolve().unwrap();
+        settings.metrics_public = false;
+        adjust(&mut settings);
+        let stores = wrap(&settings, Stores::open(&settings).unwrap());
+        let hash = hash_password(PASSWORD).unwrap();
+        for role in Role::ALL {
+            let name = title(role.name());
+            let account = Account {
+                name,
+                role,
+                password_hash: hash.clone(),
+                created: now(),
+            };
+            stores.config.add_account(account).await.unwrap();
+        }
+        Self::start_on(folder, settings, stores).await
+    }
+
+    /// On a folder that another process has left.
+    pub(crate) async fn on_folder(data: &std::path::Path) -> Self {
+        let raw = RawSettings {
+            data: Some(data.into()),
+            ..RawSettings::default()
+        };
+        let settings = raw.resolve().unwrap();
+        let stores = Stores::open(&settings).unwrap();
+        Self::start_on(Arc::new(tempfile::tempdir().unwrap()), settings, stores).await
+    }
+
+    async fn start_on(folder: Arc<tempfile::TempDir>, settings: Settings, stores: Stores) -> Self {
+        let bind = async || TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listeners = Listeners {
+            tcp: bind().await,
+            http: bind().await,
+            clear: Some(bind().await),
+        };
+        let addr = |listener: &TcpListener| listener.local_addr().unwrap();
+        let (tcp, http) = (addr(&listeners.tcp), addr(&listeners.http));
+        let clear = addr(listeners.clear.as_ref().unwrap());
+        let shutdown = CancellationToken::new();
+        let serving = serve(
+            settings.clone(),
+            stores.clone(),
+            listeners,
+            shutdown.clone(),
+        );
+        let running = tokio::spawn(serving);
+        Gateway {
+            tcp,
+            http,
+            clear,
+            stores,
+            settings,
+            _folder: folder,
+            shutdown,
+            running,
+        }
+    }
+
+    /// Stops, and starts anew on the same stores.
+    pub(crate) async fn restart(self) -> Self {
+        let (folder, settings, stores) = (
+            Arc::clone(&self._folder),
+            self.settings.clone(),
+            self.stores.clone(),
+        );
+        self.stop().await;
+        Self::start_on(folder, settings, stores).await
+    }
+
+    /// Stops and demands that it ends well.
+    pub(crate) async fn stop(self) {
+        self.shutdown.cancel();
+        soon("the gateway to stop", self.running)
+            .await
+            .unwrap()
+            .unwrap();
+    }
+
+    /// Begins to stop.
+    pub(crate) fn shut_down(&self) {
+        self.shutdown.cancel();
+    }
+
+    pub(crate) async fn enrol(&self, name: &str) -> Enrolled {
+        let key: [u8; 32] = std::array::from_fn(|index| name.len() as u8 ^ index as u8 ^ 0x5A);
+        let wanted = vec![(title(name), ControllerKey(key))];
+        let address = self.stores.config.enrol(wanted, now()).await.unwrap()[0];
+        Enrolled { address, key }
+    }
+
+    /// Logs in over HTTP; gives the token.
+    pub(crate) async fn log_in(&self, account: &str) -> String {
+        let body = format!(r#"{{"account":"{account}","password":"{PASSWORD}"}}"#);
+        let response = request(self.http, "POST", "/api/login", &[], &body).await;
+        assert_eq!(response.status, 200, "{}", response.body);
+        response.json()["token"].as_str().unwrap().to_owned()
+    }
+
+    /// A tool with a fresh log-in.
+    pub(crate) async fn tool(&self, account: &str) -> Tool {
+        let token = self.log_in(account).await;
+        Tool::enter(self.http, &token).await
+    }
+
+    /// The value of one metric, as `name` or `name{label="value"}` without the prefix.
+    pub(crate) async fn metric(&self, name: &str) -> u64 {
+        let response = request(self.http, "GET", "/metrics", &[], "").await;
+        assert_eq!(response.status, 200, "{}", response.body);
+        let prefix = format!("switchyard_{name} ");
+        let line = response
+            .body
+            .lines()
+            .find_map(|line| line.strip_prefix(&prefix));
+        match line {
+            Some(value) => value.parse().unwrap(),
+            None => panic!("no metric {name} in {}", response.body),
+        }
+    }
+
+    /// Waits until a reason was counted, here or there.
+    pub(crate) async fn counted(&self, name: &str, reason: Code, wanted: u64) {
+        let metric = format!("{name}{{reason=\"{}\"}}", reason.name());
+        until(&format!("{wanted} in {metric}"), async || {
+            (self.metric(&metric).await >= wanted).then_some(())
+        })
+        .await;
+        assert_eq!(self.metric(&metric).await, wanted, "{metric}");
+    }
+}
+
+/// A controller that the gateway knows.
+#[derive(Clone, Copy)]
+pub(crate) struct Enrolled {
+    pub(crate) address: Address,
+    pub(crate) key: [u8; 32],
+}
+
+/// An answer over HTTP.
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Response {
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+
+    /// A header's value, by its lowercase name.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+}
+
+/// One request on a connection of its own.
+pub(crate) async fn request(
+    http: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Response {
+    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {http}\r\nconnection: close\r\n");
+    for (name, value) in headers {
+        head += &format!("{name}: {value}\r\n");
+    }
+    head += &format!("content-length: {}\r\n\r\n{body}", body.len());
+    let mut text = Vec::new();
+    soon("an HTTP answer", async {
+        let mut stream = TcpStream::connect(http).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // A server that refuses early may reset what was still on its way.
+        let _ = stream.read_to_end(&mut text).await;
+    })
+    .await;
+    let text = String::from_utf8_lossy(&text);
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .unwrap_or(0);
+    Response {
+        status,
+        head: head.replace("\r\n", "\n"),
+        body: body.to_owned(),
+    }
+}
+
+/// How long something took.
+pub(crate) async fn timed<T>(future: impl Future<Output = T>) -> (T, Duration) {
+    let start = Instant::now();
+    let value = future.await;
+    (value, start.elapsed())
+}
