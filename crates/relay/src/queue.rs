@@ -104,7 +104,12 @@ impl Relay {
                 record.frame = Some(Bytes::copy_from_slice(frame.bytes()));
                 record.is_stored = true;
                 self.enlist(head.key, record, Phase::Queueing);
-                return self.store_queue(work, head.key, head.expiry);
+                self.store_queue(work, head.key, head.expiry);
+                if self.sabotaged(Sabotage::PromiseEarly) {
+                    let news = News::of(work, Stage::Queued, None);
+                    self.advance(work, head.key, news);
+                }
+                return;
             }
             Err(refusal) => refusal,
         };

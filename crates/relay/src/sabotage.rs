@@ -14,6 +14,8 @@ pub enum Sabotage {
     ResendBlindly,
     /// Sends a stored command without waiting for the mark: a killed gateway sends it again.
     SendBeforeMark,
+    /// Says `queued` before the store has committed: a killed gateway loses what it promised.
+    PromiseEarly,
     /// Loses some commands once they are queued.
     LoseQueued,
     /// Never gives up on a controller that stays away.
