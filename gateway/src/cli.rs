@@ -146,7 +146,10 @@ async fn run_task(task: Task, settings: Settings) -> anyhow::Result<()> {
             serve(settings, stores, listeners, stop_signal()?).await?;
         }
         Task::Account(task) => run_account(task, config, &mut stdout).await?,
-        Task::Enrol { title, count } => enrol(config, &title, count, &mut stdout).await?,
+        Task::Enrol { title, count } => {
+            let max = settings.controllers_max;
+            enrol(config, &title, count, max, &mut stdout).await?;
+        }
         Task::Controllers => {
             let mut after = Address::GATEWAY;
             loop {
@@ -223,6 +226,7 @@ async fn enrol(
     config: &dyn ConfigStore,
     title: &Title,
     count: u32,
+    max: u32,
     stdout: &mut impl std::io::Write,
 ) -> anyhow::Result<()> {
     let wanted = (1..=count)
@@ -237,7 +241,7 @@ async fn enrol(
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
     let keys: Vec<_> = wanted.iter().map(|(_, key)| *key).collect();
-    let addresses = config.enrol(wanted, crate::clock::time()).await?;
+    let addresses = config.enrol(wanted, max, crate::clock::time()).await?;
     for (address, key) in addresses.iter().zip(keys) {
         write!(stdout, "{address} ")?;
         key.0

@@ -159,6 +159,8 @@ settings! {
     hellos_per_ip_per_minute_max: u32, "SWITCHYARD_HELLOS_PER_IP_PER_MINUTE_MAX", Some(6_000);
     /// Hellos for one controller address in a minute
     hellos_per_address_per_minute_max: u32, "SWITCHYARD_HELLOS_PER_ADDRESS_PER_MINUTE_MAX", Some(30);
+    /// Controllers that may be enrolled
+    controllers_max: u32, "SWITCHYARD_CONTROLLERS_MAX", Some(65_536);
     /// From connecting to the first valid record or hello
     handshake_timeout: Span, "SWITCHYARD_HANDSHAKE_TIMEOUT", span(limits::HANDSHAKE_TIMEOUT);
     /// How often peers are told to ping; three of these without a word end a link
@@ -218,6 +220,8 @@ pub struct Settings {
     pub hellos_per_ip_per_minute_max: u32,
     /// Hellos for one controller address in a minute.
     pub hellos_per_address_per_minute_max: u32,
+    /// Controllers that may be enrolled.
+    pub controllers_max: u32,
     /// From connecting to the first valid record or hello.
     pub handshake_timeout: Duration,
     /// How often peers are told to ping.
@@ -309,6 +313,7 @@ impl RawSettings {
             pending_per_ip_max: at_least_one("pending_per_ip_max", taken(raw.pending_per_ip_max))?,
             hellos_per_ip_per_minute_max: taken(raw.hellos_per_ip_per_minute_max),
             hellos_per_address_per_minute_max: taken(raw.hellos_per_address_per_minute_max),
+            controllers_max: taken(raw.controllers_max),
             handshake_timeout: positive("handshake_timeout", raw.handshake_timeout)?,
             ping_interval: positive("ping_interval", raw.ping_interval)?,
             slow_peer_timeout: positive("slow_peer_timeout", raw.slow_peer_timeout)?,

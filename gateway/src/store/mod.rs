@@ -190,8 +190,8 @@ store_trait! {
         fn access_revision(&self) -> u64;
 
         /// Makes a controller for each title, with the key beside it; addresses ascend and are
-        /// never given twice.
-        fn enrol(&self, controllers: Vec<(Title, ControllerKey)>, now: Time) -> Vec<Address>;
+        /// never given twice. [`StoreError::Full`] when there would be more than `max`.
+        fn enrol(&self, controllers: Vec<(Title, ControllerKey)>, max: u32, now: Time) -> Vec<Address>;
         /// A controller and its key.
         fn controller(&self, address: Address) -> Option<(ControllerEntry, ControllerKey)>;
         /// At most `limit` controllers above `after`, by address.

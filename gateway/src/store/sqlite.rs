@@ -76,7 +76,7 @@ impl SqliteConfigStore {
             })?;
             answered
                 .await
-                .unwrap_or(Err(StoreError::Gone("its thread ended")))
+                .unwrap_or(Err(StoreError::Gone("the call was dropped")))
         })
     }
 }
@@ -315,15 +315,19 @@ impl ConfigStore for SqliteConfigStore {
     fn enrol(
         &self,
         controllers: Vec<(Title, ControllerKey)>,
+        max: u32,
         now: Time,
     ) -> StoreFuture<'_, Vec<Address>> {
         self.call(move |transaction| {
             let mut last = counter(transaction, "controller")?;
-            let max = i64::from(Address::CONTROLLER_MAX.0);
-            if last + controllers.len() as i64 > max {
+            let sql = "SELECT count(*) FROM controller";
+            let count: i64 = transaction.query_row(sql, [], |row| row.get(0))?;
+            let more = controllers.len() as i64;
+            let addresses_left = i64::from(Address::CONTROLLER_MAX.0) - last;
+            if count + more > i64::from(max) || more > addresses_left {
                 return Err(StoreError::Full {
                     what: "controllers",
-                    max: max.unsigned_abs(),
+                    max: max.into(),
                 });
             }
             let mut addresses = Vec::with_capacity(controllers.len());

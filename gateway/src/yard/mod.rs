@@ -256,6 +256,8 @@ impl Yard {
             ping_interval: settings.ping_interval,
             tool_queue_bytes_max: settings.tool_queue_bytes_max,
             controller_queue_bytes_max: settings.controller_queue_bytes_max,
+            // What was enrolled under a larger bound stays known.
+            controllers_max: (settings.controllers_max as usize).max(context.controllers.len()),
             ..switchyard_relay::Settings::new(
                 crate::own_title(),
                 crate::own_software(),
@@ -373,8 +375,9 @@ impl Yard {
     async fn enrol(self: Rc<Self>, ticket: Ticket, title: Title) {
         let key: [u8; 32] = rand::random();
         let now = crate::clock::time();
+        let max = self.context.settings.controllers_max;
         let wanted = vec![(title.clone(), crate::store::ControllerKey(key))];
-        let answer = match self.context.config.enrol(wanted, now).await.as_deref() {
+        let answer = match self.context.config.enrol(wanted, max, now).await.as_deref() {
             Ok(&[address]) => {
                 self.input(Input::ControllerKnown { address, title });
                 Ok(Body::Enrol {
@@ -383,6 +386,7 @@ impl Yard {
                 })
             }
             Ok(_) => Err(Code::Internal),
+            Err(StoreError::Full { .. }) => Err(Code::Busy),
             Err(error) => {
                 count(&self.context.telemetry.store_failures);
                 tracing::error!(%error, "a controller was not enrolled");

@@ -160,12 +160,14 @@ async fn controllers_and_addresses(store: &dyn ConfigStore) {
             .map(|name| (title(name), ControllerKey([name.len() as u8; 32])))
             .collect()
     };
-    let first = store.enrol(wanted(&["a", "bb"]), Time(1)).await.unwrap();
-    let second = store.enrol(wanted(&["ccc"]), Time(2)).await.unwrap();
+    let first = store.enrol(wanted(&["a", "bb"]), 3, Time(1)).await.unwrap();
+    let second = store.enrol(wanted(&["ccc"]), 3, Time(2)).await.unwrap();
     assert_eq!(
         [first, second].concat(),
         [Address(1), Address(2), Address(3)]
     );
+    let full = store.enrol(wanted(&["dddd"]), 3, Time(3)).await;
+    assert!(matches!(full, Err(StoreError::Full { max: 3, .. })));
     let (entry, key) = store.controller(Address(2)).await.unwrap().unwrap();
     assert_eq!(
         (entry.title, entry.enrolled, key),
@@ -357,7 +359,10 @@ async fn sqlite_survives_and_is_shared_between_processes() {
     let wanted = || vec![(title("x"), ControllerKey([1; 32]))];
     let mut all = Vec::new();
     for _ in 0..20 {
-        let (left, right) = tokio::join!(one.enrol(wanted(), now()), other.enrol(wanted(), now()));
+        let (left, right) = tokio::join!(
+            one.enrol(wanted(), 100, now()),
+            other.enrol(wanted(), 100, now())
+        );
         all.extend(left.unwrap());
         all.extend(right.unwrap());
     }

@@ -184,7 +184,12 @@ impl Gateway {
     pub(crate) async fn enrol(&self, name: &str) -> Enrolled {
         let key: [u8; 32] = std::array::from_fn(|index| name.len() as u8 ^ index as u8 ^ 0x5A);
         let wanted = vec![(title(name), ControllerKey(key))];
-        let address = self.stores.config.enrol(wanted, now()).await.unwrap()[0];
+        let address = self
+            .stores
+            .config
+            .enrol(wanted, 65_536, now())
+            .await
+            .unwrap()[0];
         Enrolled { address, key }
     }
 
