@@ -60,6 +60,7 @@ fn after_a_sigkill_controllers_and_operators_come_back_with_the_truth() {
 fn a_waiting_command_survives_the_gateway() {
     let mut yard = yard(&[]);
     let controller = yard.enrol("Pump", 1).unwrap().remove(0);
+    switchyard_e2e::http::wait_until_known(&yard, 1).unwrap();
     let console = yard.console("operator").unwrap();
     let number = controller.address.to_string();
     let arguments = [

@@ -1,9 +1,9 @@
 //! A controller that stops reading is cut off, and its neighbours notice nothing.
 
 use crate::{key_of, yard};
-use switchyard_e2e::{Device, Tool, http::metric, value_in};
+use switchyard_e2e::{Device, Tool, http::ends};
 use switchyard_protocol::{
-    Address, Frame, Kind,
+    Address, Code, Frame, Kind,
     message::{Ping, Request, Stage},
 };
 
@@ -37,25 +37,19 @@ fn a_controller_that_stops_reading_is_cut_off_alone() {
             )
         })
         .collect();
-    let slow_peer = "switchyard_refused_total{code=\"slow_peer\"}";
     let mut talking = true;
     let mut bursts = 0;
-    while metric(&yard, slow_peer).unwrap() == 0 {
+    while ends(&yard, Code::SlowPeer).unwrap() == 0 {
         if talking {
             // Once the gateway reads no more either, there is no more room for its talk.
             talking = (0..BURST / pings.len()).all(|_| device.send(&pings).is_ok());
             bursts += 1;
             assert!(bursts < BURSTS_MAX, "the gateway keeps everything");
         }
-        // The neighbour is served all the while, and what it does is seen.
+        // The neighbour is served all the while.
         let value = (bursts % 2) as i64;
-        let mut seen = None;
         let key = tool.set(neighbour.address, "RL1", value, 10_000).unwrap();
-        let receipts = tool
-            .receipts(key, |frame| {
-                seen = value_in(frame, neighbour.address, 0).or(seen)
-            })
-            .unwrap();
+        let receipts = tool.receipts(key, |_| {}).unwrap();
         assert_eq!(
             receipts.last().unwrap().stage,
             Stage::Executed,

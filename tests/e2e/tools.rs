@@ -6,6 +6,7 @@ use switchyard_protocol::{
     Address, Code, Frame, Kind,
     message::{Answer, Body, Event, PeerKind, Request, Text, Title},
 };
+use switchyard_testkit::Program;
 
 #[test]
 fn a_tool_asks_another_and_both_ask_a_controller() {
@@ -88,17 +89,25 @@ fn the_console_reaches_another_console_by_its_number() {
         .run(&["ping", &controller.address.to_string()])
         .unwrap();
     assert_eq!(code, 0, "{out}{err}");
-    let (code, out, err) = console
-        .run(&["note", &tool.address().to_string(), "look at the pump"])
+    // Before it says that the line has arrived, the console asks who is there.
+    let to = tool.address().to_string();
+    let mut note = Program::start(
+        "note",
+        &mut console.command(&["note", &to, "look at the pump"]),
+    )
+    .unwrap();
+    let query = tool
+        .receive_until(|frame| (frame.header().kind == Kind::Query).then(|| *frame.header()))
         .unwrap();
-    assert_eq!(code, 0, "{out}{err}");
-    let note = tool
+    tool.identify_to(&query).unwrap();
+    let line = tool
         .receive_until(|frame| Event::decode(frame.payload()).ok())
         .unwrap();
     assert_eq!(
-        note,
+        line,
         Event::Note {
             text: Text::new("look at the pump").unwrap()
         }
     );
+    assert_eq!(note.wait().unwrap().code(), Some(0));
 }

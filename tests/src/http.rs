@@ -6,6 +6,7 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
 };
+use switchyard_protocol::Code;
 use switchyard_testkit::{PASSWORD, Yard, wait_until};
 
 /// Sends a request and gives the status and the body.
@@ -46,35 +47,58 @@ pub fn log_in(authority: &str, account: &str) -> Result<String> {
     Ok(answer["token"].as_str().context("expected a token")?.into())
 }
 
-/// The value of a counter or gauge, labels and all, such as
-/// `switchyard_refused_total{code="forged_source"}`; 0 while it is not shown.
+/// The value of a counter or gauge, labels and all, such as `switchyard_connections_open`.
 ///
 /// # Errors
-/// When the counters are not to be had.
+/// When the counters are not to be had, or this one is not among them.
 pub fn metric(yard: &Yard, name: &str) -> Result<u64> {
     let (status, body) = request(yard.http(), "GET /metrics", "")?;
     ensure!(status == 200, "the counters were answered {status}");
     let value = body
         .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    value.map_or(Ok(0), |value| {
-        value
-            .trim()
-            .parse()
-            .with_context(|| format!("reading {value:?}"))
-    })
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
+        .with_context(|| format!("expected {name} among the counters"))?;
+    value
+        .trim()
+        .parse()
+        .with_context(|| format!("reading {value:?}"))
 }
 
-/// Waits until an end with this code has been counted `count` times.
+/// How many connections and sessions have ended for this reason.
+///
+/// # Errors
+/// As [`metric`].
+pub fn ends(yard: &Yard, code: Code) -> Result<u64> {
+    let of = |family: &str| {
+        metric(
+            yard,
+            &format!("switchyard_{family}{{reason=\"{}\"}}", code.name()),
+        )
+    };
+    Ok(of("connections_refused_total")? + of("sessions_ended_total")?)
+}
+
+/// Waits until this many connections and sessions have ended for this reason.
 ///
 /// # Errors
 /// When that does not happen.
-pub fn wait_for_count(yard: &Yard, code: &str, count: u64) -> Result<()> {
-    let name = format!("switchyard_refused_total{{code=\"{code}\"}}");
-    wait_until(&format!("{name} {count}"), || {
-        metric(yard, &name)
+pub fn wait_for_ends(yard: &Yard, code: Code, count: u64) -> Result<()> {
+    wait_until(&format!("{count} ends counted as {code}"), || {
+        ends(yard, code)
             .ok()
             .filter(|&found| found >= count)
             .map(|_| ())
+    })
+}
+
+/// Waits until the running gateway knows of this many controllers: one enrolled by the gateway's own
+/// command reaches it within a second.
+///
+/// # Errors
+/// When that does not happen.
+pub fn wait_until_known(yard: &Yard, count: u64) -> Result<()> {
+    wait_until(&format!("{count} known controllers"), || {
+        let known = metric(yard, "switchyard_controllers_known").ok()?;
+        (known >= count).then_some(())
     })
 }

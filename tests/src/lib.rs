@@ -13,5 +13,8 @@ pub use tool::{Tool, value_in};
 
 use std::time::Duration;
 
+/// The index of `RL1` in the status of a controller that latches.
+pub const LATCH_RL1: u8 = 1;
+
 /// How long a socket waits for bytes that must come: generous, waited out by failures only.
 const SOCKET_TIMEOUT: Duration = Duration::from_secs(30);

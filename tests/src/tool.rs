@@ -5,10 +5,10 @@ use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use std::{collections::VecDeque, net::TcpStream};
 use switchyard_protocol::{
-    Address, Frame, Kind, limits,
+    Address, Frame, Header, Kind, limits,
     message::{
-        Action, Answer, Command, Delta, ErrorMessage, Full, Key, Name, Receipt, Request, Time,
-        Title, ToolHello, ToolWelcome,
+        Action, Answer, Body, Command, Delta, ErrorMessage, Full, Key, Name, PeerKind, Receipt,
+        Request, Time, Title, ToolHello, ToolWelcome,
     },
 };
 use switchyard_testkit::Yard;
@@ -217,6 +217,27 @@ impl Tool {
                 _ => other(&frame),
             }
         }
+    }
+
+    /// Answers another tool that asked who this is.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub fn identify_to(&mut self, query: &Header) -> Result<()> {
+        let title = Title::new("hand-made 1")?;
+        let answer = Answer::Ok(Body::Identify {
+            title: title.clone(),
+            software: title,
+            peer_kind: PeerKind::Program,
+        });
+        let (from, to) = (self.address(), query.source);
+        self.send(&Frame::new(
+            Kind::Response,
+            query.correlation,
+            from,
+            to,
+            &answer.encode(),
+        ))
     }
 
     fn next_correlation(&mut self) -> u32 {

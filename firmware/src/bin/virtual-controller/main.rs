@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use clap::{Parser, ValueEnum};
 use switchyard_firmware::{
-    Behaviour, ControllerKey, Options, PlantSettings, Settings, VirtualController,
+    Behaviour, Channel, ControllerKey, Options, PlantSettings, Settings, VirtualController,
 };
 use switchyard_protocol::Address;
 use tokio::{
@@ -70,9 +70,19 @@ struct Arguments {
     #[arg(long, value_name = "SECONDS")]
     input_period: Option<f64>,
 
+    /// DI1's level at the start.
+    #[arg(long, value_enum, value_name = "LEVEL", default_value_t = Level::Off)]
+    input: Level,
+
     /// The feedback DI2 does not follow RL1.
     #[arg(long)]
     stuck_feedback: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Level {
+    Off,
+    On,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -224,12 +234,16 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     for (address, key) in listed {
         let mut settings = Settings::new(address, key, arguments.behaviour.into());
         settings.clear = arguments.clear;
-        controllers.push(VirtualController::spawn(Options {
+        let controller = VirtualController::spawn(Options {
             settings,
             gateways: arguments.gateway.clone(),
             plant: plant.clone(),
             live: Some(live.clone()),
-        })?);
+        })?;
+        if arguments.input == Level::On {
+            controller.set_input(Channel::Di1, 1).await;
+        }
+        controllers.push(controller);
     }
     drop(live);
     tracing::info!(count = controllers.len(), "started");

@@ -3,7 +3,7 @@
 use crate::{fleet, yard};
 use anyhow::{Result, ensure};
 use std::time::{Duration, Instant};
-use switchyard_e2e::{Tool, value_in};
+use switchyard_e2e::{LATCH_RL1, Tool, value_in};
 use switchyard_protocol::{
     Address, Kind,
     message::{Receipt, Request, Stage},
@@ -32,7 +32,7 @@ pub(crate) fn bench(controllers: usize, commands: usize) -> Result<()> {
                     ensure!(receipt.stage == Stage::Executed, "{receipt:?}");
                     done = Some(start.elapsed());
                 }
-            } else if value_in(&frame, address, 0) == Some(value) {
+            } else if value_in(&frame, address, LATCH_RL1) == Some(value) {
                 told = Some(start.elapsed());
             }
         }
