@@ -67,7 +67,8 @@ pub struct Status {
     pub layout: u32,
     /// Since the controller's start.
     pub uptime_ms: u64,
-    /// When it was heard here, in gateway time.
+    /// When it was so, in gateway time: by the controller's own word, or else when it was heard here.
+    /// A snapshot may tell what a controller said long ago.
     pub heard_at: Time,
     /// In ascending order of index.
     pub points: Vec<Point>,
@@ -84,7 +85,7 @@ pub enum FleetChange {
         address: Address,
         /// The delta's own boot and sequence.
         head: StatusHead,
-        /// When it was heard here, in gateway time.
+        /// When it was so, in gateway time: by the controller's own word, or else when it was heard.
         heard_at: Time,
         /// What changed.
         changes: Vec<Change>,
@@ -288,7 +289,7 @@ impl Fleet {
             head: whole.head,
             layout: page.layout,
             uptime_ms: page.uptime_ms,
-            heard_at: now,
+            heard_at: page.time.map_or(now, |time| time.min(now)),
             points: whole.points.into_values().collect(),
         });
         self.gaps.remove(&address);
@@ -322,7 +323,8 @@ impl Fleet {
         let status = Arc::make_mut(shared).status.as_mut()?;
         status.head = delta.head;
         status.uptime_ms = delta.uptime_ms;
-        status.heard_at = now;
+        let heard_at = delta.time.map_or(now, |time| time.min(now));
+        status.heard_at = heard_at;
         for change in &delta.changes {
             if let Some(point) = status.points.iter_mut().find(|it| it.index == change.index) {
                 point.value = change.value;
@@ -333,7 +335,7 @@ impl Fleet {
         Some(FleetChange::Points {
             address,
             head: delta.head,
-            heard_at: now,
+            heard_at,
             changes: delta.changes,
         })
     }

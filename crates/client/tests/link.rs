@@ -1,5 +1,7 @@
 //! The client against a scripted gateway: what happens on the wire, and what a program sees of it.
 
+#![allow(clippy::unwrap_used, reason = "a panic here is a test's report")]
+
 mod scripted;
 
 use scripted::{

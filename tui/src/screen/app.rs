@@ -434,8 +434,20 @@ impl App {
         cause: &Cause,
     ) {
         let value = crate::words::value(point.point_type, value);
-        let what = format!("{} {value}", point.name);
-        self.explain(address, at, what, crate::words::cause(cause));
+        let name = &point.name;
+        let cause = crate::words::cause(cause);
+        // A ramp is one reason, not a hundred: its line is told anew.
+        if !point.point_type.is_digital() {
+            let start = format!("{name} ");
+            let mut lines = self.why.iter();
+            let last = lines.position(|why| why.address == address && why.what.starts_with(&start));
+            if let Some(last) = last
+                && self.why[last].cause == cause
+            {
+                self.why.remove(last);
+            }
+        }
+        self.explain(address, at, format!("{name} {value}"), cause);
     }
 
     fn explain(&mut self, address: Address, at: Option<Time>, what: String, cause: String) {

@@ -33,10 +33,12 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &App) {
         (_, Page::Controller(address)) => controller::draw(frame, app, address, body),
     }
     draw_message(frame, app, message);
-    frame.render_widget(
-        Paragraph::new(Span::styled(hints_of(app), app.theme.muted())),
-        hints,
-    );
+    // What is wrong with the line that is being typed stands below it, where there is room.
+    let hint = match (&app.prompt, &app.message) {
+        (Some(_), Some(message)) => Span::styled(message.as_str(), app.theme.alarm()),
+        _ => Span::styled(hints_of(app), app.theme.muted()),
+    };
+    frame.render_widget(Paragraph::new(hint), hints);
 }
 
 fn draw_head(frame: &mut Frame<'_>, app: &App, area: Rect) {
@@ -54,7 +56,10 @@ fn draw_head(frame: &mut Frame<'_>, app: &App, area: Rect) {
         ))],
         Link::Dialling => vec![Span::styled("◐ dialling…", theme.info())],
         Link::Waiting { seconds, why } => vec![Span::styled(
-            format!("▲ gateway gone ({why}), dialling again in {seconds} s"),
+            match why.as_str() {
+                "gateway_gone" => format!("▲ gateway gone, dialling again in {seconds} s"),
+                why => format!("▲ link lost ({why}), dialling again in {seconds} s"),
+            },
             theme.alarm(),
         )],
         Link::Closed { .. } => vec![Span::styled("▲ not connected", theme.alarm())],
@@ -66,7 +71,9 @@ fn draw_head(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let right = Line::from(right).right_aligned();
     let right_width = u16::try_from(right.width()).unwrap_or(u16::MAX);
     let [left_area, right_area] =
-        Layout::horizontal([Constraint::Min(0), Constraint::Length(right_width)]).areas(area);
+        Layout::horizontal([Constraint::Min(0), Constraint::Length(right_width)])
+            .spacing(2)
+            .areas(area);
     frame.render_widget(Paragraph::new(Line::from(left)), left_area);
     frame.render_widget(Paragraph::new(right), right_area);
 }
@@ -87,21 +94,14 @@ fn draw_message(frame: &mut Frame<'_>, app: &App, area: Rect) {
         _ => None,
     };
     let line = match (typed, app.message.as_deref().or(closed)) {
-        (Some((before, text)), message) => {
+        (Some((before, text)), _) => {
             let at = Line::from(format!("{before}{text}")).width();
-            let x = area.x
-                + u16::try_from(at)
-                    .unwrap_or(u16::MAX)
-                    .min(area.width.saturating_sub(1));
-            frame.set_cursor_position((x, area.y));
-            let mut spans = vec![
+            let at = u16::try_from(at).unwrap_or(u16::MAX);
+            frame.set_cursor_position((area.x + at.min(area.width.saturating_sub(1)), area.y));
+            Line::from(vec![
                 Span::styled(before, theme.info()),
                 Span::raw(text.to_owned()),
-            ];
-            if let Some(message) = message {
-                spans.push(Span::styled(format!("   {message}"), theme.alarm()));
-            }
-            Line::from(spans)
+            ])
         }
         (None, Some(message)) => Line::styled(message.to_owned(), theme.strong()),
         (None, None) => Line::default(),

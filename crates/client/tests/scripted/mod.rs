@@ -1,6 +1,7 @@
 //! A gateway that does what a test tells it to: real sockets, real frames, no brain. The console's
 //! tests include this file too.
 #![allow(dead_code, reason = "each test program uses a part of this")]
+#![allow(clippy::unwrap_used, reason = "a panic here is a test's report")]
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
@@ -55,7 +56,7 @@ pub(crate) fn name(text: &str) -> Name {
 
 /// A listener on a free port of loopback.
 pub(crate) struct Gateway {
-    listener: TcpListener,
+    pub(crate) listener: TcpListener,
 }
 
 impl Gateway {

@@ -1,7 +1,9 @@
 //! A scripted gateway that goes on by itself: a few boards, any number of tools, commands carried
 //! out or refused as told. For tests of whole programs.
 
-use super::{Gateway, Peer, TIME, TOKEN, delta_of, full, presence, receipt, response, serve};
+use crate::scripted::{
+    Gateway, Peer, TIME, TOKEN, delta_of, full, presence, receipt, response, serve,
+};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard},
@@ -94,7 +96,9 @@ impl Yard {
 
     /// Changes a point as the world would.
     pub(crate) fn change(&self, address: u32, index: u8, value: i64) {
-        let frame = self.state().change(address, index, value, Cause::plain(CauseKind::Input));
+        let frame = self
+            .state()
+            .change(address, index, value, Cause::plain(CauseKind::Input));
         let _ = self.push.send(Push::ToAll(frame));
     }
 
@@ -148,7 +152,11 @@ impl State {
     fn change(&mut self, address: u32, index: u8, value: i64, cause: Cause) -> Frame {
         let board = self.boards.get_mut(&address).unwrap();
         board.sequence += 1;
-        let point = board.points.iter_mut().find(|it| it.index == index).unwrap();
+        let point = board
+            .points
+            .iter_mut()
+            .find(|it| it.index == index)
+            .unwrap();
         point.value = value;
         point.cause = cause;
         let change = Change {
@@ -272,7 +280,7 @@ fn answer(
                 address,
                 online: board.online,
                 since: TIME,
-                title: super::title(board.title),
+                title: crate::scripted::title(board.title),
             }),
         },
         Request::Enrol { .. } => ok(Body::Enrol {
@@ -281,20 +289,20 @@ fn answer(
         }),
         Request::Receipt { .. } => refuse(Code::BadField),
         Request::Identify if asked == Address::GATEWAY => ok(Body::Identify {
-            title: super::title("a scripted gateway"),
-            software: super::title("scripted 1.0"),
+            title: crate::scripted::title("a scripted gateway"),
+            software: crate::scripted::title("scripted 1.0"),
             peer_kind: PeerKind::Gateway,
         }),
         Request::Identify | Request::Describe => match state.boards.get(&asked.0) {
             None => refuse(Code::UnknownAddress),
             Some(board) if !board.online => refuse(Code::Offline),
             Some(board) if request == Request::Identify => ok(Body::Identify {
-                title: super::title(board.title),
-                software: super::title("switchyard-firmware 0.1.0"),
+                title: crate::scripted::title(board.title),
+                software: crate::scripted::title("switchyard-firmware 0.1.0"),
                 peer_kind: PeerKind::Controller,
             }),
             Some(board) => ok(Body::Describe {
-                behaviour: super::title("latching output"),
+                behaviour: crate::scripted::title("latching output"),
                 commands: board.commands.iter().map(|it| Text::cut(it)).collect(),
             }),
         },
@@ -338,7 +346,13 @@ fn carry_out(
         let Some(index) = found.map(|point| point.index) else {
             return vec![
                 receipt(header, &command, Stage::Sent, None, false),
-                receipt(header, &command, Stage::Refused, Some(Code::UnknownPoint), true),
+                receipt(
+                    header,
+                    &command,
+                    Stage::Refused,
+                    Some(Code::UnknownPoint),
+                    true,
+                ),
             ];
         };
         let cause = Cause {
@@ -355,4 +369,3 @@ fn carry_out(
     }
     Vec::new()
 }
-

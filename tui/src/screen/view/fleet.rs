@@ -39,9 +39,18 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, area: Rect) {
         return;
     }
     let heading = ["No.", "Name", "State", "Seen", "Points"];
-    let header = Row::new(heading.map(|text| Cell::from(Span::styled(text, theme.muted()))));
-    let rows = visible.iter().map(|controller| row(app, controller));
-    let name_width = if area.width >= 100 { 28 } else { 18 };
+    let header = Row::new(heading.map(|text| {
+        let alignment = match text {
+            "No." | "Seen" => Alignment::Right,
+            _ => Alignment::Left,
+        };
+        Cell::from(Text::styled(text, theme.muted()).alignment(alignment))
+    }));
+    let is_wide = area.width >= 100;
+    let rows = visible
+        .iter()
+        .map(|controller| row(app, controller, is_wide));
+    let name_width = if is_wide { 28 } else { 18 };
     let widths = [
         Constraint::Length(10),
         Constraint::Length(name_width),
@@ -78,7 +87,8 @@ fn empty(app: &App) -> Vec<Line<'static>> {
     vec![Line::default(), Line::from(text)]
 }
 
-fn row(app: &App, controller: &Controller) -> Row<'static> {
+/// With little room the sign alone tells a digital point's value: `● RL1` in place of `RL1 ● ON`.
+fn row(app: &App, controller: &Controller, is_wide: bool) -> Row<'static> {
     let number = Text::from(controller.address.to_string()).alignment(Alignment::Right);
     let mut points: Vec<Span<'static>> = Vec::new();
     let (outputs, inputs): (Vec<_>, Vec<_>) = controller
@@ -89,8 +99,14 @@ fn row(app: &App, controller: &Controller) -> Row<'static> {
         if !points.is_empty() {
             points.push(Span::raw("  "));
         }
-        points.push(Span::raw(format!("{} ", point.name)));
-        points.push(value(app, point, controller.is_live()));
+        let shown = value(app, point, controller.is_live());
+        if is_wide || !point.point_type.is_digital() {
+            points.push(Span::raw(format!("{} ", point.name)));
+            points.push(shown);
+        } else {
+            let sign = crate::words::sign(point);
+            points.push(Span::styled(format!("{sign} {}", point.name), shown.style));
+        }
     }
     Row::new([
         Cell::from(number),
