@@ -402,11 +402,7 @@ async fn watch(
                     }
                 }
             }
-            Event::Link(LinkState::Waiting { retry_at, why }) => {
-                let wait = retry_at.saturating_duration_since(tokio::time::Instant::now());
-                let wait = wait.as_secs() + 1;
-                output::aside(format!("gateway gone ({why}), dialling again in {wait} s"));
-            }
+            Event::Link(state @ LinkState::Waiting { .. }) => tell_of_the_link(&state),
             Event::Link(LinkState::Closed { why }) => return Err(Error::Shared(why).into()),
             Event::Missed => {
                 let fleet = link.client.fleet();
@@ -419,6 +415,15 @@ async fn watch(
         }
     }
     Ok(())
+}
+
+/// Says that the gateway is gone, to whoever watches or waits for a receipt.
+fn tell_of_the_link(state: &LinkState) {
+    if let LinkState::Waiting { retry_at, why } = state {
+        let wait = retry_at.saturating_duration_since(tokio::time::Instant::now());
+        let wait = wait.as_secs() + 1;
+        output::aside(format!("{why}; dialling again in {wait} s"));
+    }
 }
 
 fn watch_controller(controller: &Controller, json: bool) -> Result<(), Failure> {
@@ -513,8 +518,22 @@ fn watch_change(
 
 async fn send(link: &Link, order: Order, json: bool) -> Result<(), Failure> {
     let start = Instant::now();
+    let mut events = link.client.events();
     let mut receipts = link.client.send(order).await?;
-    while let Some(receipt) = receipts.next().await {
+    loop {
+        let receipt = tokio::select! {
+            biased;
+            receipt = receipts.next() => receipt,
+            event = events.next() => {
+                if let Some(Event::Link(state)) = event {
+                    tell_of_the_link(&state);
+                }
+                continue;
+            }
+        };
+        let Some(receipt) = receipt else {
+            return Err(Error::Closed.into());
+        };
         let elapsed_ms = start.elapsed().as_millis() as u64;
         if json {
             output::line(output::receipt(&receipt, elapsed_ms))?;
@@ -536,7 +555,6 @@ async fn send(link: &Link, order: Order, json: bool) -> Result<(), Failure> {
             };
         }
     }
-    Err(Error::Closed.into())
 }
 
 async fn describe(link: &Link, address: Address, json: bool) -> Result<(), Failure> {

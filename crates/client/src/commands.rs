@@ -233,3 +233,81 @@ fn plain(
         is_final,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PUMP: Address = Address(100_042);
+    const KEY: Key = Key([1; 16]);
+
+    fn opened(now: Instant) -> (Commands, mpsc::Receiver<Receipt>) {
+        let (sender, receiver) = mpsc::channel(RECEIPTS_MAX);
+        let mut commands = Commands::default();
+        let expires_at = now + Duration::from_secs(10);
+        commands.opened(KEY, PUMP, Some(1), expires_at, sender);
+        (commands, receiver)
+    }
+
+    fn stages(receiver: &mut mpsc::Receiver<Receipt>) -> Vec<(Stage, Option<Code>, bool)> {
+        let mut stages = Vec::new();
+        while let Ok(receipt) = receiver.try_recv() {
+            stages.push((receipt.stage, receipt.reason, receipt.is_final));
+        }
+        stages
+    }
+
+    #[test]
+    fn silence_ends_as_unknown_after_the_gateways_own_patience() {
+        let now = Instant::now();
+        let (mut commands, mut receiver) = opened(now);
+        let due = commands.next_due(true).unwrap();
+        assert_eq!(due, now + Duration::from_secs(10) + EXPIRY_GRACE + SLACK);
+        commands.expire(due - Duration::from_millis(1));
+        assert_eq!(commands.len(), 1);
+        commands.expire(due);
+        commands.expire(due);
+        let expected = [(Stage::Unknown, Some(Code::TimedOut), true)];
+        assert_eq!(stages(&mut receiver), expected);
+        assert_eq!((commands.len(), commands.next_due(true)), (0, None));
+    }
+
+    #[test]
+    fn strangers_and_stragglers_are_not_believed() {
+        let (mut commands, mut receiver) = opened(Instant::now());
+        let receipt = |stage, is_final| plain(KEY, stage, None, None, is_final);
+        commands.receipt(Address(7), receipt(Stage::Executed, true));
+        commands.receipt(PUMP, receipt(Stage::Delivered, false));
+        commands.receipt(Address::GATEWAY, receipt(Stage::Sent, false));
+        commands.receipt(PUMP, receipt(Stage::Delivered, false));
+        commands.receipt(PUMP, receipt(Stage::Executed, true));
+        commands.receipt(PUMP, receipt(Stage::Failed, true));
+        let expected = [
+            (Stage::Delivered, None, false),
+            (Stage::Executed, None, true),
+        ];
+        assert_eq!(stages(&mut receiver), expected);
+    }
+
+    #[test]
+    fn asks_once_at_a_time_and_again_after_every_lost_link() {
+        let now = Instant::now();
+        let (mut commands, mut receiver) = opened(now);
+        assert_eq!(commands.questions(now), [], "receipts come by themselves");
+        commands.link_lost(now);
+        assert_eq!(commands.questions(now), [Question::Gateway(KEY)]);
+        assert_eq!(commands.questions(now), []);
+        let next = commands.gateway_said(KEY, None, now);
+        assert_eq!(next, Some(Question::Controller(PUMP, KEY)));
+        commands.controller_said(KEY, None, now);
+        assert_eq!(commands.questions(now), [], "not at once");
+        let later = now + ASK_INTERVAL;
+        assert_eq!(commands.questions(later), [Question::Gateway(KEY)]);
+        commands.link_lost(later);
+        assert_eq!(commands.questions(later), [Question::Gateway(KEY)]);
+        let said = (Stage::Executed, None, None, true);
+        assert_eq!(commands.gateway_said(KEY, Some(said), later), None);
+        assert_eq!(stages(&mut receiver), [(Stage::Executed, None, true)]);
+        assert_eq!(commands.len(), 0);
+    }
+}

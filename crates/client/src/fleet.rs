@@ -370,6 +370,7 @@ impl Pages {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use switchyard_protocol::message::{Cause, CauseKind, PointFlags, PointType};
 
     const PUMP: Address = Address(100_042);
@@ -548,5 +549,68 @@ mod tests {
             end,
             [FleetChange::Gone(PUMP), FleetChange::Synced { count: 0 }]
         );
+    }
+
+    /// What happens to one status frame on its way.
+    #[derive(Clone, Copy, Debug)]
+    enum Way {
+        Through,
+        Lost,
+        Twice,
+        /// The controller starts anew just before it.
+        Reboot,
+    }
+
+    fn way() -> impl Strategy<Value = Way> {
+        prop_oneof![
+            6 => Just(Way::Through),
+            2 => Just(Way::Lost),
+            1 => Just(Way::Twice),
+            1 => Just(Way::Reboot),
+        ]
+    }
+
+    proptest! {
+        /// Whatever is lost or repeated: a point that is called live bears the controller's own
+        /// latest value told, and a snapshot whenever one is wanted heals everything.
+        #[test]
+        fn never_shows_a_wrong_value_as_live(
+            start in prop_oneof![Just(0), Just(u32::MAX - 3), any::<u32>()],
+            ways in proptest::collection::vec(way(), 1..40),
+        ) {
+            let (mut boot, mut sequence, mut truth) = (1, start, 0);
+            let mut fleet = Fleet::default();
+            fleet.presence(presence(true, Some(boot)));
+            fleet.full(PUMP, page(boot, sequence, (0, 1), &[(0, truth)]), Time(1));
+            let mut is_behind = false;
+            for way in ways {
+                if matches!(way, Way::Reboot) {
+                    boot += 1;
+                    sequence = 0;
+                }
+                sequence = sequence.wrapping_add(1);
+                truth += 1;
+                let times = match way {
+                    Way::Lost => 0,
+                    Way::Twice => 2,
+                    Way::Through | Way::Reboot => 1,
+                };
+                is_behind |= times == 0;
+                for _ in 0..times {
+                    fleet.delta(PUMP, delta(boot, sequence, truth), Time(2));
+                }
+                if times > 0 {
+                    let pump = fleet.controller(PUMP).unwrap();
+                    prop_assert_eq!(pump.stale, fleet.gaps().count() == 1);
+                    prop_assert!(pump.stale || (!is_behind && value(&fleet) == truth));
+                }
+                if sequence % 3 == 0 && fleet.gaps().count() == 1 {
+                    fleet.full(PUMP, page(boot, sequence, (0, 1), &[(0, truth)]), Time(3));
+                    is_behind = false;
+                    prop_assert!(fleet.controller(PUMP).unwrap().is_live());
+                    prop_assert_eq!(value(&fleet), truth);
+                }
+            }
+        }
     }
 }

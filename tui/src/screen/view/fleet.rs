@@ -47,8 +47,17 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, area: Rect) {
         Cell::from(Text::styled(text, theme.muted()).alignment(alignment))
     }));
     let is_wide = area.width >= 100;
+    let at = visible
+        .iter()
+        .position(|it| Some(it.address) == app.selected);
+    // Whole pages, so that rows stay where they are while the cursor moves among them; and of ten
+    // thousand controllers only those that are seen become rows.
+    let rows_shown = usize::from(area.height.saturating_sub(3)).max(1);
+    let offset = at.unwrap_or(0) / rows_shown * rows_shown;
     let rows = visible
         .iter()
+        .skip(offset)
+        .take(rows_shown)
         .map(|controller| row(app, controller, is_wide));
     let name_width = if is_wide { 28 } else { 18 };
     let widths = [
@@ -64,13 +73,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, area: Rect) {
         .row_highlight_style(theme.selected())
         .highlight_symbol("▸")
         .column_spacing(1);
-    let at = visible
-        .iter()
-        .position(|it| Some(it.address) == app.selected);
-    // Whole pages, so that rows stay where they are while the cursor moves among them.
-    let rows_shown = usize::from(area.height.saturating_sub(3)).max(1);
-    let offset = at.unwrap_or(0) / rows_shown * rows_shown;
-    let mut state = TableState::new().with_selected(at).with_offset(offset);
+    let mut state = TableState::new().with_selected(at.map(|at| at - offset));
     frame.render_stateful_widget(table, area, &mut state);
 }
 
