@@ -6,7 +6,6 @@ mod command;
 mod refusals;
 mod restart;
 mod slow;
-mod stories;
 mod tools;
 
 use switchyard_testkit::{Programs, Yard, YardOptions};

@@ -49,7 +49,7 @@ fn after_a_sigkill_controllers_and_operators_come_back_with_the_truth() {
     // A newcomer's snapshot is the truth.
     let fleet = console.json(&["ls"]).unwrap();
     for controller in &fleet {
-        let expected = i64::from(controller["address"].to_string() == number);
+        let expected = i64::from(controller["address"] == controllers[1].address);
         let points = controller["points"].as_array().unwrap();
         let relay = points.iter().find(|point| point["name"] == "RL1").unwrap();
         assert_eq!(relay["value"].as_i64(), Some(expected), "{controller}");

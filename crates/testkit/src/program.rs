@@ -93,7 +93,7 @@ impl Program {
     /// When it cannot be started.
     pub fn start(name: &str, command: &mut Command) -> Result<Self> {
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -157,6 +157,30 @@ impl Program {
             }
         }
         Err(self.failure(&format!("waited in vain for {what}")))
+    }
+
+    /// Writes a line to the process's standard input.
+    ///
+    /// # Errors
+    /// When it has been closed.
+    pub fn say(&mut self, line: &str) -> Result<()> {
+        let stdin = self
+            .child
+            .stdin
+            .as_mut()
+            .ok_or_else(|| anyhow!("standard input is closed"))?;
+        writeln!(stdin, "{line}").with_context(|| format!("telling {} {line:?}", self.name))
+    }
+
+    /// Closes the process's standard input.
+    pub fn end_input(&mut self) {
+        self.child.stdin = None;
+    }
+
+    /// Forgets the lines of standard output that have come so far.
+    pub fn forget_lines(&mut self) {
+        self.seen.clear();
+        while self.lines.try_recv().is_ok() {}
     }
 
     /// What the process has logged so far.

@@ -138,14 +138,16 @@ fn ui() -> Result<()> {
 fn e2e() -> Result<()> {
     setup::browser()?;
     programs()?;
-    tests(&["--package", "switchyard-e2e"])
+    tests(&["--package", "switchyard-e2e", "--test", "e2e"])
 }
 
 fn desktop() -> Result<()> {
     setup::desktop()?;
     programs()?;
     run(cargo().args(["build", "--package", "switchyard-desktop"]))?;
-    tests(&["--package", "switchyard-desktop"])
+    tests(&["--package", "switchyard-desktop"])?;
+    setup::browser()?;
+    tests(&["--package", "switchyard-e2e", "--test", "screens"])
 }
 
 /// The programs that the stories start.

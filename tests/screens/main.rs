@@ -1,0 +1,109 @@
+//! One change, seen on a console, a page and a desktop window of one gateway; each of them makes one.
+//!
+//! Run by `cargo xtask test desktop`. Pictures of what was seen lie in `target/screens/` afterwards.
+#![expect(clippy::unwrap_used, reason = "a panic is a test's report")]
+
+mod terminal;
+#[path = "../../desktop/tests/window/mod.rs"]
+#[expect(dead_code, reason = "the desktop's own story uses more of it")]
+mod window;
+
+use anyhow::{Result, ensure};
+use std::{path::PathBuf, process::Command};
+use switchyard_testkit::{PASSWORD, Program, Programs, Yard, YardOptions};
+use terminal::Terminal;
+use window::Window;
+
+/// A browser with the page open at one controller.
+fn page(yard: &Yard, address: u32) -> Result<Program> {
+    let ui = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../ui");
+    let mut command = Command::new("node");
+    command
+        .current_dir(ui)
+        .args(["tests/run.mjs", "follow"])
+        .env("GATEWAY_URL", yard.url())
+        .env("ACCOUNT", "operator")
+        .env("PASSWORD", PASSWORD)
+        .env("ADDRESS", address.to_string())
+        .env("POINT", "RL1");
+    Program::start("page", &mut command)
+}
+
+/// Waits until the page shows this value.
+fn page_shows(page: &mut Program, value: i64) -> Result<()> {
+    let expected = format!("RL1 {value}");
+    page.wait_for_line(&expected, |line| (line == expected).then_some(()))?;
+    page.forget_lines();
+    Ok(())
+}
+
+/// Has the page do something and waits until it is done.
+fn page_does(page: &mut Program, what: &str) -> Result<()> {
+    page.say(what)?;
+    let expected = format!("done {what}");
+    page.wait_for_line(&expected, |line| (line == expected).then_some(()))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_change_on_every_screen() -> Result<()> {
+    let programs = Programs::find()?;
+    let mut yard = Yard::start(&programs, YardOptions::default())?;
+    let pump = yard.enrol("Pump house 3", 1)?.remove(0);
+    let _running = yard.start_controller(&pump, &["--behaviour", "latch"])?;
+    let number = pump.address.to_string();
+    let pictures = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("../screens");
+    std::fs::create_dir_all(&pictures)?;
+
+    // Three people sit down, each at a screen of another kind.
+    let mut page = page(&yard, pump.address)?;
+    let mut console = Terminal::open(&yard.console("operator")?)?;
+    console.shows(&[&number, "Pump house 3"])?;
+    console.shot(&pictures.join("console-fleet.txt"))?;
+    console.press("\r")?;
+    console.shows(&["RL1", "off"])?;
+    let home = tempfile::tempdir()?;
+    let window = Window::open(&programs, home.path()).await?;
+    window.write("login-gateway", &yard.url()).await?;
+    window.write("login-account", "technician").await?;
+    window.write("login-password", PASSWORD).await?;
+    window.click("login-submit").await?;
+    window.click(&format!("row-{number}")).await?;
+    window.attribute_is("state-RL1", "data-value", "0").await?;
+    page_shows(&mut page, 0)?;
+
+    // The page switches on; all see it.
+    page_does(&mut page, "toggle RL1")?;
+    page_shows(&mut page, 1)?;
+    console.shows(&["RL1", "ON"])?;
+    window.attribute_is("state-RL1", "data-value", "1").await?;
+
+    // The console switches off; all see it.
+    console.press(" ")?;
+    console.shows(&["RL1", "off"])?;
+    page_shows(&mut page, 0)?;
+    window.attribute_is("state-RL1", "data-value", "0").await?;
+
+    // The window switches on; all see it.
+    window.click("toggle-RL1").await?;
+    window.attribute_is("state-RL1", "data-value", "1").await?;
+    page_shows(&mut page, 1)?;
+    console.shows(&["RL1", "ON"])?;
+
+    let shot = pictures.join("page.png");
+    page_does(&mut page, &format!("shot {}", shot.display()))?;
+    console.shot(&pictures.join("console-controller.txt"))?;
+    window.shot("6-same-change").await?;
+
+    // And a plain command agrees with what they see.
+    let fleet = yard.console("viewer")?.json(&["ls"])?;
+    let points = fleet[0]["points"].as_array().unwrap();
+    let relay = points.iter().find(|point| point["name"] == "RL1").unwrap();
+    ensure!(relay["value"] == 1, "{relay}");
+
+    console.press("q")?;
+    page.end_input();
+    ensure!(page.wait()?.success(), page.failure("did not end cleanly"));
+    window.close().await?;
+    yard.gateway()?.stop()?;
+    Ok(())
+}

@@ -1,0 +1,60 @@
+// A page in a real browser that somebody else directs: it logs in, opens a controller, says every value of a point as
+// `POINT VALUE`, and does what standard input asks: `toggle POINT`, `shot FILE`, `note` (says the note on show). Told
+// by the environment: GATEWAY_URL, ACCOUNT, PASSWORD, ADDRESS, POINT. Ends when standard input does.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { chromium } from 'playwright-core';
+import { CHROMIUM, CHROMIUM_ARGUMENTS } from './browser';
+
+const STEP_TIMEOUT_MS = 30_000;
+
+function setting(name: string): string {
+  const value = process.env[name];
+  if (value === undefined || value === '') throw new Error(`expected ${name} in the environment`);
+  return value;
+}
+
+const [address, point] = [setting('ADDRESS'), setting('POINT')];
+const profile = mkdtempSync(join(tmpdir(), 'switchyard-chromium-'));
+const context = await chromium.launchPersistentContext(profile, {
+  executablePath: CHROMIUM,
+  args: CHROMIUM_ARGUMENTS,
+  headless: true,
+  viewport: { width: 1280, height: 800 },
+});
+try {
+  const page = await context.newPage();
+  page.setDefaultTimeout(STEP_TIMEOUT_MS);
+  await page.exposeFunction('say', (line: string) => console.log(line));
+  await page.goto(setting('GATEWAY_URL'));
+  await page.getByTestId('login-account').fill(setting('ACCOUNT'));
+  await page.getByTestId('login-password').fill(setting('PASSWORD'));
+  await page.getByTestId('login-submit').click();
+  await page.getByTestId(`row-${address}`).click();
+  await page.getByTestId(`state-${point}`).waitFor();
+  await page.evaluate((name) => {
+    const { say } = globalThis as unknown as { say: (line: string) => void };
+    let told: string | undefined;
+    const look = () => {
+      const value = document.querySelector<HTMLElement>(`[data-testid="state-${name}"]`)?.dataset['value'];
+      if (value !== undefined && value !== told) say(`${name} ${value}`);
+      told = value;
+    };
+    new MutationObserver(look).observe(document, { subtree: true, childList: true, attributes: true });
+    look();
+  }, point);
+  for await (const line of createInterface({ input: process.stdin })) {
+    const [word, what = ''] = line.split(' ');
+    if (word === 'toggle') await page.getByTestId(`toggle-${what}`).click();
+    else if (word === 'shot') await page.screenshot({ path: what });
+    else if (word === 'note') console.log(`note ${(await page.getByTestId('note-banner').first().textContent()) ?? ''}`);
+    else throw new Error(`expected toggle, shot or note and read ${line}`);
+    console.log(`done ${line}`);
+  }
+} finally {
+  await context.close();
+  rmSync(profile, { recursive: true, force: true });
+}
