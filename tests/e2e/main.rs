@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is a test's report")]
 
+mod browser;
 mod command;
 mod refusals;
 mod restart;
