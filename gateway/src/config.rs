@@ -165,7 +165,7 @@ settings! {
     handshake_timeout: Span, "SWITCHYARD_HANDSHAKE_TIMEOUT", span(limits::HANDSHAKE_TIMEOUT);
     /// How often peers are told to ping; three of these without a word end a link
     ping_interval: Span, "SWITCHYARD_PING_INTERVAL", span(limits::PING_INTERVAL_DEFAULT);
-    /// How long a peer may take nothing of what waits for it
+    /// How long a peer may take nothing of what waits for it; at most 30s
     slow_peer_timeout: Span, "SWITCHYARD_SLOW_PEER_TIMEOUT", span(limits::SLOW_PEER_TIMEOUT);
     /// The largest record that this gateway takes from a controller, in bytes
     record_bytes_max: u16, "SWITCHYARD_RECORD_BYTES_MAX", Some(16_384);
@@ -368,6 +368,13 @@ impl Settings {
                 });
             }
         }
+        if self.slow_peer_timeout > limits::SLOW_PEER_TIMEOUT {
+            return Err(ConfigError::BadValue {
+                key: "slow_peer_timeout",
+                expected: "at most 30s, which the protocol promises",
+                found: format!("{:?}", self.slow_peer_timeout),
+            });
+        }
         if self.ping_interval > Duration::from_secs(3600) {
             return Err(ConfigError::BadValue {
                 key: "ping_interval",
@@ -526,6 +533,54 @@ mod tests {
         assert!(clear("0.0.0.0:0", true).resolve().is_ok());
         let error = clear("0.0.0.0:0", false).resolve().unwrap_err();
         assert!(matches!(error, ConfigError::ClearInTheOpen(_)), "{error}");
+    }
+
+    #[test]
+    fn what_would_break_the_protocol_is_refused() {
+        let base = RawSettings::default;
+        for (raw, key) in [
+            (
+                RawSettings {
+                    record_bytes_max: Some(263),
+                    ..base()
+                },
+                "record_bytes_max",
+            ),
+            (
+                RawSettings {
+                    slow_peer_timeout: span(Duration::from_secs(31)),
+                    ..base()
+                },
+                "slow_peer_timeout",
+            ),
+            (
+                RawSettings {
+                    ping_interval: span(Duration::ZERO),
+                    ..base()
+                },
+                "ping_interval",
+            ),
+            (
+                RawSettings {
+                    tool_queue_bytes_max: Some(1),
+                    ..base()
+                },
+                "tool_queue_bytes_max",
+            ),
+            (
+                RawSettings {
+                    page_origins: text("yard.example.org"),
+                    ..base()
+                },
+                "page_origins",
+            ),
+        ] {
+            let message = raw.resolve().unwrap_err().to_string();
+            assert!(
+                message.starts_with(&format!("{key}: expected")),
+                "{message}"
+            );
+        }
     }
 
     #[test]

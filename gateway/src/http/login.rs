@@ -23,6 +23,8 @@ use switchyard_protocol::message::Title;
 
 /// A log-in's body.
 const BODY_BYTES_MAX: usize = 4 * 1024;
+/// How long that body may take: four kilobytes need no more on any line that carries a page.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The page's cookie.
 const COOKIE: &str = "switchyard_session";
 
@@ -40,8 +42,9 @@ pub(super) async fn log_in(
 ) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
     let ip = api.client_ip(&client, &head.headers);
-    let body = axum::body::to_bytes(body, BODY_BYTES_MAX)
+    let body = tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, BODY_BYTES_MAX))
         .await
+        .map_err(|_| Problem::bad_request("the body did not come in time"))?
         .map_err(|_| Problem::too_large("a log-in is at most 4 KiB"))?;
     let wanted = "expected {\"account\": …, \"password\": …}";
     let credentials: Credentials =

@@ -408,7 +408,10 @@ async fn a_tool_that_stops_reading_is_cut_off_while_its_neighbours_go_on() {
     brisk.subscribe().await;
     let mut value = 0;
     let mut head = None;
+    let start = std::time::Instant::now();
     loop {
+        // The relay's own 30 s would come too late.
+        assert!(start.elapsed() < Duration::from_secs(20), "still there");
         // The brisk one gets every delta of every round, in order, the slow one reads nothing.
         for _ in 0..200 {
             value = 1 - value;
@@ -429,6 +432,8 @@ async fn a_tool_that_stops_reading_is_cut_off_while_its_neighbours_go_on() {
         }
     }
     assert_eq!(gateway.metric("tools_online").await, 1);
+    // Until then it was spared what it could not take.
+    assert!(gateway.metric("status_conflated_total").await > 0);
     controller.is_live().await;
     gateway.stop().await;
 }
