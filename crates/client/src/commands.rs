@@ -31,6 +31,18 @@ pub(crate) enum Question {
     Controller(Address, Key),
 }
 
+/// What the gateway said of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GatewayWord {
+    /// Its latest receipt.
+    Stage(Stage, Option<Time>, Option<Code>, bool),
+    /// Not a key of this start of the gateway: the controller has to be asked.
+    NeverHeard,
+    /// Anything else, such as `busy` before the first receipt: it may know later, and until then
+    /// nothing must be concluded.
+    CannotSay,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trust {
     /// Receipts come over this very link.
@@ -127,23 +139,23 @@ impl Commands {
         questions
     }
 
-    /// What the gateway said; `None` when it does not know the key, or cannot say. Gives the question
-    /// for the controller, if that is next.
+    /// What the gateway said. Gives the question for the controller, if that is next.
     pub(crate) fn gateway_said(
         &mut self,
         key: Key,
-        said: Option<(Stage, Option<Time>, Option<Code>, bool)>,
+        said: GatewayWord,
         now: Instant,
     ) -> Option<Question> {
         let open = self.open.get_mut(&key)?;
         match said {
-            Some((stage, at, reason, is_final)) => {
+            GatewayWord::NeverHeard => return Some(Question::Controller(open.address, key)),
+            GatewayWord::CannotSay => open.trust = Trust::AskAt(now + ASK_INTERVAL),
+            GatewayWord::Stage(stage, at, reason, is_final) => {
                 open.trust = Trust::AskAt(now + ASK_INTERVAL);
                 self.tell(plain(key, stage, at, reason, is_final));
-                None
             }
-            None => Some(Question::Controller(open.address, key)),
         }
+        None
     }
 
     /// What the controller said; `None` when it does not answer.
@@ -297,7 +309,15 @@ mod tests {
         commands.link_lost(now);
         assert_eq!(commands.questions(now), [Question::Gateway(KEY)]);
         assert_eq!(commands.questions(now), []);
-        let next = commands.gateway_said(KEY, None, now);
+        let next = commands.gateway_said(KEY, GatewayWord::CannotSay, now);
+        assert_eq!(
+            (next, commands.questions(now)),
+            (None, vec![]),
+            "not at once"
+        );
+        let now = now + ASK_INTERVAL;
+        assert_eq!(commands.questions(now), [Question::Gateway(KEY)]);
+        let next = commands.gateway_said(KEY, GatewayWord::NeverHeard, now);
         assert_eq!(next, Some(Question::Controller(PUMP, KEY)));
         commands.controller_said(KEY, None, now);
         assert_eq!(commands.questions(now), [], "not at once");
@@ -305,8 +325,8 @@ mod tests {
         assert_eq!(commands.questions(later), [Question::Gateway(KEY)]);
         commands.link_lost(later);
         assert_eq!(commands.questions(later), [Question::Gateway(KEY)]);
-        let said = (Stage::Executed, None, None, true);
-        assert_eq!(commands.gateway_said(KEY, Some(said), later), None);
+        let said = GatewayWord::Stage(Stage::Executed, None, None, true);
+        assert_eq!(commands.gateway_said(KEY, said, later), None);
         assert_eq!(stages(&mut receiver), [(Stage::Executed, None, true)]);
         assert_eq!(commands.len(), 0);
     }

@@ -4,7 +4,7 @@
 use crate::{
     Error, Event, FleetChange, Interest, Options, Order,
     client::Shared,
-    commands::{COMMANDS_MAX, Commands, Question, RECEIPTS_MAX},
+    commands::{COMMANDS_MAX, Commands, GatewayWord, Question, RECEIPTS_MAX},
 };
 use std::{
     collections::HashMap,
@@ -373,8 +373,12 @@ impl Core {
                         at,
                         reason,
                         is_final,
-                    }) => Some((stage, at, reason, is_final)),
-                    _ => None,
+                    }) => GatewayWord::Stage(stage, at, reason, is_final),
+                    Err(Error::Refused {
+                        code: Code::UnknownCommand,
+                        ..
+                    }) => GatewayWord::NeverHeard,
+                    _ => GatewayWord::CannotSay,
                 };
                 if let Some(question) = self.commands.gateway_said(key, said, now) {
                     self.ask(question, now);

@@ -388,7 +388,7 @@ async fn a_gateway_that_forgot_leads_to_the_controller() {
                 key: receipts.key()
             }
         );
-        peer.answer(&header, Answer::refused(Code::BadField, verb))
+        peer.answer(&header, Answer::refused(Code::UnknownCommand, verb))
             .await;
         let (header, request) = peer.request().await;
         assert_eq!(

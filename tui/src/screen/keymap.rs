@@ -93,6 +93,8 @@ pub(crate) fn typing(key: &KeyEvent) -> Option<Typing> {
         };
     }
     match key.code {
+        // Esc and a letter in one go arrive as one key with Alt: the Esc is what was meant.
+        KeyCode::Char(_) if key.modifiers.contains(KeyModifiers::ALT) => Some(Typing::Leave),
         KeyCode::Char(c) => Some(Typing::Put(c)),
         KeyCode::Backspace => Some(Typing::Rub),
         KeyCode::Enter => Some(Typing::Take),

@@ -287,7 +287,7 @@ fn answer(
             controller: Address(100_099),
             key: [0xAB; 32],
         }),
-        Request::Receipt { .. } => refuse(Code::BadField),
+        Request::Receipt { .. } => refuse(Code::UnknownCommand),
         Request::Identify if asked == Address::GATEWAY => ok(Body::Identify {
             title: crate::scripted::title("a scripted gateway"),
             software: crate::scripted::title("scripted 1.0"),
