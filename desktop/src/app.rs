@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use tauri::{App, AppHandle, Builder, Context, Emitter, Manager, Runtime};
+use anyhow::Context as _;
+use tauri::{
+    App, AppHandle, Builder, Context, Emitter, Manager, Runtime, Url, WebviewWindowBuilder,
+};
 
 use crate::{
     Desk, commands,
@@ -13,20 +16,13 @@ use crate::{
 /// The window's label, in `tauri.conf.json` and in the capability.
 const MAIN: &str = "main";
 
-/// Builds the app, its settings in `folder` or else in the system's place for them. Generic over the runtime, so that
-/// tests build it without a display.
+/// Builds the app and its window, its settings in `folder` or else in the system's place for them. Generic over the
+/// runtime, so that tests build it without a display.
 ///
 /// # Errors
 /// What Tauri or the settings complained of.
-pub fn app<R: Runtime>(builder: Builder<R>, folder: Option<PathBuf>) -> tauri::Result<App<R>> {
-    builder
-        .setup(|app| {
-            let folder = folder.map_or_else(|| app.path().app_config_dir(), Ok)?;
-            let settings = Settings::open(&folder)?;
-            let window = TauriWindow(app.handle().clone());
-            app.manage(Desk::new(settings, Box::new(window)));
-            Ok(())
-        })
+pub fn app<R: Runtime>(builder: Builder<R>, folder: Option<PathBuf>) -> anyhow::Result<App<R>> {
+    let app = builder
         .invoke_handler(tauri::generate_handler![
             commands::session,
             commands::log_in,
@@ -39,7 +35,32 @@ pub fn app<R: Runtime>(builder: Builder<R>, folder: Option<PathBuf>) -> tauri::R
             commands::send_note,
             commands::serial_ports,
         ])
-        .build(context())
+        .build(context())?;
+    let folder = folder.map_or_else(|| app.path().app_config_dir(), Ok)?;
+    let settings = Settings::open(&folder)?;
+    let window = TauriWindow(app.handle().clone());
+    app.manage(Desk::new(settings, Box::new(window)));
+    // Only now, and not by Tauri itself: a page that asks before there is a desk would find nobody.
+    let window = app
+        .config()
+        .app
+        .windows
+        .first()
+        .context("expected a window in tauri.conf.json")?;
+    WebviewWindowBuilder::from_config(&app, window)?
+        .on_navigation(is_ours)
+        .build()?;
+    Ok(app)
+}
+
+/// Whether an address is of the page that is built in (Linux and macOS, then Windows): nothing else is ever shown in
+/// this window, whatever is clicked or dropped on it.
+fn is_ours(url: &Url) -> bool {
+    matches!((url.scheme(), url.host_str()), ("tauri", Some("localhost")))
+        || matches!(
+            (url.scheme(), url.host_str()),
+            ("http" | "https", Some("tauri.localhost"))
+        )
 }
 
 fn context<R: Runtime>() -> Context<R> {
@@ -70,6 +91,29 @@ impl<R: Runtime> Window for TauriWindow<R> {
         };
         if let Err(error) = window.set_title(title) {
             tracing::warn!(%error, "the window's title could not be changed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_window_shows_the_built_in_page_alone() {
+        for (url, ours) in [
+            ("tauri://localhost", true),
+            ("tauri://localhost/index.html#/100042", true),
+            ("http://tauri.localhost/", true),
+            ("https://tauri.localhost/", true),
+            ("tauri://elsewhere/", false),
+            ("https://yard.example/", false),
+            ("http://tauri.localhost.yard.example/", false),
+            ("file:///etc/passwd", false),
+            ("data:text/html,hello", false),
+            ("about:blank", false),
+        ] {
+            assert_eq!(is_ours(&url.parse().expect("an address")), ours, "{url}");
         }
     }
 }

@@ -291,22 +291,25 @@ struct Pump {
     next_batch: Instant,
     /// Whom the page was told of, for what happens after [`Event::Missed`].
     told: BTreeSet<u32>,
+    /// What the page was told of the link last, since the same may be heard twice.
+    link_told: Option<(LinkStatus, Option<Session>)>,
 }
 
 impl Pump {
     fn new(shared: Arc<Shared>, client: Client, gateway: GatewayUrl) -> Self {
-        let (batch, told) = Default::default();
         Self {
             shared,
             client,
             gateway,
-            batch,
+            batch: Batch::default(),
             next_batch: Instant::now(),
-            told,
+            told: BTreeSet::new(),
+            link_told: None,
         }
     }
 
     async fn run(mut self, mut events: Events) {
+        self.link_changed(&ClientLink::Connecting);
         // What happened before there was a listener.
         let mut state = self.client.link_state();
         loop {
@@ -388,11 +391,22 @@ impl Pump {
             self.flush();
         }
         let window = &self.shared.window;
-        window.entitle(&window_title(&self.gateway, state));
-        if matches!(state, ClientLink::Live(_)) {
-            window.tell(News::Session(self.shared.session()));
+        let link = link_status(state);
+        let session = self
+            .shared
+            .session()
+            .filter(|_| link.state == LinkState::Live);
+        let news = (link, session);
+        if self.link_told.as_ref() != Some(&news) {
+            let (link, session) = news.clone();
+            self.link_told = Some(news);
+            window.entitle(&window_title(&self.gateway, state));
+            // Before the link, so that a page that sees it live knows its own address.
+            if session.is_some() {
+                window.tell(News::Session(session));
+            }
+            window.tell(News::Link(link));
         }
-        window.tell(News::Link(link_status(state)));
         let ClientLink::Closed { why } = state else {
             return false;
         };
