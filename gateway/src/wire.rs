@@ -344,7 +344,11 @@ impl WebWire {
                     frames.extend(whole_frames(bytes, limits::PAYLOAD_BYTES_MAX)?);
                 }
                 Ok(Message::Text(_)) => return Err(Code::Malformed),
-                Ok(Message::Close(_)) => return Err(Code::LinkLost),
+                Ok(Message::Close(_)) => {
+                    // The reply waits in there; a peer that does not take it has gone anyway.
+                    let _ = self.socket.flush();
+                    return Err(Code::LinkLost);
+                }
                 Ok(_) => {}
                 Err(error) if would_block(&error) => return Ok(Turn::Blocked),
                 Err(error) => return Err(code_of(&error)),

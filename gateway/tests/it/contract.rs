@@ -301,7 +301,7 @@ async fn status_contract(store: &dyn StatusStore) {
 /// A store that fails says so, one that hangs is given up in time, and either is itself again after.
 async fn faults_contract(store: impl ConfigStore) {
     let faults = Arc::new(Faults::default());
-    let limit = TimeLimit(Duration::from_millis(100));
+    let limit = TimeLimit(Duration::from_secs(1));
     let store = Guarded::new(Guarded::new(store, Arc::clone(&faults)), limit);
     faults.set(Some(Fault::Fail));
     let failed = store

@@ -298,7 +298,7 @@ async fn a_hello_of_another_sort_is_named() {
 #[tokio::test]
 async fn half_open_connections_are_given_up() {
     let gateway = Gateway::start_with(|settings| {
-        settings.handshake_timeout = Duration::from_millis(300);
+        settings.handshake_timeout = Duration::from_secs(2);
         settings.ping_interval = Duration::from_millis(300);
     })
     .await;

@@ -118,7 +118,7 @@ async fn a_lost_store_stops_nobody_who_is_there() {
     let planted = Arc::clone(&faults);
     let gateway = Gateway::start_on_stores(
         |settings| {
-            settings.store_timeout = Duration::from_millis(200);
+            settings.store_timeout = Duration::from_secs(1);
         },
         move |settings, stores| {
             let limit = TimeLimit(settings.store_timeout);

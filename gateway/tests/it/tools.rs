@@ -269,7 +269,7 @@ async fn an_installation_keeps_its_address_and_lives_once() {
 #[tokio::test]
 async fn a_hello_that_fails_is_named() {
     let gateway = Gateway::start_with(|settings| {
-        settings.handshake_timeout = Duration::from_millis(400);
+        settings.handshake_timeout = Duration::from_secs(2);
     })
     .await;
     let hello = async |frame: Frame| {
@@ -479,6 +479,58 @@ async fn a_controller_that_stops_reading_is_cut_off_while_its_neighbours_go_on()
         "{answer:?}"
     );
     neighbour.is_live().await;
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn what_comes_together_goes_out_together() {
+    let gateway = Gateway::start().await;
+    let who = gateway.enrol("Pump").await;
+    let mut controller = Controller::online(&gateway, who).await;
+    controller.is_live().await;
+    let mut tool = gateway.tool("viewer").await;
+    let mut message = Vec::new();
+    for correlation in 1..=5 {
+        let payload = Request::Identify.encode();
+        let query = Frame::new(
+            Kind::Query,
+            correlation,
+            tool.address,
+            who.address,
+            &payload,
+        );
+        message.extend_from_slice(query.bytes());
+    }
+    let before = controller.records;
+    let sent = tool.socket.send(Message::Binary(message.into())).await;
+    sent.unwrap();
+    for correlation in 1..=5 {
+        let query = controller.receive_kind(Kind::Query).await;
+        assert_eq!(query.header().correlation, correlation);
+    }
+    assert_eq!(
+        controller.records - before,
+        1,
+        "five frames of one poll round, one record"
+    );
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_polite_close_is_answered() {
+    use futures_util::StreamExt as _;
+    let gateway = Gateway::start().await;
+    let mut tool = gateway.tool("viewer").await;
+    tool.socket.close(None).await.unwrap();
+    let mut closed = false;
+    while let Some(message) = crate::support::soon("the close", tool.socket.next()).await {
+        closed |= matches!(message, Ok(Message::Close(_)));
+        assert!(message.is_ok(), "{message:?}");
+    }
+    assert!(closed);
+    gateway
+        .counted("sessions_ended_total", Code::LinkLost, 1)
+        .await;
     gateway.stop().await;
 }
 

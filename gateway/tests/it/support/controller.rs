@@ -21,6 +21,8 @@ pub(crate) struct Controller {
     transport: Option<snow::TransportState>,
     inbox: VecDeque<Frame>,
     buffer: bytes::BytesMut,
+    /// Records that came.
+    pub(crate) records: usize,
     pub(crate) boot: u32,
     pub(crate) sequence: u32,
     /// Every byte that was sent, for a replay.
@@ -51,6 +53,7 @@ impl Controller {
             transport: None,
             inbox: VecDeque::new(),
             buffer: bytes::BytesMut::new(),
+            records: 0,
             boot: 7,
             sequence: 0,
             transcript: Vec::new(),
@@ -175,6 +178,7 @@ impl Controller {
             let length = usize::from(u16::from_be_bytes([self.buffer[0], self.buffer[1]]));
             self.fill(2 + length).await?;
             let record = self.buffer.split_to(2 + length);
+            self.records += 1;
             let mut plain = vec![0; length - 16];
             let transport = self.transport.as_mut().unwrap();
             transport.read_message(&record[2..], &mut plain).unwrap();
