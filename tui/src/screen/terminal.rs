@@ -89,12 +89,13 @@ impl Drop for Raw {
 
 /// Asks for a password without showing it; `None` when the person interrupts.
 pub(crate) fn password(prompt: &str) -> Result<Option<String>, Failure> {
+    restore_on_panic();
+    // Before the prompt: whoever types at once must not see his password either.
+    enable_raw_mode()?;
+    let raw = Raw;
     let mut out = io::stderr().lock();
     write!(out, "{prompt}")?;
     out.flush()?;
-    restore_on_panic();
-    enable_raw_mode()?;
-    let raw = Raw;
     let mut password = String::new();
     let taken = loop {
         let Event::Key(key) = event::read()? else {
