@@ -3,7 +3,7 @@
 //! [`ConfigStore`] holds what must survive a restart, [`StatusStore`] what is worth having while
 //! the gateway runs. Both are async, fallible and, wrapped in [`Guarded`] with a [`TimeLimit`],
 //! time-bounded: no caller waits longer than `store_timeout`, whatever lies underneath. SQL is
-//! known only to [`sqlite`]. A controller's key is stored as it is; sealing it is a later step, and
+//! known only to `sqlite`. A controller's key is stored as it is; sealing it is a later step, and
 //! `docs/operating.md` says so.
 
 mod guard;
