@@ -578,6 +578,10 @@ impl Relay {
             let record = self.ledger.at_mut(key);
             record.phase = Phase::InFlight;
             record.boot = boot;
+            // It is never sent again, even if the controller says that it never heard of it: with
+            // the gateway's memory went the proof that too few commands followed for it to have
+            // been forgotten there.
+            record.frame = None;
             // Its controller gets the time to come back and say what became of it, even where the
             // gateway was away past the expiry.
             self.rearm(key, expires_at + limits::EXPIRY_GRACE);

@@ -419,23 +419,22 @@ impl Relay {
     }
 
     /// A tool asks what became of a command.
-    pub(crate) fn receipt_asked(&mut self, slot: Slot, key: Key) -> Answer {
-        let verb = switchyard_protocol::message::Verb::Receipt.number();
+    pub(crate) fn receipt_asked(&self, slot: Slot, key: Key) -> Result<Answer, Code> {
         let account = self.sessions.rights(slot).map(|(account, _)| account);
         let known = self.ledger.records.get(&key);
         // Somebody else's key looks like one that nobody ever used.
         let Some(record) = known.filter(|record| Some(record.account) == account) else {
-            return Answer::refused(Code::UnknownCommand, verb);
+            return Err(Code::UnknownCommand);
         };
         match record.stage {
-            Some(stage) => Answer::Ok(Body::Receipt {
+            Some(stage) => Ok(Answer::Ok(Body::Receipt {
                 stage,
                 at: record.at,
                 reason: record.reason,
                 is_final: record.phase == Phase::Ended,
-            }),
+            })),
             // Accepted, and on its way to its first receipt.
-            None => Answer::refused(Code::Busy, verb),
+            None => Err(Code::Busy),
         }
     }
 }

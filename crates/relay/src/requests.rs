@@ -58,7 +58,7 @@ impl Relay {
                     switchyard_protocol::message::Verb::Unsubscribe,
                 )))
             }
-            Request::Receipt { key } => Ok(self.receipt_asked(slot, key)),
+            Request::Receipt { key } => self.receipt_asked(slot, key),
             Request::Enrol { title } => {
                 match self.ask_gateway(work, slot, frame, Question::Enrol { title }) {
                     Ok(()) => return,

@@ -203,11 +203,6 @@ impl World {
         );
     }
 
-    pub(crate) fn ping(&mut self, index: usize) {
-        self.say(index, Kind::Ping, 1, Address::GATEWAY, &[0xA0]);
-        self.after(20_000, Event::Ping(index));
-    }
-
     pub(crate) fn controller_gets(&mut self, index: usize, frame: &Frame) {
         match frame.header().kind {
             Kind::Command => self.controller_commanded(index, frame),

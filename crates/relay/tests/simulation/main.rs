@@ -11,6 +11,7 @@
 )]
 
 mod controller;
+mod links;
 mod operator;
 mod store;
 mod watcher;

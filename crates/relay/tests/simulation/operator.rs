@@ -42,7 +42,7 @@ struct View {
 
 pub(crate) struct Operator {
     pub(crate) link: Option<u64>,
-    address: Address,
+    pub(crate) address: Address,
     is_installed: bool,
     account: usize,
     /// The id of the gateway that it is connected to.

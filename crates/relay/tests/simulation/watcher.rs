@@ -33,7 +33,7 @@ impl Watcher {
         }
     }
 
-    fn address(&self) -> Address {
+    pub(crate) fn address(&self) -> Address {
         Address(0x9000_0000 + self.index as u32)
     }
 

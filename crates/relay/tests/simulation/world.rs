@@ -1,26 +1,30 @@
 //! The world around the relay: a clock, links that keep their order and lose what is on them when
 //! they break, a gateway that is killed and started again, and the chance that moves them all.
 
-use crate::{controller::Controller, operator::Operator, store::Store, watcher::Watcher};
+use crate::{
+    controller::Controller, links::Link, operator::Operator, store::Store, watcher::Watcher,
+};
 use bytes::Bytes;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap, HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, BinaryHeap, HashMap, HashSet},
     time::Duration,
 };
 use switchyard_protocol::{
     Address, Code, Frame, Kind, limits,
-    message::{CommandHead, Key, Time, Title},
+    message::{CommandHead, Key, ReceiptHead, Request, Time, Title},
 };
 use switchyard_relay::{
-    ConnectionId, Counters, Input, Now, Output, Peer, Relay, Sabotage, Settings, StoreRequest,
-    StoreResult,
+    ConnectionId, Counters, Input, Now, Output, Relay, Sabotage, Settings, StoreRequest,
+    StoreResult, StoredCommand,
 };
 
 /// Gateway time when the world begins.
 const TIME_AT_START: u64 = 1_800_000_000_000;
+/// So often that a half-open link is found between two restarts of the gateway.
+pub(crate) const PING_EVERY_MS: u64 = 8_000;
 /// How long the world is left alone in the end, so that everything can come to rest.
 const REST_MS: u64 = 420_000;
 
@@ -79,7 +83,7 @@ pub(crate) enum Event {
     Execute(usize, u32),
     Confirm(usize, u32, Key),
     Change(usize),
-    Ping(usize),
+    Ping(PeerRef),
     Operate(usize),
     Repeat(usize, Key),
     Poll(usize),
@@ -93,19 +97,7 @@ pub(crate) enum Event {
     Rest,
 }
 
-struct Link {
-    peer: PeerRef,
-    to_relay: VecDeque<Bytes>,
-    /// `None` is the close.
-    to_peer: VecDeque<Option<Bytes>>,
-    to_relay_at: u64,
-    to_peer_at: u64,
-    stalled_until: u64,
-    /// Nothing passes any more; its peer has yet to notice.
-    is_dead: bool,
-}
-
-struct Gateway {
+pub(crate) struct Gateway {
     relay: Relay,
     started_at: u64,
     tick_at: Option<u64>,
@@ -118,20 +110,21 @@ pub(crate) struct World {
     heap: BinaryHeap<Reverse<(u64, u64, Event)>>,
     events: u64,
     trace: bool,
-    gateway: Option<Gateway>,
+    pub(crate) gateway: Option<Gateway>,
     /// Counts the starts: what the welcome calls the gateway's id.
     pub(crate) gateway_id: u64,
-    clock_steps_ms: u64,
-    links: HashMap<u64, Link>,
-    last_link: u64,
+    pub(crate) clock_steps_ms: u64,
+    pub(crate) links: HashMap<u64, Link>,
+    pub(crate) last_link: u64,
     outputs: Vec<Output>,
     pub(crate) controllers: Vec<Controller>,
     pub(crate) operators: Vec<Operator>,
     pub(crate) watchers: Vec<Watcher>,
-    store: Store,
+    pub(crate) store: Store,
     sabotage: Option<Sabotage>,
     /// The turn in which the gateway first saw each command.
     pub(crate) arrivals: HashMap<Key, u64>,
+    turns: u64,
     pub(crate) executions: HashMap<Key, u32>,
     /// Commands that the relay had the store forget: they ended.
     pub(crate) forgotten: HashSet<Key>,
@@ -173,6 +166,7 @@ impl World {
             store: Store::default(),
             sabotage,
             arrivals: HashMap::new(),
+            turns: 0,
             executions: HashMap::new(),
             forgotten: HashSet::new(),
             issued: 0,
@@ -190,15 +184,19 @@ impl World {
             let peer = PeerRef::Controller(index);
             self.within(3_000, Event::Dial(peer));
             self.within(5_000, Event::Change(index));
-            self.within(20_000, Event::Ping(index));
+            self.within(20_000, Event::Ping(peer));
         }
         for index in 0..self.profile.operators {
-            self.within(2_000, Event::Dial(PeerRef::Operator(index)));
+            let peer = PeerRef::Operator(index);
+            self.within(2_000, Event::Dial(peer));
+            self.within(20_000, Event::Ping(peer));
             self.within(4_000, Event::Operate(index));
             self.within(5_000, Event::Poll(index));
         }
         for index in 0..self.watchers.len() {
-            self.within(4_000, Event::Dial(PeerRef::Watcher(index)));
+            let peer = PeerRef::Watcher(index);
+            self.within(4_000, Event::Dial(peer));
+            self.within(20_000, Event::Ping(peer));
         }
         self.within(2 * self.profile.cut_every_ms, Event::Cut);
         self.within(2 * self.profile.reboot_every_ms, Event::Reboot);
@@ -216,9 +214,7 @@ impl World {
                 break;
             }
             self.now = at;
-            if self.trace {
-                println!("{at} {event:?}");
-            }
+            self.trace(|| format!("{event:?}"));
             self.happen(event);
             if let Some(violation) = self.violation.take() {
                 return Err(violation);
@@ -264,7 +260,7 @@ impl World {
             Event::Execute(index, boot) => self.execute(index, boot),
             Event::Confirm(index, boot, key) => self.confirm(index, boot, key),
             Event::Change(index) => self.change(index),
-            Event::Ping(index) => self.ping(index),
+            Event::Ping(peer) => self.ping(peer),
             Event::Operate(index) => self.operate(index),
             Event::Repeat(index, key) => self.repeat(index, key),
             Event::Poll(index) => self.poll(index),
@@ -277,6 +273,30 @@ impl World {
             Event::ClockStep => self.step_clock(),
             Event::Rest => self.rest(),
         }
+    }
+
+    fn trace(&self, text: impl FnOnce() -> String) {
+        if self.trace {
+            println!("{} {}", self.now, text());
+        }
+    }
+
+    /// A frame in short: its header, and the key that it is about.
+    pub(crate) fn trace_frame(&self, how: &str, link: u64, bytes: &Bytes) {
+        self.trace(|| {
+            let mut bytes = bytes.clone();
+            let frame = Frame::decode_shared(&mut bytes, limits::PAYLOAD_BYTES_MAX);
+            let frame = frame.unwrap().unwrap();
+            let header = frame.header();
+            let about = match header.kind {
+                Kind::Command => format!("{:?}", CommandHead::decode(frame.payload())),
+                Kind::Receipt => format!("{:?}", ReceiptHead::decode(frame.payload())),
+                Kind::Query => format!("{:?}", Request::decode(header.kind, frame.payload())),
+                _ => String::new(),
+            };
+            let (from, to, kind) = (header.source, header.destination, header.kind.name());
+            format!("  {how} link {link}: {kind} {from} -> {to} {about}")
+        });
     }
 
     // --- chance and time -------------------------------------------------------------------------
@@ -314,7 +334,7 @@ impl World {
 
     // --- the gateway -----------------------------------------------------------------------------
 
-    fn feed(&mut self, input: Input) {
+    pub(crate) fn feed(&mut self, input: Input) {
         let time = self.time();
         let Some(gateway) = &mut self.gateway else {
             return;
@@ -341,7 +361,10 @@ impl World {
 
     fn perform(&mut self, output: Output) {
         match output {
-            Output::Send { connection, frame } => self.queue_to_peer(connection.0, Some(frame)),
+            Output::Send { connection, frame } => {
+                self.trace_frame("out on", connection.0, &frame);
+                self.queue_to_peer(connection.0, Some(frame));
+            }
             Output::Close { connection, code } => {
                 match code {
                     Code::SlowPeer => self.count("fault: subscriber cut off as slow"),
@@ -364,6 +387,7 @@ impl World {
         if let StoreRequest::Forget { key } = request {
             self.forgotten.insert(key);
         }
+        self.trace(|| format!("  write {ticket}: {request:?}"));
         let id = self.gateway_id;
         let is_down = self.now < self.store.down_until;
         let late_ms = if self.chance(60) { 4_000 } else { 30 };
@@ -404,6 +428,7 @@ impl World {
         let title = |text| Title::new(text).unwrap();
         let mut settings = Settings::new(title("yard"), title("simulated"), self.rng.random());
         settings.tool_queue_bytes_max = 12 * 1024;
+        settings.ping_interval = Duration::from_millis(PING_EVERY_MS);
         let mut relay = Relay::new(settings);
         if let Some(sabotage) = self.sabotage {
             relay.sabotage(sabotage);
@@ -418,10 +443,45 @@ impl World {
             let title = Title::new(&format!("controller {index}")).unwrap();
             self.feed(Input::ControllerKnown { address, title });
         }
+        let mut turns = HashMap::new();
         for command in self.store.commands() {
             self.count("fault: command restored by a restart");
+            self.takes_its_turn_again(&command, &mut turns);
             self.feed(Input::Restored(command));
         }
+    }
+
+    /// A restored command is accepted by the restart, in the order of the store; and that must be
+    /// the old order. The one exception: a command that the gateway was about to refuse, because
+    /// the store had left open whether it has it, was in no lane any more when it died. What was
+    /// marked as sent has had its turn, and is not sent again.
+    fn takes_its_turn_again(&mut self, command: &StoredCommand, turns: &mut HashMap<Address, u64>) {
+        if command.sent.is_some() {
+            return;
+        }
+        let mut bytes = command.frame.clone();
+        let frame = Frame::decode_shared(&mut bytes, limits::PAYLOAD_BYTES_MAX);
+        let controller = frame.unwrap().unwrap().header().destination;
+        let turn = self.next_turn();
+        let Some(before) = self.arrivals.insert(command.key, turn) else {
+            let text = format!("{} was restored and never came", command.key);
+            return self.blame(Invariant::OrderKept, text);
+        };
+        if self.forgotten.contains(&command.key) {
+            return;
+        }
+        if turns
+            .insert(controller, before)
+            .is_some_and(|it| it > before)
+        {
+            let text = format!("{} is restored before its turn", command.key);
+            self.blame(Invariant::OrderKept, text);
+        }
+    }
+
+    pub(crate) fn next_turn(&mut self) -> u64 {
+        self.turns += 1;
+        self.turns
     }
 
     fn kill(&mut self) {
@@ -469,275 +529,6 @@ impl World {
         ] {
             *self.tally.entry(name).or_default() += value;
         }
-    }
-
-    // --- links -----------------------------------------------------------------------------------
-
-    fn dial(&mut self, peer: PeerRef) {
-        if self.link_of(peer).is_some() || self.stays_away(peer) {
-            return;
-        }
-        if self.gateway.is_none() {
-            let again_ms = self.rng.random_range(200..3_000);
-            return self.after(again_ms, Event::Dial(peer));
-        }
-        self.last_link += 1;
-        let link = self.last_link;
-        self.links.insert(
-            link,
-            Link {
-                peer,
-                to_relay: VecDeque::new(),
-                to_peer: VecDeque::new(),
-                to_relay_at: 0,
-                to_peer_at: 0,
-                stalled_until: 0,
-                is_dead: false,
-            },
-        );
-        let who = match peer {
-            PeerRef::Controller(index) => Peer::Controller {
-                address: self.controllers[index].address,
-                frame_bytes_max: limits::RECORD_BYTES_MAX_DEFAULT - limits::RECORD_TAG_BYTES,
-            },
-            PeerRef::Operator(index) => self.operator_peer(index),
-            PeerRef::Watcher(index) => self.watchers[index].peer(),
-        };
-        self.set_link(peer, Some(link));
-        self.feed(Input::Connected {
-            connection: ConnectionId(link),
-            peer: who,
-        });
-        match peer {
-            PeerRef::Controller(index) => self.controller_up(index),
-            PeerRef::Operator(index) => self.operator_up(index),
-            PeerRef::Watcher(index) => self.watcher_up(index),
-        }
-    }
-
-    fn stays_away(&self, peer: PeerRef) -> bool {
-        matches!(peer, PeerRef::Controller(index) if self.controllers[index].is_gone)
-    }
-
-    pub(crate) fn link_of(&self, peer: PeerRef) -> Option<u64> {
-        match peer {
-            PeerRef::Controller(index) => self.controllers[index].link,
-            PeerRef::Operator(index) => self.operators[index].link,
-            PeerRef::Watcher(index) => self.watchers[index].link,
-        }
-    }
-
-    fn set_link(&mut self, peer: PeerRef, link: Option<u64>) {
-        match peer {
-            PeerRef::Controller(index) => self.controllers[index].link = link,
-            PeerRef::Operator(index) => self.operators[index].link = link,
-            PeerRef::Watcher(index) => self.watchers[index].link = link,
-        }
-    }
-
-    /// Sends a frame of a peer, if it has a link; a dead link swallows it.
-    pub(crate) fn send(&mut self, peer: PeerRef, frame: Frame) {
-        let Some(link) = self.link_of(peer) else {
-            return;
-        };
-        let delay_ms = self.delay();
-        let Some(it) = self.links.get_mut(&link).filter(|it| !it.is_dead) else {
-            return;
-        };
-        it.to_relay.push_back(frame.into_bytes());
-        it.to_relay_at = it.to_relay_at.max(self.now + delay_ms);
-        let wait = it.to_relay_at - self.now;
-        self.after(wait, Event::ToRelay(link));
-    }
-
-    fn queue_to_peer(&mut self, link: u64, frame: Option<Bytes>) {
-        let delay_ms = self.delay();
-        let Some(it) = self.links.get_mut(&link).filter(|it| !it.is_dead) else {
-            return;
-        };
-        it.to_peer.push_back(frame);
-        it.to_peer_at = it.to_peer_at.max(self.now + delay_ms);
-        let wait = it.to_peer_at - self.now;
-        self.after(wait, Event::ToPeer(link));
-    }
-
-    /// Mostly a few milliseconds, now and then seconds: links reorder among each other.
-    fn delay(&mut self) -> u64 {
-        if self.chance(4) && !self.is_resting {
-            self.count("fault: frame delayed for seconds");
-            return self.rng.random_range(500..4_000);
-        }
-        self.rng.random_range(1..40)
-    }
-
-    fn frame_arrives(&mut self, link: u64) {
-        let frame = self
-            .links
-            .get_mut(&link)
-            .and_then(|it| it.to_relay.pop_front());
-        let Some(mut bytes) = frame else {
-            return;
-        };
-        let frame = Frame::decode_shared(&mut bytes, limits::PAYLOAD_BYTES_MAX);
-        let frame = frame.unwrap().unwrap();
-        if frame.header().kind == Kind::Command && self.gateway.is_some() {
-            let key = CommandHead::decode(frame.payload()).unwrap().key;
-            let turn = self.arrivals.len() as u64;
-            self.arrivals.entry(key).or_insert(turn);
-        }
-        let connection = ConnectionId(link);
-        self.feed(Input::Frame { connection, frame });
-    }
-
-    fn peer_reads(&mut self, link: u64) {
-        let Some(it) = self.links.get_mut(&link) else {
-            return;
-        };
-        if it.stalled_until > self.now {
-            let wait = it.stalled_until - self.now;
-            return self.after(wait, Event::ToPeer(link));
-        }
-        let peer = it.peer;
-        match it.to_peer.pop_front() {
-            None => {}
-            Some(None) => self.peer_notices(link),
-            Some(Some(mut bytes)) => {
-                let sent_bytes = bytes.len();
-                let frame = Frame::decode_shared(&mut bytes, limits::PAYLOAD_BYTES_MAX);
-                let frame = frame.unwrap().unwrap();
-                match peer {
-                    PeerRef::Controller(index) => self.controller_gets(index, &frame),
-                    PeerRef::Operator(index) => self.operator_gets(index, &frame),
-                    PeerRef::Watcher(index) => self.watcher_gets(index, &frame),
-                }
-                self.feed(Input::Written {
-                    connection: ConnectionId(link),
-                    bytes: sent_bytes,
-                });
-            }
-        }
-    }
-
-    /// The peer finds its link gone, and dials again after a while.
-    fn peer_notices(&mut self, link: u64) {
-        let Some(it) = self.links.remove(&link) else {
-            return;
-        };
-        let peer = it.peer;
-        if self.link_of(peer) != Some(link) {
-            return;
-        }
-        self.set_link(peer, None);
-        let is_long = matches!(peer, PeerRef::Controller(_)) && self.chance(120);
-        let away_ms = match is_long && !self.is_resting {
-            true => {
-                self.count("fault: controller away for minutes");
-                self.rng.random_range(40_000..200_000)
-            }
-            false => self.rng.random_range(100..5_000),
-        };
-        self.after(away_ms, Event::Dial(peer));
-    }
-
-    fn cut_some(&mut self) {
-        if self.is_resting {
-            return;
-        }
-        let peer = self.some_peer();
-        if let Some(link) = self.link_of(peer) {
-            self.count(match peer {
-                PeerRef::Controller(_) => "fault: controller's link cut",
-                PeerRef::Operator(_) => "fault: operator's link cut",
-                PeerRef::Watcher(_) => "fault: subscriber's link cut",
-            });
-            self.cut(link);
-        }
-        let next = self.rng.random_range(1..2 * self.profile.cut_every_ms);
-        self.after(next, Event::Cut);
-    }
-
-    /// Breaks a link: what is on it is lost, and each end learns of it in its own time.
-    pub(crate) fn cut(&mut self, link: u64) {
-        let Some(it) = self.links.get_mut(&link).filter(|it| !it.is_dead) else {
-            return;
-        };
-        let lost = it.to_relay.len() + it.to_peer.len();
-        it.to_relay.clear();
-        it.to_peer.clear();
-        it.is_dead = true;
-        *self
-            .tally
-            .entry("fault: frames lost on a link")
-            .or_default() += lost as u64;
-        // A half-open link: the gateway finds out by silence, or when the peer is back.
-        if !self.chance(150) {
-            self.within(3_000, Event::GatewayNotices(link));
-        }
-        self.within(6_000, Event::PeerNotices(link));
-    }
-
-    fn some_peer(&mut self) -> PeerRef {
-        match self.rng.random_range(0..10) {
-            0..=5 => PeerRef::Controller(self.rng.random_range(0..self.controllers.len())),
-            6..=8 => PeerRef::Operator(self.rng.random_range(0..self.operators.len())),
-            _ => PeerRef::Watcher(self.rng.random_range(0..self.watchers.len())),
-        }
-    }
-
-    fn reboot_some(&mut self) {
-        if self.is_resting {
-            return;
-        }
-        let index = self.rng.random_range(0..self.controllers.len());
-        self.count("fault: controller restarted");
-        self.controllers[index].reboot(&mut self.rng);
-        if let Some(link) = self.controllers[index].link {
-            self.cut(link);
-        }
-        let next = self.rng.random_range(1..2 * self.profile.reboot_every_ms);
-        self.after(next, Event::Reboot);
-    }
-
-    fn store_down(&mut self) {
-        if self.is_resting {
-            return;
-        }
-        self.count("fault: store down for seconds");
-        self.store.down_until = self.now + self.rng.random_range(1_000..10_000);
-        let next = self
-            .rng
-            .random_range(1..2 * self.profile.store_down_every_ms);
-        self.after(next, Event::StoreDown);
-    }
-
-    fn stall_some(&mut self) {
-        if self.is_resting {
-            return;
-        }
-        let index = self.rng.random_range(0..self.watchers.len());
-        let stall_ms = match self.chance(300) {
-            true => 45_000,
-            false => self.rng.random_range(2_000..15_000),
-        };
-        let link = self.watchers[index].link;
-        if let Some(it) = link.and_then(|link| self.links.get_mut(&link))
-            && it.stalled_until <= self.now
-        {
-            it.stalled_until = self.now + stall_ms;
-            self.count("fault: subscriber stalled");
-        }
-        let next = self.rng.random_range(1..2 * self.profile.stall_every_ms);
-        self.after(next, Event::Stall);
-    }
-
-    fn step_clock(&mut self) {
-        if self.is_resting {
-            return;
-        }
-        self.count("fault: gateway clock stepped");
-        self.clock_steps_ms += self.rng.random_range(1..2_000);
-        let next = self.rng.random_range(30_000..170_000);
-        self.after(next, Event::ClockStep);
     }
 
     // --- the end ---------------------------------------------------------------------------------

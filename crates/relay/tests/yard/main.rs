@@ -1,0 +1,10 @@
+//! The relay, one rule at a time: what goes in by hand, what must come out.
+
+#![allow(clippy::unwrap_used, reason = "a test: its panic is the report")]
+
+mod commands;
+mod harness;
+mod hostile;
+mod peers;
+mod requests;
+mod subscriptions;
