@@ -79,6 +79,8 @@ export class FakeGateway {
   mute = false;
   /** How the next hello is refused; null takes it. */
   refuseHello: number | null = null;
+  /** How the next subscription is refused; null takes it. */
+  refuseSubscribe: number | null = null;
   pingIntervalMs = 20_000;
   pages = 1;
   private waiting: (() => void)[] = [];
@@ -207,6 +209,11 @@ export class FakeGateway {
       this.send(session, { kind: Kind.response, flags: 0, correlation: frame.correlation, source: frame.destination, destination: session.address, payload });
     switch (request.verb) {
       case 'subscribe':
+        if (this.refuseSubscribe !== null) {
+          answer(encodeRefusal(Verb.subscribe, this.refuseSubscribe));
+          this.refuseSubscribe = null;
+          break;
+        }
         session.subscribed = true;
         for (const each of this.controllers.values()) this.introduce(session, each);
         answer(encodeAnswer('subscribe', { count: this.controllers.size }));

@@ -28,6 +28,8 @@ interface Pages {
 export class FleetState {
   private readonly controllers = new Map<Address, Controller>();
   private readonly pages = new Map<Address, Pages>();
+  /** Told of since the snapshot began: what is not in here at its end is gone. */
+  private readonly mentioned = new Set<Address>();
   private synced = false;
 
   snapshot(): FleetSnapshot {
@@ -38,11 +40,20 @@ export class FleetState {
   beginSnapshot(): void {
     this.synced = false;
     this.pages.clear();
+    this.mentioned.clear();
   }
 
-  endSnapshot(count: number): FleetChange {
+  endSnapshot(count: number): FleetChange[] {
     this.synced = true;
-    return { kind: 'synced', count };
+    const changes: FleetChange[] = [];
+    for (const address of this.controllers.keys()) {
+      if (this.mentioned.has(address)) continue;
+      this.controllers.delete(address);
+      changes.push({ kind: 'gone', address });
+    }
+    this.mentioned.clear();
+    changes.push({ kind: 'synced', count });
+    return changes;
   }
 
   isSynced(): boolean {
@@ -57,6 +68,7 @@ export class FleetState {
   presence(presence: Presence): Applied {
     const known = this.controllers.get(presence.controller);
     if (known === undefined && this.controllers.size >= CONTROLLERS_MAX) return NOTHING;
+    if (!this.synced) this.mentioned.add(presence.controller);
     const controller: Controller = {
       ...(known ?? unknownController(presence.controller)),
       title: presence.title,

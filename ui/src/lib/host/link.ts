@@ -69,6 +69,10 @@ export const UNSENT_BYTES_MAX = 1 << 20;
 /** How long a dial may take until the hello is answered. */
 export const DIAL_TIMEOUT_MS = 15_000;
 
+/** Bounds on the ping interval that a gateway may ask for. */
+const PING_INTERVAL_MS_MIN = 1_000;
+const PING_INTERVAL_MS_MAX = 3_600_000;
+
 const LINK_VERSION = 1;
 /** These ends are not mended by dialling again. */
 const FINAL_CODES: ReadonlySet<number> = new Set([Code.bad_token, Code.revoked, Code.unsupported_version]);
@@ -248,8 +252,8 @@ export class Link {
   }
 
   private schedulePing(): void {
-    // A zero from a confused gateway must not become a storm.
-    const interval = Math.max(this.welcome?.pingIntervalMs ?? 0, 1_000);
+    // A zero from a confused gateway must not become a storm; nor more than a timer can hold, which it takes as zero.
+    const interval = Math.min(Math.max(this.welcome?.pingIntervalMs ?? 0, PING_INTERVAL_MS_MIN), PING_INTERVAL_MS_MAX);
     this.pingTimer = setTimeout(() => {
       const { socket } = this;
       if (socket === null) return;

@@ -6,7 +6,7 @@ import { Code, decodeRequest, encodeFields, encodeRequest, Flag, Kind, PointFlag
 import { newKey } from './hex';
 import type { Socket } from './link';
 import type { FleetChange, HostEvent, Receipt } from './types';
-import { PENDING_COMMANDS_MAX, WebHost } from './web';
+import { ASK_AGAIN_MS, PENDING_COMMANDS_MAX, SUBSCRIBE_AGAIN_MS, WebHost } from './web';
 
 /** A browser's half of a WebSocket whose other half is the fake gateway. Messages arrive in a later microtask. */
 class ScriptedSocket implements Socket {
@@ -182,6 +182,23 @@ describe('the fleet', () => {
     expect(await value('DI1')).toBe(0);
   });
 
+  it('subscribes again where the gateway could not, rather than be live and show nothing', async () => {
+    gateway.refuseSubscribe = Code.store_unavailable;
+    await live();
+    expect(await host.fleet()).toEqual({ synced: false, controllers: [] });
+    await settle(SUBSCRIBE_AGAIN_MS);
+    expect(await host.fleet()).toMatchObject({ synced: true, controllers: [{ address: PUMP }] });
+  });
+
+  it('takes what a new snapshot does not mention as gone', async () => {
+    await live();
+    gateway.controllers.delete(PUMP);
+    gateway.dropAll();
+    await settle(2_000);
+    expect(await host.fleet()).toEqual({ synced: true, controllers: [] });
+    expect(changes()).toContainEqual({ kind: 'gone', address: PUMP });
+  });
+
   it('ignores status that a tool sends, and presence that is not from the gateway', async () => {
     await live();
     const payload = encodeRequest({ verb: 'presence', controller: PUMP, online: false, since: 5, title: 'Forged', boot: null, features: null, software: null, board: null, reason: null });
@@ -248,6 +265,19 @@ describe('commands', () => {
     expect(receipts().at(-1)).toMatchObject({ stage: Stage.unknown, reason: Code.link_lost, final: true });
   });
 
+  it('asks after a command once at a time, however long the answer takes', async () => {
+    await live();
+    gateway.hold = 'before_executed';
+    await setPoint();
+    gateway.dropAll();
+    await settle(1_000);
+    gateway.mute = true;
+    const from = gateway.received.length;
+    await settle(3 * ASK_AGAIN_MS);
+    const asked = gateway.received.slice(from).filter((frame) => frame.kind === Kind.query);
+    expect(asked).toHaveLength(1);
+  });
+
   it('gives up on a command that nobody ever ends', async () => {
     await live();
     gateway.hold = 'before_sent';
@@ -304,6 +334,13 @@ describe('the link', () => {
     await settle(5_100); // 80 s after the start a ping, and 10 s without its reply.
     expect((await host.link()).state).toBe('waiting');
     expect(lastSocket().isClosed).toBe(true);
+  });
+
+  it('makes no storm of pings out of an interval that no timer can hold', async () => {
+    gateway.pingIntervalMs = 0xffff_ffff;
+    await live();
+    await settle(60_000);
+    expect(gateway.received.filter((frame) => frame.kind === Kind.ping)).toHaveLength(0);
   });
 
   it('answers the gateway’s ping', async () => {

@@ -50,6 +50,8 @@ export const PENDING_COMMANDS_MAX = 64;
 export const ASK_AGAIN_MS = 2_000;
 /** A command without an end this long after its expiry has none that anybody will tell. */
 export const GIVE_UP_AFTER_EXPIRY_MS = 60_000;
+/** How long after a subscription that failed the next is tried, on the same link. */
+export const SUBSCRIBE_AGAIN_MS = 5_000;
 /** An HTTP request that took longer has failed. */
 const HTTP_TIMEOUT_MS = 15_000;
 
@@ -88,6 +90,8 @@ interface Pending {
   giveUpAt: number;
   /** Handed to an earlier link than this one, so its receipts may have been missed. */
   orphaned: boolean;
+  /** A question after it is open: one at a time, so that they do not take the room of all others. */
+  asking: boolean;
 }
 
 export class WebHost implements Host {
@@ -106,6 +110,7 @@ export class WebHost implements Host {
   /** Controllers whose deltas could not be taken while the first snapshot was under way. */
   private readonly missed = new Set<Address>();
   private askTimer: ReturnType<typeof setTimeout> | null = null;
+  private subscribeTimer: ReturnType<typeof setTimeout> | null = null;
 
   constructor(private readonly browser: Browser) {
     this.wire = new Link({
@@ -177,7 +182,7 @@ export class WebHost implements Host {
       destination: command.address,
       payload: encodeRequest(request),
     });
-    this.pending.set(command.key, { command, giveUpAt, orphaned: false });
+    this.pending.set(command.key, { command, giveUpAt, orphaned: false, asking: false });
     this.scheduleAsking();
   }
 
@@ -260,6 +265,8 @@ export class WebHost implements Host {
     if (status.state !== 'live') {
       for (const pending of this.pending.values()) pending.orphaned = true;
       this.snapshotsOpen.clear();
+      if (this.subscribeTimer !== null) clearTimeout(this.subscribeTimer);
+      this.subscribeTimer = null;
     }
     this.emit({ kind: 'link', link: status });
     if (status.state === 'closed' && status.code !== null) {
@@ -273,18 +280,26 @@ export class WebHost implements Host {
     const { account, role, address } = welcome;
     this.current = { account, role, address, gateway: this.browser.gateway };
     this.emit({ kind: 'session', session: this.current });
+    this.subscribe();
+    this.askAfterOrphans();
+  }
+
+  /** Tried until it succeeds: a live link without a subscription would show old values for ever. */
+  private subscribe(): void {
     this.state.beginSnapshot();
     this.missed.clear();
     this.wire.request(GATEWAY, { verb: 'subscribe', controllers: null }).then(
       ({ count }) => {
-        this.changes.push(this.state.endSnapshot(count));
+        this.changes.push(...this.state.endSnapshot(count));
         this.flush();
         for (const controller of this.missed) this.askSnapshot(controller);
         this.missed.clear();
       },
-      (error: unknown) => console.warn('subscribing failed', error),
+      (error: unknown) => {
+        console.warn('subscribing failed', error);
+        if (this.wire.status.state === 'live') this.subscribeTimer = setTimeout(() => this.subscribe(), SUBSCRIBE_AGAIN_MS);
+      },
     );
-    this.askAfterOrphans();
   }
 
   private flush(): void {
@@ -404,7 +419,10 @@ export class WebHost implements Host {
     const now = this.browser.monotonic();
     for (const [key, pending] of [...this.pending]) {
       if (now >= pending.giveUpAt) this.tell(unknownReceipt(key));
-      else if (pending.orphaned && this.wire.status.state === 'live') void this.askAfter(key, pending);
+      else if (pending.orphaned && !pending.asking && this.wire.status.state === 'live') {
+        pending.asking = true;
+        void this.askAfter(key, pending).finally(() => (pending.asking = false));
+      }
     }
   }
 
