@@ -244,6 +244,32 @@ it('says that the gateway is gone, when it tries again, and that values are old'
   expect(get('toggle-RL1').title).toBe('Not connected to the gateway.');
 });
 
+it('takes no old value for a new one when the link is back, nor switches by it, until it hears', async () => {
+  await show(`#/${PUMP}`);
+  host.emit({ kind: 'link', link: { state: 'waiting', retryInMs: 4_000, code: null } });
+  host.emit({ kind: 'link', link: { state: 'live', retryInMs: null, code: null } });
+  await settle();
+  expect(text('link-state')).toBe('live');
+  expect(text(`row-${PUMP}`)).toContain('last seen');
+  await click('toggle-RL1');
+  expect(host.sent).toEqual([]);
+  expect(get('toggle-RL1').title).toBe('Its status is being read.');
+  const pump = host.controllers[0];
+  if (pump === undefined) throw new Error('expected a controller');
+  host.emit({ kind: 'fleet', changes: [{ kind: 'controller', controller: { ...pump, title: 'Presence alone' } }] });
+  await settle();
+  expect(text(`row-${PUMP}`)).toContain('last seen');
+  host.emit({ kind: 'fleet', changes: [{ kind: 'controller', controller: { ...pump, sequence: 12, points: [point(0, 'RL1', 1, 1, PointFlag.manual)] } }] });
+  await settle();
+  expect(text(`row-${PUMP}`)).toContain('on line');
+  expect(text('row-100043')).toContain('last seen');
+  await click('toggle-RL1');
+  expect(host.sent).toMatchObject([{ action: { kind: 'set', value: 0 } }]);
+  host.emit({ kind: 'fleet', changes: [{ kind: 'synced', count: 3 }] });
+  await settle();
+  expect(text('row-100043')).toContain('on line');
+});
+
 it('shows a note of another tool until it is dismissed', async () => {
   await show();
   host.emit({ kind: 'note', note: { from: 0x8000_0007, text: 'leave RL1 alone', at: Date.now() } });

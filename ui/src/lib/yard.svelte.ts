@@ -74,6 +74,8 @@ export function createYard(host: Host) {
   let startFault = $state.raw<HostError | null>(null);
   const controllers = new SvelteMap<Address, Controller>();
   const appeared = new SvelteMap<Address, number>();
+  /** Not heard of since the link came back: on view as they were last seen, and nothing is certain. */
+  const unconfirmed = new SvelteSet<Address>();
   const changes = new SvelteMap<Address, readonly Change[]>();
   const asked = new SvelteMap<string, Asked>();
   const tools = new SvelteMap<Address, string>();
@@ -98,6 +100,8 @@ export function createYard(host: Host) {
   function put(controller: Controller): void {
     const known = controllers.get(controller.address);
     controllers.set(controller.address, controller);
+    // Presence alone leaves the points as they were.
+    if (link.state === 'live' && known?.points !== controller.points) unconfirmed.delete(controller.address);
     if (known === undefined) {
       addresses = [...addresses, controller.address].sort((a, b) => a - b);
       if (synced) appeared.set(controller.address, Date.now());
@@ -123,6 +127,7 @@ export function createYard(host: Host) {
         if (points === null) return;
         const controller = { ...known, sequence: change.sequence, heardAt: change.at, points };
         controllers.set(change.address, controller);
+        unconfirmed.delete(change.address);
         for (const point of points) {
           const before = known.points.find((each) => each.index === point.index);
           if (before !== undefined && before.value !== point.value) remember(controller, point, change.at);
@@ -132,10 +137,13 @@ export function createYard(host: Host) {
       case 'gone':
         addresses = addresses.filter((address) => address !== change.address);
         controllers.delete(change.address);
+        appeared.delete(change.address);
         changes.delete(change.address);
+        unconfirmed.delete(change.address);
         break;
       case 'synced':
         synced = true;
+        unconfirmed.clear();
         break;
     }
   }
@@ -173,6 +181,7 @@ export function createYard(host: Host) {
     notes = [];
     controllers.clear();
     appeared.clear();
+    unconfirmed.clear();
     changes.clear();
     asked.clear();
     slots.clear();
@@ -202,7 +211,10 @@ export function createYard(host: Host) {
         learnName(event.note.from);
         break;
       case 'link':
-        if (link.state === 'live' && event.link.state !== 'live') liveUntil = Date.now();
+        if (link.state === 'live' && event.link.state !== 'live') {
+          liveUntil = Date.now();
+          for (const address of addresses) unconfirmed.add(address);
+        }
         link = { ...event.link, since: Date.now() };
         now = Date.now();
         break;
@@ -223,7 +235,7 @@ export function createYard(host: Host) {
       return ((controller.sequence - known.sequence) | 0) > 0;
     });
     applyAll(older.map((controller) => ({ kind: 'controller', controller })));
-    if (snapshot.synced) synced = true;
+    if (snapshot.synced) apply({ kind: 'synced', count: snapshot.controllers.length });
   }
 
   async function start(): Promise<void> {
@@ -275,6 +287,11 @@ export function createYard(host: Host) {
     }
   }
 
+  /** Whether a controller is on line, as far as anybody can know now. */
+  function isHere(controller: Controller): boolean {
+    return controller.online && link.state === 'live' && !unconfirmed.has(controller.address);
+  }
+
   /** Asks a tool who it is, once; until then, and without an answer, it goes by its number. */
   function learnName(address: Address): void {
     if (tools.has(address) || tools.size >= TOOLS_KEPT_MAX) return;
@@ -323,13 +340,16 @@ export function createYard(host: Host) {
       const at = appeared.get(address);
       return at !== undefined && now - at < NEW_FOR_MS;
     },
+    isHere,
     /** Whether what is shown of a controller is what is so now. */
-    isFresh: (controller: Controller): boolean => link.state === 'live' && controller.online && controller.heardAt !== null,
+    isFresh: (controller: Controller): boolean => isHere(controller) && controller.heardAt !== null,
     /** Why nothing can be commanded here; null where it can. */
-    hindrance: (controller: Controller): 'role' | 'link' | 'offline' | null => {
+    hindrance: (controller: Controller): 'role' | 'link' | 'offline' | 'reading' | null => {
       if ((session?.role ?? 0) < Role.operator) return 'role';
       if (link.state !== 'live') return 'link';
-      return controller.online ? null : 'offline';
+      if (!controller.online) return 'offline';
+      // A switch turns what is shown into its opposite: it must not act on what may be old.
+      return unconfirmed.has(controller.address) ? 'reading' : null;
     },
     dismiss: (id: number): void => {
       notes = notes.filter((note) => note.id !== id);

@@ -117,6 +117,7 @@ export const en = {
     cannot: {
       offline: 'The controller is off line.',
       link: 'Not connected to the gateway.',
+      reading: 'Its status is being read.',
       role: 'Your role may look, but not switch.',
       asked: 'Already asked; wait for the answer.',
     },

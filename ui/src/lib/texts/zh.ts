@@ -114,6 +114,7 @@ export const zh: Texts = {
     cannot: {
       offline: '控制器离线。',
       link: '未连接网关。',
+      reading: '正在读取它的状态。',
       role: '您的角色只能查看，不能操作。',
       asked: '已发出，请等待应答。',
     },
