@@ -415,6 +415,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_idle_peer_is_small() {
+        // So that growth is a decision: ten thousand idle controllers are at most 6 MB of these.
+        assert!(size_of::<Session>() <= 112, "{}", size_of::<Session>());
+        let controller = size_of::<crate::presence::Controller>();
+        assert!(controller <= 512, "{controller}");
+        let record = size_of::<crate::receipts::Record>();
+        assert!(record <= 184, "{record}");
+    }
+
+    #[test]
     fn three_replacements_within_a_minute_are_a_duplicate_address() {
         for (seconds, expected) in [
             (&[0, 10, 20][..], &[false, false, true][..]),
