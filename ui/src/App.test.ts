@@ -275,9 +275,60 @@ it('shows a note of another tool until it is dismissed', async () => {
   host.emit({ kind: 'note', note: { from: 0x8000_0007, text: 'leave RL1 alone', at: Date.now() } });
   await settle();
   expect(text('note-banner')).toContain('wang (No. 2147483655) says leave RL1 alone');
-  get('note-banner').querySelector('button')?.click();
-  await settle();
+  await click('note-dismiss');
   expect(find('note-banner')).toBeNull();
+});
+
+it('shows a peer’s words on one line, whatever characters they hold', async () => {
+  await show(`#/${PUMP}`);
+  host.emit({ kind: 'note', note: { from: 0x8000_0007, text: 'leave\u0007RL1\u0085alone', at: Date.now() } });
+  await settle();
+  expect(get('note-banner').querySelector('strong')?.textContent).toBe('leave RL1 alone');
+  await click('toggle-RL1');
+  const key = host.sent.at(-1)?.key ?? '';
+  host.emit({ kind: 'receipt', receipt: { key, stage: Stage.refused, at: null, reason: 70, detail: 'too\u001bdry', final: true } });
+  await settle();
+  expect(get('receipt-RL1').textContent).toContain('refused: too dry');
+});
+
+it('writes a note to another tool, says that it was sent, and goes back to where one was', async () => {
+  await show();
+  expect(text('own-number')).toBe('No. 3221225473');
+  get('note-write').focus();
+  await click('note-write');
+  expect(document.activeElement).toBe(get('note-to'));
+  await write('note-to', String(PUMP));
+  await write('note-text', 'hello');
+  await submit('note-send');
+  expect(text('note-fault')).toContain('Expected the number of a page');
+  await write('note-to', 'No. 2147483655');
+  host.absent = 0x8000_0007;
+  await submit('note-send');
+  expect(text('note-fault')).toBe('off line');
+  expect(host.notes).toEqual([]);
+  host.absent = null;
+  await write('note-text', '泵'.repeat(67));
+  await submit('note-send');
+  expect(text('note-fault')).toBe('Too long for one note.');
+  await write('note-text', 'hello');
+  await submit('note-send');
+  expect(host.notes).toEqual([{ address: 0x8000_0007, text: 'hello' }]);
+  expect(text('note-sent')).toBe('Sent to wang (No. 2147483655).');
+  get('note-text').dispatchEvent(new KeyboardEvent('keydown', { key: 'Escape', bubbles: true }));
+  await settle();
+  expect(find('note-to')).toBeNull();
+  expect(document.activeElement).toBe(get('note-write'));
+});
+
+it('answers a note', async () => {
+  await show();
+  host.emit({ kind: 'note', note: { from: 0x8000_0007, text: 'leave RL1 alone', at: Date.now() } });
+  await settle();
+  await click('note-reply');
+  expect(document.activeElement).toBe(get('note-text'));
+  await write('note-text', 'I shall');
+  await submit('note-send');
+  expect(host.notes).toEqual([{ address: 0x8000_0007, text: 'I shall' }]);
 });
 
 it('drops a delta that the snapshot contained already, and takes the next', async () => {

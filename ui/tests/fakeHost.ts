@@ -51,6 +51,9 @@ export class FakeHost implements Host {
   password = 'secret';
   sendFault: string | null = null;
   readonly sent: Command[] = [];
+  readonly notes: { address: Address; text: string }[] = [];
+  /** Nobody answers at this number. */
+  absent: Address | null = null;
   readonly loggedIn: Credentials[] = [];
   private readonly listeners = new Set<(event: HostEvent) => void>();
 
@@ -86,11 +89,13 @@ export class FakeHost implements Host {
     return Promise.resolve(this.description);
   }
 
-  identify(): Promise<Identity> {
+  identify(address: Address): Promise<Identity> {
+    if (address === this.absent) return Promise.reject(new HostError({ code: 'offline', message: 'no' }));
     return Promise.resolve({ title: 'wang', software: 'switchyard 0.1.0', peerKind: 2 });
   }
 
-  sendNote(): Promise<void> {
+  sendNote(address: Address, text: string): Promise<void> {
+    this.notes.push({ address, text });
     return Promise.resolve();
   }
 

@@ -2,6 +2,9 @@
 
 export type Place = { screen: 'fleet' } | { screen: 'controller'; address: number } | { screen: 'bench' };
 
+/** The note that is being written: to whom, or to a number that is still to be given; null for none. */
+export type Writing = { to: number | null } | null;
+
 export function parsePlace(fragment: string): Place {
   const path = fragment.replace(/^#\/?/, '');
   if (path === 'bench') return { screen: 'bench' };

@@ -20,6 +20,7 @@ import type {
 } from './host/types';
 import { HostError } from './host/types';
 import { Role, Stage } from './protocol/registry';
+import { plain, texts } from './texts';
 
 /** Changes that are remembered per controller, for its "why" list. */
 export const CHANGES_KEPT_MAX = 60;
@@ -171,7 +172,8 @@ export function createYard(host: Host) {
     if (slot === undefined || command === undefined || command.key !== receipt.key) return;
     // Late news never undoes an end, and stages only go forward.
     if (command.final || (receipt.stage < command.stage && !receipt.final)) return;
-    const { stage, reason, detail, final } = receipt;
+    const { stage, reason, final } = receipt;
+    const detail = receipt.detail === null ? null : plain(receipt.detail);
     asked.set(slot, { ...command, stage, reason, detail, final });
   }
 
@@ -207,7 +209,7 @@ export function createYard(host: Host) {
         takeReceipt(event.receipt);
         break;
       case 'note':
-        notes = [{ ...event.note, id: ++lastId }, ...notes].slice(0, NOTES_KEPT_MAX);
+        notes = [{ ...event.note, text: plain(event.note.text), id: ++lastId }, ...notes].slice(0, NOTES_KEPT_MAX);
         learnName(event.note.from);
         break;
       case 'link':
@@ -287,6 +289,12 @@ export function createYard(host: Host) {
     }
   }
 
+  /** A note gets no answer, so who is there is asked first. */
+  async function sendNote(address: Address, text: string): Promise<void> {
+    tools.set(address, (await host.identify(address)).title);
+    await host.sendNote(address, text);
+  }
+
   /** Whether a controller is on line, as far as anybody can know now. */
   function isHere(controller: Controller): boolean {
     return controller.online && link.state === 'live' && !unconfirmed.has(controller.address);
@@ -336,6 +344,11 @@ export function createYard(host: Host) {
     asked: (address: Address, what: string): Asked | undefined => asked.get(place(address, what)),
     isOwn: (address: Address): boolean => own.has(address),
     toolName: (address: Address): string | null => tools.get(address) || null,
+    /** `wang (No. 2147483655)`, or the number alone. */
+    toolLabel: (address: Address): string => {
+      const name = tools.get(address) || null;
+      return name === null ? texts.number(address) : `${name} (${texts.number(address)})`;
+    },
     isNew: (address: Address): boolean => {
       const at = appeared.get(address);
       return at !== undefined && now - at < NEW_FOR_MS;
@@ -358,6 +371,7 @@ export function createYard(host: Host) {
     logIn,
     logOut,
     send,
+    sendNote,
     take,
     /** Listens to the host and lets the clock run; returns what ends both. */
     attach: (): (() => void) => {

@@ -164,7 +164,17 @@ export const en = {
   note: {
     from: (who: string) => `${who} says`,
     dismiss: 'Dismiss',
+    reply: 'Reply',
+    short: 'Note',
     write: 'Note to another tool',
+    to: 'To No.',
+    text: 'Note',
+    own: (address: number) => `This page is No. ${address}.`,
+    send: 'Send',
+    close: 'Close',
+    sent: (who: string) => `Sent to ${who}.`,
+    toolsOnly: 'Expected the number of a page, console or desktop app.',
+    tooLong: 'Too long for one note.',
   },
 
   bench: {

@@ -69,6 +69,18 @@ export function parseThousandths(text: string): number | null {
   return match[1] === '' || value === 0 ? value : -value;
 }
 
+/** A peer's number as people write it: `100042`, or `No. 100042`. */
+export function parseNumber(text: string): number | null {
+  const match = /^\s*(?:no\.?\s*)?(\d{1,10})\s*$/i.exec(text);
+  const number = Number(match?.[1] ?? Number.NaN);
+  return number <= 0xffff_ffff ? number : null;
+}
+
+/** A text of another peer's with its control characters replaced, as docs/protocol.md section 3 asks. */
+export function plain(text: string): string {
+  return text.replaceAll(/\p{Cc}/gu, ' ');
+}
+
 /** A host's or a receipt's fault in words. */
 export function faultText(error: unknown): string {
   const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : 'internal';
