@@ -244,6 +244,45 @@ it('says that the gateway is gone, when it tries again, and that values are old'
   expect(get('toggle-RL1').title).toBe('Not connected to the gateway.');
 });
 
+it('says so where the gateway did not hear of the log-out', async () => {
+  host.logOutFault = 'gateway_gone';
+  await show();
+  await click('log-out');
+  expect(text('login-fault')).toBe('The gateway was not told of the log-out, and may still know this browser: the gateway cannot be reached.');
+});
+
+it('tells whoever is here for the first time how an account is made', async () => {
+  host.current = null;
+  await show();
+  expect(document.body.textContent).toContain('switchyard-gateway account add NAME --role operator');
+});
+
+it('keeps a ramp to one line of the causes, so that it pushes out nothing else', async () => {
+  await show(`#/${PUMP}`);
+  const cause = { kind: 2, by: 0x8000_0007, reference: 0x8f2c0000 };
+  const input = { kind: 5, by: null, reference: null };
+  let sequence = 10;
+  const tell = (...points: [number, number, typeof cause | typeof input][]) =>
+    host.emit({ kind: 'fleet', changes: [{ kind: 'points', address: PUMP, boot: 7, sequence: ++sequence, at: Date.now(), points: points.map(([index, value, why]) => ({ index, value, flags: 1, cause: why })) }] });
+  const lines = () => [...get('why').querySelectorAll('li')].map((line) => line.querySelector('.what')?.textContent.replace(/\s+/g, ' ').trim());
+  tell([0, 1, cause]);
+  for (let n = 1; n <= 100; n++) tell([4, n * 1000, cause], [2, n % 2, input], [3, n * 500, input]);
+  await settle();
+  expect(lines()).toHaveLength(60);
+  tell([0, 0, cause]);
+  for (let n = 1; n <= 100; n++) tell([4, n * 10, cause], [3, n * 20, input]);
+  await settle();
+  expect(lines().slice(0, 3)).toEqual(['AO1 1', 'AI0 2', 'RL1 off']);
+  tell([4, 5_000, { ...cause, reference: 1 }]);
+  await settle();
+  expect(lines().slice(0, 3)).toEqual(['AO1 5', 'AO1 1', 'AI0 2']);
+});
+
+it('says when the commands of an absent controller will be known', async () => {
+  await show('#/100051');
+  expect(document.body.textContent).toContain('Asked for once it is on line.');
+});
+
 it('takes no old value for a new one when the link is back, nor switches by it, until it hears', async () => {
   await show(`#/${PUMP}`);
   host.emit({ kind: 'link', link: { state: 'waiting', retryInMs: 4_000, code: null } });

@@ -50,6 +50,7 @@ export class FakeHost implements Host {
   description: Description = { behaviour: 'latching output', commands: [] };
   password = 'secret';
   sendFault: string | null = null;
+  logOutFault: string | null = null;
   readonly sent: Command[] = [];
   readonly notes: { address: Address; text: string }[] = [];
   /** Nobody answers at this number. */
@@ -68,6 +69,7 @@ export class FakeHost implements Host {
   }
 
   logOut(): Promise<void> {
+    if (this.logOutFault !== null) return Promise.reject(new HostError({ code: this.logOutFault, message: 'no' }));
     return Promise.resolve();
   }
 

@@ -57,7 +57,9 @@ export function parseArgument(type: ParameterType, text: string): number | null 
       const match = /^(\d+(?:[.,]\d{1,3})?)\s*([a-z]*)$/.exec(trimmed);
       const unit = UNIT_MS[match?.[2] === '' ? 's' : (match?.[2] ?? '')];
       const amount = parseThousandths(match?.[1] ?? '');
-      return unit === undefined || amount === null ? null : Math.round((amount / 1000) * unit);
+      if (unit === undefined || amount === null) return null;
+      const ms = Math.round((amount / 1000) * unit);
+      return Number.isSafeInteger(ms) ? ms : null;
     }
   }
 }

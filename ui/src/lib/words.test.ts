@@ -74,6 +74,7 @@ describe('signatures', () => {
     ['time', '10m', 600_000],
     ['time', '1 h', 3_600_000],
     ['time', '5 parsec', null],
+    ['time', '999999999999 d', null],
     ['int', '-7', -7],
     ['int', '1.5', null],
     ['num', '0.1', 100],

@@ -20,6 +20,7 @@ import type {
 } from './host/types';
 import { HostError } from './host/types';
 import { Role, Stage } from './protocol/registry';
+import { isDigital } from './points';
 import { plain, texts } from './texts';
 
 /** Changes that are remembered per controller, for its "why" list. */
@@ -60,6 +61,14 @@ export interface SeenNote extends Note {
   id: number;
 }
 
+function isSameCause(one: Cause, other: Cause): boolean {
+  return one.kind === other.kind && one.by === other.by && one.reference === other.reference;
+}
+
+function asFault(error: unknown): HostError {
+  return error instanceof HostError ? error : new HostError({ code: 'internal', message: String(error) });
+}
+
 export type Yard = ReturnType<typeof createYard>;
 
 export function createYard(host: Host) {
@@ -73,6 +82,8 @@ export function createYard(host: Host) {
   let notes = $state.raw<readonly SeenNote[]>([]);
   let now = $state(Date.now());
   let startFault = $state.raw<HostError | null>(null);
+  /** A log-out that the gateway did not hear of: the session may live on there. */
+  let logOutFault = $state.raw<HostError | null>(null);
   const controllers = new SvelteMap<Address, Controller>();
   const appeared = new SvelteMap<Address, number>();
   /** Not heard of since the link came back: on view as they were last seen, and nothing is certain. */
@@ -93,8 +104,17 @@ export function createYard(host: Host) {
   function remember(controller: Controller, point: Point, at: number): void {
     const list = changes.get(controller.address) ?? [];
     const { name, type, value, cause } = point;
-    const change: Change = { id: ++lastId, at, point: name, type, value, cause };
-    changes.set(controller.address, [change, ...list].slice(0, CHANGES_KEPT_MAX));
+    // What ramps or drifts is one line that goes on, in its place among others that do: it must not push out the rest.
+    const before = isDigital(point) ? -1 : list.findIndex((each) => each.point === name);
+    const known = list[before];
+    const goesOn = known !== undefined && isSameCause(known.cause, cause);
+    const change: Change = { id: goesOn ? known.id : ++lastId, at, point: name, type, value, cause };
+    if (goesOn && list.slice(0, before).every((each) => !isDigital(each))) {
+      changes.set(controller.address, list.with(before, change));
+    } else {
+      const others = goesOn ? list.filter((each) => each !== known) : list;
+      changes.set(controller.address, [change, ...others].slice(0, CHANGES_KEPT_MAX));
+    }
     if (cause.by !== null && !own.has(cause.by)) learnName(cause.by);
   }
 
@@ -246,7 +266,7 @@ export function createYard(host: Host) {
       if (session !== null) await loadFleet();
       startFault = null;
     } catch (error) {
-      startFault = error instanceof HostError ? error : new HostError({ code: 'internal', message: String(error) });
+      startFault = asFault(error);
     }
     ready = true;
   }
@@ -255,15 +275,19 @@ export function createYard(host: Host) {
     forget();
     takeSession(await host.logIn({ gateway, account, password }));
     startFault = null;
+    logOutFault = null;
     await loadFleet();
   }
 
   async function logOut(): Promise<void> {
     try {
       await host.logOut();
-    } finally {
-      takeSession(null);
+      logOutFault = null;
+    } catch (error) {
+      const fault = asFault(error);
+      logOutFault = fault.code === 'not_logged_in' ? null : fault;
     }
+    takeSession(null);
   }
 
   async function send(address: Address, what: string, action: Action): Promise<void> {
@@ -284,8 +308,7 @@ export function createYard(host: Host) {
       await host.send({ key, address, action, expiresInMs: COMMAND_EXPIRES_IN_MS, wait: false });
     } catch (error) {
       if (asked.get(slot)?.key !== key) return;
-      const fault = error instanceof HostError ? error.code : 'internal';
-      asked.set(slot, { ...command, stage: Stage.refused, fault, final: true });
+      asked.set(slot, { ...command, stage: Stage.refused, fault: asFault(error).code, final: true });
     }
   }
 
@@ -338,6 +361,9 @@ export function createYard(host: Host) {
     },
     get startFault() {
       return startFault;
+    },
+    get logOutFault() {
+      return logOutFault;
     },
     controller: (address: Address): Controller | undefined => controllers.get(address),
     changes: (address: Address): readonly Change[] => changes.get(address) ?? [],
