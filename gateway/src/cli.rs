@@ -142,8 +142,10 @@ async fn run_task(task: Task, settings: Settings) -> anyhow::Result<()> {
     match task {
         Task::Serve => {
             let listeners = Listeners::bind(&settings).await?;
+            // Whoever reads that it listens may stop it from then on.
+            let stop = stop_signal()?;
             listeners.announce(&mut stdout)?;
-            serve(settings, stores, listeners, stop_signal()?).await?;
+            serve(settings, stores, listeners, stop).await?;
         }
         Task::Account(task) => run_account(task, config, &mut stdout).await?,
         Task::Enrol { title, count } => {

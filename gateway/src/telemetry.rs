@@ -56,6 +56,9 @@ pub(crate) fn count(counter: &AtomicU64) {
 
 /// Sends the log to stderr; stdout belongs to what scripts read.
 ///
+/// Only `tracing` is listened to. Libraries that speak through the `log` crate are not: at their
+/// wordiest they print the bytes that they carry, tokens and commands among them.
+///
 /// # Errors
 /// When the filter is not understood.
 pub(crate) fn start_log(filter: &str) -> anyhow::Result<()> {
@@ -63,10 +66,12 @@ pub(crate) fn start_log(filter: &str) -> anyhow::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_new(filter)
         .with_context(|| format!("cannot understand the log setting {filter:?}"))?;
     // A second start, as in tests, keeps the first.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .try_init();
+    let _ = tracing::subscriber::set_global_default(
+        tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+            .finish(),
+    );
     Ok(())
 }

@@ -40,6 +40,7 @@ impl SqliteConfigStore {
     /// # Errors
     /// [`StoreError`], also for a database of a later version.
     pub fn open(path: &Path, queue_calls_max: usize) -> Result<Self, StoreError> {
+        keep_private(path);
         let mut connection = Connection::open(path)?;
         connection.busy_timeout(Duration::from_secs(5))?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -78,6 +79,24 @@ impl SqliteConfigStore {
                 .await
                 .unwrap_or(Err(StoreError::Gone("the call was dropped")))
         })
+    }
+}
+
+/// Keys lie in the database: makes the file for its owner alone before SQLite, which gives what it
+/// puts beside it the same mode. One that is there stays as it is, since somebody may want it so.
+fn keep_private(path: &Path) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+        let mut options = std::fs::OpenOptions::new();
+        // What fails here fails again in SQLite, which says why.
+        let _ = options.write(true).create_new(true).mode(0o600).open(path);
+        if let Ok(file) = std::fs::metadata(path)
+            && file.permissions().mode() & 0o077 != 0
+        {
+            let path = path.display();
+            tracing::warn!(%path, "the database holds keys and is open to others than its owner");
+        }
     }
 }
 

@@ -53,17 +53,20 @@ struct Running {
 
 impl Running {
     async fn start(data: &Path) -> Self {
+        Self::start_with(data, &["--log", "warn"], Stdio::inherit()).await
+    }
+
+    async fn start_with(data: &Path, more: &[&str], stderr: Stdio) -> Self {
         let flags = [
             "--listen-tcp",
             "127.0.0.1:0",
             "--listen-http",
             "127.0.0.1:0",
-            "--log",
-            "warn",
         ];
         let mut child = program(data)
             .args(flags)
-            .stderr(Stdio::inherit())
+            .args(more)
+            .stderr(stderr)
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -143,6 +146,32 @@ async fn accounts_and_controllers_by_command() {
         let mode = std::fs::metadata(&data).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700, "keys lie in there");
     }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_database_is_its_owners_alone_in_whatever_folder() {
+    use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};
+    let folder = tempfile::tempdir().unwrap();
+    // As an administrator makes one.
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::set_permissions(&data, Permissions::from_mode(0o755)).unwrap();
+    assert!(run(&data, &["enrol", "Pump"], "").await.0);
+    let mut gateway = Running::start(&data).await;
+    for name in ["switchyard.db", "switchyard.db-wal", "switchyard.db-shm"] {
+        let mode = std::fs::metadata(data.join(name)).unwrap().permissions();
+        assert_eq!(mode.mode() & 0o777, 0o600, "{name}");
+    }
+    gateway.child.kill().await.unwrap();
+    // One that was opened to others by hand, or by an earlier version, is told of.
+    let open = Permissions::from_mode(0o644);
+    std::fs::set_permissions(data.join("switchyard.db"), open).unwrap();
+    let (ok, _, complaint) = run(&data, &["controllers"], "").await;
+    assert!(
+        ok && complaint.contains("others than its owner"),
+        "{complaint}"
+    );
 }
 
 #[tokio::test]
@@ -249,4 +278,48 @@ async fn a_kill_loses_nothing_that_was_promised() {
             .is_empty()
     );
     gateway.stop().await;
+}
+
+#[tokio::test]
+async fn the_wordiest_log_tells_no_secret_and_no_payload() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let add = [
+        "account",
+        "add",
+        "li",
+        "--role",
+        "technician",
+        "--password-stdin",
+    ];
+    assert!(run(&data, &add, PASSWORD).await.0);
+    let (_, line, _) = run(&data, &["enrol", "Pump"], "").await;
+    let who = enrolled(line.trim_end());
+    let log = folder.path().join("log");
+    let stderr = Stdio::from(std::fs::File::create(&log).unwrap());
+    let mut gateway = Running::start_with(&data, &["--log", "trace"], stderr).await;
+    let token = gateway.log_in().await;
+    let mut tool = Tool::enter(gateway.http, &token).await;
+    let mut controller = Controller::connect(gateway.tcp, who.address).await;
+    controller.go_online(who.key).await;
+    tool.command(who.address, false).await;
+    let command = controller.receive_kind(Kind::Command).await;
+    controller
+        .send(&[controller.receipt(&command, Stage::Executed, true)])
+        .await;
+    while !tool.receipt().await.is_final {}
+    tool.subscribe().await;
+    gateway.child.kill().await.unwrap();
+
+    let log = std::fs::read_to_string(&log).unwrap();
+    assert!(log.contains("tool connected"), "{log}");
+    let key = line.trim_end().split(' ').nth(1).unwrap();
+    for secret in [PASSWORD, &token, key] {
+        let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+        assert!(!log.contains(secret) && !log.contains(&hex), "{log}");
+    }
+    // Whatever a library would tell is told of bytes, of which it does not know what they mean.
+    for line in log.lines() {
+        assert!(line.contains(" switchyard_gateway"), "{line}");
+    }
 }
