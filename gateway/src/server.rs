@@ -301,9 +301,13 @@ impl House {
                 Ok(place) => {
                     // A response is written whole; waiting for acknowledgements only slows it.
                     let _ = stream.set_nodelay(true);
-                    let (router, stopping) = (router.clone(), self.stopping.clone());
                     self.tasks.spawn(http::serve_connection(
-                        router, stream, peer, place, stopping,
+                        router.clone(),
+                        stream,
+                        peer,
+                        place,
+                        self.prover.settings.slow_peer_timeout,
+                        self.stopping.clone(),
                     ));
                 }
                 Err(code) => {

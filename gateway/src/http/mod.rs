@@ -5,6 +5,7 @@ mod metrics;
 mod page;
 mod problem;
 mod socket;
+mod stream;
 
 use crate::{
     access::LoginLimits,
@@ -31,6 +32,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
+use stream::ImpatientStream;
 use tokio::{net::TcpStream, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -160,8 +162,10 @@ pub(crate) async fn serve_connection(
     stream: TcpStream,
     peer: SocketAddr,
     place: (Place, Pending),
+    slow_peer_timeout: Duration,
     stopping: CancellationToken,
 ) {
+    let stream = ImpatientStream::new(stream, slow_peer_timeout);
     let client = Client {
         ip: peer.ip(),
         place: Arc::new(Mutex::new(Some(place))),

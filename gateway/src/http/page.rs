@@ -26,7 +26,8 @@ pub(super) async fn page(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     if method != Method::GET && method != Method::HEAD {
-        return Err(Problem::method_not_allowed());
+        let allow = [(header::ALLOW, HeaderValue::from_static("GET,HEAD"))];
+        return Ok((allow, Problem::method_not_allowed()).into_response());
     }
     let path = match uri.path().trim_start_matches('/') {
         "" => "index.html",

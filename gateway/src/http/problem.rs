@@ -100,8 +100,8 @@ impl Problem {
         let detail = "this address does not take this method";
         Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
-            "bad_request",
-            "bad method",
+            "method_not_allowed",
+            "method not allowed",
             detail,
         )
     }

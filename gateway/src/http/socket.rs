@@ -3,7 +3,7 @@
 //! HTTP runs on the general threads and the yard on its own; so the upgraded stream is taken apart
 //! into the plain socket and whatever was read too much, and both move over.
 
-use super::{Api, Client, login, problem::Problem};
+use super::{Api, Client, login, problem::Problem, stream::ImpatientStream};
 use crate::{access, yard::ToolArrival};
 use axum::{
     Extension,
@@ -14,7 +14,6 @@ use axum::{
 };
 use hyper_util::rt::TokioIo;
 use std::sync::Arc;
-use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 /// The subprotocol of this link version.
@@ -52,13 +51,14 @@ pub(super) async fn upgrade(
         let Ok(upgraded) = on_upgrade.await else {
             return;
         };
-        let Ok(parts) = upgraded.downcast::<TokioIo<TcpStream>>() else {
+        let Ok(parts) = upgraded.downcast::<TokioIo<ImpatientStream>>() else {
             tracing::error!("an upgraded connection is not the socket that was accepted");
             return;
         };
-        let (Ok(stream), Some((place, pending))) =
-            (parts.io.into_inner().into_std(), client.take_place())
-        else {
+        let (Ok(stream), Some((place, pending))) = (
+            parts.io.into_inner().into_inner().into_std(),
+            client.take_place(),
+        ) else {
             return;
         };
         let rest = parts.read_buf.to_vec();

@@ -1,8 +1,9 @@
 //! `docs/http.md`, request by request.
 
-use crate::support::{Gateway, PASSWORD, Tool, request, tool_hello, web_socket};
+use crate::support::{Gateway, PASSWORD, Tool, request, soon, tool_hello, web_socket};
 use std::time::Duration;
 use switchyard_protocol::Role;
+use tokio::io::AsyncWriteExt as _;
 
 fn credentials(account: &str, password: &str) -> String {
     format!(r#"{{"account":"{account}","password":"{password}"}}"#)
@@ -99,17 +100,42 @@ async fn what_is_wrong_is_a_problem_with_a_code() {
     .await;
     check("POST", "/api/login", "{", 400, "bad_request").await;
     check("POST", "/api/login", &" ".repeat(4_097), 413, "too_large").await;
-    check("GET", "/api/login", "", 405, "bad_request").await;
+    check("GET", "/api/login", "", 405, "method_not_allowed").await;
+    check("PUT", "/", "", 405, "method_not_allowed").await;
     check("GET", "/api/session", "", 401, "not_logged_in").await;
     check("GET", "/nothing/here", "", 404, "not_found").await;
     check("GET", "/../Cargo.toml", "", 404, "not_found").await;
     check("GET", "/ws", "", 400, "bad_request").await;
+    for (path, allowed) in [
+        ("/api/login", "POST"),
+        ("/ws", "GET,HEAD"),
+        ("/", "GET,HEAD"),
+    ] {
+        let response = request(gateway.http, "PUT", path, &[], "").await;
+        assert_eq!(response.header("allow"), Some(allowed), "{path}");
+    }
     assert_eq!(
         gateway
             .metric("logins_total{outcome=\"bad_credentials\"}")
             .await,
         2
     );
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_is_let_go() {
+    let gateway = Gateway::start_with(|settings| {
+        settings.slow_peer_timeout = Duration::from_millis(100);
+    })
+    .await;
+    let mut stream = tokio::net::TcpStream::connect(gateway.http).await.unwrap();
+    let question = format!("GET /metrics HTTP/1.1\r\nhost: {}\r\n\r\n", gateway.http);
+    // It asks until the answers fill both ends' buffers; from then on only the gateway can end it.
+    soon("the gateway to let go", async {
+        while stream.write_all(question.as_bytes()).await.is_ok() {}
+    })
+    .await;
     gateway.stop().await;
 }
 
