@@ -38,6 +38,9 @@ const CORE_INCLUDES: &[&str] = &[
 /// Lines past which a file wants to be two.
 const LINES_MAX: usize = 800;
 
+/// The house has one sign: in a browser's tab and on a desktop's task bar it is the same.
+const SIGN: [&str; 2] = ["ui/public/switchyard.svg", "desktop/icons/icon.svg"];
+
 /// Runs every rule and reports all that is wrong at once.
 pub(crate) fn check() -> Result<()> {
     let mut faults = Vec::new();
@@ -49,6 +52,11 @@ pub(crate) fn check() -> Result<()> {
         judge(&file, &text, &mut faults);
     }
     dependencies(&mut faults)?;
+    let [page, window] = SIGN.map(|file| std::fs::read(root().join(file)).ok());
+    if page.is_none() || page != window {
+        let [page, window] = SIGN;
+        faults.push(format!("{page}: expected the same picture as {window}"));
+    }
     if !faults.is_empty() {
         bail!("tidiness:\n  {}", faults.join("\n  "));
     }
