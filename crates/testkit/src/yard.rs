@@ -32,9 +32,11 @@ pub struct YardOptions {
 /// A running gateway. It keeps its ports over a restart, so that peers find it again.
 pub struct Yard {
     programs: Programs,
-    folder: tempfile::TempDir,
     options: YardOptions,
+    // Before the folder, since fields are dropped in this order: a gateway that still runs writes
+    // there, and what it wrote last would stay behind.
     gateway: Option<Program>,
+    folder: tempfile::TempDir,
     listen_tcp: String,
     listen_http: String,
     listen_clear: String,
