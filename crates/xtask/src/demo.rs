@@ -1,33 +1,54 @@
 //! `cargo xtask demo`: a yard on this machine, for a person to try or for `--check` to prove.
 
 use crate::{
-    run::{root, target_folder},
-    setup, test,
+    run::target_folder,
+    setup::{self, BUILD, PAGE, PROGRAMS},
+    test,
 };
 use anyhow::{Context, Result, bail, ensure};
-use std::{path::Path, time::Instant};
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM},
+    iterator::Signals,
+};
+use std::{
+    io::{BufRead, BufReader, Read},
+    path::Path,
+    sync::mpsc::{self, Sender},
+    time::Instant,
+};
 use switchyard_testkit::{Console, PASSWORD, Program, Programs, Yard, YardOptions, wait_until};
 
-/// What each of the demo's controllers is called and does.
-const CONTROLLERS: &[(&str, &[&str])] = &[
-    ("Pump house 3", &["--behaviour", "latch"]),
+/// What each of the demo's controllers is called, does, and how it is started.
+const CONTROLLERS: &[(&str, &str, &[&str])] = &[
+    (
+        "Pump house 3",
+        "RL1 is yours to switch",
+        &["--behaviour", "latch"],
+    ),
     (
         "North gate",
+        "RL1 follows an input that changes every 10 s",
         &["--behaviour", "follow", "--input-period", "10"],
     ),
-    ("Tank 2", &["--behaviour", "ramp"]),
+    (
+        "Tank 2",
+        "a level that ramps to what it is asked for",
+        &["--behaviour", "ramp"],
+    ),
 ];
 
 /// Builds and starts everything; then waits for a person, or proves that a command crosses.
 pub(crate) fn demo(check: bool) -> Result<()> {
-    setup::base()?;
+    setup::ready(&[BUILD, PAGE, PROGRAMS])?;
     setup::page()?;
     test::build_programs(&[])?;
+    // From here on there is something to put away: an interrupt ends the demo in order, not at once.
+    let signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     let programs = Programs::in_folder(&target_folder().join("debug"));
     let yard = Yard::start(&programs, YardOptions::default())?;
     let mut addresses = Vec::new();
     let mut controllers = Vec::new();
-    for (title, flags) in CONTROLLERS {
+    for (title, _, flags) in CONTROLLERS {
         let controller = yard
             .enrol(title, 1)?
             .pop()
@@ -39,7 +60,7 @@ pub(crate) fn demo(check: bool) -> Result<()> {
     if check {
         prove(yard, controllers, &console, addresses[0])
     } else {
-        show(yard, controllers, &console, &addresses)
+        show(yard, controllers, &console, &addresses, signals)
     }
 }
 
@@ -49,35 +70,48 @@ fn show(
     controllers: Vec<Program>,
     console: &Console,
     addresses: &[u32],
+    mut signals: Signals,
 ) -> Result<()> {
     let program = yard.programs().path("switchyard")?;
-    let program = program
-        .strip_prefix(root())
-        .map_or(program.as_path(), Path::new);
+    let program = program.display();
     println!("\nThe yard is open.\n");
-    println!("  page      {}", yard.url());
-    println!("  log in    operator, password: {PASSWORD}");
-    println!("            (viewer, technician and admin have the same)");
+    println!("  page         {}", yard.url());
+    println!("  account      operator (or viewer, technician, admin)");
+    println!("  password     {PASSWORD}");
+    println!("\n  console, in another terminal, already logged in:");
     println!(
-        "  console   SWITCHYARD_CONFIG={} {}",
-        console.folder().display(),
-        program.display()
+        "    export SWITCHYARD_CONFIG={}",
+        console.folder().display()
     );
-    println!(
-        "            the same with `ls`, or `send {} RL1 on`",
-        addresses[0]
-    );
-    for ((title, _), address) in CONTROLLERS.iter().zip(addresses) {
-        println!("  No. {address}  {title}");
+    println!("    {program}                  the screen; ? shows its keys");
+    println!("    {program} ls");
+    println!("    {program} send {} RL1 on", addresses[0]);
+    println!("\n  controllers");
+    for ((title, does, _), address) in CONTROLLERS.iter().zip(addresses) {
+        println!("    No. {address}  {title}: {does}");
     }
-    println!("\nPress Enter to close it.");
-    let mut line = String::new();
-    std::io::stdin()
-        .read_line(&mut line)
-        .context("waiting for Enter")?;
+    println!("\nEnter or Ctrl-C closes it.");
+    let (had_enough, enough) = mpsc::channel();
+    await_line(std::io::stdin(), had_enough.clone());
+    std::thread::spawn(move || signals.forever().next().map(|_| had_enough.send(())));
+    enough.recv().context("waiting for Enter or an interrupt")?;
     drop(controllers);
+    // An interrupt at the terminal has reached the gateway as well, and it may be gone already.
     yard.gateway()?.stop()?;
+    drop(yard);
+    println!("Closed; nothing is left running.");
     Ok(())
+}
+
+/// Tells when a line has been entered. The end of the input is none: a demo that was started in the
+/// background, or by something that gives it no input, stays open until it is interrupted.
+fn await_line(input: impl Read + Send + 'static, entered: Sender<()>) {
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        if matches!(BufReader::new(input).read_line(&mut line), Ok(1..)) {
+            let _ = entered.send(());
+        }
+    });
 }
 
 /// Sends a command through the gateway, sees it executed and its delta follow, and leaves nothing
@@ -146,4 +180,19 @@ fn prove(
     println!("sent, executed and seen in {whole} ms, the console's start and log-in included");
     println!("demo: ok, command executed in {milliseconds:.0} ms");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_closes_the_demo_and_the_end_of_the_input_does_not() {
+        for (input, is_enough) in [("\n", true), ("enough", true), ("", false)] {
+            let (entered, enough) = mpsc::channel();
+            await_line(input.as_bytes(), entered);
+            // The sender goes with the thread, so this waits for no clock.
+            assert_eq!(enough.recv().is_ok(), is_enough, "{input:?}");
+        }
+    }
 }
