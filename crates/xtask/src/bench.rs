@@ -2,7 +2,8 @@
 
 use crate::{
     run::{cargo, run, target_folder},
-    setup, test,
+    setup::{self, BUILD, PAGE, PROGRAMS},
+    test,
 };
 use anyhow::Result;
 use clap::Subcommand;
@@ -30,7 +31,7 @@ pub(crate) enum Bench {
 
 /// Builds the programs with optimisation and runs one benchmark.
 pub(crate) fn bench(bench: &Bench) -> Result<()> {
-    setup::base()?;
+    setup::ready(&[BUILD, PAGE, PROGRAMS])?;
     setup::page()?;
     test::build_programs(&["--release"])?;
     run(cargo().args([

@@ -2,7 +2,8 @@
 
 use crate::{
     run::{cargo, run},
-    setup, tidy,
+    setup::{self, BUILD, DESKTOP, SERIAL},
+    tidy,
 };
 use anyhow::Result;
 use clap::ValueEnum;
@@ -34,8 +35,7 @@ pub(crate) fn check(checks: &[Check]) -> Result<()> {
         run(deny.args(["check", "bans", "licenses", "sources"]))?;
     }
     if wanted(Check::Clippy) {
-        setup::base()?;
-        setup::desktop()?;
+        setup::ready(&[BUILD, SERIAL, DESKTOP])?;
         run(cargo().args([
             "clippy",
             "--workspace",

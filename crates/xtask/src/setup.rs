@@ -9,80 +9,60 @@ use std::{
 };
 
 /// Something that must be on the machine.
-struct Need {
+#[derive(Debug)]
+pub(crate) struct Need {
     /// Debian's package.
     package: &'static str,
     /// How to see that it is there.
     probe: Probe,
 }
 
+#[derive(Debug)]
 enum Probe {
     /// A program on the path.
     Program(&'static str),
     /// A C library that `pkg-config` knows.
     Library(&'static str),
+    /// A file in its place.
+    File(&'static str),
 }
 
-const BUILD: &[Need] = &[
-    Need {
-        package: "gcc",
-        probe: Probe::Program("cc"),
-    },
-    Need {
-        package: "make",
-        probe: Probe::Program("make"),
-    },
-    Need {
-        package: "libc6-dev",
-        probe: Probe::Program("cc"),
-    },
-    Need {
-        package: "procps",
-        probe: Probe::Program("kill"),
-    },
+const fn need(package: &'static str, probe: Probe) -> Need {
+    Need { package, probe }
+}
+
+/// What builds the Rust and C rooms. Debian's `gcc` only recommends the C library's headers.
+pub(crate) const BUILD: &[Need] = &[
+    need("gcc", Probe::Program("cc")),
+    need("libc6-dev", Probe::File("/usr/include/stdio.h")),
+    need("make", Probe::Program("make")),
 ];
 
-const PAGE: &[Need] = &[
-    Need {
-        package: "nodejs",
-        probe: Probe::Program("node"),
-    },
-    Need {
-        package: "npm",
-        probe: Probe::Program("npm"),
-    },
+/// What builds the page.
+pub(crate) const PAGE: &[Need] = &[
+    need("nodejs", Probe::Program("node")),
+    need("npm", Probe::Program("npm")),
 ];
 
-const BROWSER: &[Need] = &[Need {
-    package: "chromium",
-    probe: Probe::Program("chromium"),
-}];
+/// What starts and stops the programs: `kill` is no program of its own without it.
+pub(crate) const PROGRAMS: &[Need] = &[need("procps", Probe::Program("kill"))];
 
-const DESKTOP: &[Need] = &[
-    Need {
-        package: "pkg-config",
-        probe: Probe::Program("pkg-config"),
-    },
-    Need {
-        package: "libwebkit2gtk-4.1-dev",
-        probe: Probe::Library("webkit2gtk-4.1"),
-    },
-    Need {
-        package: "librsvg2-dev",
-        probe: Probe::Library("librsvg-2.0"),
-    },
-    Need {
-        package: "webkit2gtk-driver",
-        probe: Probe::Program("WebKitWebDriver"),
-    },
-    Need {
-        package: "xvfb",
-        probe: Probe::Program("Xvfb"),
-    },
-    Need {
-        package: "xauth",
-        probe: Probe::Program("xauth"),
-    },
+/// What builds the flasher, which finds serial ports by udev.
+pub(crate) const SERIAL: &[Need] = &[
+    need("pkg-config", Probe::Program("pkg-config")),
+    need("libudev-dev", Probe::Library("libudev")),
+];
+
+/// What the stories in a browser need.
+pub(crate) const BROWSER: &[Need] = &[need("chromium", Probe::Program("chromium"))];
+
+/// What builds the desktop app and shows its window, beside [`SERIAL`].
+pub(crate) const DESKTOP: &[Need] = &[
+    need("libwebkit2gtk-4.1-dev", Probe::Library("webkit2gtk-4.1")),
+    need("librsvg2-dev", Probe::Library("librsvg-2.0")),
+    need("webkit2gtk-driver", Probe::Program("WebKitWebDriver")),
+    need("xvfb", Probe::Program("Xvfb")),
+    need("xauth", Probe::Program("xauth")),
 ];
 
 /// The oldest Node.js that Vite 8 takes, and what is fetched from npm where Debian's is older.
@@ -92,22 +72,6 @@ const NODE_PACKAGE: &str = "node@20";
 /// cargo-deny's version: a newer one may find new faults, so it moves only by a commit.
 const DENY_VERSION: &str = "0.20.2";
 
-/// What builds and runs the gateway, the console, the controllers and the page.
-pub(crate) fn base() -> Result<()> {
-    install(&[BUILD, PAGE])?;
-    node().map(|_| ())
-}
-
-/// What the browser's story needs.
-pub(crate) fn browser() -> Result<()> {
-    install(&[BROWSER])
-}
-
-/// What builds the desktop app and shows its window.
-pub(crate) fn desktop() -> Result<()> {
-    install(&[DESKTOP])
-}
-
 impl Need {
     fn is_met(&self) -> bool {
         match self.probe {
@@ -115,6 +79,7 @@ impl Need {
             Probe::Library(name) => {
                 output(Command::new("pkg-config").args(["--exists", name])).is_some()
             }
+            Probe::File(path) => Path::new(path).exists(),
         }
     }
 }
@@ -125,26 +90,43 @@ fn on_path(program: &str) -> bool {
     })
 }
 
-/// Installs Debian packages where we may, and names them where we may not.
-fn install(needs: &[&[Need]]) -> Result<()> {
-    let missing = || -> Vec<&str> {
-        needs
-            .iter()
-            .flat_map(|group| group.iter())
-            .filter(|need| !need.is_met())
-            .map(|need| need.package)
-            .collect()
-    };
-    let packages = missing();
-    if packages.is_empty() {
-        return Ok(());
+/// Sees to it that everything of these groups is there: installs what is missing where we may, and
+/// names all of it at once where we may not.
+pub(crate) fn ready(groups: &[&[Need]]) -> Result<()> {
+    let packages = missing(groups, Need::is_met);
+    if !packages.is_empty() {
+        install(&packages)?;
+        let left = missing(groups, Need::is_met);
+        if !left.is_empty() {
+            bail!(
+                "installed {}, and still do not find {}",
+                packages.join(", "),
+                left.join(", ")
+            );
+        }
     }
-    let by_hand = format!("apt-get install {}", packages.join(" "));
+    Ok(())
+}
+
+/// The packages of what is not there, each once.
+fn missing(groups: &[&[Need]], is_met: impl Fn(&Need) -> bool) -> Vec<&'static str> {
+    let mut packages: Vec<&str> = Vec::new();
+    for need in groups.iter().copied().flatten() {
+        if !packages.contains(&need.package) && !is_met(need) {
+            packages.push(need.package);
+        }
+    }
+    packages
+}
+
+/// Installs Debian packages.
+fn install(packages: &[&str]) -> Result<()> {
     let is_root = output(Command::new("id").arg("-u")).as_deref() == Some("0");
     if !on_path("apt-get") || !is_root {
         bail!(
-            "this machine lacks {}; as root: {by_hand}",
-            packages.join(", ")
+            "this machine lacks {}; as root: apt-get install {}",
+            packages.join(", "),
+            packages.join(" ")
         );
     }
     let apt = || {
@@ -155,16 +137,7 @@ fn install(needs: &[&[Need]]) -> Result<()> {
     run(apt().args(["update", "-qq"]))?;
     run(apt()
         .args(["install", "-y", "-qq", "--no-install-recommends"])
-        .args(&packages))?;
-    let left = missing();
-    if !left.is_empty() {
-        bail!(
-            "installed {}, and still do not find {}",
-            packages.join(", "),
-            left.join(", ")
-        );
-    }
-    Ok(())
+        .args(packages))
 }
 
 /// `PATH` with a Node.js that is new enough in front.
@@ -277,4 +250,40 @@ pub(crate) fn cargo_deny() -> Result<PathBuf> {
             .env_remove("CARGO_TARGET_DIR"))?;
     }
     Ok(program)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_every_missing_package_once() {
+        let groups = [BUILD, SERIAL, DESKTOP, SERIAL];
+        assert_eq!(
+            missing(&groups, |need| need.package.starts_with("lib")),
+            [
+                "gcc",
+                "make",
+                "pkg-config",
+                "webkit2gtk-driver",
+                "xvfb",
+                "xauth"
+            ]
+        );
+        assert!(missing(&groups, |_| true).is_empty());
+    }
+
+    #[test]
+    fn sees_what_is_there_by_its_own_sign() {
+        for (probe, is_there) in [
+            (Probe::Program("sh"), true),
+            (Probe::Program("no-such-program"), false),
+            (Probe::File("/etc/passwd"), true),
+            (Probe::File("/etc/no-such-file"), false),
+            (Probe::Library("no-such-library"), false),
+        ] {
+            let need = need("it", probe);
+            assert_eq!(need.is_met(), is_there, "{need:?}");
+        }
+    }
 }

@@ -23,13 +23,33 @@ pub(crate) enum Part {
     E2e,
 }
 
+impl Part {
+    /// What must be on the machine.
+    const fn needs(self) -> &'static [&'static [setup::Need]] {
+        use setup::{BROWSER, BUILD, DESKTOP, PAGE, PROGRAMS, SERIAL};
+        match self {
+            Part::Rust => &[BUILD, PAGE, PROGRAMS, SERIAL],
+            Part::C => &[BUILD],
+            Part::Ui => &[PAGE],
+            Part::Desktop => &[BUILD, PAGE, PROGRAMS, SERIAL, DESKTOP, BROWSER],
+            Part::E2e => &[BUILD, PAGE, PROGRAMS, BROWSER],
+        }
+    }
+}
+
 /// The cheapest first, so that a fault is told early.
 const ALL: [Part; 5] = [Part::C, Part::Ui, Part::Rust, Part::E2e, Part::Desktop];
 
 /// Runs the named parts, or all.
 pub(crate) fn test(parts: &[Part]) -> Result<()> {
-    setup::base()?;
     let parts = if parts.is_empty() { &ALL[..] } else { parts };
+    // All of it first: nobody waits an hour to be told of one package after the other.
+    let needs: Vec<_> = parts
+        .iter()
+        .flat_map(|part| part.needs())
+        .copied()
+        .collect();
+    setup::ready(&needs)?;
     let mut passed = Vec::new();
     for part in parts {
         match part {
@@ -54,7 +74,11 @@ fn tests(selection: &[&str]) -> Result<()> {
     } else {
         &["test", "--no-fail-fast"]
     };
-    run(cargo().args(verb).args(selection))
+    // The stories start the page's programs: they must find the Node.js that built the page.
+    run(cargo()
+        .args(verb)
+        .args(selection)
+        .env("PATH", setup::node()?))
 }
 
 fn rust() -> Result<()> {
@@ -136,17 +160,14 @@ fn ui() -> Result<()> {
 }
 
 fn e2e() -> Result<()> {
-    setup::browser()?;
     programs()?;
     tests(&["--package", "switchyard-e2e", "--test", "e2e"])
 }
 
 fn desktop() -> Result<()> {
-    setup::desktop()?;
     programs()?;
     run(cargo().args(["build", "--package", "switchyard-desktop"]))?;
     tests(&["--package", "switchyard-desktop"])?;
-    setup::browser()?;
     tests(&["--package", "switchyard-e2e", "--test", "screens"])
 }
 
