@@ -145,6 +145,23 @@ it('focuses the filter on /', async () => {
   expect(document.activeElement).toBe(get('filter'));
 });
 
+it('keeps the focus where the eyes are, from the list to a controller and back', async () => {
+  await show();
+  get('row-100043').focus();
+  await settle();
+  expect(document.querySelectorAll('[data-testid^="row-"][tabindex="0"]')).toHaveLength(1);
+  expect(get('row-100043').tabIndex).toBe(0);
+  get('row-100043').click();
+  location.hash = '#/100043';
+  dispatchEvent(new Event('hashchange'));
+  await settle();
+  // Without the style sheet nothing hides the way back, as in a narrow window.
+  expect(document.activeElement).toBe(get('back'));
+  get('back').dispatchEvent(new KeyboardEvent('keydown', { key: 'Escape', bubbles: true }));
+  await settle();
+  expect(document.activeElement).toBe(get('row-100043'));
+});
+
 it('says when an absent controller was last seen, and hinders switching it', async () => {
   await show('#/100051');
   expect(text('row-100051')).toContain('last seen');

@@ -7,7 +7,7 @@ import { join, resolve } from 'node:path';
 import { chromium, type Page } from 'playwright-core';
 import { CHROMIUM, CHROMIUM_ARGUMENTS } from './browser';
 import { FakeGateway } from './fakeGateway';
-import { fillYard } from './sampleYard';
+import { addNewcomer, fillYard } from './sampleYard';
 import { serve } from './serveFake';
 
 async function tour(page: Page, url: string, gateway: FakeGateway, picture: (name: string) => Promise<void>): Promise<void> {
@@ -22,7 +22,11 @@ async function tour(page: Page, url: string, gateway: FakeGateway, picture: (nam
   await page.getByTestId('empty').locator('code').waitFor();
   await picture('empty');
   fillYard(gateway, Date.now());
+  await page.reload(); // What was there when the page came is not new to it.
   await page.getByTestId('row-100042').waitFor();
+  await page.locator('[data-testid=link-state][data-state=live]').waitFor();
+  addNewcomer(gateway, Date.now());
+  await page.getByTestId('row-100053').waitFor();
   await picture('fleet');
   await page.getByTestId('row-100042').click();
   await page.getByTestId('toggle-RL2').waitFor();
@@ -43,6 +47,10 @@ async function tour(page: Page, url: string, gateway: FakeGateway, picture: (nam
   await page.getByTestId('call-pulse').click();
   await page.getByTestId('note-banner').filter({ hasText: 'Console' }).waitFor();
   await picture('controller');
+  await page.getByTestId('note-reply').click();
+  await page.getByTestId('note-text').fill('I shall stay away from it.');
+  await picture('note');
+  await page.getByTestId('note-close').click();
   gateway.mute = true;
   gateway.dropAll();
   await page.locator('[data-testid=link-state][data-state=waiting]').waitFor();

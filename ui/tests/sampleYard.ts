@@ -49,3 +49,8 @@ export function fillYard(gateway: FakeGateway, now: number): void {
     );
   }
 }
+
+/** One that comes while somebody looks. */
+export function addNewcomer(gateway: FakeGateway, now: number): void {
+  gateway.add(controller(100053, 'Weir', now, { since: now, points: [digital(0, 'RL1', 1, 0, PointFlag.manual)] }));
+}
