@@ -8,7 +8,7 @@
 /* ---- noting ---- */
 
 static void note(fw_controller_t *controller, fw_kind_t kind, const fw_frame_header_t *header,
-                 uint64_t verb, fw_code_t code, uint32_t outcome)
+                 uint16_t verb, fw_code_t code, uint32_t outcome)
 {
     fw_link_t *link = &controller->link;
     if (header->correlation == 0u) {
@@ -22,7 +22,7 @@ static void note(fw_controller_t *controller, fw_kind_t kind, const fw_frame_hea
     link->answers[tail] = (fw_answer_t){.correlation = header->correlation,
                                         .destination = header->source,
                                         .outcome = outcome,
-                                        .verb = (uint16_t)verb,
+                                        .verb = verb,
                                         .kind = (uint8_t)kind,
                                         .code = (uint8_t)code};
     link->answers_count++;
@@ -47,18 +47,14 @@ static void take_outcome(fw_controller_t *controller, const fw_frame_header_t *h
 static void take_verb(fw_controller_t *controller, const fw_frame_header_t *header,
                       const fw_cbor_map_t *payload)
 {
-    uint64_t verb = 0;
-    fw_code_t code = FW_CODE_OK;
-    if (fw_cbor_map_unsigned(payload, FW_KEY_VERB, UINT16_MAX, &verb) != FW_FIELD_PRESENT) {
-        code = FW_CODE_BAD_FIELD;
-    } else if (fw_verb_kind(verb) == 0u) {
-        code = FW_CODE_UNSUPPORTED;
-    } else if (fw_verb_kind(verb) != header->kind) {
-        code = FW_CODE_WRONG_KIND;
-    } else if (verb == FW_VERB_OUTCOME) {
+    uint16_t verb = 0;
+    fw_code_t code = fw_verb_read(payload, header->kind, &verb);
+    if (code == FW_CODE_OK && verb == FW_VERB_OUTCOME) {
         take_outcome(controller, header, payload);
         return;
-    } else if (verb != FW_VERB_IDENTIFY && verb != FW_VERB_DESCRIBE && verb != FW_VERB_SNAPSHOT) {
+    }
+    if (code == FW_CODE_OK && verb != FW_VERB_IDENTIFY && verb != FW_VERB_DESCRIBE &&
+        verb != FW_VERB_SNAPSHOT) {
         code = FW_CODE_UNSUPPORTED; /* a verb for gateways */
     }
     note(controller, FW_KIND_RESPONSE, header, verb, code, 0);
@@ -83,8 +79,8 @@ static void take_request(fw_controller_t *controller, const fw_frame_t *frame)
     fw_commands_scene_t scene = fw_scene(controller);
     fw_code_t code = fw_commands_take(&controller->commands, &scene, &frame->header, &payload);
     if (code != FW_CODE_OK) {
-        uint64_t verb = 0;
-        (void)fw_cbor_map_unsigned(&payload, FW_KEY_VERB, UINT16_MAX, &verb);
+        uint16_t verb = 0;
+        (void)fw_verb_read(&payload, FW_KIND_COMMAND, &verb);
         note(controller, FW_KIND_RESPONSE, &frame->header, verb, code, 0);
     }
 }

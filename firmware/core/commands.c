@@ -166,24 +166,31 @@ uint8_t fw_verb_kind(uint64_t verb)
     }
 }
 
-static fw_code_t read_command(const fw_commands_scene_t *scene, const fw_cbor_map_t *payload,
-                              fw_queued_t *queued)
+fw_code_t fw_verb_read(const fw_cbor_map_t *payload, uint8_t kind, uint16_t *verb)
 {
-    uint64_t verb = 0;
-    if (fw_cbor_map_unsigned(payload, FW_KEY_REQUEST_EXPIRY, (uint64_t)FW_INTEGER_MAX,
-                             &queued->expiry) != FW_FIELD_PRESENT ||
-        fw_cbor_map_unsigned(payload, FW_KEY_VERB, (uint64_t)FW_INTEGER_MAX, &verb) !=
-            FW_FIELD_PRESENT) {
+    uint64_t number = 0;
+    *verb = 0;
+    if (fw_cbor_map_unsigned(payload, FW_KEY_VERB, UINT16_MAX, &number) != FW_FIELD_PRESENT) {
         return FW_CODE_BAD_FIELD;
     }
-    fw_code_t code = FW_CODE_UNSUPPORTED;
-    if (verb == FW_VERB_SET) {
-        code = read_set(scene, payload, queued);
-    } else if (verb == FW_VERB_CALL) {
-        code = read_call(scene, payload, queued);
-    } else if (fw_verb_kind(verb) != 0u) {
-        code = FW_CODE_WRONG_KIND;
+    *verb = (uint16_t)number;
+    uint8_t own = fw_verb_kind(number);
+    if (own == 0u) {
+        return FW_CODE_UNSUPPORTED;
     }
+    return own == kind ? FW_CODE_OK : FW_CODE_WRONG_KIND;
+}
+
+/* Reads and checks what follows the verb, which is one for commands. */
+static fw_code_t read_command(const fw_commands_scene_t *scene, const fw_cbor_map_t *payload,
+                              uint16_t verb, fw_queued_t *queued)
+{
+    if (fw_cbor_map_unsigned(payload, FW_KEY_REQUEST_EXPIRY, (uint64_t)FW_INTEGER_MAX,
+                             &queued->expiry) != FW_FIELD_PRESENT) {
+        return FW_CODE_BAD_FIELD;
+    }
+    fw_code_t code = verb == FW_VERB_SET ? read_set(scene, payload, queued)
+                                         : read_call(scene, payload, queued);
     if (code == FW_CODE_OK && scene->time_known &&
         queued->expiry > scene->time + FW_EXPIRY_MS_MAX + FW_EXPIRY_SLACK_MS) {
         code = FW_CODE_OUT_OF_RANGE;
@@ -195,9 +202,11 @@ fw_code_t fw_commands_take(fw_commands_t *commands, const fw_commands_scene_t *s
                            const fw_frame_header_t *header, const fw_cbor_map_t *payload)
 {
     fw_span_t key;
+    uint16_t verb = 0;
+    fw_code_t code = fw_verb_read(payload, FW_KIND_COMMAND, &verb);
     if (fw_cbor_map_bytes(payload, FW_KEY_REQUEST_KEY, FW_COMMAND_KEY_BYTES, FW_COMMAND_KEY_BYTES,
                           &key) != FW_FIELD_PRESENT) {
-        return FW_CODE_BAD_FIELD;
+        return code != FW_CODE_OK ? code : FW_CODE_BAD_FIELD;
     }
     uint8_t entry = fw_commands_find(commands, key.bytes);
     if (entry != FW_OUTCOME_NONE) {
@@ -208,7 +217,9 @@ fw_code_t fw_commands_take(fw_commands_t *commands, const fw_commands_scene_t *s
         return FW_CODE_OK;
     }
     fw_queued_t queued = {.set = false};
-    fw_code_t code = read_command(scene, payload, &queued);
+    if (code == FW_CODE_OK) {
+        code = read_command(scene, payload, verb, &queued);
+    }
     if (code == FW_CODE_OK && commands->queued == FW_COMMAND_QUEUE) {
         code = FW_CODE_BUSY;
     }

@@ -106,6 +106,10 @@ void fw_commands_receipt_write(const fw_outcome_t *outcome, fw_cbor_writer_t *wr
 /* The kind that a verb belongs under; 0 for verbs we do not know. */
 uint8_t fw_verb_kind(uint64_t verb);
 
+/* Judges a request's verb, which comes before any other field: OK if it belongs under `kind`, else
+ * BAD_FIELD, UNSUPPORTED or WRONG_KIND. `*verb` is its number; 0 if it has none that could be told. */
+fw_code_t fw_verb_read(const fw_cbor_map_t *payload, uint8_t kind, uint16_t *verb);
+
 /* The entry of a key, or of a serial; FW_OUTCOME_NONE if it is not kept (any more). */
 uint8_t fw_commands_find(const fw_commands_t *commands, const uint8_t key[FW_COMMAND_KEY_BYTES]);
 uint8_t fw_commands_find_serial(const fw_commands_t *commands, uint32_t serial);

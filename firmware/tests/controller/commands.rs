@@ -373,6 +373,15 @@ fn what_cannot_be_answered_is_refused_by_name() {
         (Kind::Configure, bare(64), Code::Unsupported, 64),
         (Kind::Admin, bare(99), Code::Unsupported, 99),
         (Kind::Command, bare(32), Code::BadField, 32),
+        // The verb comes before the missing key, and is a u16.
+        (Kind::Command, bare(99), Code::Unsupported, 99),
+        (Kind::Command, bare(64), Code::WrongKind, 64),
+        (
+            Kind::Command,
+            vec![0xA1, 0x02, 0x1A, 0, 1, 0, 0],
+            Code::BadField,
+            0,
+        ),
         (Kind::Command, vec![0xFF], Code::Malformed, 0),
     ] {
         assert_eq!(
