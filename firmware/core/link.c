@@ -4,8 +4,10 @@
  */
 #include "inside.h"
 
+/* The gateway names an interval; these bound what we make of it. Below, pings would be all that a
+ * link carries; above, the clock, which pings keep, would be stale before the next one. */
 #define PING_INTERVAL_MS_LEAST 10u
-#define PING_INTERVAL_MS_MOST 3600000u
+#define PING_INTERVAL_MS_MOST (FW_CLOCK_STALE_AFTER_MS / 3u)
 
 static uint32_t random_u32(const fw_controller_t *controller)
 {
@@ -157,6 +159,14 @@ uint32_t fw_link_poll(fw_controller_t *controller)
 
 /* ---- the handshake ---- */
 
+static uint32_t within(uint32_t value, uint32_t least, uint32_t most)
+{
+    if (value < least) {
+        return least;
+    }
+    return value > most ? most : value;
+}
+
 /* The gateway's hello reply, whichever way it came: the link is keyed. */
 static void take_hello_reply(fw_controller_t *controller, const uint8_t *payload, size_t length)
 {
@@ -165,7 +175,7 @@ static void take_hello_reply(fw_controller_t *controller, const uint8_t *payload
     uint64_t version = 0;
     uint64_t record_bytes_max = 0;
     uint64_t time = 0;
-    uint64_t ping_interval_ms = 0;
+    uint32_t ping_interval_ms = 0;
     uint32_t address = 0;
     if (fw_cbor_open(payload, length, &map) != FW_CBOR_OK ||
         fw_cbor_map_unsigned(&map, FW_KEY_HELLO_VERSION, UINT32_MAX, &version) !=
@@ -182,18 +192,18 @@ static void take_hello_reply(fw_controller_t *controller, const uint8_t *payload
                              &record_bytes_max) != FW_FIELD_PRESENT ||
         fw_cbor_map_unsigned(&map, FW_KEY_HELLO_TIME, (uint64_t)FW_INTEGER_MAX, &time) !=
             FW_FIELD_PRESENT ||
-        fw_cbor_map_unsigned(&map, FW_KEY_HELLO_PING_INTERVAL_MS, PING_INTERVAL_MS_MOST,
-                             &ping_interval_ms) != FW_FIELD_PRESENT ||
+        fw_cbor_map_u32(&map, FW_KEY_HELLO_PING_INTERVAL_MS, &ping_interval_ms) !=
+            FW_FIELD_PRESENT ||
         fw_cbor_map_u32(&map, FW_KEY_HELLO_ADDRESS, &address) != FW_FIELD_PRESENT ||
-        record_bytes_max < FW_RECORD_BYTES_MIN || ping_interval_ms < PING_INTERVAL_MS_LEAST ||
-        address != controller->settings.address) {
+        record_bytes_max < FW_RECORD_BYTES_MIN || address != controller->settings.address) {
         fw_link_fail(controller, FW_CODE_MALFORMED);
         return;
     }
     uint32_t now_ms = fw_now(controller);
     fw_clock_hear(&controller->clock, now_ms, time);
     link->record_bytes_max = (uint16_t)record_bytes_max;
-    link->ping_interval_ms = (uint32_t)ping_interval_ms;
+    link->ping_interval_ms = within(ping_interval_ms, PING_INTERVAL_MS_LEAST,
+                                    PING_INTERVAL_MS_MOST);
     link->ping_at_ms = now_ms;
     link->state = FW_LINK_KEYED;
     link->since_ms = now_ms;
@@ -202,7 +212,8 @@ static void take_hello_reply(fw_controller_t *controller, const uint8_t *payload
     fw_commands_forget_receipts(&controller->commands);
     fw_status_full_begin(&controller->status, &controller->points);
     if (controller->settings.clear) {
-        fw_frame_reader_init(&link->frames, link->rx, sizeof link->rx);
+        /* Frames keep to what a record would hold. */
+        fw_frame_reader_init(&link->frames, link->rx, link->record_bytes_max - FW_TAG_BYTES);
     } else {
         fw_record_reader_init(&link->records, &link->receiving, link->rx, sizeof link->rx,
                               link->record_bytes_max);
