@@ -34,6 +34,10 @@ bool fw_clock_now(fw_clock_t *clock, uint32_t now_ms, uint64_t *time)
     if (estimate < clock->given) {
         estimate = clock->given;
     }
+    /* Beyond this it could not be written, and what bears a time would never leave again. */
+    if (estimate > (uint64_t)FW_INTEGER_MAX) {
+        estimate = (uint64_t)FW_INTEGER_MAX;
+    }
     clock->given = estimate;
     *time = estimate;
     return true;
