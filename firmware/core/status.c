@@ -4,8 +4,9 @@
 #include "status.h"
 
 /* Most that the parts can take, for splitting into pages before values are known. */
-#define INTEGER_BYTES_MAX 9u
 #define VALUE_BYTES_MAX 5u
+/* Its key, and the head of a text that is 24 bytes long takes two. */
+#define NAME_HEAD_BYTES_MAX (1u + 2u)
 #define CAUSE_BYTES_MAX (1u + 2u + 6u + 6u)
 /* Map head, index, type, value, flags, cause; the name comes on top. */
 #define POINT_BYTES_MAX (1u + 3u + 2u + (1u + VALUE_BYTES_MAX) + 3u + (1u + CAUSE_BYTES_MAX))
@@ -14,7 +15,7 @@
 #define FULL_HEAD_BYTES_MAX (1u + 6u + 6u + 2u + 2u + 10u + 10u + 3u + 6u)
 #define DELTA_HEAD_BYTES_MAX (1u + 6u + 6u + 10u + 10u + 3u)
 
-_Static_assert(FULL_HEAD_BYTES_MAX + POINT_BYTES_MAX + 2u + FW_NAME_BYTES_MAX <=
+_Static_assert(FULL_HEAD_BYTES_MAX + POINT_BYTES_MAX + NAME_HEAD_BYTES_MAX + FW_NAME_BYTES_MAX <=
                    FW_RECORD_BYTES_MIN - FW_TAG_BYTES - FW_HEADER_BYTES,
                "every page must hold at least one point");
 
@@ -42,7 +43,8 @@ static uint8_t page_end(const fw_points_t *points, uint8_t first, size_t payload
     size_t bytes = FULL_HEAD_BYTES_MAX;
     uint8_t end = first;
     while (end < points->count) {
-        bytes += POINT_BYTES_MAX + 2u + fw_string_length(points->profiles[end].name);
+        bytes += POINT_BYTES_MAX + NAME_HEAD_BYTES_MAX +
+                 fw_string_length(points->profiles[end].name);
         if (end > first && bytes > payload_bytes_max) {
             break;
         }
