@@ -468,9 +468,11 @@ static fw_record_fault_t record_open(fw_record_reader_t *reader)
     for (size_t at = 0; at < frames_bytes;) {
         fw_frame_t frame;
         size_t frame_bytes = 0;
-        if (fw_frame_take(reader->buffer + at, frames_bytes - at, SIZE_MAX, &frame,
-                          &frame_bytes) != FW_FRAME_OK) {
-            return FW_RECORD_MALFORMED;
+        fw_frame_fault_t fault =
+            fw_frame_take(reader->buffer + at, frames_bytes - at,
+                          reader->record_bytes_max - FW_TAG_BYTES, &frame, &frame_bytes);
+        if (fault != FW_FRAME_OK) {
+            return fault == FW_FRAME_TOO_LARGE ? FW_RECORD_TOO_LARGE : FW_RECORD_MALFORMED;
         }
         at += frame_bytes;
     }

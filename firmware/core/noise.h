@@ -115,7 +115,7 @@ typedef enum {
     FW_RECORD_OK = 0,
     FW_RECORD_INCOMPLETE, /* more bytes are needed */
     FW_RECORD_BAD,        /* does not decrypt */
-    FW_RECORD_TOO_LARGE,  /* longer than was agreed */
+    FW_RECORD_TOO_LARGE,  /* longer than was agreed, or a frame in it that no such record holds */
     FW_RECORD_MALFORMED,  /* shorter than 17 bytes, or not whole, valid frames */
     FW_RECORD_EXHAUSTED,  /* 2^32 records were sent: the link must be closed and dialled again */
 } fw_record_fault_t;
