@@ -2,8 +2,8 @@
  * send.c: what leaves.
  *
  * There is no outbound queue. One buffer holds one record; when the port has done with it, the next
- * is made of whatever is due at that moment, by urgency: announce, status pages, answers, receipts,
- * a ping, a delta. A slow link so costs freshness, never memory.
+ * is made of whatever is due at that moment, by urgency: announce, status pages, a ping, answers,
+ * receipts, a delta. A slow link so costs freshness, never memory.
  */
 #include "inside.h"
 
@@ -204,15 +204,16 @@ static bool add_next(fw_controller_t *controller, bundle_t *bundle)
     if (controller->status.full) {
         return add_page(controller, bundle);
     }
+    /* Before the answers: whoever asks faster than they can leave must not end the link. */
+    if (link->ping_due) {
+        return add_ping(controller, bundle);
+    }
     if (link->answers_count > 0u) {
         return add_answer(controller, bundle);
     }
     uint8_t entry = fw_commands_unsent(&controller->commands);
     if (entry != FW_OUTCOME_NONE) {
         return add_receipt(controller, bundle, entry);
-    }
-    if (link->ping_due) {
-        return add_ping(controller, bundle);
     }
     return fw_status_delta_due_ms(&controller->status, &controller->points,
                                   fw_now(controller)) == 0u &&
