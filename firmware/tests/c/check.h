@@ -37,5 +37,8 @@ void test_noise(void);
 void test_records(void);
 void test_vectors(void);
 void test_robust(void);
+void test_link(void);
+void test_commands(void);
+void test_storm(void);
 
 #endif

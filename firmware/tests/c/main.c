@@ -118,8 +118,11 @@ int main(int count, char **arguments)
     test_noise();
     test_records();
     test_vectors();
+    test_link();
+    test_commands();
     printf("robustness seed %llu\n", (unsigned long long)seed);
     test_robust();
+    test_storm();
     printf("%lu passed, %lu failed\n", passed_count, failed_count);
     return failed_count == 0 ? 0 : 1;
 }

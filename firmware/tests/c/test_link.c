@@ -1,0 +1,498 @@
+/*
+ * test_link.c: a whole controller and its link: greeting, records, pings, pages, back-pressure, and
+ * every way in which a link ends.
+ */
+#include "check.h"
+#include "host.h"
+#include "rig.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static fw_link_state_t state(const rig_t *rig)
+{
+    return fw_controller_link_state(rig->controller);
+}
+
+/* Both links, whole and byte by byte, with a port that takes little at a time. */
+static void a_session_begins_and_answers(void)
+{
+    for (unsigned round = 0; round < 8; round++) {
+        rig_t *rig = rig_new(FW_BEHAVIOUR_RAMP, (round & 1u) != 0u, 0);
+        rig->split = (round & 2u) != 0u ? 1 : SIZE_MAX;
+        rig->send_max = (round & 4u) != 0u ? 7 : SIZE_MAX;
+        rig_connect(rig);
+        rig_run(rig, 50);
+        CHECK(state(rig) == FW_LINK_LIVE);
+        CHECK(rig_count(rig, FW_KIND_EVENT) == 1 && rig_count(rig, FW_KIND_STATUS_FULL) == 1);
+        const fw_verb_t verbs[] = {FW_VERB_IDENTIFY, FW_VERB_DESCRIBE, FW_VERB_SNAPSHOT};
+        for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+            uint32_t asked = rig_query(rig, (uint16_t)verbs[i]);
+            const rig_frame_t *answer = rig_find(rig, FW_KIND_RESPONSE, asked);
+            CHECK(rig_field(answer, FW_KEY_RESPONSE_CODE) == FW_CODE_OK);
+            CHECK(rig_field(answer, FW_KEY_VERB) == (uint64_t)verbs[i]);
+            CHECK(answer != NULL && answer->header.destination == RIG_TOOL);
+        }
+        CHECK(rig_count(rig, FW_KIND_STATUS_FULL) == 2);
+        /* A ping of the gateway's, and one without payload, which is malformed. */
+        const uint8_t empty_map = 0xa0;
+        uint32_t asked = rig_send(rig, FW_KIND_PING, 0, 0, &empty_map, 1);
+        const rig_frame_t *reply = rig_find(rig, FW_KIND_PING, asked);
+        CHECK(reply != NULL && reply->header.flags == FW_FLAG_REPLY);
+        rig_send(rig, FW_KIND_PING, 0, 0, &empty_map, 0);
+        CHECK(rig_failed(rig, FW_CODE_MALFORMED));
+        rig_free(rig);
+    }
+}
+
+static void a_reply_is_judged(void)
+{
+    for (unsigned row = 0; row < 9; row++) {
+        rig_t *rig = rig_new(FW_BEHAVIOUR_LATCH, true, 512);
+        rig_await_dial(rig);
+        rig_hello(rig);
+        rig_reply_t reply = rig_reply(rig);
+        fw_code_t code = FW_CODE_MALFORMED;
+        switch (row) {
+        case 0:
+            reply.version = 2;
+            code = FW_CODE_UNSUPPORTED_VERSION;
+            break;
+        case 1:
+            reply.address = 5;
+            break;
+        case 2:
+            reply.record_bytes_max = 513;
+            break;
+        case 3:
+            reply.record_bytes_max = 263;
+            break;
+        case 4:
+            reply.ping_interval_ms = (uint64_t)UINT32_MAX + 1u;
+            break;
+        case 5:
+            code = FW_CODE_OK;
+            reply.ping_interval_ms = 0;
+            break;
+        case 6:
+            code = FW_CODE_OK;
+            reply.ping_interval_ms = UINT32_MAX;
+            break;
+        case 7:
+            code = FW_CODE_OK;
+            reply.time = (uint64_t)FW_INTEGER_MAX;
+            break;
+        default:
+            code = FW_CODE_OK;
+            reply.time = 0;
+            break;
+        }
+        rig_answer_hello(rig, &reply, -1);
+        rig_run(rig, 100);
+        if (code != FW_CODE_OK) {
+            CHECK(rig_failed(rig, code));
+        } else {
+            CHECK(state(rig) == FW_LINK_LIVE && rig->full_known);
+        }
+        rig_free(rig);
+    }
+}
+
+/* Whatever interval the gateway names: no flood, and the clock is kept. */
+static void pings_stay_within_reason(void)
+{
+    const uint64_t intervals[] = {0, 20000, UINT32_MAX};
+    const size_t least[] = {50, 0, 0};
+    const size_t most[] = {110, 0, 0};
+    for (size_t i = 0; i < 3; i++) {
+        rig_t *rig = rig_new(FW_BEHAVIOUR_LATCH, true, 0);
+        rig_await_dial(rig);
+        rig_hello(rig);
+        rig_reply_t reply = rig_reply(rig);
+        reply.ping_interval_ms = intervals[i];
+        rig_answer_hello(rig, &reply, -1);
+        rig_run(rig, 10);
+        rig_forget(rig);
+        rig_run(rig, 1000);
+        size_t pings = rig_count(rig, FW_KIND_PING);
+        CHECK(pings >= least[i] && pings <= most[i]);
+        /* An hour later a command still finds a clock that is not stale. */
+        for (unsigned second = 0; second < 3600; second++) {
+            rig_jump(rig, 1000);
+        }
+        rig_set(rig, 1, rig_time(rig) + 1000, "RL1", 1);
+        rig_run(rig, 20);
+        CHECK(state(rig) == FW_LINK_LIVE && rig->stages[1] == FW_STAGE_EXECUTED);
+        rig_free(rig);
+    }
+}
+
+static void a_spoilt_message_2_is_refused(void)
+{
+    for (int spoil = 0; spoil < 80; spoil += 13) {
+        rig_t *rig = rig_new(FW_BEHAVIOUR_LATCH, false, 0);
+        rig_await_dial(rig);
+        rig_hello(rig);
+        rig_reply_t reply = rig_reply(rig);
+        rig_answer_hello(rig, &reply, spoil);
+        CHECK(rig_failed(rig, FW_CODE_HANDSHAKE_FAILED));
+        rig_connect(rig);
+        rig_run(rig, 10);
+        CHECK(state(rig) == FW_LINK_LIVE);
+        rig_free(rig);
+    }
+}
+
+/* What has no place in a greeting. */
+static void a_strange_greeting_ends(void)
+{
+    for (unsigned row = 0; row < 5; row++) {
+        rig_t *rig = rig_new(FW_BEHAVIOUR_LATCH, false, 0);
+        rig_await_dial(rig);
+        rig_hello(rig);
+        rig->wire_bytes = 0;
+        fw_frame_header_t header = {.kind = FW_KIND_HANDSHAKE, .destination = RIG_ADDRESS};
+        uint8_t bytes[FW_HEADER_BYTES + 47] = {0};
+        fw_code_t code = FW_CODE_MALFORMED;
+        switch (row) {
+        case 0:
+            header.payload_bytes = 47;
+            code = FW_CODE_HANDSHAKE_FAILED;
+            break;
+        case 1:
+            header.kind = FW_KIND_QUERY;
+            break;
+        case 2:
+            header.source = RIG_TOOL;
+            break;
+        case 3:
+            header.kind = 0x77;
+            break;
+        default:
+            header.payload_bytes = UINT16_MAX;
+            code = FW_CODE_TOO_LARGE;
+            break;
+        }
+        fw_frame_header_encode(&header, bytes);
+        rig_bytes(rig, bytes, FW_HEADER_BYTES + (row == 0 ? 47u : 0u));
+        CHECK(rig_failed(rig, code));
+        rig_free(rig);
+    }
+}
+
+/* Seals one frame whose header announces more than there is. */
+static void send_announcing(rig_t *rig, uint16_t payload_bytes)
+{
+    uint8_t frame[FW_HEADER_BYTES + 4] = {0};
+    fw_frame_header_t header = {.kind = FW_KIND_QUERY,
+                                .payload_bytes = payload_bytes,
+                                .source = RIG_TOOL,
+                                .destination = RIG_ADDRESS};
+    fw_frame_header_encode(&header, frame);
+    rig_plain(rig, frame, sizeof frame);
+}
+
+static void a_bad_record_ends_by_name(void)
+{
+    for (unsigned row = 0; row < 8; row++) {
+        rig_t *rig = rig_live(FW_BEHAVIOUR_LATCH, false, row < 6 ? 264 : 0);
+        fw_code_t code = FW_CODE_MALFORMED;
+        uint8_t bytes[FW_RECORD_PREFIX_BYTES + 40] = {0, 40};
+        switch (row) {
+        case 0:
+            rig_bytes(rig, bytes, sizeof bytes);
+            code = FW_CODE_BAD_RECORD;
+            break;
+        case 1:
+            fw_store_u16(bytes, 265);
+            rig_bytes(rig, bytes, FW_RECORD_PREFIX_BYTES);
+            code = FW_CODE_TOO_LARGE;
+            break;
+        case 2:
+            fw_store_u16(bytes, 16);
+            rig_bytes(rig, bytes, FW_RECORD_PREFIX_BYTES);
+            break;
+        case 3:
+            send_announcing(rig, 264 - 32); /* the most that a record holds, but it is not there */
+            break;
+        case 4:
+            send_announcing(rig, 264 - 31);
+            code = FW_CODE_TOO_LARGE;
+            break;
+        case 5:
+            send_announcing(rig, UINT16_MAX);
+            code = FW_CODE_TOO_LARGE;
+            break;
+        case 6:
+            rig_send(rig, FW_KIND_HANDSHAKE, 0, 0, bytes, 8);
+            break;
+        default:
+            rig_send(rig, FW_KIND_QUERY, 0, 0, bytes, 1);
+            break;
+        }
+        CHECK(rig_failed(rig, code));
+        rig_free(rig);
+    }
+    /* The clear link keeps to the same sizes. */
+    rig_t *rig = rig_live(FW_BEHAVIOUR_LATCH, true, 264);
+    send_announcing(rig, 264 - 31);
+    CHECK(rig_failed(rig, FW_CODE_TOO_LARGE));
+    rig_free(rig);
+}
+
+/* A tool's bad payload is answered; the gateway's own, before this, ended the link. */
+static void a_tool_cannot_cut(void)
+{
+    rig_t *rig = rig_live(FW_BEHAVIOUR_LATCH, false, 0);
+    const uint8_t kinds[] = {FW_KIND_QUERY, FW_KIND_COMMAND, FW_KIND_CONFIGURE, FW_KIND_ADMIN};
+    const uint8_t array = 0x80;
+    for (size_t i = 0; i < sizeof kinds; i++) {
+        uint32_t asked = rig_send(rig, kinds[i], 0, RIG_TOOL, &array, 1);
+        CHECK(rig_field(rig_find(rig, FW_KIND_RESPONSE, asked), FW_KEY_RESPONSE_CODE) ==
+              FW_CODE_MALFORMED);
+    }
+    /* These want nothing of us, whoever sends them. */
+    const uint8_t ignored[] = {FW_KIND_RESPONSE, FW_KIND_EVENT, FW_KIND_STATUS_FULL,
+                               FW_KIND_STATUS_DELTA, FW_KIND_RECEIPT, FW_KIND_PING, FW_KIND_ERROR};
+    for (size_t i = 0; i < sizeof ignored; i++) {
+        rig_send(rig, ignored[i], 0, RIG_TOOL, &array, 1);
+    }
+    CHECK(state(rig) == FW_LINK_LIVE);
+    rig_free(rig);
+}
+
+static void the_gateways_error_ends(void)
+{
+    rig_t *rig = rig_live(FW_BEHAVIOUR_LATCH, false, 0);
+    const uint8_t replaced[] = {0xa2, 0x00, 0x0c, 0x01, 0x60};
+    rig_send(rig, FW_KIND_ERROR, 0, 0, replaced, sizeof replaced);
+    CHECK(state(rig) == FW_LINK_CLOSED && rig->hang_ups == 1);
+    CHECK(rig_find(rig, FW_KIND_ERROR, 0) == NULL);
+    rig_free(rig);
+}
+
+/* Silence, and a port that fails, in each state; the gateways are dialled in turn. */
+static void each_state_ends_in_time(void)
+{
+    rig_t *rig = rig_new(FW_BEHAVIOUR_LATCH, false, 0);
+    rig_await_dial(rig);
+    CHECK(rig->gateway == 0);
+    rig_run(rig, 14900);
+    CHECK(state(rig) == FW_LINK_DIALLING);
+    rig_run(rig, 200);
+    CHECK(state(rig) == FW_LINK_CLOSED);
+    rig_await_dial(rig);
+    CHECK(rig->gateway == 1);
+    rig_hello(rig);
+    rig_run(rig, 15100);
+    CHECK(state(rig) == FW_LINK_CLOSED);
+
+    rig_await_dial(rig);
+    rig->lost = true;
+    rig_hello(rig);
+    CHECK(state(rig) == FW_LINK_CLOSED);
+    rig->lost = false;
+
+    /* Keyed, and nothing leaves any more. */
+    rig_await_dial(rig);
+    rig_hello(rig);
+    rig->held = true;
+    rig_reply_t reply = rig_reply(rig);
+    rig_answer_hello(rig, &reply, -1);
+    CHECK(state(rig) == FW_LINK_KEYED || state(rig) == FW_LINK_LIVE);
+    rig_run(rig, 45000);
+    CHECK(state(rig) == FW_LINK_CLOSED || state(rig) == FW_LINK_DIALLING);
+    rig->held = false;
+    rig_free(rig);
+
+    /* Live, and no reply to a ping. */
+    rig = rig_live(FW_BEHAVIOUR_LATCH, false, 0);
+    rig->answers_pings = false;
+    rig_run(rig, 29900);
+    CHECK(state(rig) == FW_LINK_LIVE);
+    rig_run(rig, 200);
+    CHECK(state(rig) != FW_LINK_LIVE);
+
+    /* An error frame that cannot leave is given up. */
+    rig_disconnect(rig);
+    rig_connect(rig);
+    rig_run(rig, 10);
+    rig->held = true;
+    const uint8_t short_record[] = {0, 1};
+    rig_bytes(rig, short_record, sizeof short_record);
+    CHECK(state(rig) == FW_LINK_CLOSING);
+    rig_run(rig, FW_CLOSING_MS + 10);
+    CHECK(state(rig) != FW_LINK_CLOSING);
+    rig->held = false;
+    rig_free(rig);
+}
+
+/* The smallest record makes pages of the largest status, and answers still fit or say so. */
+static void the_smallest_record(void)
+{
+    for (unsigned kind = FW_BEHAVIOUR_LATCH; kind <= FW_BEHAVIOUR_RAMP; kind++) {
+        rig_t *rig = rig_live((fw_behaviour_kind_t)kind, (kind & 1u) != 0u, FW_RECORD_BYTES_MIN);
+        for (uint16_t verb = 1; verb <= 3; verb++) {
+            uint32_t asked = rig_query(rig, verb);
+            CHECK(rig_find(rig, FW_KIND_RESPONSE, asked) != NULL);
+        }
+        CHECK(state(rig) == FW_LINK_LIVE);
+        rig_free(rig);
+    }
+}
+
+/* Nothing is queued without a bound, and a flood of questions does not silence a ping. */
+static void a_link_that_takes_no_more(void)
+{
+    rig_t *rig = rig_live(FW_BEHAVIOUR_LATCH, false, 264);
+    rig->withheld = true;
+    for (unsigned i = 0; i < 200; i++) {
+        rig_query(rig, FW_VERB_IDENTIFY);
+        rig->inputs[FW_CHANNEL_DI1] = (int32_t)(i & 1u);
+        fw_controller_input_changed(rig->controller);
+        rig_jump(rig, 10);
+    }
+    rig->withheld = false;
+    rig_drain(rig);
+    size_t answers = rig_count(rig, FW_KIND_RESPONSE);
+    CHECK(answers >= FW_ANSWERS_MAX && answers <= FW_ANSWERS_MAX + 2u);
+    rig_run(rig, 20);
+    CHECK(rig->values[0] == rig->inputs[FW_CHANNEL_DI1]);
+
+    /* One record leaves every 200 ms, and more is asked in between than it holds. */
+    for (unsigned turn = 0; turn < 400 && state(rig) == FW_LINK_LIVE; turn++) {
+        rig->withheld = true;
+        for (unsigned i = 0; i < FW_ANSWERS_MAX; i++) {
+            rig_query(rig, FW_VERB_IDENTIFY);
+        }
+        rig_release(rig);
+        rig_jump(rig, 200);
+    }
+    CHECK_NOTE(state(rig) == FW_LINK_LIVE, "a flood of questions");
+    rig->withheld = false;
+    rig_free(rig);
+}
+
+/* 32 points, each as large as it can be, in pages and in deltas, at every size of record. */
+static void the_largest_status(void)
+{
+    for (size_t room = FW_RECORD_BYTES_MIN - 32u; room <= FW_FRAMES_BYTES_MAX; room++) {
+        uint8_t *zeros = calloc(1, room);
+        uint8_t *page = bytes_exact(zeros, room);
+        free(zeros);
+        int32_t pages = 0;
+        int32_t deltas = 0;
+        for (int32_t count = 1; pages < count; pages++) {
+            size_t length = fw_host_status_sample(pages, page, room);
+            rig_frame_t frame = {.header = {.payload_bytes = (uint16_t)length}, .payload = page};
+            CHECK(fw_cbor_check(page, length) == FW_CBOR_OK);
+            CHECK(rig_field(&frame, FW_KEY_STATUS_PAGE) == (uint64_t)pages);
+            count = (int32_t)rig_field(&frame, FW_KEY_STATUS_PAGES);
+            CHECK(count <= (int32_t)FW_STATUS_PAGES_MAX);
+        }
+        for (size_t length; (length = fw_host_status_sample(-1 - deltas, page, room)) > 0;) {
+            CHECK(fw_cbor_check(page, length) == FW_CBOR_OK);
+            deltas++;
+        }
+        CHECK(pages >= 2 && deltas <= pages && (deltas >= 2 || room > 900));
+        free(page);
+    }
+}
+
+/* The last record of a direction is used, and the link is then dialled anew. */
+static void records_run_out(void)
+{
+    rig_t *rig = rig_live(FW_BEHAVIOUR_LATCH, false, 0);
+    rig->controller->link.sending.next = rig->receives.next = UINT32_MAX;
+    uint32_t asked = rig_query(rig, FW_VERB_IDENTIFY);
+    CHECK(rig_find(rig, FW_KIND_RESPONSE, asked) != NULL && state(rig) == FW_LINK_LIVE);
+    rig_query(rig, FW_VERB_IDENTIFY);
+    CHECK(state(rig) == FW_LINK_CLOSED && rig->hang_ups == 1);
+    rig_connect(rig);
+    rig_run(rig, 10);
+    CHECK(state(rig) == FW_LINK_LIVE);
+    rig_free(rig);
+}
+
+/* Correlation ids skip 0, and calls that come at the wrong time change nothing. */
+static void odd_moments(void)
+{
+    rig_t *rig = rig_live(FW_BEHAVIOUR_LATCH, true, 0);
+    rig->controller->link.correlation = UINT32_MAX;
+    rig_run(rig, 20010);
+    const rig_frame_t *ping = rig_find(rig, FW_KIND_PING, 0);
+    CHECK(ping != NULL && ping->header.correlation == 1);
+    fw_controller_connected(rig->controller);
+    fw_controller_sent(rig->controller);
+    fw_controller_receive(rig->controller, NULL, 0);
+    CHECK(state(rig) == FW_LINK_LIVE);
+    /* A frame for somebody else. */
+    uint8_t frame[FW_HEADER_BYTES];
+    fw_frame_header_t header = {.kind = FW_KIND_QUERY, .source = RIG_TOOL, .destination = 7};
+    fw_frame_header_encode(&header, frame);
+    rig_plain(rig, frame, sizeof frame);
+    CHECK(state(rig) == FW_LINK_LIVE);
+    rig_disconnect(rig);
+    fw_controller_connected(rig->controller);
+    fw_controller_sent(rig->controller);
+    fw_controller_receive(rig->controller, frame, sizeof frame);
+    fw_controller_disconnected(rig->controller);
+    CHECK(state(rig) == FW_LINK_CLOSED);
+    rig_free(rig);
+}
+
+static void settings_are_judged(void)
+{
+    rig_t *rig = rig_new(FW_BEHAVIOUR_LATCH, false, 0);
+    for (unsigned row = 0; row < 8; row++) {
+        fw_settings_t settings = rig->settings;
+        switch (row) {
+        case 0:
+            settings.address = 0;
+            break;
+        case 1:
+            settings.address = FW_ADDRESS_CONTROLLER_MAX + 1u;
+            break;
+        case 2:
+            settings.record_bytes_max = FW_RECORD_BYTES_MIN - 1u;
+            break;
+        case 3:
+            settings.record_bytes_max = FW_RECORD_BYTES_MAX + 1u;
+            break;
+        case 4:
+            settings.gateways = 0;
+            break;
+        case 5:
+            settings.gateways = FW_GATEWAYS_MAX + 1u;
+            break;
+        case 6:
+            settings.behaviour = FW_BEHAVIOUR_RAMP + 1u;
+            break;
+        default:
+            settings.behaviour = UINT8_MAX;
+            break;
+        }
+        fw_controller_t other;
+        CHECK(!fw_controller_init(&other, &settings, &rig->port));
+    }
+    rig_free(rig);
+}
+
+void test_link(void)
+{
+    a_session_begins_and_answers();
+    a_reply_is_judged();
+    pings_stay_within_reason();
+    a_spoilt_message_2_is_refused();
+    a_strange_greeting_ends();
+    a_bad_record_ends_by_name();
+    a_tool_cannot_cut();
+    the_gateways_error_ends();
+    each_state_ends_in_time();
+    the_smallest_record();
+    a_link_that_takes_no_more();
+    the_largest_status();
+    records_run_out();
+    odd_moments();
+    settings_are_judged();
+}
