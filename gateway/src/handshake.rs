@@ -267,7 +267,9 @@ impl Attempt<'_> {
             .read_message(&record[2..], &mut plain)
             .map_err(|_| Code::BadRecord)?;
         // Checked before the transport is given away, so that the reason can still be told.
-        let frames = crate::wire::whole_frames(Bytes::from(plain), usize::from(record_bytes_max))?;
+        let payload_bytes_max =
+            usize::from(record_bytes_max) - limits::RECORD_TAG_BYTES - limits::HEADER_BYTES;
+        let frames = crate::wire::whole_frames(Bytes::from(plain), payload_bytes_max)?;
         let Some(transport) = self.transport.take() else {
             return Err(Code::Internal);
         };

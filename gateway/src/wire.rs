@@ -71,8 +71,7 @@ impl Cipher {
 }
 
 /// The frames of one record or message: one or more, all whole.
-pub(crate) fn whole_frames(mut bytes: Bytes, record_bytes_max: usize) -> Result<Vec<Frame>, Code> {
-    let payload_bytes_max = record_bytes_max.min(limits::PAYLOAD_BYTES_MAX);
+pub(crate) fn whole_frames(mut bytes: Bytes, payload_bytes_max: usize) -> Result<Vec<Frame>, Code> {
     let mut frames = Vec::new();
     loop {
         match Frame::decode_shared(&mut bytes, payload_bytes_max) {
@@ -211,7 +210,7 @@ impl LinkWire {
                     transport
                         .read_message(&record[2..], &mut plain)
                         .map_err(|_| Code::BadRecord)?;
-                    frames.extend(whole_frames(Bytes::from(plain), record_bytes_max)?);
+                    frames.extend(whole_frames(Bytes::from(plain), payload_bytes_max)?);
                 }
             }
         }

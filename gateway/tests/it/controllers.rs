@@ -250,6 +250,17 @@ async fn a_record_must_decrypt_and_hold_whole_frames() {
     gateway
         .counted("sessions_ended_total", Code::Malformed, 1)
         .await;
+
+    // One byte more than any record of 1,056 holds: it can never come, so it is named at once.
+    let mut controller = Controller::online(&gateway, who).await;
+    controller.is_live().await;
+    let mut large = ping.bytes().to_vec();
+    large[2..4].copy_from_slice(&1_025u16.to_be_bytes());
+    controller.send_plain(&large).await;
+    assert_eq!(controller.ending().await, Some(Code::TooLarge));
+    gateway
+        .counted("sessions_ended_total", Code::TooLarge, 1)
+        .await;
     gateway.stop().await;
 }
 
