@@ -9,6 +9,7 @@ use crate::{
 use anyhow::Context;
 use clap::CommandFactory;
 use std::{
+    collections::HashMap,
     io::{self, BufRead, IsTerminal, Read, Write},
     sync::Arc,
     time::{Duration, Instant},
@@ -20,11 +21,15 @@ use switchyard_client::{
 };
 use switchyard_protocol::{
     Address, Code,
-    message::{Action, Name, PeerKind, Point, Text, Title},
+    message::{Action, Cause, Name, PeerKind, Point, Text, Title},
 };
 
 /// How long a snapshot may take before a command gives up on it.
 const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long `watch` waits for a tool's name before it goes by its number.
+const NAME_TIMEOUT: Duration = Duration::from_secs(1);
+/// Tools whose names `watch` keeps.
+const NAMES_MAX: usize = 256;
 /// The longest password line that is read.
 const PASSWORD_BYTES_MAX: u64 = 1024;
 
@@ -386,8 +391,9 @@ async fn watch(
     let fleet = link.controller(address).await?;
     let mut shown = fleet.revision();
     let mut left = count;
+    let mut names = Names::new(link);
     if let Some(controller) = fleet.controller(address) {
-        watch_controller(controller, json)?;
+        watch_controller(&mut names, controller, json).await?;
     }
     while left != Some(0) {
         match events.next().await.ok_or(Error::Closed)? {
@@ -397,7 +403,7 @@ async fn watch(
                     if left == Some(0) {
                         break;
                     }
-                    if watch_change(link, address, change, json)? {
+                    if watch_change(&mut names, address, change, json).await? {
                         left = left.map(|left| left - 1);
                     }
                 }
@@ -408,7 +414,7 @@ async fn watch(
                 let fleet = link.client.fleet();
                 shown = fleet.revision();
                 if let Some(controller) = fleet.controller(address) {
-                    watch_controller(controller, json)?;
+                    watch_controller(&mut names, controller, json).await?;
                 }
             }
             Event::Fleet { .. } | Event::Link(_) | Event::Note { .. } => {}
@@ -422,11 +428,48 @@ fn tell_of_the_link(state: &LinkState) {
     if let LinkState::Waiting { retry_at, why } = state {
         let wait = retry_at.saturating_duration_since(tokio::time::Instant::now());
         let wait = wait.as_secs() + 1;
-        output::aside(format!("{why}; dialling again in {wait} s"));
+        output::aside(format!("{why}; retrying in {wait} s"));
     }
 }
 
-fn watch_controller(controller: &Controller, json: bool) -> Result<(), Failure> {
+/// What tools call themselves, each asked once.
+struct Names<'a> {
+    client: &'a Client,
+    known: HashMap<Address, String>,
+}
+
+impl<'a> Names<'a> {
+    fn new(link: &'a Link) -> Self {
+        Names {
+            client: &link.client,
+            known: HashMap::new(),
+        }
+    }
+
+    /// A point's cause in words. A tool that is gone, or slow to answer, goes by its number.
+    async fn cause(&mut self, cause: &Cause) -> String {
+        let number = |address: Address| format!("No. {address}");
+        let Some(by) = cause.by.filter(|by| by.is_tool()) else {
+            return words::cause(cause, number);
+        };
+        if !self.known.contains_key(&by) && self.known.len() < NAMES_MAX {
+            let asked = tokio::time::timeout(NAME_TIMEOUT, self.client.identify(by)).await;
+            let name = match asked {
+                Ok(Ok((title, ..))) => title.to_string(),
+                _ => number(by),
+            };
+            self.known.insert(by, name);
+        }
+        let name = self.known.get(&by).cloned();
+        words::cause(cause, |by| name.unwrap_or_else(|| number(by)))
+    }
+}
+
+async fn watch_controller(
+    names: &mut Names<'_>,
+    controller: &Controller,
+    json: bool,
+) -> Result<(), Failure> {
     if json {
         let mut value = output::controller(controller);
         value["event"] = "controller".into();
@@ -444,7 +487,7 @@ fn watch_controller(controller: &Controller, json: bool) -> Result<(), Failure> 
     for point in controller.points() {
         let value = words::value(point.point_type, point.value);
         let qualities = words::qualities(point.flags).join(" ");
-        let cause = words::cause(&point.cause);
+        let cause = names.cause(&point.cause).await;
         let line = format!(
             "          {:<12} {value:>10}  {qualities:<14}  {cause}",
             point.name
@@ -455,15 +498,15 @@ fn watch_controller(controller: &Controller, json: bool) -> Result<(), Failure> 
 }
 
 /// Prints a change of the watched controller; whether there was one to print.
-fn watch_change(
-    link: &Link,
+async fn watch_change(
+    names: &mut Names<'_>,
     address: Address,
     change: &FleetChange,
     json: bool,
 ) -> Result<bool, Failure> {
     match change {
         FleetChange::Controller(controller) if controller.address == address => {
-            watch_controller(controller, json)?;
+            watch_controller(names, controller, json).await?;
         }
         FleetChange::Points {
             address: whose,
@@ -471,7 +514,7 @@ fn watch_change(
             heard_at,
             changes,
         } if *whose == address => {
-            let fleet = link.client.fleet();
+            let fleet = names.client.fleet();
             let points = fleet.controller(address).map_or(&[][..], |it| it.points());
             let named = changes.iter().filter_map(|change| {
                 let point = points.iter().find(|point| point.index == change.index)?;
@@ -493,7 +536,7 @@ fn watch_change(
                 for (point, change) in named {
                     let value = words::value(point.point_type, change.value);
                     let qualities = words::qualities(change.flags).join(" ");
-                    let cause = words::cause(&change.cause);
+                    let cause = names.cause(&change.cause).await;
                     let at = words::clock(*heard_at);
                     output::line(
                         format!(

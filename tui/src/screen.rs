@@ -105,7 +105,11 @@ pub(crate) async fn run(client: Client, gateway: String) -> Result<(), Failure> 
             _ = hang_up.recv() => break,
         };
         is_changed = true;
-        match update::update(&mut app, event) {
+        let action = update::update(&mut app, event);
+        for address in app.take_nameless() {
+            tokio::spawn(name(client.clone(), address, answers.clone()));
+        }
+        match action {
             Action::Nothing => {}
             Action::Quit => break,
             Action::Send {
@@ -210,6 +214,13 @@ async fn follow(client: Client, order: Order, name: Name, answers: mpsc::Sender<
             }
         }
     }
+}
+
+/// Asks a tool what it calls itself. It may be gone by now; its number remains.
+async fn name(client: Client, address: Address, answers: mpsc::Sender<Event>) {
+    let identity = client.identify(address).await;
+    let title = identity.ok().map(|(title, ..)| title);
+    let _ = answers.send(Event::Named { address, title }).await;
 }
 
 async fn describe(client: Client, address: Address, answers: mpsc::Sender<Event>) {

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 use switchyard_client::{Controller, signature::show_thousandths};
-use switchyard_protocol::message::{Cause, CauseKind, Point, PointFlags, PointType, Time};
+use switchyard_protocol::{
+    Address,
+    message::{Cause, CauseKind, Point, PointFlags, PointType, Time},
+};
 
 /// How a controller stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,10 +36,10 @@ impl Standing {
 
     pub(crate) const fn sign(self) -> &'static str {
         match self {
-            Standing::Live => "◆",
+            Standing::Live => "●",
             Standing::Stale => "▒",
             Standing::NoStatus => "…",
-            Standing::Offline => "◇",
+            Standing::Offline => "○",
         }
     }
 
@@ -45,7 +48,7 @@ impl Standing {
             Standing::Live => "on line",
             Standing::Stale => "stale",
             Standing::NoStatus => "no status",
-            Standing::Offline => "off line",
+            Standing::Offline => "last seen",
         }
     }
 
@@ -103,29 +106,30 @@ pub(crate) const fn type_name(point_type: PointType) -> &'static str {
     }
 }
 
-/// Why a point is what it is.
-pub(crate) fn cause(cause: &Cause) -> String {
+/// Why a point is what it is; `who` names the tool that a command came from.
+pub(crate) fn cause(cause: &Cause, who: impl FnOnce(Address) -> String) -> String {
     match cause.kind {
-        CauseKind::Boot => "start of the controller".to_owned(),
+        CauseKind::Boot => "at boot".to_owned(),
         CauseKind::Script => match cause.reference {
             Some(line) => format!("script line {line}"),
             None => "script".to_owned(),
         },
         CauseKind::Command => {
             let mut text = match cause.by {
-                Some(by) => format!("command by No. {by}"),
-                None => "command".to_owned(),
+                Some(by) => who(by),
+                None => "a command".to_owned(),
             };
             if let Some(reference) = cause.reference {
-                text.push_str(&format!(", receipt {reference:08x}"));
+                // As much of it as the page shows, and as people compare.
+                text.push_str(&format!(", receipt {:04x}", reference >> 16));
             }
             text
         }
         CauseKind::Schedule => "schedule".to_owned(),
-        CauseKind::LinkLoss => "loss of the gateway".to_owned(),
+        CauseKind::LinkLoss => "link loss".to_owned(),
         CauseKind::Input => "input".to_owned(),
         CauseKind::Timer => "timer".to_owned(),
-        CauseKind::Force => "force".to_owned(),
+        CauseKind::Force => "forced".to_owned(),
         CauseKind::Safe => "safe state".to_owned(),
     }
 }
@@ -191,10 +195,11 @@ mod tests {
     fn causes_say_who() {
         let by_command = Cause {
             kind: CauseKind::Command,
-            by: Some(switchyard_protocol::Address(7)),
-            reference: Some(0x8f2c),
+            by: Some(Address(7)),
+            reference: Some(0x8f2c_0001),
         };
-        assert_eq!(cause(&by_command), "command by No. 7, receipt 00008f2c");
-        assert_eq!(cause(&Cause::plain(CauseKind::Timer)), "timer");
+        let who = |address| format!("console of li, at {address}");
+        assert_eq!(cause(&by_command, who), "console of li, at 7, receipt 8f2c");
+        assert_eq!(cause(&Cause::plain(CauseKind::Timer), who), "timer");
     }
 }

@@ -337,12 +337,12 @@ fn a_person_sees_the_fleet_switches_and_survives_the_gateway() {
     screen.press("\r");
     screen.wait_for("Outputs");
     screen.press(" ");
-    screen.wait_for("● ON  manual  done");
-    screen.wait_for("RL1 ON  — command by No. 2147483649");
+    screen.wait_for("● ON  ◉ done");
+    screen.wait_for("RL1 ON  — you, receipt ");
     bench.yard.note(0xC000_0009, "tea?");
     screen.wait_for("✉ 1");
     bench.yard.hang_up();
-    screen.wait_for("dialling again in");
+    screen.wait_for("retrying in");
     screen.wait_for("li (technician)");
     bench.yard.change(100_042, 1, 0);
     screen.wait_for("RL1       ○ off");

@@ -2,7 +2,7 @@
 
 use super::theme::Theme;
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 use switchyard_client::{Controller, Fleet, FleetChange, Session, explain, signature::Signature};
@@ -17,6 +17,8 @@ pub(crate) const WHY_MAX: usize = 500;
 pub(crate) const NOTES_MAX: usize = 100;
 /// Commands whose state is shown; beyond it the settled ones go.
 pub(crate) const ASKED_MAX: usize = 64;
+/// Tools whose names are kept.
+pub(crate) const NAMES_MAX: usize = 256;
 /// Characters of anything that is typed.
 pub(crate) const TYPED_MAX: usize = 80;
 
@@ -55,6 +57,11 @@ pub(crate) enum Event {
         address: Address,
         name: Name,
         receipt: Receipt,
+    },
+    /// What a tool calls itself; nothing when it did not answer.
+    Named {
+        address: Address,
+        title: Option<Title>,
     },
     Described {
         address: Address,
@@ -146,7 +153,16 @@ pub(crate) struct Why {
     /// When it was heard; `None` for what was so before this screen looked.
     pub(crate) at: Option<Time>,
     pub(crate) what: String,
-    pub(crate) cause: String,
+    pub(crate) reason: Reason,
+}
+
+/// What a line of why gives as its reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// A point's cause; put into words when it is drawn, since names are learnt later.
+    Cause(Cause),
+    /// Why a controller went; nothing for one that came.
+    Left(&'static str),
 }
 
 /// A line from another tool.
@@ -177,6 +193,12 @@ pub(crate) struct App {
     pub(crate) why: VecDeque<Why>,
     pub(crate) notes: VecDeque<NoteLine>,
     pub(crate) unread: usize,
+    /// The addresses that this console has had: a command from one of them was its person's own.
+    own: HashSet<Address>,
+    /// What other tools call themselves; nothing while they are asked, and when they did not answer.
+    names: HashMap<Address, Option<Title>>,
+    /// Who is to be asked for his name.
+    nameless: Vec<Address>,
     /// What was refused, or what to do next.
     pub(crate) message: Option<String>,
 }
@@ -199,6 +221,9 @@ impl App {
             why: VecDeque::new(),
             notes: VecDeque::new(),
             unread: 0,
+            own: HashSet::new(),
+            names: HashMap::new(),
+            nameless: Vec::new(),
             message: None,
         }
     }
@@ -258,13 +283,19 @@ impl App {
     pub(crate) fn hear(&mut self, event: Event) {
         match event {
             Event::Tick { now } => self.tick(now),
-            Event::Link(link) => self.link = link,
+            Event::Link(link) => {
+                if let Link::Live(session) = &link {
+                    self.own.insert(session.address);
+                }
+                self.link = link;
+            }
             Event::Fleet {
                 fleet,
                 changes,
                 now,
             } => self.fleet_changed(fleet, &changes, now),
             Event::Note { from, text, at } => {
+                self.learn(from);
                 self.notes.truncate(NOTES_MAX - 1);
                 self.notes.push_front(NoteLine { from, text, at });
                 if self.overlay != Some(Overlay::Notes) {
@@ -287,9 +318,39 @@ impl App {
                 name,
                 receipt,
             } => self.receipt(address, name, &receipt),
+            Event::Named { address, title } => {
+                self.names.insert(address, title);
+            }
             Event::Described { address, described } => self.described(address, described),
             Event::Key(_) | Event::Resize => {}
         }
+    }
+
+    /// Who is to be asked for his name now; each is asked once.
+    pub(crate) fn take_nameless(&mut self) -> Vec<Address> {
+        std::mem::take(&mut self.nameless)
+    }
+
+    fn learn(&mut self, address: Address) {
+        let is_known = self.own.contains(&address) || self.names.contains_key(&address);
+        if !is_known && address.is_tool() && self.names.len() < NAMES_MAX {
+            self.names.insert(address, None);
+            self.nameless.push(address);
+        }
+    }
+
+    /// What a tool calls itself, if it has said so.
+    pub(crate) fn name_of(&self, address: Address) -> Option<&Title> {
+        self.names.get(&address)?.as_ref()
+    }
+
+    /// Whose command it was: this console's, a tool's by the name that it gives itself, or a number.
+    pub(crate) fn who(&self, address: Address) -> String {
+        if self.own.contains(&address) {
+            return "you".to_owned();
+        }
+        let name = self.name_of(address).map(ToString::to_string);
+        name.unwrap_or_else(|| format!("No. {address}"))
     }
 
     fn tick(&mut self, now: Option<Time>) {
@@ -384,8 +445,8 @@ impl App {
             } else {
                 "off line"
             };
-            let cause = controller.offline_reason.map_or("", explain).to_owned();
-            self.explain(controller.address, Some(now), what.to_owned(), cause);
+            let reason = Reason::Left(controller.offline_reason.map_or("", explain));
+            self.explain(controller.address, Some(now), what.to_owned(), reason);
         }
         for point in controller.points() {
             let was = before.as_ref().and_then(|before| before.point(&point.name));
@@ -435,28 +496,31 @@ impl App {
     ) {
         let value = crate::words::value(point.point_type, value);
         let name = &point.name;
-        let cause = crate::words::cause(cause);
+        if let Some(by) = cause.by {
+            self.learn(by);
+        }
+        let reason = Reason::Cause(*cause);
         // A ramp is one reason, not a hundred: its line is told anew.
         if !point.point_type.is_digital() {
             let start = format!("{name} ");
             let mut lines = self.why.iter();
             let last = lines.position(|why| why.address == address && why.what.starts_with(&start));
             if let Some(last) = last
-                && self.why[last].cause == cause
+                && self.why[last].reason == reason
             {
                 self.why.remove(last);
             }
         }
-        self.explain(address, at, format!("{name} {value}"), cause);
+        self.explain(address, at, format!("{name} {value}"), reason);
     }
 
-    fn explain(&mut self, address: Address, at: Option<Time>, what: String, cause: String) {
+    fn explain(&mut self, address: Address, at: Option<Time>, what: String, reason: Reason) {
         self.why.truncate(WHY_MAX - 1);
         self.why.push_front(Why {
             address,
             at,
             what,
-            cause,
+            reason,
         });
     }
 }

@@ -282,10 +282,7 @@ fn a_switch_shows_what_was_asked_and_what_came_back() {
     let mut yard = Yard::new(Colours::None);
     yard.keys("\nj");
     assert_eq!(yard.keys(" "), switch("lamp", 1));
-    assert!(
-        yard.picture(80, 24)
-            .contains("lamp      ○ off  manual  ◐ asked…")
-    );
+    assert!(yard.picture(80, 24).contains("lamp      ○ off  ◐ asked…"));
     assert_eq!(
         yard.keys(" "),
         Action::Nothing,
@@ -303,13 +300,10 @@ fn a_switch_shows_what_was_asked_and_what_came_back() {
     };
     yard.change(4, 1, 1, by_us);
     yard.receipt("lamp", Stage::Executed, None, true);
+    assert!(yard.picture(80, 24).contains("lamp      ● ON  ◉ done"));
     assert!(
         yard.picture(80, 24)
-            .contains("lamp      ● ON  manual  done")
-    );
-    assert!(
-        yard.picture(80, 24)
-            .contains("lamp ON  — command by No. 2147483649, receipt 8f8f8f8f")
+            .contains("lamp ON  — you, receipt 8f8f")
     );
     // Somebody else's change takes our word away, and a new toggle starts from there.
     yard.change(4, 0, 1, Cause::plain(CauseKind::Schedule));
@@ -407,4 +401,39 @@ fn notes_wait_to_be_read_and_move_no_cursor() {
     yard.keys("n");
     let picture = yard.picture(80, 24);
     assert!(picture.contains("tea? [2J") && !picture.contains("✉"));
+}
+
+#[test]
+fn another_tool_goes_by_its_name_once_it_has_said_it() {
+    let other = Address(0xC000_0007);
+    let mut yard = Yard::new(Colours::None);
+    yard.keys("\n");
+    let cause = Cause {
+        kind: CauseKind::Command,
+        by: Some(other),
+        reference: Some(0x8F2C_0001),
+    };
+    yard.change(4, 1, 1, cause);
+    assert_eq!(yard.app.take_nameless(), [other]);
+    let by_number = "lamp ON  — No. 3221225479, receipt 8f2c";
+    assert!(yard.picture(80, 24).contains(by_number));
+    // It was asked already, also if it never answers; and so it is for whoever sends a note.
+    yard.change(4, 0, 1, cause);
+    yard.hear(Event::Note {
+        from: other,
+        text: Text::new("tea?").unwrap(),
+        at: NOW,
+    });
+    assert!(yard.app.take_nameless().is_empty());
+    yard.hear(Event::Named {
+        address: other,
+        title: Some(Title::new("page of li").unwrap()),
+    });
+    let by_name = "lamp ON  — page of li, receipt 8f2c";
+    assert!(yard.picture(80, 24).contains(by_name));
+    yard.keys("n");
+    assert!(
+        yard.picture(80, 24)
+            .contains("page of li (No. 3221225479)  tea?")
+    );
 }

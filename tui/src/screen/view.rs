@@ -54,11 +54,11 @@ fn draw_head(frame: &mut Frame<'_>, app: &App, area: Rect) {
             session.role.name(),
             session.address
         ))],
-        Link::Dialling => vec![Span::styled("◐ dialling…", theme.info())],
+        Link::Dialling => vec![Span::styled("◐ connecting…", theme.info())],
         Link::Waiting { seconds, why } => vec![Span::styled(
             match why.as_str() {
-                "gateway_gone" => format!("▲ gateway gone, dialling again in {seconds} s"),
-                why => format!("▲ link lost ({why}), dialling again in {seconds} s"),
+                "gateway_gone" => format!("▲ gateway gone, retrying in {seconds} s"),
+                why => format!("▲ link lost ({why}), retrying in {seconds} s"),
             },
             theme.alarm(),
         )],

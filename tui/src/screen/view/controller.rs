@@ -2,7 +2,7 @@
 
 use super::{App, block, overlay, seen, standing, value};
 use crate::{
-    screen::app::{Asked, Overlay},
+    screen::app::{Asked, Overlay, Reason},
     words,
 };
 use ratatui::{
@@ -71,7 +71,7 @@ fn draw_inputs(
 ) {
     let lines: Vec<Line<'static>> = inputs
         .iter()
-        .map(|point| point_line(app, controller, point))
+        .map(|point| point_line(app, controller, point, false))
         .collect();
     let lines = or_none(app, controller, lines, "no inputs");
     frame.render_widget(Paragraph::new(lines).block(block(app, "Inputs")), area);
@@ -93,10 +93,11 @@ fn draw_outputs(
         .iter()
         .map(|point| {
             let is_current = Some(&point.name) == current;
-            let mut line = point_line(app, controller, point);
+            let asked = app.asked.get(&(controller.address, point.name.clone()));
+            let mut line = point_line(app, controller, point, asked.is_some());
             let cursor = if is_current { "▸" } else { " " };
             line.spans.insert(0, Span::raw(cursor));
-            if let Some((_, asked)) = app.asked.get(&(controller.address, point.name.clone())) {
+            if let Some((_, asked)) = asked {
                 line.push_span(Span::raw("  "));
                 line.push_span(asked_span(app, asked));
             }
@@ -129,12 +130,16 @@ fn or_none(
     }
 }
 
-fn point_line(app: &App, controller: &Controller, point: &Point) -> Line<'static> {
+fn point_line(app: &App, controller: &Controller, point: &Point, is_asked: bool) -> Line<'static> {
     let mut spans = vec![
         Span::raw(format!("{:<9} ", point.name)),
         value(app, point, controller.is_live()),
     ];
-    let told = PointFlags(point.flags.0 & !PointFlags::CONFIRM.0);
+    let mut told = PointFlags(point.flags.0 & !PointFlags::CONFIRM.0);
+    if is_asked {
+        // That it can be switched goes without saying, and in 80 columns the answer needs the room.
+        told.0 &= !PointFlags::MANUAL.0;
+    }
     let words = words::qualities(told).join(" ");
     if !words.is_empty() {
         spans.push(Span::styled(format!("  {words}"), app.theme.muted()));
@@ -150,10 +155,10 @@ fn asked_span(app: &App, asked: &Asked) -> Span<'static> {
     let theme = app.theme;
     match asked {
         Asked::Asking => Span::styled("◐ asked…", theme.info()),
-        Asked::Under(Stage::Executed) => Span::styled("● done, confirming…", theme.info()),
+        Asked::Under(Stage::Executed) => Span::styled("◉ done, awaiting feedback…", theme.info()),
         Asked::Under(stage) => Span::styled(format!("◐ asked… {}", stage.name()), theme.info()),
         Asked::Done(Stage::Confirmed) => Span::styled("✓ confirmed", theme.confirmed()),
-        Asked::Done(_) => Span::styled("done", theme.on()),
+        Asked::Done(_) => Span::styled("◉ done", theme.on()),
         Asked::Failed(why) => Span::styled(format!("▲ {why}"), theme.alarm()),
     }
 }
@@ -167,14 +172,18 @@ fn draw_why(frame: &mut Frame<'_>, app: &App, address: Address, area: Rect) {
         .take(rows)
         .map(|why| {
             let at = why.at.map_or_else(|| "before  ".to_owned(), words::clock);
-            let cause = match why.cause.as_str() {
+            let reason = match &why.reason {
+                Reason::Cause(cause) => words::cause(cause, |by| app.who(by)),
+                Reason::Left(why) => (*why).to_owned(),
+            };
+            let reason = match reason.as_str() {
                 "" => String::new(),
-                cause => format!("  — {cause}"),
+                reason => format!("  — {reason}"),
             };
             Line::from(vec![
                 Span::styled(format!("{at}  "), app.theme.muted()),
                 Span::raw(why.what.clone()),
-                Span::raw(cause),
+                Span::raw(reason),
             ])
         })
         .collect();

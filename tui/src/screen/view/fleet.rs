@@ -78,12 +78,14 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, area: Rect) {
 }
 
 fn empty(app: &App) -> Vec<Line<'static>> {
-    let text = if !app.filter.is_empty() {
-        "Nothing passes the filter. Esc clears it."
-    } else if app.fleet.is_synced() {
+    if !app.filter.is_empty() {
+        let text = format!("Nothing matches “{}”. Esc clears it.", app.filter);
+        return vec![Line::default(), Line::from(text)];
+    }
+    let text = if app.fleet.is_synced() {
         "No controllers yet. Plug in a board, or run `switchyard enrol`."
     } else if matches!(app.link, Link::Live(_)) {
-        "Waiting for the fleet…"
+        "Reading the fleet…"
     } else {
         "Not connected yet."
     };

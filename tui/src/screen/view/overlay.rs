@@ -28,6 +28,7 @@ pub(super) fn help(frame: &mut Frame<'_>, app: &App, area: Rect) {
         ("● ON", theme.on(), "energised"),
         ("○ off", theme.muted(), "not energised"),
         ("◐ asked…", theme.info(), "sent, not executed yet"),
+        ("◉ done", theme.on(), "executed"),
         ("✓ confirmed", theme.confirmed(), "the feedback followed"),
         (
             "▲",
@@ -50,9 +51,13 @@ pub(super) fn notes(frame: &mut Frame<'_>, app: &App, area: Rect) {
         .map(|note| {
             // Whatever another tool sent, it must not move this terminal's cursor.
             let text = note.text.as_str().replace(char::is_control, " ");
+            let from = match app.name_of(note.from) {
+                Some(name) => format!("{name} (No. {})  ", note.from),
+                None => format!("No. {}  ", note.from),
+            };
             Line::from(vec![
                 Span::styled(format!("{}  ", words::clock(note.at)), app.theme.muted()),
-                Span::styled(format!("No. {}  ", note.from), app.theme.strong()),
+                Span::styled(from, app.theme.strong()),
                 Span::raw(text),
             ])
         })
