@@ -382,3 +382,22 @@ fn the_binary_refuses_what_it_cannot_start() {
         );
     }
 }
+
+#[test]
+fn the_binary_does_not_repeat_a_mistyped_key() {
+    let short = "5a".repeat(31);
+    for (arguments, environment) in [(vec!["--key", &short], ""), (vec![], short.as_str())] {
+        let mut binary = Command::new(env!("CARGO_BIN_EXE_virtual-controller"));
+        binary
+            .args(["--gateway", "127.0.0.1:1", "--address", "5"])
+            .args(&arguments)
+            .env_remove("SWITCHYARD_KEY");
+        if !environment.is_empty() {
+            binary.env("SWITCHYARD_KEY", environment);
+        }
+        let output = binary.output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && stderr.contains("64 hexadecimal digits"));
+        assert!(!stderr.contains("5a5a"), "{stderr}");
+    }
+}

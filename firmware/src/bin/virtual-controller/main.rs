@@ -48,7 +48,9 @@ struct Arguments {
         hide_env_values = true,
         group = "keys_from"
     )]
-    key: Option<ControllerKey>,
+    // A plain text: the argument parser repeats what it cannot parse, and a key with one digit too
+    // few is most of a secret.
+    key: Option<String>,
 
     /// A file that holds the key of the one controller.
     #[arg(long, group = "keys_from")]
@@ -121,7 +123,9 @@ impl Arguments {
         }
         let addresses = self.numbered()?;
         let key = match (&self.key, &self.key_file) {
-            (Some(key), _) => key.clone(),
+            (Some(key), _) => key
+                .parse::<ControllerKey>()
+                .context("--key or SWITCHYARD_KEY")?,
             (None, Some(path)) => read(path)?.parse().context(path.display().to_string())?,
             // The clear link knows no keys.
             (None, None) if self.clear => {
