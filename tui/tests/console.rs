@@ -155,11 +155,18 @@ fn exit_codes_are_what_the_help_says() {
             9,
         ),
         ((&[Stage::Unknown], Some(Code::Rebooted)), 10),
+        ((&[Stage::Refused], Some(Code::TimedOut)), 11),
     ] {
         bench.yard.set_fate(100_042, fate);
         let output = bench.run(&["send", "100042", "RL1", "on"]);
         assert_eq!(code(&output), expected, "{fate:?}: {output:?}");
     }
+    // Neither a folder nor anything else that has a number: a file in the folder's place.
+    let file = bench.folder.path().join("a-file");
+    std::fs::write(&file, "").unwrap();
+    let output = bench.run(&["--config", file.to_str().unwrap(), "ls"]);
+    assert_eq!(code(&output), 1, "{output:?}");
+    assert!(text(&output.stderr).contains("a-file"), "{output:?}");
     // Logged out, then no gateway at all.
     let url = bench.yard.url.clone();
     let wrong = bench.run_with(
@@ -377,6 +384,29 @@ fn a_signal_gives_the_terminal_back() {
     let parser = screen.parser.clone();
     assert_eq!(screen.end(), 0);
     assert!(!parser.lock().unwrap().screen().alternate_screen());
+}
+
+#[test]
+fn an_interrupt_ends_a_command_with_its_own_number() {
+    let bench = Bench::open();
+    let mut watch = bench
+        .command(&["watch", "100042"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Once it has printed, it listens.
+    let mut first = [0; 1];
+    watch
+        .stdout
+        .as_mut()
+        .unwrap()
+        .read_exact(&mut first)
+        .unwrap();
+    let id = watch.id().to_string();
+    let sent = Command::new("kill").args(["-INT", &id]).status().unwrap();
+    assert!(sent.success());
+    assert_eq!(watch.wait().unwrap().code(), Some(130));
 }
 
 #[test]
