@@ -326,6 +326,17 @@ it('takes no old value for a new one when the link is back, nor switches by it, 
   expect(text('row-100043')).toContain('on line');
 });
 
+it('takes no old value for a new one when it opens while the link is away', async () => {
+  host.linkStatus = { state: 'waiting', retryInMs: 4_000, code: null };
+  await show();
+  host.emit({ kind: 'link', link: { state: 'live', retryInMs: null, code: null } });
+  await settle();
+  expect(text(`row-${PUMP}`)).toContain('last seen');
+  host.emit({ kind: 'fleet', changes: [{ kind: 'synced', count: 3 }] });
+  await settle();
+  expect(text(`row-${PUMP}`)).toContain('on line');
+});
+
 it('shows a note of another tool until it is dismissed', async () => {
   await show();
   host.emit({ kind: 'note', note: { from: 0x8000_0007, text: 'leave RL1 alone', at: Date.now() } });

@@ -49,6 +49,7 @@ export class FakeHost implements Host {
   controllers: Controller[] = [];
   description: Description = { behaviour: 'latching output', commands: [] };
   password = 'secret';
+  linkStatus: LinkStatus = { state: 'live', retryInMs: null, code: null };
   sendFault: string | null = null;
   logOutFault: string | null = null;
   readonly sent: Command[] = [];
@@ -78,7 +79,7 @@ export class FakeHost implements Host {
   }
 
   link(): Promise<LinkStatus> {
-    return Promise.resolve({ state: 'live', retryInMs: null, code: null });
+    return Promise.resolve(this.linkStatus);
   }
 
   send(command: Command): Promise<void> {

@@ -257,7 +257,10 @@ export function createYard(host: Host) {
       return ((controller.sequence - known.sequence) | 0) > 0;
     });
     applyAll(older.map((controller) => ({ kind: 'controller', controller })));
-    if (snapshot.synced) apply({ kind: 'synced', count: snapshot.controllers.length });
+    // The desktop knows a fleet already while its link is away.
+    if (status.state !== 'live') for (const { address } of older) unconfirmed.add(address);
+    else if (snapshot.synced) unconfirmed.clear();
+    if (snapshot.synced) synced = true;
   }
 
   async function start(): Promise<void> {
