@@ -11,11 +11,12 @@ use argon2::{
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use blake2::{Blake2s256, Digest as _};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     net::IpAddr,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
+use switchyard_protocol::message::Title;
 
 /// The shortest password that an account may have.
 pub(crate) const PASSWORD_BYTES_MIN: usize = 10;
@@ -23,6 +24,8 @@ pub(crate) const PASSWORD_BYTES_MIN: usize = 10;
 pub(crate) const PASSWORD_BYTES_MAX: usize = 1_024;
 /// Accounts and networks whose failures are remembered.
 const REMEMBERED_MAX: usize = 10_000;
+/// Networks where an account is at home.
+const HOMES_MAX: usize = 16;
 /// How long after its last failure a guesser is remembered.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(60 * 60);
 
@@ -84,11 +87,15 @@ pub(crate) fn installation_hash(installation: &[u8; 16]) -> TokenHash {
     TokenHash(hash.finalize().into())
 }
 
-/// Who failed: an account by its name, known or not, or a network.
+/// Who failed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Guesser {
-    Account(String),
+    /// An account by its name, known or not, wherever the guesses came from.
+    Account(Title),
+    /// A network, whomever it named.
     Network(Network),
+    /// An account where it is at home.
+    AtHome(Title, Network),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -99,12 +106,24 @@ struct Failures {
 }
 
 /// Makes guessing slow: after some failures an account and a network wait, longer each time.
+///
+/// Nobody is locked out by what others do elsewhere: where an account has logged in before, only
+/// failures in its own name and from there count. Without that, whoever keeps on guessing in
+/// somebody's name, or shares a network with many who mistype, would keep them out for ever.
 #[derive(Debug)]
 pub(crate) struct LoginLimits {
     failures_max: u32,
     delay_min: Duration,
     delay_max: Duration,
-    failures: Mutex<HashMap<Guesser, Failures>>,
+    memory: Mutex<Memory>,
+}
+
+#[derive(Debug, Default)]
+struct Memory {
+    failures: HashMap<Guesser, Failures>,
+    /// Where accounts have logged in, the latest last. Bounded by the number of accounts, since it
+    /// takes a right password to get in here.
+    homes: HashMap<Title, VecDeque<Network>>,
 }
 
 impl LoginLimits {
@@ -114,16 +133,23 @@ impl LoginLimits {
             failures_max: settings.login_failures_max,
             delay_min: settings.login_delay_min,
             delay_max: settings.login_delay_max,
-            failures: Mutex::default(),
+            memory: Mutex::default(),
         }
     }
 
-    /// How long this one has still to wait; `None` when it may try.
-    pub(crate) fn blocked(&self, account: &str, ip: IpAddr, now: Instant) -> Option<Duration> {
-        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let until = guessers(account, ip)
+    /// How long this one has still to wait; `None` when it may try. A name that no account can have
+    /// is `None`.
+    pub(crate) fn blocked(
+        &self,
+        account: Option<&Title>,
+        ip: IpAddr,
+        now: Instant,
+    ) -> Option<Duration> {
+        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = memory
+            .guessers(account, network_of(ip))
             .iter()
-            .filter_map(|guesser| failures.get(guesser))
+            .filter_map(|guesser| memory.failures.get(guesser))
             .map(|known| known.blocked_until)
             .max()?;
         until
@@ -132,12 +158,14 @@ impl LoginLimits {
     }
 
     /// Remembers a failure.
-    pub(crate) fn failed(&self, account: &str, ip: IpAddr, now: Instant) {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn failed(&self, account: Option<&Title>, ip: IpAddr, now: Instant) {
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let guessers = memory.guessers(account, network_of(ip));
+        let failures = &mut memory.failures;
         if failures.len() >= REMEMBERED_MAX {
             failures.retain(|_, known| known.last + FORGOTTEN_AFTER > now);
         }
-        for guesser in guessers(account, ip) {
+        for guesser in guessers {
             if failures.len() >= REMEMBERED_MAX && !failures.contains_key(&guesser) {
                 // A flood of made-up names: those already remembered matter more.
                 continue;
@@ -163,19 +191,40 @@ impl LoginLimits {
         }
     }
 
-    /// A success clears the account. The network stays as it is: otherwise an attacker with one
-    /// account of his own would clear his way to the others.
-    pub(crate) fn succeeded(&self, account: &str) {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        failures.remove(&Guesser::Account(account.into()));
+    /// A success clears the account, and makes the network its home. The network's own failures
+    /// stay: otherwise an attacker with one account of his own would clear his way to the others.
+    pub(crate) fn succeeded(&self, account: &Title, ip: IpAddr) {
+        let network = network_of(ip);
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        for guesser in memory.guessers(Some(account), network) {
+            if !matches!(guesser, Guesser::Network(_)) {
+                memory.failures.remove(&guesser);
+            }
+        }
+        let homes = memory.homes.entry(account.clone()).or_default();
+        homes.retain(|home| *home != network);
+        if homes.len() == HOMES_MAX {
+            homes.pop_front();
+        }
+        homes.push_back(network);
     }
 }
 
-fn guessers(account: &str, ip: IpAddr) -> [Guesser; 2] {
-    [
-        Guesser::Account(account.into()),
-        Guesser::Network(network_of(ip)),
-    ]
+impl Memory {
+    /// In whose names an attempt counts.
+    fn guessers(&self, account: Option<&Title>, network: Network) -> Vec<Guesser> {
+        let Some(account) = account else {
+            return vec![Guesser::Network(network)];
+        };
+        if self
+            .homes
+            .get(account)
+            .is_some_and(|homes| homes.contains(&network))
+        {
+            return vec![Guesser::AtHome(account.clone(), network)];
+        }
+        vec![Guesser::Account(account.clone()), Guesser::Network(network)]
+    }
 }
 
 #[cfg(test)]
@@ -197,6 +246,10 @@ mod tests {
         assert!(hash_password(&"x".repeat(PASSWORD_BYTES_MAX + 1)).is_err());
     }
 
+    fn named(name: &str) -> Title {
+        Title::new(name).unwrap()
+    }
+
     #[test]
     fn waiting_doubles_up_to_its_bound_and_success_ends_it() {
         let settings = Settings {
@@ -207,33 +260,59 @@ mod tests {
         };
         let limits = LoginLimits::new(&settings);
         let now = Instant::now();
-        limits.failed("li", HERE, now);
-        assert_eq!(limits.blocked("li", HERE, now), None);
+        let (li, bo) = (named("li"), named("bo"));
+        let (li, bo) = (Some(&li), Some(&bo));
+        limits.failed(li, HERE, now);
+        assert_eq!(limits.blocked(li, HERE, now), None);
         for seconds in [1, 2, 3, 3] {
-            limits.failed("li", HERE, now);
+            limits.failed(li, HERE, now);
             assert_eq!(
-                limits.blocked("li", HERE, now),
+                limits.blocked(li, HERE, now),
                 Some(Duration::from_secs(seconds))
             );
         }
         // The account waits wherever the next guess comes from, and the network whomever it names.
-        assert!(limits.blocked("li", THERE, now).is_some());
-        assert!(limits.blocked("bo", HERE, now).is_some());
-        assert_eq!(limits.blocked("bo", THERE, now), None);
-        limits.succeeded("li");
-        assert_eq!(limits.blocked("li", THERE, now), None);
-        assert_eq!(
-            limits.blocked("li", HERE, now + Duration::from_secs(4)),
-            None
-        );
+        assert!(limits.blocked(li, THERE, now).is_some());
+        assert!(limits.blocked(bo, HERE, now).is_some());
+        assert!(limits.blocked(None, HERE, now).is_some());
+        assert_eq!(limits.blocked(bo, THERE, now), None);
+        limits.succeeded(&named("li"), THERE);
+        assert_eq!(limits.blocked(li, THERE, now), None);
+        assert!(limits.blocked(bo, HERE, now).is_some());
+        assert_eq!(limits.blocked(li, HERE, now + Duration::from_secs(4)), None);
     }
 
     #[test]
-    fn a_flood_of_names_stays_bounded() {
+    fn who_is_at_home_is_locked_out_by_nobody_else() {
         let limits = LoginLimits::new(&Settings::defaults());
-        for number in 0..REMEMBERED_MAX + 100 {
-            limits.failed(&number.to_string(), HERE, Instant::now());
+        let (li, now) = (named("li"), Instant::now());
+        limits.succeeded(&li, HERE);
+        for number in 0..100 {
+            limits.failed(Some(&li), THERE, now);
+            limits.failed(Some(&named(&number.to_string())), HERE, now);
         }
-        assert!(limits.failures.lock().unwrap().len() <= REMEMBERED_MAX);
+        assert!(limits.blocked(Some(&li), THERE, now).is_some());
+        assert!(limits.blocked(Some(&named("bo")), HERE, now).is_some());
+        assert_eq!(limits.blocked(Some(&li), HERE, now), None);
+        // Guessing at home is as slow as anywhere.
+        for _ in 0..5 {
+            limits.failed(Some(&li), HERE, now);
+        }
+        assert!(limits.blocked(Some(&li), HERE, now).is_some());
+        limits.succeeded(&li, HERE);
+        assert_eq!(limits.blocked(Some(&li), HERE, now), None);
+    }
+
+    #[test]
+    fn a_flood_of_names_and_networks_stays_bounded() {
+        let limits = LoginLimits::new(&Settings::defaults());
+        for number in 0..REMEMBERED_MAX as u32 + 100 {
+            let name = named(&number.to_string());
+            limits.failed(Some(&name), HERE, Instant::now());
+            limits.succeeded(&named("li"), IpAddr::V4(Ipv4Addr::from(number)));
+        }
+        let memory = limits.memory.lock().unwrap();
+        assert!(memory.failures.len() <= REMEMBERED_MAX);
+        assert_eq!(memory.homes[&named("li")].len(), HOMES_MAX);
     }
 }

@@ -4,7 +4,7 @@ use super::{Api, Client, problem::Problem};
 use crate::{
     access,
     config::Secret,
-    store::{Login, TokenHash},
+    store::{Account, Login, TokenHash},
     telemetry::count,
 };
 use axum::{
@@ -16,6 +16,7 @@ use axum::{
 };
 use serde::Deserialize;
 use std::{
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -50,30 +51,14 @@ pub(super) async fn log_in(
     let credentials: Credentials =
         serde_json::from_slice(&body).map_err(|_| Problem::bad_request(wanted))?;
     let password = Secret(credentials.password);
-    if let Some(wait) = api.logins.blocked(&credentials.account, ip, Instant::now()) {
-        count(&api.telemetry.logins_limited);
-        return Err(Problem::rate_limited(wait));
-    }
-    let account = match Title::new(&credentials.account) {
-        Ok(name) => api
-            .config
-            .account(name)
-            .await
-            .map_err(|error| unavailable(&api, &error))?,
-        Err(_) => None,
-    };
-    // The same work whether or not the account exists.
-    let hash = account
-        .as_ref()
-        .map_or(&api.nobodys_hash, |account| &account.password_hash);
-    let is_right = verify(&api, password, hash.clone()).await?;
-    let Some(account) = account.filter(|_| is_right) else {
-        count(&api.telemetry.logins_failed);
-        api.logins.failed(&credentials.account, ip, Instant::now());
-        tracing::info!(%ip, "a log-in failed");
-        return Err(Problem::bad_credentials());
-    };
-    api.logins.succeeded(&credentials.account);
+    let checking = check(Arc::clone(&api), credentials.account, password, ip);
+    // A task of its own, which ends even when the client has gone: a guess counts whether or not
+    // somebody waits for the answer.
+    let account = api
+        .tasks
+        .spawn(checking)
+        .await
+        .map_err(|_| Problem::store_unavailable())??;
     let token = access::new_token();
     let now = crate::clock::time();
     let lifetime = api.settings.token_lifetime;
@@ -102,20 +87,51 @@ pub(super) async fn log_in(
     Ok(([(header::SET_COOKIE, cookie)], body).into_response())
 }
 
-/// Checks a password, at most two at once, away from the threads that serve.
-async fn verify(api: &Api, password: Secret, hash: String) -> Result<bool, Problem> {
+/// The account of this name and password. At most two passwords are hashed at once, away from the
+/// threads that serve.
+async fn check(
+    api: Arc<Api>,
+    account: String,
+    password: Secret,
+    ip: IpAddr,
+) -> Result<Account, Problem> {
+    let name = Title::new(&account).ok();
+    let may_try = || match api.logins.blocked(name.as_ref(), ip, Instant::now()) {
+        Some(wait) => {
+            count(&api.telemetry.logins_limited);
+            Err(Problem::rate_limited(wait))
+        }
+        None => Ok(()),
+    };
+    may_try()?;
+    let known = match name.clone() {
+        Some(name) => api
+            .config
+            .account(name)
+            .await
+            .map_err(|error| unavailable(&api, &error))?,
+        None => None,
+    };
+    // The same work whether or not the account exists.
+    let hash = known
+        .as_ref()
+        .map_or(&api.nobodys_hash, |account| &account.password_hash)
+        .clone();
     let busy = || Problem::rate_limited(Duration::from_secs(1));
     let _waiting = api.waiting.try_acquire().map_err(|_| busy())?;
-    let permit = Arc::clone(&api.hashing)
-        .acquire_owned()
-        .await
-        .map_err(|_| busy())?;
-    let work = tokio::task::spawn_blocking(move || {
-        // Held to the end of the work, even when the client has given up by then.
-        let _permit = permit;
-        access::verify_password(&password.0, &hash)
-    });
-    Ok(work.await.unwrap_or(false))
+    // Held until a failure is remembered: of many guesses at once, the later ones learn of it here.
+    let _turn = api.hashing.acquire().await.map_err(|_| busy())?;
+    may_try()?;
+    let work = move || access::verify_password(&password.0, &hash);
+    let is_right = tokio::task::spawn_blocking(work).await.unwrap_or(false);
+    let Some(account) = known.filter(|_| is_right) else {
+        count(&api.telemetry.logins_failed);
+        api.logins.failed(name.as_ref(), ip, Instant::now());
+        tracing::info!(%ip, "a log-in failed");
+        return Err(Problem::bad_credentials());
+    };
+    api.logins.succeeded(&account.name, ip);
+    Ok(account)
 }
 
 /// `GET /api/session`.
@@ -156,7 +172,10 @@ async fn current(api: &Api, headers: &HeaderMap) -> Result<(TokenHash, Login), P
 
 fn unavailable(api: &Api, error: &crate::store::StoreError) -> Problem {
     count(&api.telemetry.store_failures);
-    tracing::warn!(%error, "the store did not serve a log-in");
+    tracing::warn!(
+        error = error as &dyn std::error::Error,
+        "the store did not serve a log-in"
+    );
     Problem::store_unavailable()
 }
 

@@ -53,7 +53,7 @@ pub(crate) struct Api {
     pub(crate) yard: YardHandle,
     pub(crate) tasks: TaskTracker,
     logins: LoginLimits,
-    hashing: Arc<Semaphore>,
+    hashing: Semaphore,
     waiting: Semaphore,
     nobodys_hash: String,
 }
@@ -85,7 +85,7 @@ impl Api {
     ) -> anyhow::Result<Arc<Self>> {
         Ok(Arc::new(Api {
             logins: LoginLimits::new(&settings),
-            hashing: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
+            hashing: Semaphore::new(HASHES_AT_ONCE),
             waiting: Semaphore::new(LOGINS_WAITING_MAX),
             nobodys_hash: crate::access::nobodys_hash()?,
             settings,

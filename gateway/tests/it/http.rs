@@ -1,6 +1,6 @@
 //! `docs/http.md`, request by request.
 
-use crate::support::{Gateway, PASSWORD, Tool, request, soon, tool_hello, web_socket};
+use crate::support::{Gateway, PASSWORD, Tool, request, soon, tool_hello, until, web_socket};
 use std::time::Duration;
 use switchyard_protocol::Role;
 use tokio::io::AsyncWriteExt as _;
@@ -170,6 +170,43 @@ async fn guessing_gets_slower_and_says_how_long() {
             .await,
         1
     );
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn guesses_made_at_once_or_given_up_count_too() {
+    let gateway = Gateway::start_with(|settings| {
+        settings.login_failures_max = 3;
+        settings.login_delay_min = Duration::from_secs(60);
+    })
+    .await;
+    let wrong = credentials("operator", "not the password");
+    let failed = "logins_total{outcome=\"bad_credentials\"}";
+    // Such as do not wait for their answer; one that went before its body was read is none.
+    let head = format!(
+        "POST /api/login HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{wrong}",
+        wrong.len()
+    );
+    until("a failure", async || {
+        let mut stream = tokio::net::TcpStream::connect(gateway.http).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        drop(stream);
+        (gateway.metric(failed).await > 0).then_some(())
+    })
+    .await;
+    let guesses: Vec<_> = (0..20)
+        .map(|_| {
+            let (http, wrong) = (gateway.http, wrong.clone());
+            tokio::spawn(async move { request(http, "POST", "/api/login", &[], &wrong).await })
+        })
+        .collect();
+    for guess in guesses {
+        let status = guess.await.unwrap().status;
+        assert!([401, 429].contains(&status), "{status}");
+    }
+    // Two are hashed at once, so one may have been under way when the third failed.
+    let tried = gateway.metric(failed).await;
+    assert!((3..=4).contains(&tried), "{tried}");
     gateway.stop().await;
 }
 
