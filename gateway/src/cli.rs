@@ -134,13 +134,20 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
 async fn run_task(task: Task, settings: Settings) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout();
     if matches!(task, Task::CheckConfig) {
-        writeln!(stdout, "{settings:#?}\nthe settings are in order")?;
+        writeln!(stdout, "{settings:#?}")?;
+        for warning in settings.warnings() {
+            writeln!(stdout, "warning: {warning}")?;
+        }
+        writeln!(stdout, "the settings are in order")?;
         return Ok(());
     }
     let stores = Stores::open(&settings)?;
     let config = &*stores.config;
     match task {
         Task::Serve => {
+            for warning in settings.warnings() {
+                tracing::warn!("{warning}");
+            }
             let listeners = Listeners::bind(&settings).await?;
             // Whoever reads that it listens may stop it from then on.
             let stop = stop_signal()?;

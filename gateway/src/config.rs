@@ -302,15 +302,12 @@ impl RawSettings {
                 .unwrap_or_else(|| data.join("switchyard.db")),
             data,
             store_timeout: positive("store_timeout", raw.store_timeout)?,
-            store_queue_calls_max: at_least_one(
-                "store_queue_calls_max",
-                taken(raw.store_queue_calls_max),
-            )?,
+            store_queue_calls_max: taken(raw.store_queue_calls_max),
             page_origins: origins(&taken(raw.page_origins))?,
             behind_proxy: taken(raw.behind_proxy),
             metrics_public: taken(raw.metrics_public),
-            connections_max: at_least_one("connections_max", taken(raw.connections_max))?,
-            pending_per_ip_max: at_least_one("pending_per_ip_max", taken(raw.pending_per_ip_max))?,
+            connections_max: taken(raw.connections_max),
+            pending_per_ip_max: taken(raw.pending_per_ip_max),
             hellos_per_ip_per_minute_max: taken(raw.hellos_per_ip_per_minute_max),
             hellos_per_address_per_minute_max: taken(raw.hellos_per_address_per_minute_max),
             controllers_max: taken(raw.controllers_max),
@@ -344,13 +341,52 @@ impl Settings {
         }
     }
 
+    /// What is allowed and most likely a mistake: said at the start and by `check-config`.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let http = self.listen_http;
+        if !http.ip().is_loopback() && !self.behind_proxy {
+            warnings.push(format!(
+                "listen_http: {http} is not a loopback address, and HTTP is plain here: passwords \
+                 and log-ins can be read on the way; put a TLS proxy before it and set behind_proxy"
+            ));
+        }
+        warnings
+    }
+
     fn check(self) -> Result<Self, ConfigError> {
+        let refused = |key, expected, found: String| {
+            Err(ConfigError::BadValue {
+                key,
+                expected,
+                found,
+            })
+        };
+        for (key, count) in [
+            ("connections_max", self.connections_max),
+            ("pending_per_ip_max", self.pending_per_ip_max),
+            (
+                "hellos_per_ip_per_minute_max",
+                self.hellos_per_ip_per_minute_max as usize,
+            ),
+            (
+                "hellos_per_address_per_minute_max",
+                self.hellos_per_address_per_minute_max as usize,
+            ),
+        ] {
+            // With none of these, nobody could ever come in.
+            if count == 0 {
+                return refused(key, "at least 1", count.to_string());
+            }
+        }
+        // The queue's room is taken at the start.
+        if !(1..=65_536).contains(&self.store_queue_calls_max) {
+            let found = self.store_queue_calls_max.to_string();
+            return refused("store_queue_calls_max", "1 to 65536", found);
+        }
         if usize::from(self.record_bytes_max) < limits::RECORD_BYTES_MIN {
-            return Err(ConfigError::BadValue {
-                key: "record_bytes_max",
-                expected: "264 to 65535 bytes",
-                found: self.record_bytes_max.to_string(),
-            });
+            let found = self.record_bytes_max.to_string();
+            return refused("record_bytes_max", "264 to 65535 bytes", found);
         }
         // One frame of the largest size, and as much again before conflation begins.
         for (key, bytes) in [
@@ -361,26 +397,17 @@ impl Settings {
             ),
         ] {
             if bytes < 16 * 1024 {
-                return Err(ConfigError::BadValue {
-                    key,
-                    expected: "at least 16384 bytes",
-                    found: bytes.to_string(),
-                });
+                return refused(key, "at least 16384 bytes", bytes.to_string());
             }
         }
         if self.slow_peer_timeout > limits::SLOW_PEER_TIMEOUT {
-            return Err(ConfigError::BadValue {
-                key: "slow_peer_timeout",
-                expected: "at most 30s, which the protocol promises",
-                found: format!("{:?}", self.slow_peer_timeout),
-            });
+            let found = format!("{:?}", self.slow_peer_timeout);
+            let expected = "at most 30s, which the protocol promises";
+            return refused("slow_peer_timeout", expected, found);
         }
         if self.ping_interval > Duration::from_secs(3600) {
-            return Err(ConfigError::BadValue {
-                key: "ping_interval",
-                expected: "at most 1h",
-                found: format!("{:?}", self.ping_interval),
-            });
+            let found = format!("{:?}", self.ping_interval);
+            return refused("ping_interval", "at most 1h", found);
         }
         Ok(self)
     }
@@ -405,17 +432,6 @@ fn positive(key: &'static str, value: Option<Span>) -> Result<Duration, ConfigEr
         });
     }
     Ok(duration)
-}
-
-fn at_least_one(key: &'static str, value: usize) -> Result<usize, ConfigError> {
-    if value == 0 {
-        return Err(ConfigError::BadValue {
-            key,
-            expected: "at least 1",
-            found: "0".into(),
-        });
-    }
-    Ok(value)
 }
 
 fn socket_addr(key: &'static str, text: &str) -> Result<SocketAddr, ConfigError> {
@@ -536,7 +552,23 @@ mod tests {
     }
 
     #[test]
-    fn what_would_break_the_protocol_is_refused() {
+    fn passwords_in_the_clear_are_warned_of() {
+        let warnings = |addr: &str, behind_proxy| {
+            let raw = RawSettings {
+                listen_http: text(addr),
+                behind_proxy: Some(behind_proxy),
+                ..RawSettings::default()
+            };
+            raw.resolve().unwrap().warnings()
+        };
+        assert!(warnings("0.0.0.0:80", false)[0].starts_with("listen_http: 0.0.0.0:80 is not"));
+        assert!(warnings("0.0.0.0:80", true).is_empty());
+        assert!(warnings("[::1]:80", false).is_empty());
+        assert!(Settings::defaults().warnings().is_empty());
+    }
+
+    #[test]
+    fn what_could_not_work_is_refused() {
         let base = RawSettings::default;
         for (raw, key) in [
             (
@@ -566,6 +598,20 @@ mod tests {
                     ..base()
                 },
                 "tool_queue_bytes_max",
+            ),
+            (
+                RawSettings {
+                    store_queue_calls_max: Some(usize::MAX),
+                    ..base()
+                },
+                "store_queue_calls_max",
+            ),
+            (
+                RawSettings {
+                    hellos_per_ip_per_minute_max: Some(0),
+                    ..base()
+                },
+                "hellos_per_ip_per_minute_max",
             ),
             (
                 RawSettings {

@@ -284,7 +284,10 @@ impl Attempt<'_> {
             .controller(self.address)
             .await
             .map_err(|error| {
-                tracing::warn!(%error, "the store did not tell a controller's key");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the store did not tell a controller's key"
+                );
                 Code::StoreUnavailable
             })
     }

@@ -41,12 +41,7 @@ impl SqliteConfigStore {
     /// [`StoreError`], also for a database of a later version.
     pub fn open(path: &Path, queue_calls_max: usize) -> Result<Self, StoreError> {
         keep_private(path);
-        let mut connection = Connection::open(path)?;
-        connection.busy_timeout(Duration::from_secs(5))?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        // A waiting command must survive a power cut, not only a crash of ours.
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "foreign_keys", true)?;
+        let mut connection = connect(path)?;
         schema::migrate(&mut connection)?;
         let (jobs, queue) = mpsc::sync_channel(queue_calls_max);
         std::thread::Builder::new()
@@ -80,6 +75,16 @@ impl SqliteConfigStore {
                 .unwrap_or(Err(StoreError::Gone("the call was dropped")))
         })
     }
+}
+
+fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // A waiting command must survive a power cut, not only a crash of ours: every commit is synced.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    Ok(connection)
 }
 
 /// Keys lie in the database: makes the file for its owner alone before SQLite, which gives what it
@@ -489,5 +494,24 @@ impl ConfigStore for SqliteConfigStore {
             }
             Ok(commands)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_commit_is_synced() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = connect(&folder.path().join("x.db")).unwrap();
+        let pragma = |name: &str| {
+            connection
+                .pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0))
+                .unwrap()
+        };
+        assert_eq!(pragma("journal_mode"), "wal".to_owned().into());
+        // FULL. With the usual NORMAL a power cut takes the latest commits, `queued` ones too.
+        assert_eq!(pragma("synchronous"), 2.into());
     }
 }

@@ -362,7 +362,10 @@ impl Yard {
             Ok(()) => StoreResult::Committed,
             Err(error) => {
                 count(&self.context.telemetry.store_failures);
-                tracing::error!(%error, "a waiting command was not stored");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a waiting command was not stored"
+                );
                 match error {
                     StoreError::TimedOut { .. } | StoreError::Gone(_) => StoreResult::Unclear,
                     _ => StoreResult::Failed,
@@ -389,7 +392,10 @@ impl Yard {
             Err(StoreError::Full { .. }) => Err(Code::Busy),
             Err(error) => {
                 count(&self.context.telemetry.store_failures);
-                tracing::error!(%error, "a controller was not enrolled");
+                tracing::error!(
+                    error = error as &dyn std::error::Error,
+                    "a controller was not enrolled"
+                );
                 Err(Code::StoreUnavailable)
             }
         };

@@ -210,7 +210,10 @@ impl Yard {
 }
 
 fn unavailable(error: &StoreError) -> Code {
-    tracing::warn!(%error, "the store did not let a tool in");
+    tracing::warn!(
+        error = error as &dyn std::error::Error,
+        "the store did not let a tool in"
+    );
     match error {
         StoreError::Full { .. } => Code::Busy,
         _ => Code::StoreUnavailable,

@@ -90,7 +90,10 @@ impl Yard {
             for (controller, status) in waiting {
                 if let Err(error) = self.put_status(controller, status).await {
                     count(&self.context.telemetry.store_failures);
-                    tracing::debug!(%error, "a status was not stored; the next one will be");
+                    tracing::debug!(
+                        error = &error as &dyn std::error::Error,
+                        "a status was not stored; the next one will be"
+                    );
                 }
             }
         }
@@ -139,7 +142,10 @@ impl Yard {
 
     fn store_failed(&self, what: &str, error: &crate::store::StoreError) {
         count(&self.context.telemetry.store_failures);
-        tracing::warn!(%error, "the store did not tell {what}");
+        tracing::warn!(
+            error = error as &dyn std::error::Error,
+            "the store did not tell {what}"
+        );
     }
 
     /// Looks at the log-ins of all tools, or of one: those withdrawn end, changed roles are told.

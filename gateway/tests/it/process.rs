@@ -184,6 +184,8 @@ async fn settings_are_checked_before_anything_happens() {
         "{report}"
     );
     assert!(!data.exists(), "looking makes nothing");
+    let (ok, report, _) = run(&data, &["--listen-http", "0.0.0.0:0", "check-config"], "").await;
+    assert!(ok && report.contains("warning: listen_http"), "{report}");
     let (ok, _, complaint) = run(&data, &["--listen-clear", "0.0.0.0:0"], "").await;
     assert!(!ok && complaint.contains("insecure = true"), "{complaint}");
     let file = folder.path().join("gateway.toml");
@@ -281,6 +283,34 @@ async fn a_kill_loses_nothing_that_was_promised() {
 }
 
 #[tokio::test]
+async fn a_failure_of_the_database_is_logged_with_its_cause() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let add = [
+        "account",
+        "add",
+        "li",
+        "--role",
+        "viewer",
+        "--password-stdin",
+    ];
+    assert!(run(&data, &add, PASSWORD).await.0);
+    rusqlite::Connection::open(data.join("switchyard.db"))
+        .unwrap()
+        .execute_batch("DROP TABLE token")
+        .unwrap();
+    let log = folder.path().join("log");
+    let stderr = Stdio::from(std::fs::File::create(&log).unwrap());
+    let mut gateway = Running::start_with(&data, &["--log", "warn"], stderr).await;
+    let body = format!(r#"{{"account":"li","password":"{PASSWORD}"}}"#);
+    let response = request(gateway.http, "POST", "/api/login", &[], &body).await;
+    assert_eq!(response.status, 503);
+    gateway.child.kill().await.unwrap();
+    let log = std::fs::read_to_string(&log).unwrap();
+    assert!(log.contains("no such table: token"), "{log}");
+}
+
+#[tokio::test]
 async fn the_wordiest_log_tells_no_secret_and_no_payload() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
@@ -302,6 +332,7 @@ async fn the_wordiest_log_tells_no_secret_and_no_payload() {
     let mut tool = Tool::enter(gateway.http, &token).await;
     let mut controller = Controller::connect(gateway.tcp, who.address).await;
     controller.go_online(who.key).await;
+    controller.is_live().await;
     tool.command(who.address, false).await;
     let command = controller.receive_kind(Kind::Command).await;
     controller
