@@ -73,7 +73,6 @@ export const en = {
   fleet: {
     title: 'Fleet',
     filter: 'Filter by number, name or point',
-    filterKey: 'press / to filter',
     count: (shown: number, all: number) => (shown === all ? `${all}` : `${shown} of ${all}`),
     columns: { number: 'No.', name: 'Name', state: 'State', points: 'Points' },
     empty: 'No controllers yet. Plug in a board, or run',
@@ -113,8 +112,6 @@ export const en = {
     set: 'Set',
     setPoint: (point: string) => `New value of ${point}`,
     run: (command: string) => `Run ${command}`,
-    scriptDriven: 'driven by the script',
-    behaviour: 'behaviour',
     range: (low: string, high: string) => `${low} to ${high}`,
     argumentBad: (range: string) => `expected ${range}`,
     numberExpected: 'expected a number',

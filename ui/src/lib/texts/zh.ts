@@ -72,7 +72,6 @@ export const zh: Texts = {
   fleet: {
     title: '控制器',
     filter: '按编号、名称或点筛选',
-    filterKey: '按 / 筛选',
     count: (shown, all) => (shown === all ? `${all}` : `${shown} / ${all}`),
     columns: { number: '编号', name: '名称', state: '状态', points: '点' },
     empty: '还没有控制器。请接上一块板，或运行',
@@ -110,8 +109,6 @@ export const zh: Texts = {
     set: '设定',
     setPoint: (point) => `${point} 的新值`,
     run: (command) => `执行 ${command}`,
-    scriptDriven: '由脚本控制',
-    behaviour: '行为',
     range: (low, high) => `${low} 至 ${high}`,
     argumentBad: (range) => `应为 ${range}`,
     numberExpected: '应为数字',
