@@ -14,7 +14,9 @@ static void note(fw_controller_t *controller, fw_kind_t kind, const fw_frame_hea
     if (header->correlation == 0u) {
         return; /* it wants no answer */
     }
-    if (link->answers_count == FW_ANSWERS_MAX) {
+    uint8_t room = header->source == FW_ADDRESS_GATEWAY ? FW_ANSWERS_MAX
+                                                         : FW_ANSWERS_OF_TOOLS_MAX;
+    if (link->answers_count >= room) {
         fw_log(controller, FW_LOG_WARN, "too many requests at once, one is dropped");
         return;
     }

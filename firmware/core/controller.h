@@ -34,8 +34,10 @@
 #define FW_SCAN_INTERVAL_MS 10u
 #define FW_GATEWAYS_MAX 2u
 /* Answers that wait for room in the link. More requests than this in one go are dropped, and their
- * askers time out: as many as the gateway's outcome queries after a lost link, twice. */
-#define FW_ANSWERS_MAX 32u
+ * askers time out. Room for the gateway's outcome queries after a lost link is kept free of tools',
+ * so that nobody's flood can leave a command unresolved. */
+#define FW_ANSWERS_OF_TOOLS_MAX 24u
+#define FW_ANSWERS_MAX (FW_ANSWERS_OF_TOOLS_MAX + FW_IN_FLIGHT_MAX)
 /* How long an error frame may wait for the link before it is given up. */
 #define FW_CLOSING_MS 1000u
 /* What fw_controller_poll returns at most. */
@@ -90,6 +92,7 @@ typedef struct {
     uint8_t state;
     uint8_t closing_code;
     bool sealed;       /* frames go in records: the handshake is done, and the link not clear */
+    bool delta_first;  /* of the record being made: a due delta goes before answers */
     bool full_asked;   /* the snapshot at the head of the answers has begun its full status */
     bool announced;
     bool ping_due;

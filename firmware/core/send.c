@@ -2,8 +2,9 @@
  * send.c: what leaves.
  *
  * There is no outbound queue. One buffer holds one record; when the port has done with it, the next
- * is made of whatever is due at that moment, by urgency: announce, status pages, a ping, answers,
- * receipts, a delta. A slow link so costs freshness, never memory.
+ * is made of whatever is due at that moment, by urgency: announce, status pages, a ping, receipts,
+ * answers, a delta; in every other record the delta goes before the answers. Receipts are bounded by
+ * the commands in flight, answers only by how fast somebody asks: so they wait. A slow link so costs freshness, never memory.
  */
 #include "inside.h"
 
@@ -180,6 +181,10 @@ static bool add_ping(fw_controller_t *controller, bundle_t *bundle)
 
 static bool add_delta(fw_controller_t *controller, bundle_t *bundle)
 {
+    if (fw_status_delta_due_ms(&controller->status, &controller->points, fw_now(controller)) !=
+        0u) {
+        return false;
+    }
     fw_cbor_writer_t writer = frame_begin(bundle);
     return fw_status_delta_write(&controller->status, &controller->points,
                                  status_time(controller), fw_now(controller), &writer) &&
@@ -208,16 +213,17 @@ static bool add_next(fw_controller_t *controller, bundle_t *bundle)
     if (link->ping_due) {
         return add_ping(controller, bundle);
     }
-    if (link->answers_count > 0u) {
-        return add_answer(controller, bundle);
-    }
     uint8_t entry = fw_commands_unsent(&controller->commands);
     if (entry != FW_OUTCOME_NONE) {
         return add_receipt(controller, bundle, entry);
     }
-    return fw_status_delta_due_ms(&controller->status, &controller->points,
-                                  fw_now(controller)) == 0u &&
-           add_delta(controller, bundle);
+    if (link->delta_first && add_delta(controller, bundle)) {
+        return true;
+    }
+    if (link->answers_count > 0u) {
+        return add_answer(controller, bundle);
+    }
+    return add_delta(controller, bundle);
 }
 
 /* ---- tx ---- */
@@ -230,6 +236,7 @@ static bool fill(fw_controller_t *controller)
     /* Before the hello reply no size is agreed; an error frame then has the smallest. */
     size_t record = fw_link_open(link) ? link->record_bytes_max : FW_RECORD_BYTES_MIN;
     bundle_t bundle = {.at = link->tx + prefix, .room = record - FW_TAG_BYTES};
+    link->delta_first = !link->delta_first;
     while (add_next(controller, &bundle)) {
         if (link->state == FW_LINK_CLOSING) {
             link->closing_code = FW_CODE_OK;

@@ -355,12 +355,24 @@ static void a_link_that_takes_no_more(void)
     rig->withheld = false;
     rig_drain(rig);
     size_t answers = rig_count(rig, FW_KIND_RESPONSE);
-    CHECK(answers >= FW_ANSWERS_MAX && answers <= FW_ANSWERS_MAX + 2u);
+    CHECK(answers >= FW_ANSWERS_OF_TOOLS_MAX && answers <= FW_ANSWERS_OF_TOOLS_MAX + 4u);
     rig_run(rig, 20);
     CHECK(rig->values[0] == rig->inputs[FW_CHANNEL_DI1]);
 
-    /* One record leaves every 200 ms, and more is asked in between than it holds. */
+    /* One record leaves every 200 ms, and more is asked in between than it holds. A command, an
+     * input and the gateway's own question still come through within a few records. */
+    uint32_t asked = 0;
     for (unsigned turn = 0; turn < 400 && state(rig) == FW_LINK_LIVE; turn++) {
+        if (turn % 100 == 50) {
+            const uint8_t identify[] = {0xa1, 0x02, 0x01};
+            rig_forget(rig);
+            rig_set(rig, turn, rig_time(rig) + 5000, "RL1", 1);
+            rig->inputs[FW_CHANNEL_DI1] ^= 1;
+            asked = rig_send(rig, FW_KIND_QUERY, 0, 0, identify, sizeof identify);
+        } else if (turn % 100 == 58) {
+            CHECK(rig->ended[turn - 8] && rig->values[0] == rig->inputs[FW_CHANNEL_DI1]);
+            CHECK(rig_find(rig, FW_KIND_RESPONSE, asked) != NULL);
+        }
         rig->withheld = true;
         for (unsigned i = 0; i < FW_ANSWERS_MAX; i++) {
             rig_query(rig, FW_VERB_IDENTIFY);
