@@ -1,7 +1,7 @@
 // How a point is put into signs and words, the same in the list and in the pane.
 
 import type { SignName } from '../components/signs';
-import type { Asked } from './yard.svelte';
+import type { Asked } from './asked';
 import type { Cause, Point } from './host/types';
 import { CauseKind, codeName, PointFlag, PointType, Stage } from './protocol/registry';
 import { formatThousandths, texts } from './texts';

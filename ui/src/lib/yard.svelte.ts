@@ -2,6 +2,7 @@
 // are replaced whole and read by address, so that a change redraws the rows that it concerns and no others.
 
 import { SvelteMap, SvelteSet } from 'svelte/reactivity';
+import type { Asked } from './asked';
 import { mergePoints } from './host/fleetState';
 import { newKey } from './host/hex';
 import type {
@@ -34,19 +35,6 @@ export const TOOLS_KEPT_MAX = 256;
 export const COMMAND_EXPIRES_IN_MS = 15_000;
 /** How long a row that came after the first snapshot is marked as new. */
 const NEW_FOR_MS = 10_000;
-
-/** One command and what became of it; `stage` 0 is "asked, and nothing came back yet". */
-export interface Asked {
-  key: string;
-  action: Action;
-  stage: number;
-  reason: number | null;
-  /** The host's own fault, where the command never left. */
-  fault: string | null;
-  detail: string | null;
-  final: boolean;
-  askedAt: number;
-}
 
 export interface Change {
   id: number;
