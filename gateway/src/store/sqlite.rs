@@ -10,7 +10,11 @@ use super::{
 };
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
-use std::{path::Path, sync::mpsc, time::Duration};
+use std::{
+    path::Path,
+    sync::{Mutex, PoisonError, mpsc},
+    time::Duration,
+};
 use switchyard_protocol::{
     Address, Role,
     message::{Key, Time, Title},
@@ -28,10 +32,30 @@ type Answer = Box<dyn FnOnce(bool) + Send>;
 /// One call: works in the batch's transaction and says how to answer.
 type Job = Box<dyn FnOnce(&Transaction<'_>) -> Answer + Send>;
 
-/// The config store in SQLite. Dropping it ends its thread.
+/// How long dropping a store waits for the database to close: what was answered is on disk in any
+/// case, and a disk that hangs must not keep the program from ending.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The config store in SQLite. Dropping it ends its thread, which then puts everything into the one
+/// file, so that a copy of a stopped gateway's database is whole without the files beside it.
 #[derive(Debug)]
 pub struct SqliteConfigStore {
-    jobs: mpsc::SyncSender<Job>,
+    /// `None` only while it is dropped.
+    jobs: Option<mpsc::SyncSender<Job>>,
+    /// Disconnected when the thread has closed the database.
+    closed: Mutex<mpsc::Receiver<()>>,
+}
+
+impl Drop for SqliteConfigStore {
+    fn drop(&mut self) {
+        self.jobs = None;
+        let closed = self
+            .closed
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        // Nothing is ever sent: it is gone, or it takes too long.
+        let _ = closed.recv_timeout(CLOSE_TIMEOUT);
+    }
 }
 
 impl SqliteConfigStore {
@@ -44,11 +68,18 @@ impl SqliteConfigStore {
         let mut connection = connect(path)?;
         schema::migrate(&mut connection)?;
         let (jobs, queue) = mpsc::sync_channel(queue_calls_max);
+        let (closing, closed) = mpsc::channel();
         std::thread::Builder::new()
             .name("config store".into())
-            .spawn(move || run(connection, &queue))
+            .spawn(move || {
+                let _closing: mpsc::Sender<()> = closing;
+                run(connection, &queue);
+            })
             .map_err(|_| StoreError::Gone("its thread does not start"))?;
-        Ok(SqliteConfigStore { jobs })
+        Ok(SqliteConfigStore {
+            jobs: Some(jobs),
+            closed: Mutex::new(closed),
+        })
     }
 
     fn call<T: Send + 'static>(
@@ -64,7 +95,10 @@ impl SqliteConfigStore {
                 let _ = answer.send(if committed { result } else { lost });
             })
         });
-        let submitted = self.jobs.try_send(job);
+        let submitted = match &self.jobs {
+            Some(jobs) => jobs.try_send(job),
+            None => Err(mpsc::TrySendError::Disconnected(job)),
+        };
         Box::pin(async move {
             submitted.map_err(|error| match error {
                 mpsc::TrySendError::Full(_) => StoreError::Busy,

@@ -138,6 +138,9 @@ async fn accounts_and_controllers_by_command() {
         "1 Pump 1\n2 Pump 2\n3 Lamp\n"
     );
 
+    // Whoever copies the one file copies everything.
+    assert!(!data.join("switchyard.db-wal").exists());
+
     assert!(run(&data, &["account", "remove", "li"], "").await.0);
     assert!(!run(&data, &["account", "remove", "li"], "").await.0);
     #[cfg(unix)]
@@ -268,6 +271,7 @@ async fn a_kill_loses_nothing_that_was_promised() {
         .unwrap()
         .unwrap();
     assert_eq!(status.code(), Some(0));
+    assert!(!data.join("switchyard.db-wal").exists());
     // What was executed is not stored any more.
     let gateway = Gateway::on_folder(&data).await;
     assert!(
