@@ -21,22 +21,25 @@ fn main() {
     if !files.iter().any(|(path, _)| path == "index.html") {
         println!("cargo:warning=ui/dist holds no page: run `npm ci && npm run build` in ui/");
     }
+    let out = PathBuf::from(variable("OUT_DIR"));
     let mut table = String::from("static FILES: &[PageFile] = &[\n");
-    for (path, file) in &files {
+    for (number, (path, file)) in files.iter().enumerate() {
         let bytes = fs::read(file).expect("a file of the page can be read");
+        // Taken from a copy: npm may build anew between this and the compiler's turn.
+        let copy = out.join(format!("page_{number}"));
+        fs::write(&copy, &bytes).expect("a file of the page can be copied");
         writeln!(
             table,
             "    PageFile {{ path: {path:?}, content_type: {:?}, etag: \"\\\"{:016x}\\\"\", \
              bytes: include_bytes!({:?}) }},",
             content_type(path),
             fingerprint(&bytes),
-            file.canonicalize().expect("a file of the page has a path"),
+            copy,
         )
         .expect("a String takes every byte");
     }
     table.push_str("];\n");
-    let target = Path::new(&variable("OUT_DIR")).join("page_files.rs");
-    fs::write(target, table).expect("the table can be written");
+    fs::write(out.join("page_files.rs"), table).expect("the table can be written");
 }
 
 fn variable(name: &str) -> String {
