@@ -184,15 +184,16 @@ impl Relay {
         let Some(index) = self.fleet.index_of(address) else {
             return;
         };
-        match self.fleet.at(index).session {
-            Some(slot) => self.end(work, slot, Code::Revoked),
-            None => {
-                self.fleet.at_mut(index).reason = Some(Code::Revoked);
-                self.tell_presence(work, index);
-            }
+        let was_online = self.fleet.at(index).online;
+        if let Some(slot) = self.fleet.at(index).session {
+            self.end(work, slot, Code::Revoked);
+        }
+        if !was_online {
+            self.fleet.at_mut(index).reason = Some(Code::Revoked);
+            self.tell_presence(work, index);
         }
         self.refuse_lane(work, index, Code::Revoked);
-        self.drop_from_feeds(index);
+        self.drop_from_feeds(work, index);
         let controller = self.fleet.at_mut(index);
         if let Some(at) = controller.open_timer_at.take() {
             self.timers

@@ -260,10 +260,21 @@ impl Relay {
         if !was_open {
             return self.counters.dropped.add(Code::NotGranted);
         }
-        match self.sessions.slot_at(header.destination) {
-            Some(to) => self.send(work, to, frame.bytes().clone()),
-            None => self.counters.dropped.add(Code::Offline),
+        let Some(to) = self.sessions.slot_at(header.destination) else {
+            return self.counters.dropped.add(Code::Offline);
+        };
+        let bytes = frame.bytes();
+        let room = self.settings.tool_queue_bytes_max;
+        if self.sessions.at(to).queued_bytes + bytes.len() <= room / 8 * 7 {
+            return self.send(work, to, bytes.clone());
         }
+        // An answer may have any number of pages: a controller must not be able to get whoever asks
+        // it cut off. What is left of it would be no answer, so it ends here.
+        self.fleet.at_mut(index).open.remove(&asker);
+        self.counters.dropped.add(Code::Busy);
+        let verb = verb_of(frame.payload()).unwrap_or_default();
+        let refused = Answer::refused(Code::Busy, verb);
+        self.respond(work, to, header.correlation, &refused);
     }
 
     /// Forgets the requests to a controller that have been open for too long.

@@ -89,12 +89,13 @@ impl Relay {
     }
 
     /// A tool's frame for another tool. One that does not fit is given up here: a tool must not be
-    /// able to get another cut off by filling its queue.
-    fn tool_to_tool(&mut self, work: &mut Work<'_>, slot: Slot, frame: &Frame) {
+    /// able to get another cut off by filling its queue, nor to fill it so far that
+    /// [`Relay::pump`] finds no room.
+    pub(crate) fn tool_to_tool(&mut self, work: &mut Work<'_>, slot: Slot, frame: &Frame) {
         let header = frame.header();
         let room = self.settings.tool_queue_bytes_max;
         let code = match self.sessions.slot_at(header.destination) {
-            Some(to) if self.sessions.at(to).queued_bytes + frame.bytes().len() <= room / 4 * 3 => {
+            Some(to) if self.sessions.at(to).queued_bytes + frame.bytes().len() <= room / 8 * 5 => {
                 return self.send(work, to, frame.bytes().clone());
             }
             Some(_) => Code::Busy,

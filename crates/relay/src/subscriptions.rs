@@ -65,6 +65,8 @@ impl Relay {
         correlation: u32,
         controllers: Option<&[Address]>,
     ) -> Result<(), Code> {
+        // First of all: being refused must cost less than being served.
+        Self::feed(&mut self.sessions, slot)?;
         let mut wanted = Vec::new();
         match controllers {
             None => wanted.extend(self.fleet.indexes()),
@@ -141,15 +143,20 @@ impl Relay {
         }
     }
 
-    /// A controller is no more: its place may be given to another.
-    pub(crate) fn drop_from_feeds(&mut self, index: u32) {
+    /// A controller is no more: its place may be given to another. Whoever was to get it in full
+    /// still learns that it has gone.
+    pub(crate) fn drop_from_feeds(&mut self, work: &mut Work<'_>, index: u32) {
+        let gone = self.presence_of(index).into_bytes();
         for slot in self.sessions.tool_slots() {
             if let Some(Some(feed)) = self.sessions.feed_mut(slot) {
                 let was_subscribed = feed.is_subscribed();
-                feed.marks.clear(index);
+                let was_marked = feed.marks.clear(index);
                 feed.chosen.clear(index);
                 if was_subscribed && !feed.is_subscribed() {
                     self.subscribers -= 1;
+                }
+                if was_marked {
+                    self.send(work, slot, gone.clone());
                 }
             }
         }
@@ -188,10 +195,13 @@ impl Relay {
         }
     }
 
-    /// Sends a tool what is due to it, while its queue is below half.
+    /// Sends a tool what is due to it, while its queue is below half. One thing goes out even
+    /// above that: other tools may keep the queue there for as long as they like
+    /// ([`Relay::tool_to_tool`]), and no mark shall wait for them to tire.
     pub(crate) fn pump(&mut self, work: &mut Work<'_>, slot: Slot) {
-        let half = self.settings.tool_queue_bytes_max / 2;
-        while self.sessions.at(slot).queued_bytes < half {
+        let room = self.settings.tool_queue_bytes_max;
+        let mut bound = room / 4 * 3;
+        while self.sessions.at(slot).queued_bytes < bound {
             let Some(Some(feed)) = self.sessions.feed_mut(slot) else {
                 return;
             };
@@ -203,6 +213,7 @@ impl Relay {
                     if !feed.marks.clear(index) {
                         continue;
                     }
+                    bound = room / 2;
                     let presence = self.presence_of(index).into_bytes();
                     self.send(work, slot, presence);
                     let controller = self.fleet.at_mut(index);
@@ -213,6 +224,7 @@ impl Relay {
                     }
                 }
                 Due::Subscribed(_) | Due::Snapshot(_) => {
+                    bound = room / 2;
                     feed.answers_due -= 1;
                     let count = if feed.all {
                         self.fleet.len() as u32

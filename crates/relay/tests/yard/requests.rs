@@ -256,6 +256,34 @@ fn a_tool_cannot_have_another_cut_off() {
 }
 
 #[test]
+fn a_controller_cannot_have_whoever_asks_it_cut_off() {
+    let mut yard = Yard::new();
+    let pump = yard.controller(PUMP, BOOT);
+    let page = yard.tool(PAGE, "li", Role::Viewer);
+    let payload = Request::Describe.encode();
+    yard.send(page, Kind::Query, 3, PAGE, PUMP, &payload);
+    yard.writes = false;
+    for _ in 0..2_000 {
+        let frame = Frame::with_flags(Kind::Response, Flags::MORE, 3, PUMP, PAGE, &[0; 1_000]);
+        yard.feed(Input::Frame {
+            connection: pump,
+            frame,
+        });
+    }
+    assert_eq!(yard.closed(page), None);
+    let last = yard.inbox(page).pop().unwrap();
+    let answer = Answer::decode(last.payload()).unwrap();
+    assert!(matches!(
+        answer,
+        Answer::Refused {
+            code: Code::Busy,
+            ..
+        }
+    ));
+    assert_eq!(yard.relay.gauges().requests_open, 0);
+}
+
+#[test]
 fn enrolment_is_the_gateways_and_its_key_goes_to_nobody_else() {
     let mut yard = Yard::new();
     let desk = yard.tool(DESK, "wang", Role::Technician);

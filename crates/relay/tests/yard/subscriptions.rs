@@ -1,8 +1,8 @@
 //! Status and presence: snapshots, the same bytes for everyone, slow subscribers, gaps.
 
-use crate::harness::{BOOT, FAN, GATEWAY, PAGE, PUMP, Yard, settings};
+use crate::harness::{BOOT, DESK, FAN, GATEWAY, PAGE, PUMP, Yard, settings};
 use switchyard_protocol::{
-    Address, Flags, Frame, Kind, Role,
+    Address, Code, Flags, Frame, Kind, Role,
     message::{Answer, Body, Delta, Event, Full, Point, Request, StatusHead, Verb},
 };
 use switchyard_relay::{ConnectionId, Input};
@@ -241,6 +241,67 @@ fn presence_follows_the_link() {
             other => panic!("{other:?}"),
         })
         .collect();
-    let lost = Some(switchyard_protocol::Code::LinkLost);
+    let lost = Some(Code::LinkLost);
     assert_eq!(seen, [(true, None), (false, lost)]);
+}
+
+#[test]
+fn other_tools_cannot_keep_the_status_from_a_subscriber() {
+    let mut small = settings();
+    small.tool_queue_bytes_max = 8_000;
+    let mut yard = Yard::with(small);
+    let pump = yard.controller(PUMP, BOOT);
+    let page = yard.tool(PAGE, "li", Role::Viewer);
+    let chatterbox = yard.tool(DESK, "wang", Role::Viewer);
+    yard.ask_subscribe(page);
+    yard.inbox(page);
+    yard.writes = false;
+    // However much the page reads, its queue is filled up again.
+    let chatter = |yard: &mut Yard| {
+        for _ in 0..200 {
+            yard.send(chatterbox, Kind::Event, 0, DESK, PAGE, &[0; 84]);
+        }
+    };
+    chatter(&mut yard);
+    yard.send_delta(pump, PUMP);
+    assert!(yard.relay.counters().status_conflated > 0);
+    for _ in 0..3 {
+        yard.feed(Input::Written {
+            connection: page,
+            bytes: 100,
+        });
+        chatter(&mut yard);
+    }
+    assert_eq!(yard.closed(page), None);
+    let frames = yard.inbox(page);
+    assert!(kinds(&frames).contains(&Kind::StatusFull), "starved");
+}
+
+#[test]
+fn a_forgotten_controller_is_told_to_those_who_are_behind() {
+    let mut small = settings();
+    small.tool_queue_bytes_max = 2_000;
+    let mut yard = Yard::with(small);
+    let pump = yard.controller(PUMP, BOOT);
+    let page = yard.tool(PAGE, "li", Role::Viewer);
+    yard.ask_subscribe(page);
+    yard.writes = false;
+    while yard.relay.counters().status_conflated == 0 {
+        yard.send_delta(pump, PUMP);
+    }
+    yard.inbox(page);
+    yard.feed(Input::ControllerForgotten { address: PUMP });
+    let frames = yard.inbox(page);
+    let [gone] = &frames[..] else {
+        panic!("expected the presence alone and found {frames:?}");
+    };
+    assert!(matches!(
+        Event::decode(gone.payload()).unwrap(),
+        Event::Presence {
+            controller: PUMP,
+            online: false,
+            reason: Some(Code::Revoked),
+            ..
+        }
+    ));
 }
