@@ -240,7 +240,8 @@ impl Relay {
             };
             let record = self.ledger.at(key);
             let phase = record.phase;
-            if record.expires_at <= work.now.since_start && phase != Phase::Marking {
+            let is_late = record.expires_at <= work.now.since_start;
+            if is_late && phase != Phase::Marking && !self.sabotaged(Sabotage::SendLate) {
                 let news = News::of(work, Stage::Expired, Some(Code::Expired));
                 self.finish(work, key, news);
                 continue;
@@ -473,7 +474,7 @@ impl Relay {
             && controller.lane.in_flight.len() < limits::IN_FLIGHT_MAX
             && controller.lane.waiting.front() == Some(&key);
         match result {
-            _ if is_late => {
+            _ if is_late && !self.sabotaged(Sabotage::SendLate) => {
                 let news = News::of(work, Stage::Expired, Some(Code::Expired));
                 self.finish(work, key, news);
             }
@@ -520,6 +521,7 @@ impl Relay {
         match record.phase {
             Phase::InFlight => self.patience_ends(work, key),
             Phase::Ended => {}
+            Phase::Held | Phase::Queued if self.sabotaged(Sabotage::SendLate) => {}
             Phase::Unqueueing => {
                 // Whether the store keeps it or not: it can no longer be executed.
                 let news = News::of(work, Stage::Expired, Some(Code::Expired));

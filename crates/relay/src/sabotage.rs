@@ -25,6 +25,8 @@ pub enum Sabotage {
     ForgetReceipts,
     /// Forwards a last receipt as often as it comes.
     RepeatFinals,
+    /// Sends commands past their expiry.
+    SendLate,
     /// Lets new commands overtake those that wait.
     Overtake,
     /// Drops the status of a slow subscriber without marking the controller.

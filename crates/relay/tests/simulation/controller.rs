@@ -15,9 +15,9 @@ use switchyard_protocol::{
 };
 
 const POINTS: usize = 8;
-/// How much later than its expiry a command may be executed: the latest a clock can be, from
+/// How much later than its expiry a command may be sent or executed: the latest a clock can be, from
 /// delays of seconds on the link and steps of the gateway's clock that it has yet to hear of.
-const LATE_MS: u64 = 15_000;
+pub(crate) const LATE_MS: u64 = 15_000;
 
 struct Outcome {
     key: Key,

@@ -302,7 +302,7 @@ impl World {
             return;
         }
         self.count("fault: gateway clock stepped");
-        self.clock_steps_ms += self.rng.random_range(1..2_000);
+        self.clock_steps_ms += self.rng.random_range(-2_000..2_000);
         let next = self.rng.random_range(30_000..170_000);
         self.after(next, Event::ClockStep);
     }

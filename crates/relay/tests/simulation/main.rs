@@ -17,7 +17,7 @@ mod store;
 mod watcher;
 mod world;
 
-use std::{collections::BTreeMap, sync::Mutex};
+use std::{collections::BTreeMap, io::Write as _, sync::Mutex};
 use switchyard_relay::Sabotage;
 use world::{Invariant, Profile, Violation, World};
 
@@ -125,10 +125,12 @@ fn the_yard_holds() {
         }
     });
     let (issued, tally) = total.into_inner().unwrap();
-    println!("{issued:>9}  commands");
+    let mut table = format!("\n{issued:>9}  commands\n");
     for (what, count) in &tally {
-        println!("{count:>9}  {what}");
+        table += &format!("{count:>9}  {what}\n");
     }
+    // Not `println`, which a test that passes keeps to itself.
+    std::io::stdout().write_all(table.as_bytes()).unwrap();
     if replayed.or(worlds).is_some() {
         return;
     }
@@ -224,6 +226,12 @@ fn a_forgotten_receipt_is_caught() {
 fn a_second_last_receipt_is_caught() {
     let expected = [Invariant::OneLastReceipt];
     is_caught(Sabotage::RepeatFinals, SHORT, &expected);
+}
+
+#[test]
+fn a_command_sent_past_its_expiry_is_caught() {
+    let expected = [Invariant::NotAfterExpiry];
+    is_caught(Sabotage::SendLate, SHORT, &expected);
 }
 
 #[test]

@@ -2,7 +2,11 @@
 //! they break, a gateway that is killed and started again, and the chance that moves them all.
 
 use crate::{
-    controller::Controller, links::Link, operator::Operator, store::Store, watcher::Watcher,
+    controller::{Controller, LATE_MS},
+    links::Link,
+    operator::Operator,
+    store::Store,
+    watcher::Watcher,
 };
 use bytes::Bytes;
 use rand::{Rng, SeedableRng};
@@ -113,7 +117,7 @@ pub(crate) struct World {
     pub(crate) gateway: Option<Gateway>,
     /// Counts the starts: what the welcome calls the gateway's id.
     pub(crate) gateway_id: u64,
-    pub(crate) clock_steps_ms: u64,
+    pub(crate) clock_steps_ms: i64,
     pub(crate) links: HashMap<u64, Link>,
     pub(crate) last_link: u64,
     outputs: Vec<Output>,
@@ -329,7 +333,7 @@ impl World {
     }
 
     pub(crate) fn time(&self) -> Time {
-        Time(TIME_AT_START + self.now + self.clock_steps_ms)
+        Time((TIME_AT_START + self.now).saturating_add_signed(self.clock_steps_ms))
     }
 
     // --- the gateway -----------------------------------------------------------------------------
@@ -363,6 +367,7 @@ impl World {
         match output {
             Output::Send { connection, frame } => {
                 self.trace_frame("out on", connection.0, &frame);
+                self.is_sent_in_time(connection.0, &frame);
                 self.queue_to_peer(connection.0, Some(frame));
             }
             Output::Close { connection, code } => {
@@ -380,6 +385,25 @@ impl World {
             }
             Output::Store { ticket, request } => self.write(ticket.0, request),
             Output::Ask { .. } | Output::Notice(_) => {}
+        }
+    }
+
+    /// The controller looks at the expiry too; but nothing shall rest on that alone.
+    fn is_sent_in_time(&mut self, link: u64, bytes: &Bytes) {
+        let is_controllers = |it: &Link| matches!(it.peer, PeerRef::Controller(_));
+        if !self.links.get(&link).is_some_and(is_controllers) {
+            return;
+        }
+        let mut bytes = bytes.clone();
+        let frame = Frame::decode_shared(&mut bytes, limits::PAYLOAD_BYTES_MAX);
+        let frame = frame.unwrap().unwrap();
+        if frame.header().kind != Kind::Command {
+            return;
+        }
+        let head = CommandHead::decode(frame.payload()).unwrap();
+        if self.time().0 > head.expiry.0 + LATE_MS {
+            let text = format!("{} was sent after its expiry", head.key);
+            self.blame(Invariant::NotAfterExpiry, text);
         }
     }
 
