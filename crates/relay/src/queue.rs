@@ -38,6 +38,9 @@ pub(crate) struct Asked {
     pub(crate) key: Key,
 }
 
+/// The largest command that may wait for a controller that is away: one that every link can carry.
+const WAITING_BYTES_MAX: usize = limits::RECORD_BYTES_MAX_DEFAULT - limits::RECORD_TAG_BYTES;
+
 /// How long the store is left alone after a failure.
 const STORE_RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -137,6 +140,9 @@ impl Relay {
             return match head.wait {
                 false => Err(Code::Offline),
                 true if is_full => Err(Code::Busy),
+                // What its next link will carry is not known yet, and sixteen frames of 64 KiB for
+                // every controller would be no bound.
+                true if frame.bytes().len() > WAITING_BYTES_MAX => Err(Code::TooLarge),
                 // A store that forgets nothing is to be given nothing more.
                 true if self.forgets_open >= FORGETS_OPEN_MAX => Err(Code::StoreUnavailable),
                 true => Ok(Admission::Store),
@@ -550,7 +556,10 @@ impl Relay {
         }
         let header = *frame.header();
         let ahead = stored.expiry.0.saturating_sub(work.now.time.0);
-        let expires_at = work.now.since_start + Duration::from_millis(ahead);
+        // No command was accepted from further ahead than this: a gateway whose clock is behind
+        // must not keep it for years.
+        let left = Duration::from_millis(ahead).min(limits::EXPIRY_MAX);
+        let expires_at = work.now.since_start + left;
         let account = self.sessions.account(&stored.account);
         let asker = (header.source, header.correlation);
         let fingerprint = self.hash.hash_one(frame.payload());

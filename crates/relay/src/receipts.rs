@@ -13,7 +13,7 @@ use bytes::Bytes;
 use foldhash::fast::FixedState;
 use std::{collections::VecDeque, time::Duration};
 use switchyard_protocol::{
-    Address, Code, Frame, Kind,
+    Address, Code, Frame, Kind, limits,
     message::{Answer, Body, Key, MessageError, Receipt, Stage, Time},
 };
 
@@ -122,8 +122,8 @@ pub(crate) struct Ledger {
     pub(crate) in_flight: usize,
 }
 
-/// A refused command's key is kept this long at least, while there is room: copies of it may still
-/// be on their way.
+/// A refused command's key is kept until its expiry, past which no copy of it can be executed, and
+/// this long at least, while there is room.
 const TURNED_AWAY_KEPT_FOR: Duration = Duration::from_secs(60);
 
 impl Ledger {
@@ -163,8 +163,9 @@ impl Ledger {
     }
 
     fn keep_turned_away(&mut self, key: Key, now: Duration, settings: &Settings) {
+        let expires_at = self.at(key).expires_at.min(now + limits::EXPIRY_MAX);
         self.turned_away
-            .push_back((now + TURNED_AWAY_KEPT_FOR, key));
+            .push_back((expires_at.max(now + TURNED_AWAY_KEPT_FOR), key));
         let max = settings.receipts_kept_max / 4;
         Self::trim(&mut self.turned_away, &mut self.records, now, max);
     }

@@ -26,8 +26,9 @@ pub struct Settings {
     /// Ended commands whose last receipt is kept, so that a repeated key or a late question finds
     /// it.
     pub receipts_kept_max: usize,
-    /// How long, at least, the last receipt of an ended command is kept while there is room for
-    /// it; in any case until the command's expiry, since a repeated key could be executed before.
+    /// How long, at least, the last receipt of an ended command is kept, and in any case until the
+    /// command's expiry, since a repeated key could be executed before. Both while there is room:
+    /// past [`Settings::receipts_kept_max`] the oldest goes.
     pub receipts_kept_for: Duration,
 }
 

@@ -6,7 +6,7 @@ use crate::harness::{
 use StoreResult::{Committed, Failed, Unclear};
 use std::time::Duration;
 use switchyard_protocol::{
-    Address, Code, Frame, Kind, Role,
+    Address, Code, Frame, Kind, Role, limits,
     message::{Action, Answer, Body, Command, Key, Name, Request, Stage, Time},
 };
 use switchyard_relay::{ConnectionId, Input, StoreRequest, StoreResult, StoredCommand};
@@ -229,6 +229,40 @@ fn a_refused_command_stays_refused() {
     let twice = [refused(Code::Offline), refused(Code::Offline)].concat();
     assert_eq!(yard.receipts(page), twice);
     assert!(yard.commands(pump).is_empty());
+}
+
+#[test]
+fn a_refused_command_stays_refused_until_its_expiry() {
+    let mut yard = Yard::new();
+    let late = |number| Command {
+        expiry: Time(TIME + 600_000),
+        ..command(number)
+    };
+    let page = yard.tool(PAGE, "li", Role::Operator);
+    yard.command(page, PAGE, &late(1));
+    yard.pass(Duration::from_secs(120));
+    let page = yard.tool(PAGE, "li", Role::Operator);
+    // Whatever is kept no longer goes when the next one comes.
+    yard.command(page, PAGE, &late(2));
+    let pump = yard.controller(PUMP, BOOT);
+    yard.inbox(page);
+    yard.command(page, PAGE, &late(1));
+    assert_eq!(yard.receipts(page), refused(Code::Offline));
+    assert!(yard.commands(pump).is_empty());
+}
+
+#[test]
+fn what_waits_is_small() {
+    let mut yard = Yard::new();
+    let page = yard.tool(PAGE, "li", Role::Operator);
+    let mut payload = waiting(1).encode();
+    // One field more, of a later version: key 32, a byte string.
+    payload[0] += 1;
+    payload.extend([0x18, 32, 0x59, 4, 0]);
+    payload.extend([0; 1_024]);
+    yard.send(page, Kind::Command, 5, PAGE, PUMP, &payload);
+    assert_eq!(yard.receipts(page), refused(Code::TooLarge));
+    assert!(yard.stores.is_empty());
 }
 
 #[test]
@@ -683,4 +717,21 @@ fn a_restart_past_the_expiry_ends_what_waited() {
     ));
     let pump = yard.controller(PUMP, BOOT);
     assert!(yard.commands(pump).is_empty());
+}
+
+#[test]
+fn a_restart_with_a_clock_far_behind_keeps_nothing_for_longer_than_a_day() {
+    let mut yard = Yard::new();
+    yard.time = Time(0);
+    let payload = waiting(1).encode();
+    yard.feed(Input::Restored(StoredCommand {
+        key: Key([1; 16]),
+        order: 1,
+        account: title("li"),
+        expiry: waiting(1).expiry,
+        frame: Frame::new(Kind::Command, 5, PAGE, PUMP, &payload).into_bytes(),
+        sent: None,
+    }));
+    yard.pass(limits::EXPIRY_MAX);
+    assert_eq!(yard.relay.gauges().commands_waiting, 0);
 }
