@@ -102,7 +102,7 @@ fn options(stored: &Stored, held: Option<&Held>, interest: Interest) -> Options 
         token: stored.token.clone(),
         installation: held.map(|held| held.installation),
         software: title(concat!("switchyard ", env!("CARGO_PKG_VERSION"))),
-        title: title(&format!("console of {}", stored.account)),
+        title: title(&stored.account),
         peer_kind: PeerKind::Console,
         interest,
     }

@@ -198,8 +198,8 @@ mod tests {
             by: Some(Address(7)),
             reference: Some(0x8f2c_0001),
         };
-        let who = |address| format!("console of li, at {address}");
-        assert_eq!(cause(&by_command, who), "console of li, at 7, receipt 8f2c");
+        let who = |address| format!("li, at {address}");
+        assert_eq!(cause(&by_command, who), "li, at 7, receipt 8f2c");
         assert_eq!(cause(&Cause::plain(CauseKind::Timer), who), "timer");
     }
 }

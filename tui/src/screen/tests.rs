@@ -427,13 +427,10 @@ fn another_tool_goes_by_its_name_once_it_has_said_it() {
     assert!(yard.app.take_nameless().is_empty());
     yard.hear(Event::Named {
         address: other,
-        title: Some(Title::new("page of li").unwrap()),
+        title: Some(Title::new("li").unwrap()),
     });
-    let by_name = "lamp ON  — page of li, receipt 8f2c";
+    let by_name = "lamp ON  — li, receipt 8f2c";
     assert!(yard.picture(80, 24).contains(by_name));
     yard.keys("n");
-    assert!(
-        yard.picture(80, 24)
-            .contains("page of li (No. 3221225479)  tea?")
-    );
+    assert!(yard.picture(80, 24).contains("li (No. 3221225479)  tea?"));
 }
