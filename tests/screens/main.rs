@@ -1,4 +1,5 @@
-//! One change, seen on a console, a page and a desktop window of one gateway; each of them makes one.
+//! One change, seen on a console, a page and a desktop window of one gateway; each of them makes one, and each is reached
+//! by its number.
 //!
 //! Run by `cargo xtask test desktop`. Pictures of what was seen lie in `target/screens/` afterwards.
 #![expect(clippy::unwrap_used, reason = "a panic is a test's report")]
@@ -8,9 +9,9 @@ mod terminal;
 #[expect(dead_code, reason = "the desktop's own story uses more of it")]
 mod window;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use std::{path::PathBuf, process::Command};
-use switchyard_testkit::{PASSWORD, Program, Programs, Yard, YardOptions};
+use switchyard_testkit::{Console, PASSWORD, Program, Programs, Yard, YardOptions};
 use terminal::Terminal;
 use window::Window;
 
@@ -44,6 +45,15 @@ fn page_does(page: &mut Program, what: &str) -> Result<()> {
     page.wait_for_line(&expected, |line| (line == expected).then_some(()))
 }
 
+/// Which tool's command the relay obeyed last.
+fn switched_by(console: &Console) -> Result<u64> {
+    let fleet = console.json(&["ls"])?;
+    let points = fleet[0]["points"].as_array().unwrap();
+    let relay = points.iter().find(|point| point["name"] == "RL1").unwrap();
+    let by = relay["cause"]["by"].as_u64();
+    by.with_context(|| format!("expected a command's cause: {relay}"))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_change_on_every_screen() -> Result<()> {
     let programs = Programs::find()?;
@@ -71,23 +81,55 @@ async fn the_same_change_on_every_screen() -> Result<()> {
     window.attribute_is("state-RL1", "data-value", "0").await?;
     page_shows(&mut page, 0)?;
 
+    let viewer = yard.console("viewer")?;
+
     // The page switches on; all see it.
     page_does(&mut page, "toggle RL1")?;
     page_shows(&mut page, 1)?;
     console.shows(&["RL1", "ON"])?;
     window.attribute_is("state-RL1", "data-value", "1").await?;
+    console.shows(&["RL1 ON", "operator, receipt"])?;
+    let page_number = switched_by(&viewer)?;
 
     // The console switches off; all see it.
     console.press(" ")?;
     console.shows(&["RL1", "off"])?;
     page_shows(&mut page, 0)?;
     window.attribute_is("state-RL1", "data-value", "0").await?;
+    console.shows(&["RL1 off", "you, receipt"])?;
+    let console_number = switched_by(&viewer)?;
 
     // The window switches on; all see it.
     window.click("toggle-RL1").await?;
     window.attribute_is("state-RL1", "data-value", "1").await?;
     page_shows(&mut page, 1)?;
     console.shows(&["RL1", "ON"])?;
+    let window_number = switched_by(&viewer)?;
+
+    // Each of them has a number, says by it who it is, and takes a line for its person.
+    for (number, kind) in [
+        (page_number, "page"),
+        (console_number, "console"),
+        (window_number, "desktop"),
+    ] {
+        let number = number.to_string();
+        let who = viewer.json(&["ping", &number])?.remove(0);
+        ensure!(who["kind"] == kind, "{who}");
+        let (code, _, said) = viewer.run(&["note", &number, &format!("tea, {kind}?")])?;
+        ensure!(code == 0, "{said}");
+    }
+    page_does(&mut page, "note")?;
+    page.wait_for_line("the note on the page", |line| {
+        (line.starts_with("note ") && line.contains("tea, page?")).then_some(())
+    })?;
+    window
+        .until("the note in the window", "note-banner", |text| {
+            text.contains("tea, desktop?")
+        })
+        .await?;
+    console.press("n")?;
+    console.shows(&["No. ", "tea, console?"])?;
+    console.press("\x1b")?;
 
     let shot = pictures.join("page.png");
     page_does(&mut page, &format!("shot {}", shot.display()))?;
@@ -95,7 +137,7 @@ async fn the_same_change_on_every_screen() -> Result<()> {
     window.shot("6-same-change").await?;
 
     // And a plain command agrees with what they see.
-    let fleet = yard.console("viewer")?.json(&["ls"])?;
+    let fleet = viewer.json(&["ls"])?;
     let points = fleet[0]["points"].as_array().unwrap();
     let relay = points.iter().find(|point| point["name"] == "RL1").unwrap();
     ensure!(relay["value"] == 1, "{relay}");
