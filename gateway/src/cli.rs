@@ -327,5 +327,9 @@ mod tests {
             ));
         }
         assert!(Arguments::try_parse_from(["x", "enrol", "Pump", "--count", "0"]).is_err());
+        for line in ["x --insecure", "x --insecure true", "x --insecure --data d"] {
+            let arguments = Arguments::try_parse_from(line.split(' ')).unwrap();
+            assert_eq!(arguments.settings.insecure, Some(true), "{line}");
+        }
     }
 }

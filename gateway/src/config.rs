@@ -53,7 +53,7 @@ pub enum ConfigError {
     /// Clear text would leave this machine.
     #[error(
         "listen_clear: refused to offer the unencrypted link on {0}, which is not a loopback address; \
-         set `insecure = true` if this network is a laboratory"
+         set `insecure = true` (`--insecure`) if this network is a laboratory"
     )]
     ClearInTheOpen(SocketAddr),
 }
@@ -90,13 +90,15 @@ impl<'de> Deserialize<'de> for Span {
 }
 
 macro_rules! settings {
-    ($($(#[doc = $doc:literal])* $key:ident : $type:ty, $env:literal, $default:expr;)*) => {
+    ($($(#[doc = $doc:literal])* $key:ident : $type:ty, $env:literal, $default:expr
+        $(, alone means $alone:literal)?;)*) => {
         /// The settings as written; every one may be absent.
         #[derive(Clone, Debug, Default, PartialEq, Deserialize, clap::Args)]
         #[serde(deny_unknown_fields)]
         pub struct RawSettings {
             $($(#[doc = $doc])*
             #[arg(long, env = $env, global = true, value_name = "VALUE", hide_env_values = true)]
+            $(#[arg(num_args = 0..=1, default_missing_value = $alone)])?
             pub $key: Option<$type>,)*
         }
 
@@ -136,7 +138,7 @@ settings! {
     /// Where the unencrypted controller link is offered; off unless set
     listen_clear: String, "SWITCHYARD_LISTEN_CLEAR", None;
     /// Allows listen_clear on other than a loopback address
-    insecure: bool, "SWITCHYARD_INSECURE", Some(false);
+    insecure: bool, "SWITCHYARD_INSECURE", Some(false), alone means "true";
     /// The folder that holds everything the gateway keeps
     data: PathBuf, "SWITCHYARD_DATA", Some("switchyard-data".into());
     /// The database; by default switchyard.db in data
@@ -148,9 +150,9 @@ settings! {
     /// Other origins whose page may use its cookie here, separated by spaces
     page_origins: String, "SWITCHYARD_PAGE_ORIGINS", text("");
     /// Whether a reverse proxy stands before listen_http, whose X-Forwarded-For and -Proto count
-    behind_proxy: bool, "SWITCHYARD_BEHIND_PROXY", Some(false);
+    behind_proxy: bool, "SWITCHYARD_BEHIND_PROXY", Some(false), alone means "true";
     /// Whether /metrics answers to other than loopback
-    metrics_public: bool, "SWITCHYARD_METRICS_PUBLIC", Some(false);
+    metrics_public: bool, "SWITCHYARD_METRICS_PUBLIC", Some(false), alone means "true";
     /// Connections of every sort, in all
     connections_max: usize, "SWITCHYARD_CONNECTIONS_MAX", Some(16_384);
     /// Connections from one IP address that have not yet said who they are

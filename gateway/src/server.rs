@@ -7,6 +7,7 @@ use crate::{
     http::{self, Api},
     store::{ConfigStore, Guarded, MemoryStatusStore, SqliteConfigStore, StatusStore, TimeLimit},
     telemetry::Telemetry,
+    throttle::Throttle,
     yard::{self, YardContext, YardHandle},
 };
 use anyhow::Context as _;
@@ -15,7 +16,7 @@ use std::{
     io::Write,
     net::{IpAddr, SocketAddr},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use switchyard_protocol::{Address, Code, Frame, Kind, message::ErrorMessage};
 use tokio::net::{TcpListener, TcpStream};
@@ -24,6 +25,8 @@ use tracing::Instrument as _;
 
 /// How long to wait when no connection can be taken, as when files run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Lines about that in a minute.
+const COMPLAINTS_PER_MINUTE_MAX: u32 = 3;
 /// Controllers read from the store at once when starting.
 const CONTROLLERS_PER_PAGE: u32 = 10_000;
 
@@ -125,6 +128,8 @@ struct House {
     yard: YardHandle,
     tasks: TaskTracker,
     stopping: CancellationToken,
+    /// Bounds the lines about connections that cannot be taken: such a state lasts.
+    complaints: Throttle<()>,
 }
 
 /// Runs a gateway on bound sockets until `shutdown` is cancelled; then peers are told, queues are
@@ -185,6 +190,7 @@ pub async fn serve(
         yard: yard.clone(),
         tasks: tasks.clone(),
         stopping: stopping.clone(),
+        complaints: Throttle::new(COMPLAINTS_PER_MINUTE_MAX),
     });
     tasks.spawn(Arc::clone(&house).accept_controllers(listeners.tcp, false));
     if let Some(clear) = listeners.clear {
@@ -259,7 +265,9 @@ impl House {
             match accepted {
                 Ok(accepted) => return Some(accepted),
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
+                    if self.complaints.pass((), Instant::now()) {
+                        tracing::warn!(%error, "cannot accept a connection");
+                    }
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }

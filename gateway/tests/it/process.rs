@@ -286,6 +286,44 @@ async fn a_kill_loses_nothing_that_was_promised() {
     gateway.stop().await;
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn files_that_have_run_out_do_not_flood_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let program = env!("CARGO_BIN_EXE_switchyard-gateway");
+    let data = folder.path().join("data");
+    let mut child = Command::new("sh")
+        .args(["-c", "ulimit -n 40; exec \"$0\" \"$@\"", program, "--data"])
+        .arg(&data)
+        .args([
+            "--listen-tcp",
+            "127.0.0.1:0",
+            "--listen-http",
+            "127.0.0.1:0",
+        ])
+        .stdout(Stdio::piped())
+        .stderr(std::fs::File::create(&log).unwrap())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let line = soon("a line", lines.next_line()).await.unwrap().unwrap();
+    let addr = line.strip_prefix("listening tcp ").unwrap();
+    let mut connections = Vec::new();
+    for _ in 0..60 {
+        connections.push(tokio::net::TcpStream::connect(addr).await.unwrap());
+    }
+    let complaints = || {
+        let log = std::fs::read_to_string(&log).unwrap();
+        log.matches("cannot accept a connection").count()
+    };
+    crate::support::until("a complaint", async || (complaints() > 0).then_some(())).await;
+    // Time enough for twenty of them, were they not bounded.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert!(complaints() <= 3, "{} lines", complaints());
+}
+
 #[tokio::test]
 async fn a_failure_of_the_database_is_logged_with_its_cause() {
     let folder = tempfile::tempdir().unwrap();
