@@ -227,7 +227,11 @@ impl Relay {
         {
             return Err(Code::TooLarge);
         }
-        if session.queued_bytes + bytes.len() > self.settings.controller_queue_bytes_max {
+        // Half of the queue is the commands' alone: who may only look must not keep anybody from
+        // switching.
+        let queued_bytes = session.queued_bytes;
+        let room = self.settings.controller_queue_bytes_max;
+        if queued_bytes > room / 2 || queued_bytes + bytes.len() > room {
             return Err(Code::Busy);
         }
         // 0 wants no answer, so nothing stays open.

@@ -18,8 +18,9 @@ pub struct Settings {
     /// Bytes of frames that may wait for one tool. From half of it on status is conflated; a tool
     /// that lets it fill up is cut off as `slow_peer`.
     pub tool_queue_bytes_max: usize,
-    /// Bytes of frames that may wait for one controller. A command or request that does not fit is
-    /// refused, `busy`; at twice this the controller is cut off as `slow_peer`.
+    /// Bytes of frames that may wait for one controller. A command that does not fit is refused,
+    /// `busy`, and so is a request from half of it on; at twice this the controller is cut off as
+    /// `slow_peer`.
     pub controller_queue_bytes_max: usize,
     /// Controllers that the relay knows, there or not: bounds its tables.
     pub controllers_max: usize,

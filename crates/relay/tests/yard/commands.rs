@@ -162,15 +162,24 @@ fn in_flight_and_waiting_are_bounded() {
 fn a_controller_that_does_not_read_is_busy() {
     let (mut yard, pump, page) = with_pump();
     yard.writes = false;
-    let describe = Request::Describe.encode();
-    let mut long = describe.clone();
-    long[0] += 1;
-    long.extend([0x18, 99, 0x59, 0x03, 0xE8]);
-    long.extend([0; 1_000]);
+    // One field more, of a later version: key 99, a byte string.
+    let long = |mut payload: Vec<u8>| {
+        payload[0] += 1;
+        payload.extend([0x18, 99, 0x59, 3, 0x84]);
+        payload.extend([0; 900]);
+        payload
+    };
     for _ in 0..16 {
-        yard.send(page, Kind::Query, 0, PAGE, PUMP, &long);
+        let payload = long(Request::Describe.encode());
+        yard.send(page, Kind::Query, 0, PAGE, PUMP, &payload);
     }
-    yard.command(page, PAGE, &command(1));
+    for number in 100..108 {
+        let payload = long(command(number).encode());
+        yard.send(page, Kind::Command, 5, PAGE, PUMP, &payload);
+    }
+    yard.inbox(page);
+    let payload = long(command(1).encode());
+    yard.send(page, Kind::Command, 5, PAGE, PUMP, &payload);
     assert_eq!(yard.receipts(page), refused(Code::Busy));
     let bytes = yard
         .inbox(pump)

@@ -1,10 +1,10 @@
 //! Requests: which are answered here, which go on, and what becomes of the open ones.
 
-use crate::harness::{BOOT, DESK, FAN, GATEWAY, PAGE, PUMP, Yard, title};
+use crate::harness::{BOOT, DESK, FAN, GATEWAY, PAGE, PUMP, Yard, command, title};
 use std::time::Duration;
 use switchyard_protocol::{
     Address, Code, Flags, Frame, Kind, Role,
-    message::{Answer, Body, Event, Key, PeerKind, Request, Text, Time},
+    message::{Answer, Body, Event, Key, PeerKind, Request, Stage, Text, Time},
 };
 use switchyard_relay::{ConnectionId, Input, Question};
 
@@ -281,6 +281,23 @@ fn a_controller_cannot_have_whoever_asks_it_cut_off() {
         }
     ));
     assert_eq!(yard.relay.gauges().requests_open, 0);
+}
+
+#[test]
+fn questions_leave_room_for_commands() {
+    let mut yard = Yard::new();
+    let pump = yard.controller(PUMP, BOOT);
+    let page = yard.tool(PAGE, "li", Role::Viewer);
+    let desk = yard.tool(DESK, "wang", Role::Operator);
+    yard.inbox(pump);
+    yard.writes = false;
+    // 0 wants no answer, so these are not counted among the open ones.
+    for _ in 0..1_000 {
+        yard.send(page, Kind::Query, 0, PAGE, PUMP, &[0; 20]);
+    }
+    assert!(yard.inbox(pump).len() < 500);
+    yard.command(desk, DESK, &command(1));
+    assert_eq!(yard.receipts(desk), [(Stage::Sent, None)]);
 }
 
 #[test]
