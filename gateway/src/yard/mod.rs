@@ -194,10 +194,19 @@ async fn run(mut context: YardContext, mut arrivals: mpsc::Receiver<ToYard>) {
     for command in commands {
         yard.input(Input::Restored(command));
     }
-    spawn_local(Rc::clone(&yard).keep_time());
-    spawn_local(Rc::clone(&yard).keep_watch());
-    spawn_local(Rc::clone(&yard).keep_statuses());
-    while let Some(arrival) = arrivals.recv().await {
+    spawn_local(yard.watched(Rc::clone(&yard).keep_time()));
+    spawn_local(yard.watched(Rc::clone(&yard).keep_watch()));
+    spawn_local(yard.watched(Rc::clone(&yard).keep_statuses()));
+    loop {
+        let arrival = tokio::select! {
+            () = yard.broken.cancelled() => {
+                std::panic::resume_unwind(Box::new("a task of the yard panicked"))
+            }
+            arrival = arrivals.recv() => arrival,
+        };
+        let Some(arrival) = arrival else {
+            break;
+        };
         match arrival {
             ToYard::Controller(arrival) => yard.controller_arrives(*arrival),
             ToYard::Tool(arrival) => yard.tool_arrives(arrival),
@@ -247,6 +256,19 @@ struct Yard {
     statuses: watch::Statuses,
     tasks: TaskTracker,
     ending: CancellationToken,
+    /// Cancelled when a task panicked.
+    broken: CancellationToken,
+}
+
+/// Raises the alarm when its task ends by a panic.
+struct Alarm(CancellationToken);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.cancel();
+        }
+    }
 }
 
 impl Yard {
@@ -281,8 +303,28 @@ impl Yard {
             statuses: watch::Statuses::default(),
             tasks: TaskTracker::new(),
             ending: CancellationToken::new(),
+            broken: CancellationToken::new(),
             context,
         })
+    }
+
+    /// Starts a task that the end waits for.
+    fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.tasks.spawn_local(self.watched(task));
+    }
+
+    /// A task whose panic is the end of the yard, and so of the program. tokio would end the one
+    /// task and go on, without its timers, or with a relay whose outputs were never performed:
+    /// peers that come back to a fresh gateway are better off.
+    fn watched(
+        &self,
+        task: impl Future<Output = ()> + 'static,
+    ) -> impl Future<Output = ()> + 'static {
+        let alarm = Alarm(self.broken.clone());
+        async move {
+            let _alarm = alarm;
+            task.await;
+        }
     }
 
     fn next_connection(&self) -> ConnectionId {
@@ -327,8 +369,7 @@ impl Yard {
             // Tasks are polled in the order in which they were spawned, so writes reach the
             // store's queue in the relay's order.
             Output::Store { ticket, request } => {
-                self.tasks
-                    .spawn_local(Rc::clone(self).store(ticket, request));
+                self.spawn(Rc::clone(self).store(ticket, request));
             }
             Output::Ask {
                 ticket,
@@ -337,11 +378,11 @@ impl Yard {
             } => match question {
                 Question::Enrol { title } => {
                     tracing::info!(account = %asker.account, tool = %asker.address, "enrols a controller");
-                    self.tasks.spawn_local(Rc::clone(self).enrol(ticket, title));
+                    self.spawn(Rc::clone(self).enrol(ticket, title));
                 }
                 _ => {
                     let yard = Rc::clone(self);
-                    self.tasks.spawn_local(async move {
+                    self.spawn(async move {
                         yard.input(Input::Answered {
                             ticket,
                             answer: Err(Code::Unsupported),
@@ -467,12 +508,11 @@ impl Yard {
         for frame in frames {
             self.received(&connection, frame);
         }
-        self.tasks.spawn_local(
+        self.spawn(
             Rc::clone(self)
                 .write_out(Rc::clone(&connection))
                 .instrument(span.clone()),
         );
-        self.tasks
-            .spawn_local(Rc::clone(self).read_in(connection).instrument(span));
+        self.spawn(Rc::clone(self).read_in(connection).instrument(span));
     }
 }

@@ -68,7 +68,7 @@ impl Yard {
                 Err(code) => yard.turn_away(&connection, code).await,
             }
         };
-        self.tasks.spawn_local(session.instrument(span));
+        self.spawn(session.instrument(span));
     }
 
     async fn hello(
@@ -186,14 +186,14 @@ impl Yard {
         let writer = Rc::clone(self)
             .write_out(Rc::clone(&connection))
             .instrument(span.clone());
-        self.tasks.spawn_local(writer);
+        self.spawn(writer);
         let yard = Rc::clone(self);
         // The log-in may have been withdrawn after it was looked up and before it stood in the
         // table that withdrawals go through.
         let recheck = async move {
             yard.check_logins(Some(id)).await;
         };
-        self.tasks.spawn_local(recheck.instrument(span));
+        self.spawn(recheck.instrument(span));
         Rc::clone(self).read_in(connection).await;
     }
 

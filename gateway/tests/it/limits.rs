@@ -4,7 +4,7 @@ use crate::support::{Controller, Gateway, Tool, request, tool_hello, until, web_
 use std::{sync::Arc, time::Duration};
 use switchyard_gateway::{
     Stores,
-    store::{Fault, Faults, Guarded, TimeLimit},
+    store::{Fault, Faults, Guard, Guarded, StoreFuture, TimeLimit},
 };
 use switchyard_protocol::{Code, message::ErrorMessage};
 
@@ -110,6 +110,36 @@ async fn an_accounts_installations_are_bounded() {
     assert_eq!(enter(1).await, None);
     assert_eq!(enter(2).await, Some(Code::Busy));
     gateway.stop().await;
+}
+
+/// A store with a fault that nobody foresaw.
+struct Panics;
+
+impl Guard for Panics {
+    fn around<'a, T: Send + 'a>(
+        &'a self,
+        call: &'static str,
+        future: StoreFuture<'a, T>,
+    ) -> StoreFuture<'a, T> {
+        assert_ne!(call, "write_command", "a planted panic");
+        future
+    }
+}
+
+#[tokio::test]
+async fn a_panic_among_the_sessions_ends_the_program() {
+    let gateway = Gateway::start_on_stores(
+        |_| {},
+        |_, stores| Stores {
+            config: Arc::new(Guarded::new(stores.config, Panics)),
+            status: stores.status,
+        },
+    )
+    .await;
+    let who = gateway.enrol("Pump").await;
+    let mut tool = gateway.tool("operator").await;
+    tool.command(who.address, true).await;
+    assert_eq!(gateway.failure().await, "the yard's thread panicked");
 }
 
 #[tokio::test]

@@ -176,6 +176,12 @@ impl Gateway {
             .unwrap();
     }
 
+    /// Waits until it ends by itself; why it did.
+    pub(crate) async fn failure(self) -> String {
+        let ended = soon("the gateway's failure", self.running).await;
+        ended.unwrap().unwrap_err().to_string()
+    }
+
     /// Begins to stop.
     pub(crate) fn shut_down(&self) {
         self.shutdown.cancel();
