@@ -228,6 +228,15 @@ impl Desk {
     }
 }
 
+impl Drop for Desk {
+    /// The pump would go on without it, and keep the settings locked.
+    fn drop(&mut self) {
+        if let Some(dialled) = lock(&self.shared.dialled).take() {
+            dialled.pump.abort();
+        }
+    }
+}
+
 impl Shared {
     fn client(&self) -> Option<Client> {
         lock(&self.dialled)

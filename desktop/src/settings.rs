@@ -3,7 +3,9 @@
 //! the page or into a log.
 
 use std::{
-    fmt, io,
+    fmt,
+    fs::{File, TryLockError},
+    io,
     io::Write,
     path::{Path, PathBuf},
 };
@@ -15,6 +17,8 @@ use crate::dto::{hex, sixteen_bytes};
 
 /// The file's name in the configuration folder.
 pub const FILE_NAME: &str = "desktop.json";
+/// Locked by the window that may write the settings.
+const LOCK_NAME: &str = "desktop.lock";
 /// Gateways whose address is remembered: more than any technician serves, and a small file still.
 const INSTALLATIONS_MAX: usize = 64;
 
@@ -40,6 +44,9 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// Another window of this installation is open.
+    #[error("another window keeps the settings")]
+    InUse,
 }
 
 /// A log-in that outlives the program.
@@ -69,6 +76,31 @@ impl fmt::Debug for KeptLogIn {
 pub struct Settings {
     path: PathBuf,
     kept: Kept,
+    lock: Lock,
+}
+
+/// One window at a time keeps the settings and goes by the installation's address: a second one that did would throw the
+/// first off the gateway, and write over what it has kept.
+enum Lock {
+    Held { _file: Option<File> },
+    Elsewhere,
+}
+
+impl Lock {
+    fn take(folder: &Path) -> Self {
+        let file =
+            std::fs::create_dir_all(folder).and_then(|()| File::create(folder.join(LOCK_NAME)));
+        match file.map(|file| (file.try_lock(), file)) {
+            Ok((Ok(()), file)) => Lock::Held { _file: Some(file) },
+            Ok((Err(TryLockError::WouldBlock), _)) => Lock::Elsewhere,
+            // A folder that takes no lock takes no settings either, and says so when they are written: no reason to
+            // keep anybody out.
+            Ok((Err(TryLockError::Error(error)), _)) | Err(error) => {
+                tracing::warn!(%error, "could not lock the settings");
+                Lock::Held { _file: None }
+            }
+        }
+    }
 }
 
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -101,17 +133,23 @@ impl Settings {
     /// [`Error::Read`] when a file is there and the system does not give it.
     pub fn open(folder: &Path) -> Result<Self, Error> {
         let path = folder.join(FILE_NAME);
+        let lock = Lock::take(folder);
+        let kept = Self::read(&path)?;
+        Ok(Self { path, kept, lock })
+    }
+
+    fn read(path: &Path) -> Result<Kept, Error> {
         let failed = |source| Error::Read {
-            path: path.clone(),
+            path: path.to_owned(),
             source,
         };
-        let kept = match std::fs::read(&path) {
+        Ok(match std::fs::read(path) {
             Ok(bytes) => {
-                only_the_owner(&path).map_err(failed)?;
+                only_the_owner(path).map_err(failed)?;
                 serde_json::from_slice(&bytes).unwrap_or_else(|error| {
                     let aside = path.with_extension("json.bad");
                     tracing::warn!(path = %path.display(), line = error.line(), "settings not understood, put aside");
-                    if let Err(error) = std::fs::rename(&path, &aside) {
+                    if let Err(error) = std::fs::rename(path, &aside) {
                         tracing::warn!(%error, "could not put the old settings aside");
                     }
                     Kept::default()
@@ -119,8 +157,7 @@ impl Settings {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Kept::default(),
             Err(error) => return Err(failed(error)),
-        };
-        Ok(Self { path, kept })
+        })
     }
 
     /// Who is to be logged in again.
@@ -136,8 +173,17 @@ impl Settings {
     /// Keeps a log-in, or forgets it.
     ///
     /// # Errors
-    /// [`Error::Write`]; what was kept before stands then.
+    /// [`Error::Write`] and [`Error::InUse`]; what was kept before stands then.
     pub fn keep_log_in(&mut self, log_in: Option<&KeptLogIn>) -> Result<(), Error> {
+        if matches!(self.lock, Lock::Elsewhere) {
+            return match log_in {
+                None => self.forget_the_shared(),
+                Some(_) => {
+                    self.kept.log_in = None;
+                    Err(Error::InUse)
+                }
+            };
+        }
         let mut kept = self.kept.clone();
         kept.log_in = log_in.map(|log_in| StoredLogIn {
             gateway: log_in.gateway.clone(),
@@ -148,12 +194,28 @@ impl Settings {
         self.write(kept)
     }
 
+    /// The log-in that this second window found at its start is revoked with its log-out: it goes from the disk too, and
+    /// nothing else does.
+    fn forget_the_shared(&mut self) -> Result<(), Error> {
+        let Some(found) = self.kept.log_in.take() else {
+            return Ok(());
+        };
+        let mut kept = Self::read(&self.path)?;
+        match kept.log_in.take_if(|now| now.token == found.token) {
+            Some(_) => self.write(kept),
+            None => Ok(()),
+        }
+    }
+
     /// What owns this installation's address on that gateway: made at the first call and kept for life. One for each
     /// gateway, since who holds one could pose as this tool elsewhere.
     ///
     /// # Errors
-    /// [`Error::Write`] when a new one could not be kept.
+    /// [`Error::Write`] when a new one could not be kept; [`Error::InUse`] while another window goes by it.
     pub fn installation(&mut self, gateway: &str) -> Result<Installation, Error> {
+        if matches!(self.lock, Lock::Elsewhere) {
+            return Err(Error::InUse);
+        }
         let known = self
             .kept
             .installations
@@ -234,6 +296,7 @@ mod tests {
         let mut settings = Settings::open(&inside).expect("nothing yet");
         assert_eq!(settings.log_in(), None);
         settings.keep_log_in(Some(&li())).expect("kept");
+        drop(settings);
         let mut again = Settings::open(&inside).expect("there now");
         assert_eq!(again.log_in(), Some(li()));
         again.keep_log_in(None).expect("forgotten");
@@ -250,9 +313,32 @@ mod tests {
         let south = settings.installation("south:80").expect("made");
         assert_ne!(north, south);
         settings.keep_log_in(None).expect("logged out");
+        drop(settings);
         let mut again = Settings::open(folder.path()).expect("there now");
         assert_eq!(again.installation("north:80").expect("known"), north);
         assert_eq!(again.installation("south:80").expect("known"), south);
+    }
+
+    #[test]
+    fn a_second_window_keeps_nothing_and_has_no_address_of_its_own() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let open = || Settings::open(folder.path()).expect("opened");
+        let mut first = open();
+        first.keep_log_in(Some(&li())).expect("kept");
+        let mut second = open();
+        assert_eq!(second.log_in(), Some(li()));
+        assert!(matches!(second.installation("north:80"), Err(Error::InUse)));
+        let north = first.installation("north:80").expect("made meanwhile");
+        // Its own log-in goes with it; that of the first window stays.
+        assert!(matches!(second.keep_log_in(Some(&li())), Err(Error::InUse)));
+        second.keep_log_in(None).expect("nothing of its own");
+        assert_eq!(open().log_in(), Some(li()));
+        // A log-in that both have is revoked for both.
+        open().keep_log_in(None).expect("forgotten");
+        assert_eq!(open().log_in(), None);
+        // Once the first is closed, the next one has the address.
+        drop((first, second));
+        assert_eq!(open().installation("north:80").expect("known"), north);
     }
 
     #[test]
@@ -291,6 +377,7 @@ mod tests {
         let mut settings = Settings {
             path: blocked.join(FILE_NAME),
             kept: Kept::default(),
+            lock: Lock::take(&blocked),
         };
         let error = settings
             .keep_log_in(Some(&li()))

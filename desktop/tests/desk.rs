@@ -226,6 +226,8 @@ async fn the_next_start_needs_no_password_and_keeps_the_address() {
     let mut bench = Bench::new(&folder);
     let first = bench.logged_in(&gateway).await;
     drop(bench);
+    // What the desk had running ends when this runtime next gets to it.
+    tokio::task::yield_now().await;
 
     let bench = Bench::new(&folder);
     let (session, second) = tokio::join!(bench.desk.session(), welcomed(&gateway));
@@ -236,6 +238,19 @@ async fn the_next_start_needs_no_password_and_keeps_the_address() {
     );
     assert!(first.hello.installation.is_some());
     assert_eq!(first.hello.installation, second.hello.installation);
+}
+
+#[tokio::test]
+async fn a_second_window_leaves_the_first_its_address() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Gateway::bind().await;
+    let mut bench = Bench::new(&folder);
+    let first = bench.logged_in(&gateway).await;
+    let other = Bench::new(&folder);
+    let (session, second) = tokio::join!(other.desk.session(), welcomed(&gateway));
+    assert_eq!(session.unwrap().account, ACCOUNT);
+    assert!(first.hello.installation.is_some());
+    assert_eq!(second.hello.installation, None);
 }
 
 #[tokio::test]
