@@ -45,6 +45,13 @@ async fn run(data: &Path, arguments: &[&str], input: &str) -> (bool, String, Str
     )
 }
 
+/// Makes the account that the tests here log in with.
+async fn add_li(data: &Path, role: &str) {
+    let words = ["account", "add", "li", "--password-stdin", "--role", role];
+    let (ok, _, complaint) = run(data, &words, PASSWORD).await;
+    assert!(ok, "{complaint}");
+}
+
 struct Running {
     child: Child,
     tcp: SocketAddr,
@@ -202,15 +209,7 @@ async fn settings_are_checked_before_anything_happens() {
 async fn a_kill_loses_nothing_that_was_promised() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let add = [
-        "account",
-        "add",
-        "li",
-        "--role",
-        "operator",
-        "--password-stdin",
-    ];
-    assert!(run(&data, &add, PASSWORD).await.0);
+    add_li(&data, "operator").await;
     let (_, line, _) = run(&data, &["enrol", "Pump"], "").await;
     let who = enrolled(line.trim_end());
 
@@ -328,15 +327,7 @@ async fn files_that_have_run_out_do_not_flood_the_log() {
 async fn a_failure_of_the_database_is_logged_with_its_cause() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let add = [
-        "account",
-        "add",
-        "li",
-        "--role",
-        "viewer",
-        "--password-stdin",
-    ];
-    assert!(run(&data, &add, PASSWORD).await.0);
+    add_li(&data, "viewer").await;
     rusqlite::Connection::open(data.join("switchyard.db"))
         .unwrap()
         .execute_batch("DROP TABLE token")
@@ -356,15 +347,7 @@ async fn a_failure_of_the_database_is_logged_with_its_cause() {
 async fn the_wordiest_log_tells_no_secret_and_no_payload() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let add = [
-        "account",
-        "add",
-        "li",
-        "--role",
-        "technician",
-        "--password-stdin",
-    ];
-    assert!(run(&data, &add, PASSWORD).await.0);
+    add_li(&data, "technician").await;
     let (_, line, _) = run(&data, &["enrol", "Pump"], "").await;
     let who = enrolled(line.trim_end());
     let log = folder.path().join("log");
