@@ -374,7 +374,21 @@ impl Relay {
     }
 
     pub(crate) fn shut_down(&mut self, work: &mut Work<'_>) {
-        for slot in self.sessions.slots_where(|_| true) {
+        // Nobody needs to be told of every controller that it goes, for all go.
+        for slot in self.sessions.tool_slots() {
+            if let Some(feed) = self.sessions.feed_mut(slot).and_then(Option::take) {
+                self.drop_feed(slot, &feed);
+            }
+        }
+        // Controllers first: what was only held in memory for one is refused, and its tool can
+        // still be told.
+        for slot in self
+            .sessions
+            .slots_where(|session| !session.address.is_tool())
+        {
+            self.end(work, slot, Code::ShuttingDown);
+        }
+        for slot in self.sessions.tool_slots() {
             self.end(work, slot, Code::ShuttingDown);
         }
     }

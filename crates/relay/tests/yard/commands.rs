@@ -744,3 +744,20 @@ fn a_restart_with_a_clock_far_behind_keeps_nothing_for_longer_than_a_day() {
     yard.pass(limits::EXPIRY_MAX);
     assert_eq!(yard.relay.gauges().commands_waiting, 0);
 }
+
+#[test]
+fn going_away_refuses_what_was_only_held() {
+    let mut yard = Yard::new();
+    // It came before its controller, and is told all the same.
+    let page = yard.tool(PAGE, "li", Role::Operator);
+    yard.command(page, PAGE, &waiting(1));
+    yard.store(Committed);
+    yard.controller(PUMP, BOOT);
+    yard.command(page, PAGE, &waiting(2));
+    yard.command(page, PAGE, &command(3));
+    yard.receipts(page);
+    yard.feed(Input::ShutDown);
+    assert_eq!(yard.receipts(page), refused(Code::Offline));
+    yard.store(Committed);
+    assert!(matches!(yard.store(Committed), StoreRequest::Queue(it) if it.key == Key([2; 16])));
+}
