@@ -17,7 +17,7 @@ mod test;
 mod tidy;
 mod vectors;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -69,7 +69,8 @@ fn main() -> ExitCode {
 }
 
 fn run_task() -> Result<()> {
-    std::env::set_current_dir(run::root())?;
+    std::env::set_current_dir(run::root())
+        .with_context(|| format!("entering {}", run::root().display()))?;
     match Cli::parse().task {
         Task::Demo { check } => demo::demo(check),
         Task::Test { parts } => test::test(&parts),
