@@ -19,6 +19,7 @@ use crate::{
     wire::{LinkWire, Wire},
 };
 use connection::Connection;
+use futures_util::FutureExt as _;
 use std::{
     cell::{Cell, RefCell},
     collections::{HashMap, VecDeque},
@@ -321,10 +322,8 @@ impl Yard {
         task: impl Future<Output = ()> + 'static,
     ) -> impl Future<Output = ()> + 'static {
         let alarm = Alarm(self.broken.clone());
-        async move {
-            let _alarm = alarm;
-            task.await;
-        }
+        // Not an async block: that would hold the task twice, in every idle connection.
+        task.map(move |()| drop(alarm))
     }
 
     fn next_connection(&self) -> ConnectionId {
