@@ -1,11 +1,12 @@
 //! A command crosses the yard: its receipts in order, and the delta that follows.
 
-use crate::yard;
-use switchyard_e2e::{LATCH_RL1, Tool, http::wait_until_known, value_in};
+use crate::{key_of, yard};
+use switchyard_e2e::{Device, LATCH_RL1, Tool, http::wait_until_known, value_in};
 use switchyard_protocol::{
-    Code,
+    Code, Frame, Kind,
     message::{Action, Answer, Command, Key, Name, Request, Stage, Time},
 };
+use switchyard_testkit::{Program, wait_until};
 
 /// Subscribes to everything and waits for the snapshot's end.
 fn subscribe(tool: &mut Tool) {
@@ -96,6 +97,54 @@ fn a_feedback_confirms_or_fails() {
         );
         assert_eq!(stages[..3], ["sent", "delivered", "executed"]);
     }
+}
+
+#[test]
+fn what_became_of_a_command_may_be_unknown() {
+    let yard = yard(&[]);
+    let controller = yard.enrol("Pump", 1).unwrap().remove(0);
+    let key = key_of(&controller);
+    let mut device = Device::live(yard.tcp(), controller.address, &key, 1).unwrap();
+    let console = yard.console("operator").unwrap();
+    wait_until("its status", || {
+        let fleet = console.json(&["ls"]).ok()?;
+        let points = fleet.first()?["points"].as_array()?;
+        (!points.is_empty()).then_some(())
+    })
+    .unwrap();
+    let number = controller.address.to_string();
+    let send = ["send", &number, "RL1", "on", "--timeout", "1m"];
+    let mut send = Program::start("send", &mut console.command(&send)).unwrap();
+    // It has the command, loses its power, and starts again without a memory of it.
+    let has_command = |frames: Vec<Frame>| {
+        let mut kinds = frames.iter().map(|frame| frame.header().kind);
+        kinds.any(|kind| kind == Kind::Command)
+    };
+    while !has_command(device.receive().unwrap()) {}
+    drop(device);
+    let mut again = Device::live(yard.tcp(), controller.address, &key, 2).unwrap();
+    assert_eq!(send.wait().unwrap().code(), Some(10));
+    send.wait_for_line("its end", |line| line.contains("unknown").then_some(()))
+        .unwrap();
+    // And it is not sent once more: the next thing that arrives is the next command.
+    let next = ["send", &number, "RL1", "off", "--timeout", "1s"];
+    let mut next = Program::start("next", &mut console.command(&next)).unwrap();
+    let values = loop {
+        let frames = again.receive().unwrap();
+        let commands = frames
+            .iter()
+            .filter(|frame| frame.header().kind == Kind::Command)
+            .map(|frame| Command::decode(frame.payload()).unwrap().action);
+        let commands: Vec<Action> = commands.collect();
+        if !commands.is_empty() {
+            break commands;
+        }
+    };
+    assert!(
+        matches!(&values[..], [Action::Set { value: 0, .. }]),
+        "{values:?}"
+    );
+    next.kill().unwrap();
 }
 
 #[test]
