@@ -21,6 +21,8 @@ fn an_operator_logs_in_switches_and_reads_the_receipt() {
     command
         .current_dir(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../ui"))
         .args(["tests/run.mjs", "story"])
+        // The browser's profile goes with the yard, also when the test fails and the browser is killed.
+        .env("TMPDIR", yard.folder())
         .env("GATEWAY_URL", yard.url())
         .env("ACCOUNT", "operator")
         .env("PASSWORD", PASSWORD)

@@ -22,6 +22,8 @@ fn page(yard: &Yard, address: u32) -> Result<Program> {
     command
         .current_dir(ui)
         .args(["tests/run.mjs", "follow"])
+        // The browser's profile goes with the yard, also when the test fails and the browser is killed.
+        .env("TMPDIR", yard.folder())
         .env("GATEWAY_URL", yard.url())
         .env("ACCOUNT", "operator")
         .env("PASSWORD", PASSWORD)
