@@ -353,7 +353,8 @@ async fn list(link: &Link, json: bool) -> Result<(), Failure> {
         let standing = words::Standing::of(controller);
         let seen = match controller.online {
             true => controller.status.as_ref().map(|status| status.heard_at),
-            false => Some(controller.since),
+            // 0: not seen since the gateway started, and nobody knows since when.
+            false => Some(controller.since).filter(|since| since.0 > 0),
         };
         let seen = seen.map_or_else(String::new, |then| words::span(words::since(then, now)));
         let points: Vec<String> = controller.points().iter().map(point_summary).collect();
@@ -476,13 +477,19 @@ async fn watch_controller(
         return Ok(output::line(value)?);
     }
     let standing = words::Standing::of(controller);
+    let since = match standing {
+        words::Standing::Unseen => format!("{} since the gateway started", standing.word()),
+        _ => format!(
+            "{}, since {}",
+            standing.word(),
+            words::moment(controller.since)
+        ),
+    };
     output::line(format!(
-        "No. {}  {}  {} {}, since {}",
+        "No. {}  {}  {} {since}",
         controller.address,
         controller.title,
         standing.sign(),
-        standing.word(),
-        words::moment(controller.since)
     ))?;
     for point in controller.points() {
         let value = words::value(point.point_type, point.value);

@@ -19,11 +19,15 @@ pub(crate) enum Standing {
     NoStatus,
     /// Away.
     Offline,
+    /// Not seen since the gateway started: nobody knows since when it is away.
+    Unseen,
 }
 
 impl Standing {
     pub(crate) fn of(controller: &Controller) -> Self {
-        if !controller.online {
+        if !controller.online && controller.since.0 == 0 {
+            Standing::Unseen
+        } else if !controller.online {
             Standing::Offline
         } else if controller.status.is_none() {
             Standing::NoStatus
@@ -39,7 +43,7 @@ impl Standing {
             Standing::Live => "●",
             Standing::Stale => "▒",
             Standing::NoStatus => "…",
-            Standing::Offline => "○",
+            Standing::Offline | Standing::Unseen => "○",
         }
     }
 
@@ -49,6 +53,7 @@ impl Standing {
             Standing::Stale => "stale",
             Standing::NoStatus => "no status",
             Standing::Offline => "last seen",
+            Standing::Unseen => "not seen",
         }
     }
 
@@ -58,7 +63,7 @@ impl Standing {
             Standing::Live => "live",
             Standing::Stale => "stale",
             Standing::NoStatus => "no_status",
-            Standing::Offline => "offline",
+            Standing::Offline | Standing::Unseen => "offline",
         }
     }
 }

@@ -171,9 +171,6 @@ impl Relay {
             return;
         };
         let controller = self.fleet.at_mut(index);
-        if is_new {
-            controller.since = work.now.time;
-        }
         if is_new || controller.title != title {
             controller.title = title;
             self.tell_presence(work, index);

@@ -153,7 +153,8 @@ fn standing(app: &App, controller: &Controller) -> Vec<Span<'static>> {
 fn seen(app: &App, controller: &Controller) -> String {
     let then = match controller.online {
         true => controller.status.as_ref().map(|status| status.heard_at),
-        false => Some(controller.since),
+        // 0: not seen since the gateway started, and nobody knows since when.
+        false => Some(controller.since).filter(|since| since.0 > 0),
     };
     then.map_or_else(String::new, |then| words::span(words::since(then, app.now)))
 }

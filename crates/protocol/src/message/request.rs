@@ -531,7 +531,7 @@ pub enum Event {
         controller: Address,
         /// Whether it is there.
         online: bool,
-        /// Since when.
+        /// Since when; 0 while it has not been seen since the gateway started.
         since: Time,
         /// What people call it.
         title: Title,

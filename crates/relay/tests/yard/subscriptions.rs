@@ -246,6 +246,32 @@ fn presence_follows_the_link() {
 }
 
 #[test]
+fn nobody_says_since_when_a_controller_is_away_that_was_never_seen() {
+    let mut yard = Yard::new();
+    let page = yard.tool(PAGE, "li", Role::Viewer);
+    yard.ask_subscribe(page);
+    let since = |yard: &mut Yard| {
+        let events =
+            yard.inbox(page)
+                .into_iter()
+                .filter_map(|frame| match Event::decode(frame.payload()) {
+                    Ok(Event::Presence {
+                        controller: PUMP,
+                        online: false,
+                        since,
+                        ..
+                    }) => Some(since.0),
+                    _ => None,
+                });
+        events.last().unwrap()
+    };
+    assert_eq!(since(&mut yard), 0);
+    let pump = yard.controller(PUMP, BOOT);
+    yard.cut(pump);
+    assert!(since(&mut yard) > 0);
+}
+
+#[test]
 fn other_tools_cannot_keep_the_status_from_a_subscriber() {
     let mut small = settings();
     small.tool_queue_bytes_max = 8_000;

@@ -89,7 +89,7 @@ export const en = {
   online: (since: string) => `on line ${since}`,
   onlineWord: 'on line',
   lastSeen: (time: string) => `last seen ${time}`,
-  neverSeen: 'never seen',
+  neverSeen: 'not seen',
   notThere: (address: number) => `No controller has No. ${address}.`,
 
   controller: {

@@ -87,7 +87,7 @@ export const zh: Texts = {
   online: (since) => `在线 ${since}`,
   onlineWord: '在线',
   lastSeen: (time) => `最后在线 ${time}`,
-  neverSeen: '从未上线',
+  neverSeen: '尚未在线',
   notThere: (address) => `没有编号为 ${address} 的控制器。`,
   controller: {
     inputs: '输入',
