@@ -407,9 +407,11 @@ impl Settings {
             let expected = "at most 30s, which the protocol promises";
             return refused("slow_peer_timeout", expected, found);
         }
-        if self.ping_interval > Duration::from_secs(3600) {
+        // Tools ping once a second at most, and controllers every five minutes at least: outside of
+        // that this gateway would cut off peers that keep to its word.
+        if !(Duration::from_secs(1)..=Duration::from_secs(300)).contains(&self.ping_interval) {
             let found = format!("{:?}", self.ping_interval);
-            return refused("ping_interval", "at most 1h", found);
+            return refused("ping_interval", "1s to 5m", found);
         }
         Ok(self)
     }
@@ -589,7 +591,14 @@ mod tests {
             ),
             (
                 RawSettings {
-                    ping_interval: span(Duration::ZERO),
+                    ping_interval: span(Duration::from_millis(999)),
+                    ..base()
+                },
+                "ping_interval",
+            ),
+            (
+                RawSettings {
+                    ping_interval: span(Duration::from_secs(301)),
                     ..base()
                 },
                 "ping_interval",
