@@ -47,7 +47,7 @@ pub(crate) struct Arguments {
 pub(crate) enum Verb {
     /// Log in to a gateway and remember it
     Login {
-        /// The gateway, such as http://gateway.example:8080
+        /// The gateway, such as http://gateway.example:7480
         url: GatewayUrl,
         /// The account; asked for when left out
         #[arg(long, short)]

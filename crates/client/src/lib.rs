@@ -18,7 +18,7 @@
 //! use switchyard_client::{Client, Interest, Options, Order, log_in};
 //! use switchyard_protocol::{Address, message::{Action, Name, PeerKind, Title}};
 //!
-//! let gateway = "http://127.0.0.1:8080".parse()?;
+//! let gateway = "http://127.0.0.1:7480".parse()?;
 //! let token = log_in(&gateway, "li", "a long password").await?.token;
 //! let client = Client::connect(Options {
 //!     gateway,
