@@ -14,6 +14,7 @@ const COMMANDS: &[&str] = &[
     "send_command",
     "describe",
     "identify",
+    "holder",
     "send_note",
     "serial_ports",
 ];

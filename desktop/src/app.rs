@@ -32,6 +32,7 @@ pub fn app<R: Runtime>(builder: Builder<R>, folder: Option<PathBuf>) -> anyhow::
             commands::send_command,
             commands::describe,
             commands::identify,
+            commands::holder,
             commands::send_note,
             commands::serial_ports,
         ])

@@ -56,6 +56,11 @@ pub(crate) async fn identify(desk: State<'_, Desk>, address: u32) -> Result<Iden
 }
 
 #[tauri::command]
+pub(crate) async fn holder(desk: State<'_, Desk>, address: u32) -> Result<String> {
+    desk.holder(address).await
+}
+
+#[tauri::command]
 pub(crate) async fn send_note(desk: State<'_, Desk>, address: u32, text: String) -> Result<()> {
     desk.send_note(address, &text).await
 }

@@ -187,6 +187,15 @@ impl Desk {
         })
     }
 
+    /// Whose an address is by the gateway's word: a controller's name, or the account of a tool.
+    ///
+    /// # Errors
+    /// What the gateway answered, or `timed_out`.
+    pub async fn holder(&self, address: u32) -> Result<String, Fault> {
+        let (.., title) = self.dialled()?.lookup(Address(address)).await?;
+        Ok(title.to_string())
+    }
+
     /// Sends a word to another tool.
     ///
     /// # Errors

@@ -36,6 +36,7 @@ fn commands() -> Vec<(&'static str, Value)> {
         ("send_command", json!({"command": command})),
         ("describe", json!({"address": 7})),
         ("identify", json!({"address": 7})),
+        ("holder", json!({"address": 7})),
         ("send_note", json!({"address": 7, "text": "hello"})),
         ("serial_ports", json!({})),
     ]

@@ -433,7 +433,7 @@ fn tell_of_the_link(state: &LinkState) {
     }
 }
 
-/// What tools call themselves, each asked once.
+/// For whom tools act, as the gateway says; each is asked for once.
 struct Names<'a> {
     client: &'a Client,
     known: HashMap<Address, String>,
@@ -454,9 +454,9 @@ impl<'a> Names<'a> {
             return words::cause(cause, number);
         };
         if !self.known.contains_key(&by) && self.known.len() < NAMES_MAX {
-            let asked = tokio::time::timeout(NAME_TIMEOUT, self.client.identify(by)).await;
+            let asked = tokio::time::timeout(NAME_TIMEOUT, self.client.lookup(by)).await;
             let name = match asked {
-                Ok(Ok((title, ..))) => title.to_string(),
+                Ok(Ok((.., title))) => title.to_string(),
                 _ => number(by),
             };
             self.known.insert(by, name);

@@ -216,10 +216,10 @@ async fn follow(client: Client, order: Order, name: Name, answers: mpsc::Sender<
     }
 }
 
-/// Asks a tool what it calls itself. It may be gone by now; its number remains.
+/// Asks the gateway for whom a tool acts, or acted. What the tool calls itself is no evidence.
 async fn name(client: Client, address: Address, answers: mpsc::Sender<Event>) {
-    let identity = client.identify(address).await;
-    let title = identity.ok().map(|(title, ..)| title);
+    let holder = client.lookup(address).await;
+    let title = holder.ok().map(|(.., title)| title);
     let _ = answers.send(Event::Named { address, title }).await;
 }
 

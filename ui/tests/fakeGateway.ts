@@ -231,6 +231,9 @@ export class FakeGateway {
       case 'identify':
         answer(encodeAnswer('identify', { title: 'Console at Wang’s', software: 'switchyard 0.1.0', peerKind: 2 }));
         break;
+      case 'lookup':
+        answer(encodeAnswer('lookup', { address: request.address, online: true, since: 1_800_000_000_000, title: 'wang' }));
+        break;
       case 'receipt': {
         const receipt = this.receipts.get(toHex(request.key));
         if (receipt === undefined) answer(encodeRefusal(Verb.receipt, Code.bad_field, 'no such key'));

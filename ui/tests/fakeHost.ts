@@ -97,6 +97,10 @@ export class FakeHost implements Host {
     return Promise.resolve({ title: 'wang', software: 'switchyard 0.1.0', peerKind: 2 });
   }
 
+  holder(): Promise<string> {
+    return Promise.resolve('wang');
+  }
+
   sendNote(address: Address, text: string): Promise<void> {
     this.notes.push({ address, text });
     return Promise.resolve();

@@ -84,6 +84,9 @@ impl Relay {
             && let Side::Tool { account, since, .. } = self.sessions.at(slot).side
         {
             (true, since, self.sessions.account_name(account))
+        } else if let Some(seen) = self.sessions.seen(address) {
+            // A command outlives the tool that sent it, and people ask who it was.
+            (false, seen.since, self.sessions.account_name(seen.account))
         } else {
             return Err(self.absence_of(address));
         };
@@ -97,7 +100,7 @@ impl Relay {
 
     /// Why nobody is at an address: nobody ever was, or not now.
     pub(crate) fn absence_of(&self, address: Address) -> Code {
-        if self.fleet.index_of(address).is_some() || self.sessions.was_seen(address) {
+        if self.fleet.index_of(address).is_some() || self.sessions.seen(address).is_some() {
             Code::Offline
         } else {
             Code::UnknownAddress

@@ -5,9 +5,9 @@ use crate::{
 };
 use bytes::Bytes;
 use foldhash::fast::FixedState;
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 use switchyard_protocol::{
-    Address, AddressKind, Code, Frame, Kind, Role, limits,
+    Address, Code, Frame, Kind, Role, limits,
     message::{ErrorMessage, Time, Title},
 };
 
@@ -58,14 +58,26 @@ pub(crate) struct Sessions {
     by_address: Map<Address, Slot>,
     accounts: Map<Title, AccountId>,
     account_names: Vec<Title>,
-    /// Installed tools that were here since the start: to tell "away" from "never was".
-    tools_seen: Map<Address, ()>,
+    /// Tools that were here since the start: to tell "away" from "never was", and who it was that
+    /// commanded and left.
+    tools_seen: Map<Address, SeenTool>,
+    /// The same in the order in which they first came: the oldest is forgotten first.
+    tools_seen_order: VecDeque<Address>,
     pub(crate) tools: usize,
     pub(crate) queued_bytes: usize,
 }
 
-/// Installed tools remembered as once seen; past it a tool that is away looks unknown.
+/// Tools remembered as once seen; past it the one that came first looks unknown.
 const TOOLS_SEEN_MAX: usize = 65_536;
+
+/// What is remembered of a tool that is away.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SeenTool {
+    /// The account that it acted for when it was here last.
+    pub(crate) account: AccountId,
+    /// When it left; while it is here, when it came.
+    pub(crate) since: Time,
+}
 
 impl Sessions {
     pub(crate) fn new(hash: &FixedState) -> Self {
@@ -77,6 +89,7 @@ impl Sessions {
             accounts: Map::with_hasher(hash.clone()),
             account_names: Vec::new(),
             tools_seen: Map::with_hasher(hash.clone()),
+            tools_seen_order: VecDeque::new(),
             tools: 0,
             queued_bytes: 0,
         }
@@ -129,21 +142,30 @@ impl Sessions {
         &self.account_names[account.0 as usize]
     }
 
-    pub(crate) fn was_seen(&self, tool: Address) -> bool {
-        self.tools_seen.contains_key(&tool)
+    /// What is remembered of a tool that is, or was, at this address.
+    pub(crate) fn seen(&self, tool: Address) -> Option<SeenTool> {
+        self.tools_seen.get(&tool).copied()
+    }
+
+    fn note_seen(&mut self, tool: Address, seen: SeenTool) {
+        if self.tools_seen.insert(tool, seen).is_some() {
+            return;
+        }
+        self.tools_seen_order.push_back(tool);
+        if self.tools_seen_order.len() > TOOLS_SEEN_MAX
+            && let Some(oldest) = self.tools_seen_order.pop_front()
+        {
+            self.tools_seen.remove(&oldest);
+        }
     }
 
     fn insert(&mut self, session: Session) -> Slot {
         let slot = self.free.pop().unwrap_or(self.slots.len() as Slot);
         self.by_connection.insert(session.connection, slot);
         self.by_address.insert(session.address, slot);
-        if matches!(session.side, Side::Tool { .. }) {
+        if let Side::Tool { account, since, .. } = session.side {
             self.tools += 1;
-            if session.address.kind() == AddressKind::Installed
-                && self.tools_seen.len() < TOOLS_SEEN_MAX
-            {
-                self.tools_seen.insert(session.address, ());
-            }
+            self.note_seen(session.address, SeenTool { account, since });
         }
         match self.slots.get_mut(slot as usize) {
             Some(place) => *place = Some(session),
@@ -152,14 +174,21 @@ impl Sessions {
         slot
     }
 
-    fn remove(&mut self, slot: Slot) -> Session {
+    fn remove(&mut self, slot: Slot, now: Time) -> Session {
         let session = self.slots[slot as usize].take().expect("a slot in use");
         self.free.push(slot);
         self.by_connection.remove(&session.connection);
         self.by_address.remove(&session.address);
         self.queued_bytes -= session.queued_bytes;
-        if matches!(session.side, Side::Tool { .. }) {
+        if let Side::Tool { account, .. } = session.side {
             self.tools -= 1;
+            self.note_seen(
+                session.address,
+                SeenTool {
+                    account,
+                    since: now,
+                },
+            );
         }
         session
     }
@@ -272,7 +301,7 @@ impl Relay {
     }
 
     fn leave(&mut self, work: &mut Work<'_>, slot: Slot, reason: Code) {
-        let session = self.sessions.remove(slot);
+        let session = self.sessions.remove(slot, work.now.time);
         self.timers
             .disarm(session.timer_at, Timer::Connection(slot));
         match session.side {

@@ -58,7 +58,7 @@ pub(crate) enum Event {
         name: Name,
         receipt: Receipt,
     },
-    /// What a tool calls itself; nothing when it did not answer.
+    /// The account that a tool acts for; nothing when the gateway did not say.
     Named {
         address: Address,
         title: Option<Title>,

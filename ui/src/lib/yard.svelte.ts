@@ -305,7 +305,8 @@ export function createYard(host: Host) {
 
   /** A note gets no answer, so who is there is asked first. */
   async function sendNote(address: Address, text: string): Promise<void> {
-    tools.set(address, (await host.identify(address)).title);
+    learnName(address);
+    await host.identify(address);
     await host.sendNote(address, text);
   }
 
@@ -314,13 +315,13 @@ export function createYard(host: Host) {
     return controller.online && link.state === 'live' && !unconfirmed.has(controller.address);
   }
 
-  /** Asks a tool who it is, once; until then, and without an answer, it goes by its number. */
+  /** Asks the gateway for whom a tool acts, once; until then, and without an answer, it goes by its number. */
   function learnName(address: Address): void {
     if (tools.has(address) || tools.size >= TOOLS_KEPT_MAX) return;
     tools.set(address, '');
-    host.identify(address).then(
-      ({ title }) => tools.set(address, title),
-      () => undefined, // It may be gone by now; its number remains.
+    host.holder(address).then(
+      (account) => tools.set(address, account),
+      () => undefined, // The gateway may have forgotten it; its number remains.
     );
   }
 

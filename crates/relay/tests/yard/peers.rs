@@ -4,7 +4,7 @@ use crate::harness::{BOOT, DESK, FAN, GATEWAY, PAGE, PUMP, Yard, title};
 use std::time::Duration;
 use switchyard_protocol::{
     Code, Flags, Frame, Kind, Role,
-    message::{ErrorMessage, Event, Ping, PingReply, Request},
+    message::{Answer, Body, ErrorMessage, Event, Ping, PingReply, Request},
 };
 use switchyard_relay::{Input, Notice};
 
@@ -255,4 +255,22 @@ fn a_peers_own_last_word_is_counted_and_answered_by_the_close_alone() {
     yard.send(page, Kind::Ping, 1, PAGE, GATEWAY, &[0xA0]);
     yard.cut(page);
     assert_eq!(yard.relay.counters().ended.of(Code::LinkLost), 0);
+}
+
+#[test]
+fn the_gateway_says_who_commanded_after_the_tool_has_left() {
+    let mut yard = Yard::new();
+    let page = yard.tool(PAGE, "li", Role::Viewer);
+    let desk = yard.tool(DESK, "wang", Role::Operator);
+    let lookup = Request::Lookup { address: DESK };
+    let holder = |yard: &mut Yard| match yard.ask(page, PAGE, &lookup) {
+        Answer::Ok(Body::Lookup { online, title, .. }) => (online, title.to_string()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(holder(&mut yard), (true, "wang".to_owned()));
+    yard.cut(desk);
+    assert_eq!(holder(&mut yard), (false, "wang".to_owned()));
+    // Another person sits down at the same installation.
+    yard.tool(DESK, "zhao", Role::Viewer);
+    assert_eq!(holder(&mut yard), (true, "zhao".to_owned()));
 }

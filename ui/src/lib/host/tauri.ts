@@ -95,6 +95,10 @@ class TauriHost implements Host {
     return call('identify', { address });
   }
 
+  holder(address: Address): Promise<string> {
+    return call('holder', { address });
+  }
+
   sendNote(address: Address, text: string): Promise<void> {
     return call('send_note', { address, text });
   }

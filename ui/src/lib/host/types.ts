@@ -203,7 +203,10 @@ export interface Host {
   /** Resolves once the command is on its way; what became of it comes as receipts. */
   send(command: Command): Promise<void>;
   describe(address: Address): Promise<Description>;
+  /** What a peer says of itself; fails where nobody is there to say it. */
   identify(address: Address): Promise<Identity>;
+  /** Whose an address is by the gateway's word: a controller's name, or the account of a tool, also of one that left. */
+  holder(address: Address): Promise<string>;
   sendNote(address: Address, text: string): Promise<void>;
   /** Null where this host has no serial ports. */
   readonly serialPorts: (() => Promise<SerialPort[]>) | null;

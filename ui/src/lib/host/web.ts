@@ -195,6 +195,10 @@ export class WebHost implements Host {
     return this.wire.request(address, { verb: 'identify' });
   }
 
+  async holder(address: Address): Promise<string> {
+    return (await this.wire.request(GATEWAY, { verb: 'lookup', address })).title;
+  }
+
   async sendNote(address: Address, text: string): Promise<void> {
     const payload = encodeRequest({ verb: 'note', text });
     this.wire.send({ kind: Kind.event, flags: 0, correlation: 0, destination: address, payload });
