@@ -2,7 +2,7 @@
 
 use crate::{
     run::{cargo, run},
-    setup::{self, BUILD, DESKTOP, SERIAL},
+    setup::{self, BUILD, DESKTOP},
     tidy,
 };
 use anyhow::Result;
@@ -35,7 +35,7 @@ pub(crate) fn check(checks: &[Check]) -> Result<()> {
         run(deny.args(["check", "bans", "licenses", "sources"]))?;
     }
     if wanted(Check::Clippy) {
-        setup::ready(&[BUILD, SERIAL, DESKTOP])?;
+        setup::ready(&[BUILD, DESKTOP])?;
         run(cargo().args([
             "clippy",
             "--workspace",

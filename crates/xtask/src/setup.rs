@@ -47,17 +47,12 @@ pub(crate) const PAGE: &[Need] = &[
 /// What starts and stops the programs: `kill` is no program of its own without it.
 pub(crate) const PROGRAMS: &[Need] = &[need("procps", Probe::Program("kill"))];
 
-/// What builds the flasher, which finds serial ports by udev.
-pub(crate) const SERIAL: &[Need] = &[
-    need("pkg-config", Probe::Program("pkg-config")),
-    need("libudev-dev", Probe::Library("libudev")),
-];
-
 /// What the stories in a browser need.
 pub(crate) const BROWSER: &[Need] = &[need("chromium", Probe::Program("chromium"))];
 
-/// What builds the desktop app and shows its window, beside [`SERIAL`].
+/// What builds the desktop app and shows its window.
 pub(crate) const DESKTOP: &[Need] = &[
+    need("pkg-config", Probe::Program("pkg-config")),
     need("libwebkit2gtk-4.1-dev", Probe::Library("webkit2gtk-4.1")),
     need("librsvg2-dev", Probe::Library("librsvg-2.0")),
     need("webkit2gtk-driver", Probe::Program("WebKitWebDriver")),
@@ -258,7 +253,7 @@ mod tests {
 
     #[test]
     fn names_every_missing_package_once() {
-        let groups = [BUILD, SERIAL, DESKTOP, SERIAL];
+        let groups = [BUILD, DESKTOP, DESKTOP];
         assert_eq!(
             missing(&groups, |need| need.package.starts_with("lib")),
             [

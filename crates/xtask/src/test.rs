@@ -26,12 +26,12 @@ pub(crate) enum Part {
 impl Part {
     /// What must be on the machine.
     const fn needs(self) -> &'static [&'static [setup::Need]] {
-        use setup::{BROWSER, BUILD, DESKTOP, PAGE, PROGRAMS, SERIAL};
+        use setup::{BROWSER, BUILD, DESKTOP, PAGE, PROGRAMS};
         match self {
-            Part::Rust => &[BUILD, PAGE, PROGRAMS, SERIAL],
+            Part::Rust => &[BUILD, PAGE, PROGRAMS],
             Part::C => &[BUILD],
             Part::Ui => &[PAGE],
-            Part::Desktop => &[BUILD, PAGE, PROGRAMS, SERIAL, DESKTOP, BROWSER],
+            Part::Desktop => &[BUILD, PAGE, PROGRAMS, DESKTOP, BROWSER],
             Part::E2e => &[BUILD, PAGE, PROGRAMS, BROWSER],
         }
     }
