@@ -133,6 +133,18 @@ async fn the_same_change_on_every_screen() -> Result<()> {
     console.shows(&["No. ", "tea, console?"])?;
     console.press("\x1b")?;
 
+    // And the page writes to the other two.
+    page_does(&mut page, &format!("write {console_number} from the page"))?;
+    page_does(&mut page, &format!("write {window_number} from the page"))?;
+    window
+        .until("the page's note in the window", "note-banner", |text| {
+            text.contains("operator") && text.contains("from the page")
+        })
+        .await?;
+    console.press("n")?;
+    console.shows(&["No. ", "from the page"])?;
+    console.press("\x1b")?;
+
     let shot = pictures.join("page.png");
     page_does(&mut page, &format!("shot {}", shot.display()))?;
     console.shot(&pictures.join("console-controller.txt"))?;

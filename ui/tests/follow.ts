@@ -1,6 +1,7 @@
 // A page in a real browser that somebody else directs: it logs in, opens a controller, says every value of a point as
-// `POINT VALUE`, and does what standard input asks: `toggle POINT`, `shot FILE`, `note` (says the note on show). Told
-// by the environment: GATEWAY_URL, ACCOUNT, PASSWORD, ADDRESS, POINT. Ends when standard input does.
+// `POINT VALUE`, and does what standard input asks: `toggle POINT`, `shot FILE`, `note` (says the note on show), `write
+// NUMBER LINE` (sends a note). Told by the environment: GATEWAY_URL, ACCOUNT, PASSWORD, ADDRESS, POINT. Ends when
+// standard input does.
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -47,11 +48,18 @@ try {
     look();
   }, point);
   for await (const line of createInterface({ input: process.stdin })) {
-    const [word, what = ''] = line.split(' ');
+    const [word, what = '', ...rest] = line.split(' ');
     if (word === 'toggle') await page.getByTestId(`toggle-${what}`).click();
     else if (word === 'shot') await page.screenshot({ path: what });
     else if (word === 'note') console.log(`note ${(await page.getByTestId('note-banner').first().textContent()) ?? ''}`);
-    else throw new Error(`expected toggle, shot or note and read ${line}`);
+    else if (word === 'write') {
+      await page.getByTestId('note-write').click();
+      await page.getByTestId('note-to').fill(what);
+      await page.getByTestId('note-text').fill(rest.join(' '));
+      await page.getByTestId('note-send').click();
+      await page.getByTestId('note-sent').filter({ hasText: what }).waitFor();
+      await page.getByTestId('note-close').click();
+    } else throw new Error(`expected toggle, shot, note or write and read ${line}`);
     console.log(`done ${line}`);
   }
 } finally {
