@@ -372,8 +372,69 @@ impl Frame {
         &self.bytes
     }
 
+    /// The frame, borrowed.
+    pub fn as_frame_ref(&self) -> FrameRef<'_> {
+        FrameRef {
+            header: self.header,
+            bytes: &self.bytes,
+        }
+    }
+
     /// Gives up the frame for its bytes.
     pub fn into_bytes(self) -> Bytes {
         self.bytes
+    }
+}
+
+/// A whole frame in somebody else's buffer: its header, read once, over the very bytes that came,
+/// so that a frame which is only passed on costs neither memory nor a count of references.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameRef<'a> {
+    header: Header,
+    /// Header and payload, no more.
+    bytes: &'a [u8],
+}
+
+impl<'a> FrameRef<'a> {
+    /// The first frame of `bytes` and what follows it; `None` while it is incomplete.
+    ///
+    /// # Errors
+    /// [`FrameError`], as soon as the header's 16 bytes are there.
+    #[inline]
+    pub fn split(
+        bytes: &'a [u8],
+        payload_bytes_max: usize,
+    ) -> Result<Option<(Self, &'a [u8])>, FrameError> {
+        let Some(head) = bytes.first_chunk() else {
+            return Ok(None);
+        };
+        let header = Header::decode(head, payload_bytes_max)?;
+        let total = limits::HEADER_BYTES + usize::from(header.payload_bytes);
+        let split = bytes.split_at_checked(total);
+        Ok(split.map(|(bytes, rest)| (FrameRef { header, bytes }, rest)))
+    }
+
+    /// The header.
+    pub const fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The payload.
+    #[inline]
+    pub fn payload(&self) -> &'a [u8] {
+        &self.bytes[limits::HEADER_BYTES..]
+    }
+
+    /// Header and payload as on the wire.
+    pub const fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// A copy that owns its bytes.
+    pub fn to_frame(&self) -> Frame {
+        Frame {
+            header: self.header,
+            bytes: Bytes::copy_from_slice(self.bytes),
+        }
     }
 }

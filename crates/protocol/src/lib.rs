@@ -5,7 +5,8 @@
 //! page to the same bytes.
 //!
 //! - [`Address`]: a peer's unique number.
-//! - [`Frame`], [`Header`]: the delimited wire unit, zero-copy over [`bytes`].
+//! - [`Frame`], [`FrameRef`], [`Header`]: the delimited wire unit, zero-copy over [`bytes`] or over
+//!   a borrowed buffer.
 //! - [`cbor::check`]: the one gate that every payload passes before a field is read.
 //! - [`message`]: typed payloads.
 //! - [`Code`]: the registry of reasons.
@@ -37,4 +38,4 @@ pub mod message;
 
 pub use address::{Address, AddressError, AddressKind};
 pub use code::Code;
-pub use frame::{Flags, Frame, FrameError, Header, Kind, Role};
+pub use frame::{Flags, Frame, FrameError, FrameRef, Header, Kind, Role};

@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use proptest::{collection::vec, option, prelude::*};
 use std::time::Duration;
 use switchyard_protocol::{
-    Address, Code, Flags, Frame, Header, Kind, Role, cbor, limits,
+    Address, Code, Flags, Frame, FrameRef, Header, Kind, Role, cbor, limits,
     message::{
         Action, Answer, Body, Cause, CauseKind, Change, Command, CommandHead, ControllerHello,
         Delta, ErrorMessage, Event, Full, HelloReply, Key, Name, PeerKind, Ping, PingReply, Point,
@@ -535,6 +535,16 @@ proptest! {
         }
         prop_assert!(buffer.is_empty());
         prop_assert_eq!(&found, &frames);
+        let (mut rest, mut found) = (wire.as_slice(), Vec::new());
+        while let Some((frame, behind)) = FrameRef::split(rest, 60).unwrap() {
+            let owned = frame.to_frame();
+            prop_assert_eq!(frame, owned.as_frame_ref());
+            prop_assert_eq!(frame.payload(), &frame.bytes()[limits::HEADER_BYTES..]);
+            found.push(owned);
+            rest = behind;
+        }
+        prop_assert!(rest.is_empty());
+        prop_assert_eq!(&found, &frames);
         let (mut shared, mut found) = (Bytes::from(wire), Vec::new());
         while let Some(frame) = Frame::decode_shared(&mut shared, 60).unwrap() {
             found.push(frame);
@@ -545,7 +555,11 @@ proptest! {
     #[test]
     fn a_refused_header_takes_nothing_from_the_buffer(bytes in vec(any::<u8>(), 0..64)) {
         let mut buffer = BytesMut::from(bytes.as_slice());
-        match Frame::decode(&mut buffer, 16) {
+        let decoded = Frame::decode(&mut buffer, 16);
+        let split = FrameRef::split(&bytes, 16);
+        let split = split.map(|split| split.map(|(frame, _)| frame.to_frame()));
+        prop_assert_eq!(&split, &decoded);
+        match decoded {
             Ok(Some(frame)) => prop_assert_eq!(frame.bytes().len() + buffer.len(), bytes.len()),
             Ok(None) | Err(_) => prop_assert_eq!(&buffer[..], &bytes[..]),
         }
