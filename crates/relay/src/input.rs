@@ -3,7 +3,7 @@
 use crate::{StoreResult, StoredCommand, Ticket};
 use std::time::Duration;
 use switchyard_protocol::{
-    Address, Code, Frame, Role,
+    Address, Code, Role,
     message::{Body, Time, Title},
 };
 
@@ -20,9 +20,26 @@ pub struct Now {
     pub time: Time,
 }
 
-/// One socket's life. The gateway chooses the number and never uses it twice.
+/// One socket's life: in its low 32 bits a *place*, in its high 32 bits which life of that place it
+/// is.
+///
+/// The gateway chooses both. A place is a small number, for the relay keeps a table that is as long
+/// as the highest one; it is used again once its connection is gone, with another life, so that
+/// what is still on its way for the old one finds nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(pub u64);
+
+impl ConnectionId {
+    /// The connection that holds `place` in its `life`-th use.
+    pub const fn new(place: u32, life: u32) -> Self {
+        ConnectionId((life as u64) << 32 | place as u64)
+    }
+
+    /// Where it stands in a table of connections.
+    pub const fn place(self) -> u32 {
+        self.0 as u32
+    }
+}
 
 /// Who is at the other end of a connection, proven before the relay hears of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,7 +72,9 @@ impl Peer {
     }
 }
 
-/// Something that happened outside.
+/// Something that happened outside, besides what happens all the time: frames that come
+/// ([`Relay::frame`](crate::Relay::frame)) and bytes that leave
+/// ([`Relay::written`](crate::Relay::written)).
 ///
 /// Order matters only within one connection: `Connected`, then frames and progress as they come,
 /// then at most one `Disconnected`. Whatever comes for a connection that the relay has closed, or
@@ -70,23 +89,6 @@ pub enum Input {
         /// Who it is.
         peer: Peer,
     },
-    /// A whole frame came; its header is judged, its payload is not.
-    Frame {
-        /// From where.
-        connection: ConnectionId,
-        /// The frame.
-        frame: Frame,
-    },
-    /// Bytes of sent frames were taken by the socket. This is how the relay knows a queue's depth
-    /// and a peer's progress: it counts the bytes of every [`Output::Send`](crate::Output::Send)
-    /// and takes these off. Count whole frames as the relay made them (header and payload, no
-    /// record or WebSocket overhead), once their last byte has left; report once a poll round.
-    Written {
-        /// Whose queue.
-        connection: ConnectionId,
-        /// How many bytes of frames, all told.
-        bytes: usize,
-    },
     /// The connection is gone. No answer is possible any more.
     Disconnected {
         /// Which.
@@ -96,7 +98,7 @@ pub enum Input {
         reason: Code,
     },
     /// End this connection with an error frame: the transport found a violation, or a log-in was
-    /// revoked. As the relay's own ends do, it produces a `Send` and a `Close`.
+    /// revoked. As the relay's own ends do, it sends the error frame and produces a `Close`.
     End {
         /// Which.
         connection: ConnectionId,

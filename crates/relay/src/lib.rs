@@ -1,8 +1,8 @@
 //! The brain of the gateway: routing, presence, receipts, access.
 //!
-//! Pure: the gateway hands in an [`Input`] and the two clocks as [`Now`], and does the [`Output`]s
-//! that come out, in their order. No socket, no clock, no chance in here, so a simulation can own
-//! all three. What it does is written in `docs/protocol.md` §5–§8.
+//! Pure: the gateway hands in frames, progress and [`Input`]s with the two clocks as [`Now`], and
+//! its [`Sink`] does what comes out, in its order. No socket, no clock, no chance in here, so a
+//! simulation can own all three. What it does is written in `docs/protocol.md` §5–§8.
 //!
 //! ```
 //! use std::time::Duration;
@@ -20,7 +20,7 @@
 //!
 //! let payload = Request::Identify.encode();
 //! let frame = Frame::new(Kind::Query, 7, page, Address::GATEWAY, &payload);
-//! relay.handle(now, Input::Frame { connection, frame }, &mut outputs);
+//! relay.frame(now, connection, frame.as_frame_ref(), &mut outputs);
 //! assert!(matches!(&outputs[..], [Output::Send { connection: ConnectionId(1), .. }]));
 //! ```
 
@@ -44,7 +44,7 @@ mod timers;
 pub use counters::{CodeCounts, Counters, Gauges};
 pub use input::{ConnectionId, Input, Now, Peer};
 pub use output::{
-    Asker, Notice, Output, Question, StoreRequest, StoreResult, StoredCommand, Ticket,
+    Asker, Haste, Notice, Output, Question, Sink, StoreRequest, StoreResult, StoredCommand, Ticket,
 };
 #[cfg(feature = "sabotage")]
 pub use sabotage::Sabotage;
@@ -58,7 +58,7 @@ use receipts::Ledger;
 use requests::Pending;
 use session::{AccountId, Sessions};
 use std::{collections::HashMap, time::Duration};
-use switchyard_protocol::message::Time;
+use switchyard_protocol::{FrameRef, message::Time};
 use timers::{Timer, Timers};
 
 /// A map with a fast hash, seeded so that nobody outside can choose keys that collide.
@@ -67,12 +67,12 @@ type Map<K, V> = HashMap<K, V, FixedState>;
 /// What every step of one input works with.
 struct Work<'a> {
     now: Now,
-    outputs: &'a mut Vec<Output>,
+    sink: &'a mut dyn Sink,
 }
 
 impl Work<'_> {
-    fn push(&mut self, output: Output) {
-        self.outputs.push(output);
+    fn output(&mut self, output: Output) {
+        self.sink.output(output);
     }
 }
 
@@ -133,14 +133,11 @@ impl Relay {
         }
     }
 
-    /// Takes one input and appends what is to be done about it to `outputs`, which the caller
-    /// empties and uses again.
-    pub fn handle(&mut self, now: Now, input: Input, outputs: &mut Vec<Output>) {
-        let work = &mut Work { now, outputs };
+    /// Takes one input; what is to be done about it goes to `sink` before this returns.
+    pub fn handle(&mut self, now: Now, input: Input, sink: &mut dyn Sink) {
+        let work = &mut Work { now, sink };
         self.started.get_or_insert(now.time);
         match input {
-            Input::Frame { connection, frame } => self.frame_came(work, connection, &frame),
-            Input::Written { connection, bytes } => self.written(work, connection, bytes),
             Input::Connected { connection, peer } => self.connected(work, connection, peer),
             Input::Disconnected { connection, reason } => {
                 self.disconnected(work, connection, reason);
@@ -161,6 +158,39 @@ impl Relay {
             Input::Tick => self.tick(work),
             Input::ShutDown => self.shut_down(work),
         }
+        self.settle(work);
+    }
+
+    /// Takes a whole frame that came from `connection`: its header is judged
+    /// ([`FrameRef::split`]), its payload is not.
+    pub fn frame(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        frame: FrameRef<'_>,
+        sink: &mut dyn Sink,
+    ) {
+        let work = &mut Work { now, sink };
+        self.frame_came(work, connection, frame);
+        self.settle(work);
+    }
+
+    /// Learns that `bytes` of frames sent to `connection` were taken by the socket. This is how the
+    /// relay knows a queue's depth and a peer's progress: it counts the bytes of every
+    /// [`Sink::send`] and takes these off.
+    ///
+    /// Count whole frames as the relay made them (header and payload, no record or WebSocket
+    /// overhead), once their last byte has left; report once a poll round. 0 says that the socket
+    /// took a part of a batch: progress, though no frame has wholly left.
+    pub fn written(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        bytes: usize,
+        sink: &mut dyn Sink,
+    ) {
+        let work = &mut Work { now, sink };
+        self.bytes_left(work, connection, bytes);
         self.settle(work);
     }
 

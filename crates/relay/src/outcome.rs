@@ -8,7 +8,7 @@ use crate::{
     timers::Timer,
 };
 use switchyard_protocol::{
-    Address, Code, Frame, Kind, limits,
+    Address, Code, Frame, FrameRef, Kind, limits,
     message::{Answer, Body, Key, MessageError, Request, Stage},
 };
 
@@ -56,7 +56,7 @@ impl Relay {
         let payload = Request::Outcome { key }.encode();
         let gateway = Address::GATEWAY;
         let frame = Frame::new(Kind::Query, correlation, gateway, address, &payload);
-        self.send(work, slot, frame.into_bytes());
+        self.send(work, slot, frame.bytes());
     }
 
     /// A controller's answer to the gateway itself.
@@ -65,7 +65,7 @@ impl Relay {
         work: &mut Work<'_>,
         slot: Slot,
         index: u32,
-        frame: &Frame,
+        frame: FrameRef<'_>,
     ) {
         let correlation = frame.header().correlation;
         let controller = self.fleet.at_mut(index);
@@ -167,7 +167,7 @@ impl Relay {
                 self.finish(work, key, news);
             } else {
                 self.counters.commands_resent += 1;
-                self.send(work, slot, frame);
+                self.send(work, slot, &frame);
             }
         }
         self.stir(index);

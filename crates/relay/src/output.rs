@@ -11,12 +11,46 @@ use switchyard_protocol::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
+/// How soon a frame is to leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Haste {
+    /// With the next write.
+    Now,
+    /// It need not cause a write of its own: the transport may hold it back, for a few milliseconds
+    /// at most, so that it leaves together with the connection's next frame. Their order is kept.
+    Along,
+}
+
+/// Where the relay's outputs go, in their order.
+///
+/// It must not call back into the relay: whatever an output causes is told later.
+pub trait Sink {
+    /// Append a whole frame, header and payload, to a connection's outbound queue. One input may
+    /// bring the very same bytes for many connections, one call after the other. The relay keeps
+    /// the queue's bound; the transport must only report what has left
+    /// ([`Relay::written`](crate::Relay::written)).
+    fn send(&mut self, connection: ConnectionId, frame: &[u8], haste: Haste);
+
+    /// Do anything else; never [`Output::Send`].
+    fn output(&mut self, output: Output);
+}
+
+/// A list of everything, for tests and simulations; it copies every frame.
+impl Sink for Vec<Output> {
+    fn send(&mut self, connection: ConnectionId, frame: &[u8], _: Haste) {
+        let frame = Bytes::copy_from_slice(frame);
+        self.push(Output::Send { connection, frame });
+    }
+
+    fn output(&mut self, output: Output) {
+        self.push(output);
+    }
+}
+
 /// Something that the gateway is to do, in the order given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Append a whole frame to a connection's outbound queue. The same bytes may go to many
-    /// connections: cloning shares them. The relay keeps the queue's bound; the transport must only
-    /// report what has left ([`Input::Written`](crate::Input::Written)).
+    /// What [`Sink::send`] was told, where outputs are collected in a `Vec`.
     Send {
         /// To whom.
         connection: ConnectionId,

@@ -9,7 +9,7 @@ use crate::{
 use foldhash::fast::FixedState;
 use std::time::Duration;
 use switchyard_protocol::{
-    Address, Code, Frame, Kind,
+    Address, Code, Frame, FrameRef, Kind,
     message::{Event, MessageError, Time, Title},
 };
 
@@ -200,7 +200,13 @@ impl Relay {
     }
 
     /// A controller's event. Only announce is for the gateway; one of a later version is ignored.
-    pub(crate) fn announced(&mut self, work: &mut Work<'_>, slot: Slot, index: u32, frame: &Frame) {
+    pub(crate) fn announced(
+        &mut self,
+        work: &mut Work<'_>,
+        slot: Slot,
+        index: u32,
+        frame: FrameRef<'_>,
+    ) {
         let event = match Event::decode(frame.payload()) {
             Ok(event) => event,
             Err(MessageError::UnknownVerb(_)) if self.fleet.at(index).online => {

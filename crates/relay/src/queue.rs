@@ -2,7 +2,7 @@
 //! and those in flight, and what brings them from one to the other.
 
 use crate::{
-    Output, Relay, Sabotage, StoreRequest, StoreResult, StoredCommand, Ticket, Work,
+    Haste, Output, Relay, Sabotage, StoreRequest, StoreResult, StoredCommand, Ticket, Work,
     receipts::{News, Phase, Record},
     session::{Side, Slot},
     timers::Timer,
@@ -10,7 +10,7 @@ use crate::{
 use bytes::Bytes;
 use std::{collections::VecDeque, hash::BuildHasher, time::Duration};
 use switchyard_protocol::{
-    Address, Code, Frame, limits,
+    Address, Code, Frame, FrameRef, limits,
     message::{CommandHead, Key, MessageError, Stage, Time},
 };
 
@@ -57,7 +57,7 @@ pub(crate) enum Write {
 
 impl Relay {
     /// A tool's command, its right to give commands already judged.
-    pub(crate) fn command_came(&mut self, work: &mut Work<'_>, slot: Slot, frame: &Frame) {
+    pub(crate) fn command_came(&mut self, work: &mut Work<'_>, slot: Slot, frame: FrameRef<'_>) {
         let header = *frame.header();
         let head = match CommandHead::decode(frame.payload()) {
             Ok(head) => head,
@@ -84,7 +84,7 @@ impl Relay {
                 Some(code) => {
                     self.refuse_command(work, slot, header.correlation, head.key, code);
                 }
-                None => self.tell(work, head.key),
+                None => self.tell(work, head.key, Haste::Now),
             };
         }
         let ahead = head.expiry.0.saturating_sub(work.now.time.0);
@@ -93,17 +93,16 @@ impl Relay {
         record.wait = head.wait;
         let refusal = match self.admit(&head, frame, ahead) {
             Ok(Admission::Send) => {
-                record.frame = Some(frame.bytes().clone());
+                record.frame = Some(Bytes::copy_from_slice(frame.bytes()));
                 self.enlist(head.key, record, Phase::Held);
                 return self.transmit(work, head.key);
             }
             Ok(Admission::Hold) => {
-                record.frame = Some(frame.bytes().clone());
+                record.frame = Some(Bytes::copy_from_slice(frame.bytes()));
                 self.enlist(head.key, record, Phase::Held);
                 return;
             }
             Ok(Admission::Store) => {
-                // What waits long must not hold on to the buffer that it came in.
                 record.frame = Some(Bytes::copy_from_slice(frame.bytes()));
                 record.is_stored = true;
                 self.enlist(head.key, record, Phase::Queueing);
@@ -124,7 +123,12 @@ impl Relay {
         self.turn_away(work, head.key, record, news);
     }
 
-    fn admit(&self, head: &CommandHead, frame: &Frame, ahead: u64) -> Result<Admission, Code> {
+    fn admit(
+        &self,
+        head: &CommandHead,
+        frame: FrameRef<'_>,
+        ahead: u64,
+    ) -> Result<Admission, Code> {
         let header = frame.header();
         let index = self.fleet.index_of(header.destination);
         let controller = self.fleet.at(index.ok_or(Code::UnknownAddress)?);
@@ -210,9 +214,10 @@ impl Relay {
         record.boot = boot;
         let patience_ends = record.expires_at + limits::EXPIRY_GRACE;
         self.rearm(key, patience_ends);
-        self.send(work, slot, frame);
-        let news = News::of(work, Stage::Sent, None);
-        self.advance(work, key, news);
+        self.send(work, slot, &frame);
+        self.note(key, &News::of(work, Stage::Sent, None));
+        // The controller's own receipt follows soon.
+        self.tell(work, key, Haste::Along);
     }
 
     pub(crate) fn rearm(&mut self, key: Key, at: Duration) {
@@ -299,18 +304,12 @@ impl Relay {
         let outcomes_timer_at = lane.outcomes_timer_at.take();
         let mark_at = lane.mark_at.take();
         let waiting: Vec<Key> = lane.waiting.iter().copied().collect();
-        let in_flight: Vec<Key> = lane.in_flight.iter().copied().collect();
         let address = self.fleet.at(index).address;
         if let Some(at) = outcomes_timer_at {
             self.timers.disarm(at, Timer::Outcomes(address));
         }
         if let Some(at) = mark_at {
             self.timers.disarm(at, Timer::Mark(address));
-        }
-        for key in in_flight {
-            // Kept in case that it never arrived, but not with the buffer that it came in.
-            let record = self.ledger.at_mut(key);
-            record.frame = record.frame.as_deref().map(Bytes::copy_from_slice);
         }
         for key in waiting {
             let record = self.ledger.at_mut(key);
@@ -323,7 +322,6 @@ impl Relay {
                 .and_then(|frame| CommandHead::decode(&frame[limits::HEADER_BYTES..]).ok());
             match head.filter(|head| head.wait) {
                 Some(head) => {
-                    record.frame = record.frame.as_deref().map(Bytes::copy_from_slice);
                     record.phase = Phase::Queueing;
                     record.is_stored = true;
                     self.store_queue(work, key, head.expiry);
@@ -398,7 +396,7 @@ impl Relay {
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
         self.writes.insert(ticket, write);
-        work.push(Output::Store { ticket, request });
+        work.output(Output::Store { ticket, request });
     }
 
     /// The store answers.

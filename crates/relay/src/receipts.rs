@@ -5,7 +5,7 @@
 //! finds the last receipt instead of causing a second execution.
 
 use crate::{
-    Map, Relay, Sabotage, Settings, Work,
+    Haste, Map, Relay, Sabotage, Settings, Work,
     session::{AccountId, Slot},
     timers::Timer,
 };
@@ -13,7 +13,7 @@ use bytes::Bytes;
 use foldhash::fast::FixedState;
 use std::{collections::VecDeque, time::Duration};
 use switchyard_protocol::{
-    Address, Code, Frame, Kind, limits,
+    Address, Code, Frame, FrameRef, Kind, limits,
     message::{Answer, Body, Key, MessageError, Receipt, Stage, Time},
 };
 
@@ -209,13 +209,13 @@ impl Relay {
     /// Notes a stage that is not the last, and tells.
     pub(crate) fn advance(&mut self, work: &mut Work<'_>, key: Key, news: News) {
         self.note(key, &news);
-        self.tell(work, key);
+        self.tell(work, key, Haste::Now);
     }
 
     /// Notes the last stage, wherever the command stood, and tells.
     pub(crate) fn finish(&mut self, work: &mut Work<'_>, key: Key, news: News) {
         self.finish_quietly(work, key, news);
-        self.tell(work, key);
+        self.tell(work, key, Haste::Now);
     }
 
     /// The same without telling: the controller's own receipt is about to be forwarded.
@@ -246,7 +246,7 @@ impl Relay {
         }
     }
 
-    fn note(&mut self, key: Key, news: &News) {
+    pub(crate) fn note(&mut self, key: Key, news: &News) {
         let record = self.ledger.at_mut(key);
         record.stage = Some(news.stage);
         record.at = news.at;
@@ -256,7 +256,7 @@ impl Relay {
     }
 
     /// Tells whoever waits for it the latest receipt.
-    pub(crate) fn tell(&mut self, work: &mut Work<'_>, key: Key) {
+    pub(crate) fn tell(&mut self, work: &mut Work<'_>, key: Key, haste: Haste) {
         let Some(record) = self.ledger.records.get(&key) else {
             return;
         };
@@ -267,7 +267,8 @@ impl Relay {
         };
         if let Some(receipt) = record.receipt(key) {
             let (account, reply_to) = (record.account, record.reply_to);
-            self.tell_tool(work, account, reply_to, source, &receipt.encode());
+            let payload = receipt.encode();
+            self.tell_tool(work, account, reply_to, source, &payload, haste);
         }
     }
 
@@ -278,6 +279,7 @@ impl Relay {
         (address, correlation): (Address, u32),
         source: Address,
         payload: &[u8],
+        haste: Haste,
     ) {
         // 0 wants no answer; and a leased address may have come to somebody else since.
         let Some(slot) = self.sessions.slot_at(address).filter(|_| correlation != 0) else {
@@ -285,7 +287,7 @@ impl Relay {
         };
         if self.sessions.rights(slot).map(|(holder, _)| holder) == Some(account) {
             let frame = Frame::new(Kind::Receipt, correlation, source, address, payload);
-            self.send(work, slot, frame.into_bytes());
+            self.send_with(work, slot, frame.bytes(), haste);
         }
     }
 
@@ -305,7 +307,7 @@ impl Relay {
             self.counters.refused.add(reason);
         }
         self.note(key, &news);
-        self.tell(work, key);
+        self.tell(work, key, Haste::Now);
         let now = work.now.since_start;
         self.ledger.keep_turned_away(key, now, &self.settings);
     }
@@ -335,7 +337,7 @@ impl Relay {
         let gateway = Address::GATEWAY;
         let payload = receipt.encode();
         let frame = Frame::new(Kind::Receipt, correlation, gateway, address, &payload);
-        self.send(work, slot, frame.into_bytes());
+        self.send(work, slot, frame.bytes());
     }
 
     /// A controller's receipt.
@@ -344,7 +346,7 @@ impl Relay {
         work: &mut Work<'_>,
         slot: Slot,
         index: u32,
-        frame: &Frame,
+        frame: FrameRef<'_>,
     ) {
         let receipt = match Receipt::decode(frame.payload()) {
             Ok(receipt) => receipt,
@@ -398,7 +400,7 @@ impl Relay {
     }
 
     /// Forwards a controller's receipt: the very bytes, unless somebody else asks by now.
-    fn forward_receipt(&mut self, work: &mut Work<'_>, index: u32, frame: &Frame, key: Key) {
+    fn forward_receipt(&mut self, work: &mut Work<'_>, index: u32, frame: FrameRef<'_>, key: Key) {
         let Some(record) = self.ledger.records.get(&key) else {
             return;
         };
@@ -406,7 +408,8 @@ impl Relay {
         let (account, reply_to) = (record.account, record.reply_to);
         if reply_to != (header.destination, header.correlation) {
             let controller = self.fleet.at(index).address;
-            return self.tell_tool(work, account, reply_to, controller, frame.payload());
+            let payload = frame.payload();
+            return self.tell_tool(work, account, reply_to, controller, payload, Haste::Now);
         }
         let slot = self
             .sessions
@@ -415,7 +418,7 @@ impl Relay {
         if let Some(slot) = slot
             && self.sessions.rights(slot).map(|(holder, _)| holder) == Some(account)
         {
-            self.send(work, slot, frame.bytes().clone());
+            self.send(work, slot, frame.bytes());
         }
     }
 

@@ -5,9 +5,8 @@ use crate::{
     session::{Side, Slot},
     timers::Timer,
 };
-use bytes::Bytes;
 use switchyard_protocol::{
-    Address, Code, Frame, Kind, limits,
+    Address, Code, Frame, FrameRef, Kind, limits,
     message::{Answer, Body, MessageError, PeerKind, Request, verb_of},
 };
 
@@ -23,7 +22,7 @@ const QUESTIONS_MAX: usize = 256;
 
 impl Relay {
     /// A request with destination 0, its right judged.
-    pub(crate) fn request_came(&mut self, work: &mut Work<'_>, slot: Slot, frame: &Frame) {
+    pub(crate) fn request_came(&mut self, work: &mut Work<'_>, slot: Slot, frame: FrameRef<'_>) {
         let header = *frame.header();
         let request = match Request::decode(header.kind, frame.payload()) {
             Ok(request) => request,
@@ -111,7 +110,7 @@ impl Relay {
         &mut self,
         work: &mut Work<'_>,
         slot: Slot,
-        frame: &Frame,
+        frame: FrameRef<'_>,
         question: Question,
     ) -> Result<(), Code> {
         if self.questions.len() >= QUESTIONS_MAX {
@@ -126,7 +125,7 @@ impl Relay {
             verb: verb_of(frame.payload()).unwrap_or_default(),
         };
         self.questions.insert(ticket, (pending, account));
-        work.push(Output::Ask {
+        work.output(Output::Ask {
             ticket,
             asker: Asker {
                 address: header.source,
@@ -170,7 +169,7 @@ impl Relay {
         &mut self,
         work: &mut Work<'_>,
         slot: Slot,
-        frame: &Frame,
+        frame: FrameRef<'_>,
         code: Code,
     ) {
         self.counters.refused.add(code);
@@ -193,11 +192,11 @@ impl Relay {
         let gateway = Address::GATEWAY;
         let payload = answer.encode();
         let frame = Frame::new(Kind::Response, correlation, gateway, address, &payload);
-        self.send(work, slot, frame.into_bytes());
+        self.send(work, slot, frame.bytes());
     }
 
     /// Forwards a tool's request to a controller, and remembers that it is open.
-    pub(crate) fn ask_controller(&mut self, work: &mut Work<'_>, slot: Slot, frame: &Frame) {
+    pub(crate) fn ask_controller(&mut self, work: &mut Work<'_>, slot: Slot, frame: FrameRef<'_>) {
         let header = frame.header();
         let (asker, correlation) = (header.source, header.correlation);
         match self.open_request(
@@ -206,7 +205,7 @@ impl Relay {
             (asker, correlation),
             frame.bytes(),
         ) {
-            Ok(to) => self.send(work, to, frame.bytes().clone()),
+            Ok(to) => self.send(work, to, frame.bytes()),
             Err(code) => self.refuse_request(work, slot, frame, code),
         }
     }
@@ -216,7 +215,7 @@ impl Relay {
         work: &Work<'_>,
         destination: Address,
         asker: (Address, u32),
-        bytes: &Bytes,
+        bytes: &[u8],
     ) -> Result<Slot, Code> {
         let index = self.fleet.index_of(destination);
         let controller = self.fleet.at_mut(index.ok_or(Code::UnknownAddress)?);
@@ -254,7 +253,7 @@ impl Relay {
     }
 
     /// A controller's response to a tool.
-    pub(crate) fn answer_came(&mut self, work: &mut Work<'_>, index: u32, frame: &Frame) {
+    pub(crate) fn answer_came(&mut self, work: &mut Work<'_>, index: u32, frame: FrameRef<'_>) {
         let header = frame.header();
         let asker = (header.destination, header.correlation);
         let open = &mut self.fleet.at_mut(index).open;
@@ -273,7 +272,7 @@ impl Relay {
         let bytes = frame.bytes();
         let room = self.settings.tool_queue_bytes_max;
         if self.sessions.at(to).queued_bytes + bytes.len() <= room / 8 * 7 {
-            return self.send(work, to, bytes.clone());
+            return self.send(work, to, bytes);
         }
         // An answer may have any number of pages: a controller must not be able to get whoever asks
         // it cut off. What is left of it would be no answer, so it ends here.

@@ -7,7 +7,7 @@ use crate::{
     session::{Side, Slot},
 };
 use switchyard_protocol::{
-    Address, Code, Flags, Frame, Kind,
+    Address, Code, Flags, Frame, FrameRef, Kind,
     message::{CommandHead, ErrorMessage, MessageError, PingReply},
 };
 
@@ -16,7 +16,7 @@ impl Relay {
         &mut self,
         work: &mut Work<'_>,
         connection: ConnectionId,
-        frame: &Frame,
+        frame: FrameRef<'_>,
     ) {
         let Some(slot) = self.sessions.slot_of(connection) else {
             return;
@@ -51,7 +51,7 @@ impl Relay {
         work: &mut Work<'_>,
         slot: Slot,
         controller: Option<u32>,
-        frame: &Frame,
+        frame: FrameRef<'_>,
         verdict: Verdict,
     ) {
         match (verdict, controller) {
@@ -76,7 +76,7 @@ impl Relay {
         }
     }
 
-    fn refuse(&mut self, work: &mut Work<'_>, slot: Slot, frame: &Frame, code: Code) {
+    fn refuse(&mut self, work: &mut Work<'_>, slot: Slot, frame: FrameRef<'_>, code: Code) {
         let header = *frame.header();
         if header.kind != Kind::Command {
             return self.refuse_request(work, slot, frame, code);
@@ -91,12 +91,12 @@ impl Relay {
     /// A tool's frame for another tool. One that does not fit is given up here: a tool must not be
     /// able to get another cut off by filling its queue, nor to fill it so far that
     /// [`Relay::pump`] finds no room.
-    pub(crate) fn tool_to_tool(&mut self, work: &mut Work<'_>, slot: Slot, frame: &Frame) {
+    pub(crate) fn tool_to_tool(&mut self, work: &mut Work<'_>, slot: Slot, frame: FrameRef<'_>) {
         let header = frame.header();
         let room = self.settings.tool_queue_bytes_max;
         let code = match self.sessions.slot_at(header.destination) {
             Some(to) if self.sessions.at(to).queued_bytes + frame.bytes().len() <= room / 8 * 5 => {
-                return self.send(work, to, frame.bytes().clone());
+                return self.send(work, to, frame.bytes());
             }
             Some(_) => Code::Busy,
             None => self.absence_of(header.destination),
@@ -108,7 +108,7 @@ impl Relay {
         }
     }
 
-    fn ping_came(&mut self, work: &mut Work<'_>, slot: Slot, frame: &Frame) {
+    fn ping_came(&mut self, work: &mut Work<'_>, slot: Slot, frame: FrameRef<'_>) {
         let header = frame.header();
         if header.flags.contains(Flags::REPLY) {
             return;
@@ -122,6 +122,6 @@ impl Relay {
             header.source,
             &PingReply { time }.encode(),
         );
-        self.send(work, slot, reply.into_bytes());
+        self.send(work, slot, reply.bytes());
     }
 }

@@ -1,9 +1,8 @@
 //! Who is connected: one session per connection, its queue's depth, its silence, its end.
 
 use crate::{
-    ConnectionId, Map, Notice, Output, Peer, Relay, Work, subscriptions::Feed, timers::Timer,
+    ConnectionId, Haste, Map, Notice, Output, Peer, Relay, Work, subscriptions::Feed, timers::Timer,
 };
-use bytes::Bytes;
 use foldhash::fast::FixedState;
 use std::{collections::VecDeque, time::Duration};
 use switchyard_protocol::{
@@ -11,7 +10,7 @@ use switchyard_protocol::{
     message::{ErrorMessage, Time, Title},
 };
 
-/// Where a session lies in the table.
+/// Where a session lies in the table: its connection's [place](ConnectionId::place).
 pub(crate) type Slot = u32;
 
 /// An account, by the number that stands for its name while the gateway runs.
@@ -53,8 +52,6 @@ pub(crate) enum Side {
 #[derive(Debug)]
 pub(crate) struct Sessions {
     slots: Vec<Option<Session>>,
-    free: Vec<Slot>,
-    by_connection: Map<ConnectionId, Slot>,
     by_address: Map<Address, Slot>,
     accounts: Map<Title, AccountId>,
     account_names: Vec<Title>,
@@ -83,8 +80,6 @@ impl Sessions {
     pub(crate) fn new(hash: &FixedState) -> Self {
         Sessions {
             slots: Vec::new(),
-            free: Vec::new(),
-            by_connection: Map::with_hasher(hash.clone()),
             by_address: Map::with_hasher(hash.clone()),
             accounts: Map::with_hasher(hash.clone()),
             account_names: Vec::new(),
@@ -96,7 +91,17 @@ impl Sessions {
     }
 
     pub(crate) fn slot_of(&self, connection: ConnectionId) -> Option<Slot> {
-        self.by_connection.get(&connection).copied()
+        let slot = connection.place();
+        let session = self.slots.get(slot as usize)?.as_ref();
+        session
+            .is_some_and(|session| session.connection == connection)
+            .then_some(slot)
+    }
+
+    /// Whose place this is: the connection itself, or an earlier life of its number.
+    fn holder_of_place(&self, connection: ConnectionId) -> Option<ConnectionId> {
+        let session = self.slots.get(connection.place() as usize)?.as_ref();
+        session.map(|session| session.connection)
     }
 
     pub(crate) fn slot_at(&self, address: Address) -> Option<Slot> {
@@ -160,24 +165,21 @@ impl Sessions {
     }
 
     fn insert(&mut self, session: Session) -> Slot {
-        let slot = self.free.pop().unwrap_or(self.slots.len() as Slot);
-        self.by_connection.insert(session.connection, slot);
+        let slot = session.connection.place();
         self.by_address.insert(session.address, slot);
         if let Side::Tool { account, since, .. } = session.side {
             self.tools += 1;
             self.note_seen(session.address, SeenTool { account, since });
         }
-        match self.slots.get_mut(slot as usize) {
-            Some(place) => *place = Some(session),
-            None => self.slots.push(Some(session)),
+        if self.slots.len() <= slot as usize {
+            self.slots.resize_with(slot as usize + 1, || None);
         }
+        self.slots[slot as usize] = Some(session);
         slot
     }
 
     fn remove(&mut self, slot: Slot, now: Time) -> Session {
         let session = self.slots[slot as usize].take().expect("a slot in use");
-        self.free.push(slot);
-        self.by_connection.remove(&session.connection);
         self.by_address.remove(&session.address);
         self.queued_bytes -= session.queued_bytes;
         if let Side::Tool { account, .. } = session.side {
@@ -208,8 +210,11 @@ impl Sessions {
 
 impl Relay {
     pub(crate) fn connected(&mut self, work: &mut Work<'_>, connection: ConnectionId, peer: Peer) {
-        if self.sessions.slot_of(connection).is_some() {
-            return;
+        match self.sessions.holder_of_place(connection) {
+            Some(holder) if holder == connection => return,
+            // Its number is used again, so it is gone.
+            Some(holder) => self.disconnected(work, holder, Code::LinkLost),
+            None => {}
         }
         let address = peer.address();
         if let Some(older) = self.sessions.slot_at(address) {
@@ -228,7 +233,7 @@ impl Relay {
                 None => {
                     // More controllers than the settings allow: an installation's own bound.
                     self.counters.ended.add(Code::Busy);
-                    work.push(Output::Close {
+                    work.output(Output::Close {
                         connection,
                         code: Code::Busy,
                     });
@@ -283,12 +288,9 @@ impl Relay {
             let payload = ErrorMessage { code, detail: None }.encode();
             let frame = Frame::new(Kind::Error, 0, Address::GATEWAY, address, &payload);
             self.counters.frames_sent += 1;
-            work.push(Output::Send {
-                connection,
-                frame: frame.into_bytes(),
-            });
+            work.sink.send(connection, frame.bytes(), Haste::Now);
         }
-        work.push(Output::Close { connection, code });
+        work.output(Output::Close { connection, code });
         self.leave(work, slot, code);
     }
 
@@ -296,7 +298,7 @@ impl Relay {
     pub(crate) fn close(&mut self, work: &mut Work<'_>, slot: Slot, code: Code) {
         self.counters.ended.add(code);
         let connection = self.sessions.at(slot).connection;
-        work.push(Output::Close { connection, code });
+        work.output(Output::Close { connection, code });
         self.leave(work, slot, code);
     }
 
@@ -316,7 +318,17 @@ impl Relay {
 
     /// Queues a frame for a peer. One whose queue is past its bound is cut off once this input is
     /// dealt with, so that no caller loses a session from under its hands.
-    pub(crate) fn send(&mut self, work: &mut Work<'_>, slot: Slot, frame: Bytes) {
+    pub(crate) fn send(&mut self, work: &mut Work<'_>, slot: Slot, frame: &[u8]) {
+        self.send_with(work, slot, frame, Haste::Now);
+    }
+
+    pub(crate) fn send_with(
+        &mut self,
+        work: &mut Work<'_>,
+        slot: Slot,
+        frame: &[u8],
+        haste: Haste,
+    ) {
         let session = self.sessions.at_mut(slot);
         if session.queued_bytes == 0 {
             session.last_progress = work.now.since_start;
@@ -329,13 +341,18 @@ impl Relay {
         };
         self.sessions.queued_bytes += frame.len();
         self.counters.frames_sent += 1;
-        work.push(Output::Send { connection, frame });
+        work.sink.send(connection, frame, haste);
         if queued_bytes > bound {
             self.doomed.push(connection);
         }
     }
 
-    pub(crate) fn written(&mut self, work: &mut Work<'_>, connection: ConnectionId, bytes: usize) {
+    pub(crate) fn bytes_left(
+        &mut self,
+        work: &mut Work<'_>,
+        connection: ConnectionId,
+        bytes: usize,
+    ) {
         let Some(slot) = self.sessions.slot_of(connection) else {
             return;
         };
@@ -429,7 +446,7 @@ impl Relay {
         let now = work.now.since_start;
         if self.fleet.at_mut(index).replacements.note(now) {
             self.counters.duplicate_addresses += 1;
-            work.push(Output::Notice(Notice::DuplicateAddress { address }));
+            work.output(Output::Notice(Notice::DuplicateAddress { address }));
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::{Relay, Sabotage, Work, session::Slot};
 use bytes::Bytes;
 use switchyard_protocol::{
-    Address, Code, Frame, Kind, limits,
+    Address, Code, Frame, FrameRef, Kind, limits,
     message::{Delta, Full, MessageError, Point, Request, StatusHead, Time},
 };
 
@@ -168,7 +168,7 @@ impl Relay {
         work: &mut Work<'_>,
         slot: Slot,
         index: u32,
-        frame: &Frame,
+        frame: FrameRef<'_>,
     ) {
         let taken = match frame.header().kind {
             Kind::StatusDelta => Delta::decode(frame.payload())
@@ -182,7 +182,7 @@ impl Relay {
         }
     }
 
-    fn delta_came(&mut self, work: &mut Work<'_>, index: u32, frame: &Frame, delta: &Delta) {
+    fn delta_came(&mut self, work: &mut Work<'_>, index: u32, frame: FrameRef<'_>, delta: &Delta) {
         let controller = self.fleet.at_mut(index);
         let step = match &mut controller.status {
             Some(status) => status.apply(delta),
@@ -203,7 +203,7 @@ impl Relay {
         }
     }
 
-    fn page_came(&mut self, work: &mut Work<'_>, index: u32, frame: &Frame, page: Full) {
+    fn page_came(&mut self, work: &mut Work<'_>, index: u32, frame: FrameRef<'_>, page: Full) {
         let controller = self.fleet.at_mut(index);
         let single = page.pages == 1;
         if page.page == 0 {
@@ -234,12 +234,12 @@ impl Relay {
         controller.snapshot_asked = None;
         // One page goes on as it came. Several are joined first, so that a subscriber whose queue
         // fills up in between never holds half of them.
-        let full = if single {
-            frame.bytes().clone()
+        if single {
+            self.fan_out(work, index, frame.bytes());
         } else {
-            status.frame(address)
-        };
-        self.fan_out(work, index, &full);
+            let full = status.frame(address);
+            self.fan_out(work, index, &full);
+        }
     }
 
     /// Asks a controller for its full status, once until it comes or the question has grown old.
@@ -266,7 +266,7 @@ impl Relay {
             address,
             &request.encode(),
         );
-        self.send(work, slot, frame.into_bytes());
+        self.send(work, slot, frame.bytes());
     }
 }
 

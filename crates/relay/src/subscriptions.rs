@@ -6,7 +6,6 @@
 //! full status. So a slow tool costs one bit a controller, whatever the fleet does meanwhile.
 
 use crate::{Relay, Sabotage, Work, session::Slot};
-use bytes::Bytes;
 use std::collections::VecDeque;
 use switchyard_protocol::{
     Address, Code,
@@ -146,7 +145,7 @@ impl Relay {
     /// A controller is no more: its place may be given to another. Whoever was to get it in full
     /// still learns that it has gone.
     pub(crate) fn drop_from_feeds(&mut self, work: &mut Work<'_>, index: u32) {
-        let gone = self.presence_of(index).into_bytes();
+        let gone = self.presence_of(index);
         for slot in self.sessions.tool_slots() {
             if let Some(Some(feed)) = self.sessions.feed_mut(slot) {
                 let was_subscribed = feed.is_subscribed();
@@ -156,7 +155,7 @@ impl Relay {
                     self.subscribers -= 1;
                 }
                 if was_marked {
-                    self.send(work, slot, gone.clone());
+                    self.send(work, slot, gone.bytes());
                 }
             }
         }
@@ -165,7 +164,7 @@ impl Relay {
 
     /// Sends one frame of a controller to everyone who takes its status as it comes. A tool whose
     /// queue is past half gets a mark instead.
-    pub(crate) fn fan_out(&mut self, work: &mut Work<'_>, index: u32, frame: &Bytes) {
+    pub(crate) fn fan_out(&mut self, work: &mut Work<'_>, index: u32, frame: &[u8]) {
         let everyone = std::mem::take(&mut self.fleet.all_subscribers);
         for &slot in &everyone {
             self.forward_status(work, slot, index, frame);
@@ -178,7 +177,7 @@ impl Relay {
         self.fleet.at_mut(index).subscribers = chosen;
     }
 
-    fn forward_status(&mut self, work: &mut Work<'_>, slot: Slot, index: u32, frame: &Bytes) {
+    fn forward_status(&mut self, work: &mut Work<'_>, slot: Slot, index: u32, frame: &[u8]) {
         let half = self.settings.tool_queue_bytes_max / 2;
         let forgets_marks = self.sabotaged(Sabotage::ForgetMarks);
         let is_full = self.sessions.at(slot).queued_bytes >= half;
@@ -191,7 +190,7 @@ impl Relay {
         if is_full || feed.marks.has(index) {
             self.counters.status_conflated += 1;
         } else {
-            self.send(work, slot, frame.clone());
+            self.send(work, slot, frame);
         }
     }
 
@@ -214,13 +213,13 @@ impl Relay {
                         continue;
                     }
                     bound = room / 2;
-                    let presence = self.presence_of(index).into_bytes();
-                    self.send(work, slot, presence);
+                    let presence = self.presence_of(index);
+                    self.send(work, slot, presence.bytes());
                     let controller = self.fleet.at_mut(index);
                     let address = controller.address;
                     if let Some(status) = &mut controller.status {
                         let full = status.frame(address);
-                        self.send(work, slot, full);
+                        self.send(work, slot, &full);
                     }
                 }
                 Due::Subscribed(_) | Due::Snapshot(_) => {

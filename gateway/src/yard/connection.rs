@@ -211,10 +211,7 @@ impl Yard {
                     .set(connection.unreported.get() - unreported);
                 written -= unreported;
                 if written > 0 {
-                    self.input(Input::Written {
-                        connection: id,
-                        bytes: written,
-                    });
+                    self.relay(|relay, now, sink| relay.written(now, id, written, sink));
                 }
                 match turn {
                     Ok(Turn::Done) => {
@@ -250,10 +247,8 @@ impl Yard {
         {
             self.statuses.saw(controller, &frame);
         }
-        self.input(Input::Frame {
-            connection: connection.id,
-            frame,
-        });
+        let frame = frame.as_frame_ref();
+        self.relay(|relay, now, sink| relay.frame(now, connection.id, frame, sink));
     }
 
     /// Notes that a controller went, unless a newer session of it is there.

@@ -33,8 +33,8 @@ use switchyard_protocol::{
     message::{Body, Title},
 };
 use switchyard_relay::{
-    ConnectionId, Counters, Gauges, Input, Notice, Output, Peer, Question, Relay, StoreRequest,
-    StoreResult, StoredCommand, Ticket,
+    ConnectionId, Counters, Gauges, Input, Notice, Now, Output, Peer, Question, Relay,
+    StoreRequest, StoreResult, StoredCommand, Ticket,
 };
 use tokio::{
     net::TcpStream,
@@ -244,7 +244,7 @@ struct Yard {
     tools: RefCell<HashMap<ConnectionId, tool::LoggedIn>>,
     /// The newest session of each controller.
     controllers: RefCell<HashMap<Address, ConnectionId>>,
-    last_connection: Cell<u64>,
+    last_connection: Cell<u32>,
     /// The highest controller address that the relay was told of.
     known_up_to: Cell<Address>,
     leases: RefCell<VecDeque<Address>>,
@@ -328,15 +328,20 @@ impl Yard {
 
     fn next_connection(&self) -> ConnectionId {
         self.last_connection.set(self.last_connection.get() + 1);
-        ConnectionId(self.last_connection.get())
+        ConnectionId::new(self.last_connection.get(), 0)
     }
 
     /// Tells the relay something and does what it says.
     fn input(self: &Rc<Self>, input: Input) {
+        self.relay(|relay, now, sink| relay.handle(now, input, sink));
+    }
+
+    /// Has the relay do something and does what it says.
+    fn relay(self: &Rc<Self>, tell: impl FnOnce(&mut Relay, Now, &mut Vec<Output>)) {
         let mut outputs = self.outputs.take();
         {
             let mut relay = self.relay.borrow_mut();
-            relay.handle(self.clock.now(), input, &mut outputs);
+            tell(&mut relay, self.clock.now(), &mut outputs);
             let due = relay.next_timer();
             if due.is_some_and(|due| self.tick_due.get().is_none_or(|armed| due < armed)) {
                 self.tick_moved.notify_one();

@@ -153,7 +153,7 @@ impl World {
             self.arrivals.entry(key).or_insert(turn);
         }
         let connection = ConnectionId(link);
-        self.feed(Input::Frame { connection, frame });
+        self.frame(connection, &frame);
     }
 
     pub(crate) fn peer_reads(&mut self, link: u64) {
@@ -177,10 +177,7 @@ impl World {
                     PeerRef::Operator(index) => self.operator_gets(index, &frame),
                     PeerRef::Watcher(index) => self.watcher_gets(index, &frame),
                 }
-                self.feed(Input::Written {
-                    connection: ConnectionId(link),
-                    bytes: sent_bytes,
-                });
+                self.written(ConnectionId(link), sent_bytes);
             }
         }
     }

@@ -339,6 +339,21 @@ impl World {
     // --- the gateway -----------------------------------------------------------------------------
 
     pub(crate) fn feed(&mut self, input: Input) {
+        self.relay(|relay, now, outputs| relay.handle(now, input, outputs));
+    }
+
+    /// A frame reaches the relay.
+    pub(crate) fn frame(&mut self, connection: ConnectionId, frame: &Frame) {
+        let frame = frame.as_frame_ref();
+        self.relay(|relay, now, outputs| relay.frame(now, connection, frame, outputs));
+    }
+
+    /// A peer has taken what was sent to it.
+    pub(crate) fn written(&mut self, connection: ConnectionId, bytes: usize) {
+        self.relay(|relay, now, outputs| relay.written(now, connection, bytes, outputs));
+    }
+
+    fn relay(&mut self, tell: impl FnOnce(&mut Relay, Now, &mut Vec<Output>)) {
         let time = self.time();
         let Some(gateway) = &mut self.gateway else {
             return;
@@ -348,7 +363,7 @@ impl World {
             time,
         };
         let mut outputs = std::mem::take(&mut self.outputs);
-        gateway.relay.handle(now, input, &mut outputs);
+        tell(&mut gateway.relay, now, &mut outputs);
         let next = gateway.relay.next_timer();
         let tick_at = next.map(|at| gateway.started_at + at.as_nanos().div_ceil(1_000_000) as u64);
         if let Some(at) = tick_at

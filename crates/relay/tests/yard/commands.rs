@@ -6,10 +6,12 @@ use crate::harness::{
 use StoreResult::{Committed, Failed, Unclear};
 use std::time::Duration;
 use switchyard_protocol::{
-    Address, Code, Frame, Kind, Role, limits,
-    message::{Action, Answer, Body, Command, Key, Name, Request, Stage, Time},
+    Address, Code, Frame, FrameRef, Kind, Role, limits,
+    message::{Action, Answer, Body, Command, Key, Name, Receipt, Request, Stage, Time},
 };
-use switchyard_relay::{ConnectionId, Input, StoreRequest, StoreResult, StoredCommand};
+use switchyard_relay::{
+    ConnectionId, Haste, Input, Output, Sink, StoreRequest, StoreResult, StoredCommand,
+};
 
 fn refused(code: Code) -> Vec<(Stage, Option<Code>)> {
     vec![(Stage::Refused, Some(code))]
@@ -78,10 +80,7 @@ fn a_command_is_let_in_or_refused_at_the_door() {
 fn a_command_runs_through_its_stages_in_the_very_bytes() {
     let (mut yard, pump, page) = with_pump();
     let frame = Frame::new(Kind::Command, 5, PAGE, PUMP, &command(1).encode());
-    yard.feed(Input::Frame {
-        connection: page,
-        frame: frame.clone(),
-    });
+    yard.frame(page, &frame);
     assert_eq!(yard.inbox(pump), [frame]);
     let key = Key([1; 16]);
     for (stage, is_final, is_told) in [
@@ -110,6 +109,49 @@ fn a_command_runs_through_its_stages_in_the_very_bytes() {
 }
 
 #[test]
+fn the_receipt_of_the_sending_alone_need_not_be_written_by_itself() {
+    #[derive(Default)]
+    struct Hastes(Vec<(Kind, Haste)>);
+    impl Sink for Hastes {
+        fn send(&mut self, _: ConnectionId, frame: &[u8], haste: Haste) {
+            let (frame, _) = FrameRef::split(frame, frame.len()).unwrap().unwrap();
+            self.0.push((frame.header().kind, haste));
+        }
+
+        fn output(&mut self, output: Output) {
+            panic!("{output:?}");
+        }
+    }
+
+    let (mut yard, pump, page) = with_pump();
+    let now = yard.now();
+    let command = Frame::new(Kind::Command, 5, PAGE, PUMP, &command(1).encode());
+    let receipt = Receipt {
+        key: Key([1; 16]),
+        stage: Stage::Executed,
+        at: None,
+        reason: None,
+        detail: None,
+        is_final: true,
+    };
+    let executed = Frame::new(Kind::Receipt, 5, PUMP, PAGE, &receipt.encode());
+    for (from, frame, expected) in [
+        (
+            page,
+            &command,
+            &[(Kind::Command, Haste::Now), (Kind::Receipt, Haste::Along)][..],
+        ),
+        // Repeated, it is an answer that somebody waits for.
+        (page, &command, &[(Kind::Receipt, Haste::Now)]),
+        (pump, &executed, &[(Kind::Receipt, Haste::Now)]),
+    ] {
+        let mut sink = Hastes::default();
+        yard.relay.frame(now, from, frame.as_frame_ref(), &mut sink);
+        assert_eq!(sink.0, expected);
+    }
+}
+
+#[test]
 fn a_receipt_comes_from_the_commanded_controller_for_the_tool_that_asked() {
     let (mut yard, pump, page) = with_pump();
     let fan = yard.controller(FAN, BOOT);
@@ -122,7 +164,7 @@ fn a_receipt_comes_from_the_commanded_controller_for_the_tool_that_asked() {
     assert_eq!(dropped(&yard), 1, "to a tool that did not ask");
     yard.receipt(pump, PAGE, Key([2; 16]), Stage::Executed, true);
     assert_eq!(dropped(&yard), 2, "of a key that nobody used");
-    let payload = switchyard_protocol::message::Receipt {
+    let payload = Receipt {
         key,
         stage: Stage::Executed,
         at: None,
@@ -186,10 +228,7 @@ fn a_controller_that_does_not_read_is_busy() {
         .iter()
         .map(|frame| frame.bytes().len())
         .sum();
-    yard.feed(Input::Written {
-        connection: pump,
-        bytes,
-    });
+    yard.written(pump, bytes);
     yard.command(page, PAGE, &command(2));
     assert_eq!(yard.receipts(page), [(Stage::Sent, None)]);
 }

@@ -10,8 +10,8 @@ use switchyard_protocol::{
     },
 };
 use switchyard_relay::{
-    ConnectionId, Input, Notice, Now, Output, Peer, Question, Relay, Settings, StoreRequest,
-    StoreResult, Ticket,
+    ConnectionId, Haste, Input, Notice, Now, Output, Peer, Question, Relay, Settings, Sink,
+    StoreRequest, StoreResult, Ticket,
 };
 
 pub(crate) const GATEWAY: Address = Address::GATEWAY;
@@ -35,6 +35,18 @@ pub(crate) struct Yard {
     pub(crate) questions: Vec<(Ticket, Question)>,
     pub(crate) notices: Vec<Notice>,
     pub(crate) sequence: u32,
+}
+
+struct Places(Vec<(ConnectionId, *const u8)>);
+
+impl Sink for Places {
+    fn send(&mut self, connection: ConnectionId, frame: &[u8], _: Haste) {
+        self.0.push((connection, frame.as_ptr()));
+    }
+
+    fn output(&mut self, output: Output) {
+        panic!("{output:?}");
+    }
 }
 
 pub(crate) fn title(text: &str) -> Title {
@@ -74,13 +86,48 @@ impl Yard {
         yard
     }
 
-    pub(crate) fn feed(&mut self, input: Input) {
-        let now = Now {
+    pub(crate) fn now(&self) -> Now {
+        Now {
             since_start: self.since_start,
             time: self.time,
-        };
+        }
+    }
+
+    pub(crate) fn feed(&mut self, input: Input) {
         let mut outputs = Vec::new();
-        self.relay.handle(now, input, &mut outputs);
+        self.relay.handle(self.now(), input, &mut outputs);
+        self.perform(outputs);
+    }
+
+    pub(crate) fn frame(&mut self, connection: ConnectionId, frame: &Frame) {
+        let mut outputs = Vec::new();
+        let now = self.now();
+        self.relay
+            .frame(now, connection, frame.as_frame_ref(), &mut outputs);
+        self.perform(outputs);
+    }
+
+    /// Has a frame forwarded, and tells where the bytes lie that its receivers get.
+    pub(crate) fn places_of_bytes(
+        &mut self,
+        connection: ConnectionId,
+        frame: &Frame,
+    ) -> Vec<(ConnectionId, *const u8)> {
+        let mut sent = Places(Vec::new());
+        let now = self.now();
+        self.relay
+            .frame(now, connection, frame.as_frame_ref(), &mut sent);
+        sent.0
+    }
+
+    pub(crate) fn written(&mut self, connection: ConnectionId, bytes: usize) {
+        let mut outputs = Vec::new();
+        self.relay
+            .written(self.now(), connection, bytes, &mut outputs);
+        self.perform(outputs);
+    }
+
+    fn perform(&mut self, outputs: Vec<Output>) {
         let mut written = Vec::new();
         for output in outputs {
             match output {
@@ -108,7 +155,7 @@ impl Yard {
         }
         if self.writes {
             for (connection, bytes) in written {
-                self.feed(Input::Written { connection, bytes });
+                self.written(connection, bytes);
             }
         }
     }
@@ -198,6 +245,12 @@ impl Yard {
 
     /// The next delta, whose value is its sequence.
     pub(crate) fn send_delta(&mut self, connection: ConnectionId, address: Address) -> Frame {
+        let frame = self.next_delta(address);
+        self.frame(connection, &frame);
+        frame
+    }
+
+    pub(crate) fn next_delta(&mut self, address: Address) -> Frame {
         self.sequence += 1;
         let delta = Delta {
             head: StatusHead {
@@ -213,12 +266,7 @@ impl Yard {
                 cause: Cause::plain(CauseKind::Input),
             }],
         };
-        let frame = Frame::new(Kind::StatusDelta, 0, address, GATEWAY, &delta.encode());
-        self.feed(Input::Frame {
-            connection,
-            frame: frame.clone(),
-        });
-        frame
+        Frame::new(Kind::StatusDelta, 0, address, GATEWAY, &delta.encode())
     }
 
     pub(crate) fn send(
@@ -231,7 +279,7 @@ impl Yard {
         payload: &[u8],
     ) {
         let frame = Frame::new(kind, correlation, from, to, payload);
-        self.feed(Input::Frame { connection, frame });
+        self.frame(connection, &frame);
     }
 
     pub(crate) fn cut(&mut self, connection: ConnectionId) {

@@ -50,7 +50,7 @@ fn no_frame_makes_the_relay_panic() {
             payload[rng.random_range(0..=last)] = rng.random();
         }
         let frame = Frame::new(kind, rng.random_range(0..4), address, to, &payload);
-        yard.feed(Input::Frame { connection, frame });
+        yard.frame(connection, &frame);
         yard.writes = rng.random_range(0..100) > 5;
         if rng.random_range(0..20) == 0 {
             yard.pass(Duration::from_millis(rng.random_range(0..5_000)));

@@ -6,7 +6,7 @@ use switchyard_protocol::{
     Code, Flags, Frame, Kind, Role,
     message::{Answer, Body, ErrorMessage, Event, Ping, PingReply, Request},
 };
-use switchyard_relay::{Input, Notice};
+use switchyard_relay::{ConnectionId, Input, Notice, Peer};
 
 #[test]
 fn a_forged_source_ends_its_link_and_no_other() {
@@ -108,10 +108,7 @@ fn the_gateway_answers_a_ping_with_its_time_and_no_reply() {
     let reply = PingReply::decode(frames[0].payload()).unwrap();
     assert_eq!(reply.time, Some(yard.time));
     let reply = Frame::with_flags(Kind::Ping, Flags::REPLY, 3, PAGE, GATEWAY, &[0xA0]);
-    yard.feed(Input::Frame {
-        connection: page,
-        frame: reply,
-    });
+    yard.frame(page, &reply);
     assert!(yard.inbox(page).is_empty());
 }
 
@@ -151,10 +148,8 @@ fn thirty_seconds_without_reading_end_a_link_and_progress_does_not() {
                 yard.send(connection, Kind::Ping, 3, address, GATEWAY, &[0xA0]);
             }
         }
-        yard.feed(Input::Written {
-            connection: desk,
-            bytes: 1,
-        });
+        // A part of a batch is progress too.
+        yard.written(desk, second % 2);
         let expected = (second >= 30).then_some(Code::SlowPeer);
         assert_eq!(yard.closed(page), expected, "second {second}");
         yard.pass(Duration::from_secs(1));
@@ -273,4 +268,39 @@ fn the_gateway_says_who_commanded_after_the_tool_has_left() {
     // Another person sits down at the same installation.
     yard.tool(DESK, "zhao", Role::Viewer);
     assert_eq!(holder(&mut yard), (true, "zhao".to_owned()));
+}
+
+#[test]
+fn an_old_life_of_a_place_is_nobody() {
+    let mut yard = Yard::new();
+    let tool = |address| Peer::Tool {
+        address,
+        account: title("li"),
+        role: Role::Viewer,
+    };
+    let [old, new] = [1, 2].map(|life| ConnectionId::new(3, life));
+    assert_eq!((old.place(), new.place()), (3, 3));
+    yard.feed(Input::Connected {
+        connection: old,
+        peer: tool(PAGE),
+    });
+    yard.cut(old);
+    yard.feed(Input::Connected {
+        connection: new,
+        peer: tool(DESK),
+    });
+    // What is still on its way for the old one.
+    yard.send(old, Kind::Ping, 3, PAGE, GATEWAY, &[0xA0]);
+    yard.cut(old);
+    assert_eq!(yard.relay.gauges().tools_online, 1);
+    yard.send(new, Kind::Ping, 3, DESK, GATEWAY, &[0xA0]);
+    assert_eq!((yard.inbox(old).len(), yard.inbox(new).len()), (0, 1));
+    // A place that is taken again has lost whoever held it.
+    yard.feed(Input::Connected {
+        connection: ConnectionId::new(3, 3),
+        peer: tool(PAGE),
+    });
+    assert_eq!(yard.relay.gauges().tools_online, 1);
+    yard.send(new, Kind::Ping, 3, DESK, GATEWAY, &[0xA0]);
+    assert_eq!(yard.inbox(new), []);
 }

@@ -124,17 +124,10 @@ fn a_request_reaches_its_controller_or_says_why_not() {
     }
     assert!(yard.inbox(pump).is_empty());
     let frame = Frame::new(Kind::Query, 4, PAGE, PUMP, &describe);
-    yard.feed(Input::Frame {
-        connection: page,
-        frame: frame.clone(),
-    });
-    let forwarded = yard.inbox(pump);
-    assert_eq!(forwarded, std::slice::from_ref(&frame));
-    assert_eq!(
-        forwarded[0].bytes().as_ptr(),
-        frame.bytes().as_ptr(),
-        "copied"
-    );
+    yard.frame(page, &frame);
+    assert_eq!(yard.inbox(pump), std::slice::from_ref(&frame));
+    let sent = yard.places_of_bytes(page, &frame);
+    assert_eq!(sent, [(pump, frame.bytes().as_ptr())], "copied");
 }
 
 #[test]
@@ -153,10 +146,7 @@ fn an_answer_passes_while_its_request_is_open() {
     yard.send(page, Kind::Query, 4, PAGE, PUMP, &describe);
     for (flags, expected) in [(Flags::MORE, 1), (Flags::NONE, 1), (Flags::NONE, 0)] {
         let frame = Frame::with_flags(Kind::Response, flags, 4, PUMP, PAGE, &[0xA0]);
-        yard.feed(Input::Frame {
-            connection: pump,
-            frame,
-        });
+        yard.frame(pump, &frame);
         assert_eq!(yard.inbox(page).len(), expected, "{flags:?}");
     }
     yard.send(page, Kind::Query, 4, PAGE, PUMP, &describe);
@@ -203,10 +193,7 @@ fn tools_reach_each_other_by_query_response_and_event() {
         (Kind::Event, note.encode()),
     ] {
         let frame = Frame::new(kind, 3, PAGE, DESK, &payload);
-        yard.feed(Input::Frame {
-            connection: page,
-            frame: frame.clone(),
-        });
+        yard.frame(page, &frame);
         assert_eq!(yard.inbox(desk), [frame]);
     }
     yard.send(
@@ -265,10 +252,7 @@ fn a_controller_cannot_have_whoever_asks_it_cut_off() {
     yard.writes = false;
     for _ in 0..2_000 {
         let frame = Frame::with_flags(Kind::Response, Flags::MORE, 3, PUMP, PAGE, &[0; 1_000]);
-        yard.feed(Input::Frame {
-            connection: pump,
-            frame,
-        });
+        yard.frame(pump, &frame);
     }
     assert_eq!(yard.closed(page), None);
     let last = yard.inbox(page).pop().unwrap();

@@ -99,12 +99,11 @@ fn every_subscriber_gets_the_very_same_bytes() {
             tool
         })
         .collect();
-    let delta = yard.send_delta(pump, PUMP);
-    for tool in tools {
-        let frames = yard.inbox(tool);
-        assert_eq!(frames, std::slice::from_ref(&delta));
-        assert_eq!(frames[0].bytes().as_ptr(), delta.bytes().as_ptr(), "copied");
-    }
+    let delta = yard.next_delta(PUMP);
+    let sent = yard.places_of_bytes(pump, &delta);
+    let here = delta.bytes().as_ptr();
+    let expected: Vec<_> = tools.into_iter().map(|tool| (tool, here)).collect();
+    assert_eq!(sent, expected, "copied");
 }
 
 #[test]
@@ -125,10 +124,7 @@ fn a_slow_subscriber_loses_deltas_and_then_gets_the_truth() {
         let delta = yard.send_delta(pump, PUMP);
         // The neighbour reads, and misses nothing.
         assert_eq!(yard.inbox(quick), std::slice::from_ref(&delta));
-        yard.feed(Input::Written {
-            connection: quick,
-            bytes: delta.bytes().len(),
-        });
+        yard.written(quick, delta.bytes().len());
     }
     let got = yard.inbox(page);
     assert!(
@@ -144,10 +140,7 @@ fn a_slow_subscriber_loses_deltas_and_then_gets_the_truth() {
         .collect();
     assert!(sequences.windows(2).all(|pair| pair[1] == pair[0] + 1));
     let bytes = got.iter().map(|frame| frame.bytes().len()).sum();
-    yard.feed(Input::Written {
-        connection: page,
-        bytes,
-    });
+    yard.written(page, bytes);
     let healed = yard.inbox(page);
     assert_eq!(kinds(&healed), [Kind::Event, Kind::StatusFull]);
     let full = Full::decode(healed[1].payload()).unwrap();
@@ -211,10 +204,7 @@ fn pages_are_joined_before_anybody_sees_them() {
         let flags = if at == 0 { Flags::MORE } else { Flags::NONE };
         let payload = full.encode();
         let frame = Frame::with_flags(Kind::StatusFull, flags, 0, PUMP, GATEWAY, &payload);
-        yard.feed(Input::Frame {
-            connection: pump,
-            frame,
-        });
+        yard.frame(pump, &frame);
     }
     let frames = yard.inbox(page);
     assert_eq!(kinds(&frames), [Kind::StatusFull]);
@@ -292,10 +282,7 @@ fn other_tools_cannot_keep_the_status_from_a_subscriber() {
     yard.send_delta(pump, PUMP);
     assert!(yard.relay.counters().status_conflated > 0);
     for _ in 0..3 {
-        yard.feed(Input::Written {
-            connection: page,
-            bytes: 100,
-        });
+        yard.written(page, 100);
         chatter(&mut yard);
     }
     assert_eq!(yard.closed(page), None);
