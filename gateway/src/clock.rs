@@ -1,6 +1,6 @@
 //! The gateway's two clocks, read here and nowhere else.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use switchyard_protocol::message::Time;
 use switchyard_relay::Now;
 
@@ -24,11 +24,6 @@ impl Clock {
             since_start: self.start.elapsed(),
             time: time(),
         }
-    }
-
-    /// The moment that lies `since_start` after the start.
-    pub(crate) fn instant(&self, since_start: Duration) -> tokio::time::Instant {
-        (self.start + since_start).into()
     }
 }
 

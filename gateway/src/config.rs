@@ -89,6 +89,19 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
+/// By which of the system's interfaces sockets are read and written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum IoInterface {
+    /// io_uring where the kernel has it and allows it, else epoll.
+    Auto,
+    /// io_uring, with a warning where it is not to be had.
+    #[value(name = "io_uring")]
+    IoUring,
+    /// epoll.
+    Epoll,
+}
+
 macro_rules! settings {
     ($($(#[doc = $doc:literal])* $key:ident : $type:ty, $env:literal, $default:expr
         $(, alone means $alone:literal)?;)*) => {
@@ -185,6 +198,8 @@ settings! {
     login_delay_max: Span, "SWITCHYARD_LOGIN_DELAY_MAX", span(Duration::from_secs(15 * 60));
     /// Installed tools (each with an address of its own) that one account may have
     installations_per_account_max: u32, "SWITCHYARD_INSTALLATIONS_PER_ACCOUNT_MAX", Some(64);
+    /// How sockets are read and written: auto, io_uring or epoll
+    io: IoInterface, "SWITCHYARD_IO", Some(IoInterface::Auto);
     /// How long peers may take to go when the gateway stops
     shutdown_timeout: Span, "SWITCHYARD_SHUTDOWN_TIMEOUT", span(Duration::from_secs(5));
     /// What is logged, such as `info` or `info,switchyard_gateway::yard=debug`
@@ -246,6 +261,8 @@ pub struct Settings {
     pub login_delay_max: Duration,
     /// Installed tools of one account.
     pub installations_per_account_max: u32,
+    /// How sockets are read and written.
+    pub io: IoInterface,
     /// How long peers may take to go.
     pub shutdown_timeout: Duration,
     /// What is logged.
@@ -324,6 +341,7 @@ impl RawSettings {
             login_delay_min: positive("login_delay_min", raw.login_delay_min)?,
             login_delay_max: positive("login_delay_max", raw.login_delay_max)?,
             installations_per_account_max: taken(raw.installations_per_account_max),
+            io: taken(raw.io),
             shutdown_timeout: positive("shutdown_timeout", raw.shutdown_timeout)?,
             log: taken(raw.log),
         };

@@ -3,9 +3,14 @@
 //! This runs on the gateway's general threads. Only a proven link is handed to the yard, so what
 //! strangers do here costs its sessions nothing.
 
-use crate::{clock, config::Settings, door::Door, store::ConfigStore, wire::Cipher};
-use bytes::{Bytes, BytesMut};
-use snow::TransportState;
+use crate::{
+    clock,
+    config::Settings,
+    door::Door,
+    store::ConfigStore,
+    wire::{NoiseWire, Step, Wire, check_whole},
+};
+use bytes::{Buf as _, Bytes, BytesMut};
 use std::{
     collections::{HashMap, VecDeque},
     net::IpAddr,
@@ -67,14 +72,13 @@ pub(crate) struct Prover {
 
 /// A controller that has proven itself.
 pub(crate) struct Proven {
-    pub(crate) stream: TcpStream,
     pub(crate) address: Address,
     pub(crate) title: Title,
-    pub(crate) cipher: Cipher,
-    /// The frames of the first record.
-    pub(crate) frames: Vec<Frame>,
+    pub(crate) wire: Wire,
+    /// The frames of the first record, all whole.
+    pub(crate) frames: Vec<u8>,
     /// What came after it.
-    pub(crate) rest: BytesMut,
+    pub(crate) rest: Vec<u8>,
 }
 
 /// Why there is no session; [`Code::LinkLost`] when the peer just went.
@@ -92,39 +96,35 @@ struct Attempt<'a> {
     /// The gateway's own address until the hello said another.
     address: Address,
     /// Once there is one, errors go out as records.
-    transport: Option<Box<TransportState>>,
+    wire: Option<Box<NoiseWire>>,
 }
 
 impl Prover {
     /// Takes a fresh connection to its first valid record, or tells it why not.
     pub(crate) async fn prove(
         &self,
-        mut stream: TcpStream,
+        stream: &mut TcpStream,
         ip: IpAddr,
         clear: bool,
     ) -> Result<Proven, Refusal> {
         let mut attempt = Attempt {
             prover: self,
             ip,
-            stream: &mut stream,
+            stream,
             buffer: BytesMut::new(),
             address: Address::GATEWAY,
-            transport: None,
+            wire: None,
         };
         let time_limit = self.settings.handshake_timeout;
         let outcome = tokio::time::timeout(time_limit, attempt.run(clear)).await;
         match outcome.unwrap_or(Err(Code::HandshakeTimeout)) {
-            Ok((title, cipher, frames)) => {
-                let (address, rest) = (attempt.address, attempt.buffer);
-                Ok(Proven {
-                    stream,
-                    address,
-                    title,
-                    cipher,
-                    frames,
-                    rest,
-                })
-            }
+            Ok((title, wire, frames)) => Ok(Proven {
+                address: attempt.address,
+                title,
+                wire,
+                frames,
+                rest: attempt.buffer.into(),
+            }),
             Err(code) => {
                 let address = attempt.address;
                 if code != Code::LinkLost {
@@ -138,7 +138,7 @@ impl Prover {
 }
 
 impl Attempt<'_> {
-    async fn run(&mut self, clear: bool) -> Result<(Title, Cipher, Vec<Frame>), Code> {
+    async fn run(&mut self, clear: bool) -> Result<(Title, Wire, Vec<u8>), Code> {
         let hello = self.frame(HELLO_BYTES_MAX).await?;
         let header = *hello.header();
         if header.kind != Kind::Hello || header.flags != Flags::NONE {
@@ -175,7 +175,7 @@ impl Attempt<'_> {
         hello: &switchyard_protocol::Header,
         record_bytes_max: u16,
         reply: &HelloReply,
-    ) -> Result<(Title, Cipher, Vec<Frame>), Code> {
+    ) -> Result<(Title, Wire, Vec<u8>), Code> {
         let Some((entry, _)) = self.known().await? else {
             return Err(Code::HandshakeFailed);
         };
@@ -190,9 +190,9 @@ impl Attempt<'_> {
             &payload,
         );
         self.write(frame.bytes()).await?;
-        let cipher = Cipher::clear(record_bytes_max);
-        let first = self.frame(cipher.payload_bytes_max()).await?;
-        Ok((entry.title, cipher, vec![first]))
+        let wire = Wire::Clear { record_bytes_max };
+        let first = self.frame(wire.payload_bytes_max()).await?;
+        Ok((entry.title, wire, first.bytes().to_vec()))
     }
 
     async fn run_noise(
@@ -200,7 +200,7 @@ impl Attempt<'_> {
         prologue: &Bytes,
         record_bytes_max: u16,
         reply: &HelloReply,
-    ) -> Result<(Title, Cipher, Vec<Frame>), Code> {
+    ) -> Result<(Title, Wire, Vec<u8>), Code> {
         let frame = self.frame(HELLO_BYTES_MAX).await?;
         let header = *frame.header();
         if header.kind != Kind::Handshake || frame.payload().len() != MESSAGE_1_BYTES {
@@ -236,7 +236,8 @@ impl Attempt<'_> {
         let length = noise
             .write_message(&reply.encode(), &mut message_2)
             .map_err(internal)?;
-        let transport = noise.into_transport_mode().map_err(internal)?;
+        // The initiator's first: it is what this side receives with.
+        let (receive, send) = noise.dangerously_get_raw_split();
         let message_2 = &message_2[..length];
         let (gateway, correlation) = (Address::GATEWAY, header.correlation);
         let answer = Frame::new(
@@ -247,33 +248,26 @@ impl Attempt<'_> {
             message_2,
         );
         self.write(answer.bytes()).await?;
-        self.transport = Some(Box::new(transport));
+        // From here on errors go out as records, also the one that it took too long.
+        self.wire = Some(Box::new(NoiseWire::new(receive, send, record_bytes_max)));
+        let frames = self.first_record().await?;
+        let wire = Wire::Noise(self.wire.take().ok_or(Code::Internal)?);
+        Ok((title, wire, frames))
+    }
 
-        self.fill(2).await?;
-        let length = usize::from(u16::from_be_bytes([self.buffer[0], self.buffer[1]]));
-        if length > usize::from(record_bytes_max) {
-            return Err(Code::TooLarge);
+    /// The frames of the first record, checked to be whole.
+    async fn first_record(&mut self) -> Result<Vec<u8>, Code> {
+        loop {
+            let wire = self.wire.as_mut().ok_or(Code::Internal)?;
+            let mut at = 0;
+            if let Step::Frames(range) = wire.next(&mut self.buffer, &mut at)? {
+                let frames = self.buffer[range].to_vec();
+                check_whole(&frames, wire.payload_bytes_max())?;
+                self.buffer.advance(at);
+                return Ok(frames);
+            }
+            self.fill(self.buffer.len() + 1).await?;
         }
-        if length <= limits::RECORD_TAG_BYTES {
-            return Err(Code::Malformed);
-        }
-        self.fill(2 + length).await?;
-        let record = self.buffer.split_to(2 + length);
-        let Some(transport) = self.transport.as_mut() else {
-            return Err(Code::Internal);
-        };
-        let mut plain = vec![0; length - limits::RECORD_TAG_BYTES];
-        transport
-            .read_message(&record[2..], &mut plain)
-            .map_err(|_| Code::BadRecord)?;
-        // Checked before the transport is given away, so that the reason can still be told.
-        let payload_bytes_max =
-            usize::from(record_bytes_max) - limits::RECORD_TAG_BYTES - limits::HEADER_BYTES;
-        let frames = crate::wire::whole_frames(Bytes::from(plain), payload_bytes_max)?;
-        let Some(transport) = self.transport.take() else {
-            return Err(Code::Internal);
-        };
-        Ok((title, Cipher::noise(transport, record_bytes_max), frames))
     }
 
     async fn known(
@@ -327,14 +321,13 @@ impl Attempt<'_> {
     async fn say_why(&mut self, code: Code) -> std::io::Result<()> {
         let message = ErrorMessage { code, detail: None }.encode();
         let frame = Frame::new(Kind::Error, 0, Address::GATEWAY, self.address, &message);
-        match self.transport.as_mut() {
+        match self.wire.as_mut() {
             None => self.stream.write_all(frame.bytes()).await?,
-            Some(transport) => {
-                let mut record = vec![0; 2 + frame.bytes().len() + limits::RECORD_TAG_BYTES];
-                let written = transport.write_message(frame.bytes(), &mut record[2..]);
-                let length = written.map_err(std::io::Error::other)?;
-                record[..2].copy_from_slice(&(length as u16).to_be_bytes());
-                self.stream.write_all(&record[..2 + length]).await?;
+            Some(wire) => {
+                let mut record = Vec::new();
+                let wrapped = wire.wrap(frame.bytes(), &mut record);
+                wrapped.map_err(|code| std::io::Error::other(code.name()))?;
+                self.stream.write_all(&record).await?;
             }
         }
         self.stream.shutdown().await?;

@@ -16,6 +16,7 @@ mod clock;
 pub mod config;
 mod door;
 mod handshake;
+mod hello;
 mod http;
 mod server;
 pub mod store;

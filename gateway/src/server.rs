@@ -4,6 +4,7 @@ use crate::{
     config::Settings,
     door::Door,
     handshake::{Prover, Replays},
+    hello::Greeter,
     http::{self, Api},
     store::{ConfigStore, Guarded, MemoryStatusStore, SqliteConfigStore, StatusStore, TimeLimit},
     telemetry::Telemetry,
@@ -15,7 +16,7 @@ use std::{
     fmt,
     io::Write,
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 use switchyard_protocol::{Address, Code, Frame, Kind, message::ErrorMessage};
@@ -161,7 +162,6 @@ pub async fn serve(
         settings: Arc::clone(&settings),
         config: Arc::clone(&stores.config),
         status: stores.status,
-        door: Arc::clone(&door),
         telemetry: Arc::clone(&telemetry),
         gateway: rand::random(),
         controllers,
@@ -176,7 +176,14 @@ pub async fn serve(
         Arc::clone(&stores.config),
         Arc::clone(&telemetry),
         yard.clone(),
+        Greeter {
+            settings: Arc::clone(&settings),
+            config: Arc::clone(&stores.config),
+            door: Arc::clone(&door),
+            leases: Mutex::default(),
+        },
         tasks.clone(),
+        stopping.clone(),
     )?;
     let house = Arc::new(House {
         door: Arc::clone(&door),
@@ -281,14 +288,15 @@ impl House {
             match self.door.admit(ip) {
                 Ok((place, pending)) => {
                     let span = tracing::info_span!("handshake", %peer);
+                    let mut stream = stream;
                     let proving = async move {
                         let proven = tokio::select! {
                             () = house.stopping.cancelled() => return,
-                            proven = house.prover.prove(stream, ip, clear) => proven,
+                            proven = house.prover.prove(&mut stream, ip, clear) => proven,
                         };
                         drop(pending);
                         match proven {
-                            Ok(proven) => house.yard.controller(proven, ip, place).await,
+                            Ok(proven) => house.yard.controller(stream, proven, ip, place).await,
                             Err(refusal) => {
                                 house.telemetry.count_refusal(refusal.code);
                                 let (reason, address) = (refusal.code.name(), refusal.address);

@@ -155,7 +155,7 @@ pub(super) async fn log_out(
     if let Some(token) = bearer(&headers).or_else(|| session_cookie(&headers)) {
         let revoked = api.config.revoke_token(access::token_hash(token)).await;
         revoked.map_err(|error| unavailable(&api, &error))?;
-        api.yard.access_changed().await;
+        api.yard.access_changed();
     }
     let gone = cookie("", Duration::ZERO, api.is_secure(&headers));
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, gone)]).into_response())

@@ -11,6 +11,7 @@ use crate::{
     access::LoginLimits,
     config::Settings,
     door::{Pending, Place},
+    hello::Greeter,
     store::ConfigStore,
     telemetry::Telemetry,
     yard::YardHandle,
@@ -51,7 +52,9 @@ pub(crate) struct Api {
     pub(crate) config: Arc<dyn ConfigStore>,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) yard: YardHandle,
+    pub(crate) greeter: Greeter,
     pub(crate) tasks: TaskTracker,
+    pub(crate) stopping: CancellationToken,
     logins: LoginLimits,
     hashing: Semaphore,
     waiting: Semaphore,
@@ -81,7 +84,9 @@ impl Api {
         config: Arc<dyn ConfigStore>,
         telemetry: Arc<Telemetry>,
         yard: YardHandle,
+        greeter: Greeter,
         tasks: TaskTracker,
+        stopping: CancellationToken,
     ) -> anyhow::Result<Arc<Self>> {
         Ok(Arc::new(Api {
             logins: LoginLimits::new(&settings),
@@ -92,7 +97,9 @@ impl Api {
             config,
             telemetry,
             yard,
+            greeter,
             tasks,
+            stopping,
         }))
     }
 

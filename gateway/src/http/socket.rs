@@ -1,10 +1,10 @@
-//! `GET /ws`: checks the upgrade, then gives the bare socket to the yard.
+//! `GET /ws`: checks the upgrade, hears the tool's hello, then gives the bare socket to the yard.
 //!
 //! HTTP runs on the general threads and the yard on its own; so the upgraded stream is taken apart
 //! into the plain socket and whatever was read too much, and both move over.
 
 use super::{Api, Client, login, problem::Problem, stream::ImpatientStream};
-use crate::{access, yard::ToolArrival};
+use crate::{access, hello::turn_away, yard::ToolArrival};
 use axum::{
     Extension,
     body::Body,
@@ -14,6 +14,7 @@ use axum::{
 };
 use hyper_util::rt::TokioIo;
 use std::sync::Arc;
+use switchyard_protocol::Code;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 /// The subprotocol of this link version.
@@ -45,8 +46,8 @@ pub(super) async fn upgrade(
     };
     let ip = api.client_ip(&client, headers);
     let on_upgrade = hyper::upgrade::on(&mut request);
-    let yard = api.yard.clone();
-    api.tasks.spawn(async move {
+    let tasks = api.tasks.clone();
+    tasks.spawn(async move {
         // A client that went away in between leaves nothing to do.
         let Ok(upgraded) = on_upgrade.await else {
             return;
@@ -55,22 +56,35 @@ pub(super) async fn upgrade(
             tracing::error!("an upgraded connection is not the socket that was accepted");
             return;
         };
-        let (Ok(stream), Some((place, pending))) = (
-            parts.io.into_inner().into_inner().into_std(),
-            client.take_place(),
-        ) else {
+        let Some((place, pending)) = client.take_place() else {
             return;
         };
+        let mut stream = parts.io.into_inner().into_inner();
         let rest = parts.read_buf.to_vec();
-        yard.tool(ToolArrival {
-            stream,
-            ip,
-            place,
-            pending,
-            rest,
-            cookie,
-        })
-        .await;
+        let outcome = tokio::select! {
+            outcome = api.greeter.greet(&mut stream, rest, ip, cookie) => outcome,
+            () = api.stopping.cancelled() => Err(Code::ShuttingDown),
+        };
+        drop(pending);
+        match outcome {
+            Ok(welcomed) => {
+                let Ok(stream) = stream.into_std() else {
+                    return;
+                };
+                let arrival = ToolArrival {
+                    stream,
+                    ip,
+                    place,
+                    welcomed,
+                };
+                api.yard.tool(arrival).await;
+            }
+            Err(code) => {
+                api.telemetry.count_refusal(code);
+                tracing::info!(peer = %ip, reason = code.name(), "tool refused");
+                turn_away(&mut stream, code).await;
+            }
+        }
     });
     let headers = [
         (header::CONNECTION, HeaderValue::from_static("Upgrade")),

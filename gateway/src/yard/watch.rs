@@ -1,21 +1,15 @@
 //! What the yard looks after by itself: withdrawn rights, controllers enrolled by other processes,
-//! and the status store.
+//! and the status store. All of it is done on the gateway's other threads; the yard is only told.
 
-use super::Yard;
-use crate::{store::StoredStatus, telemetry::count};
+use super::{LoginToCheck, ToYard, YardHandle};
+use crate::{
+    store::{ConfigStore, Login, StatusStore, StoreError, StoredStatus},
+    telemetry::{Telemetry, count},
+};
 use bytes::Bytes;
-use std::{
-    cell::{Cell, RefCell},
-    collections::HashMap,
-    rc::Rc,
-    time::Duration,
-};
-use switchyard_protocol::{
-    Address, Code, Frame, Kind,
-    message::{Full, Title},
-};
-use switchyard_relay::{ConnectionId, Input};
-use tokio::sync::Notify;
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use switchyard_protocol::{Address, FrameRef, Kind, message::Full};
+use switchyard_relay::ConnectionId;
 
 /// How often the store is asked whether something changed. A withdrawn right acts on open sockets
 /// within a second.
@@ -26,26 +20,24 @@ const CONTROLLERS_PER_PAGE: u32 = 1_000;
 /// What is to be put into the status store; only the latest of each controller waits.
 #[derive(Default)]
 pub(super) struct Statuses {
-    waiting: RefCell<HashMap<Address, StoredStatus>>,
+    waiting: HashMap<Address, StoredStatus>,
     /// Pages of a full status that is not complete yet.
-    partial: RefCell<HashMap<Address, Vec<Bytes>>>,
-    order: Cell<u64>,
-    bell: Notify,
+    partial: HashMap<Address, Vec<Bytes>>,
+    order: u64,
 }
 
 impl Statuses {
     /// A controller came or went.
-    pub(super) fn presence(&self, controller: Address, online: bool) {
+    pub(super) fn presence(&mut self, controller: Address, online: bool) {
         let since = crate::clock::time();
-        self.partial.borrow_mut().remove(&controller);
-        self.change(controller, |status| {
-            status.online = online;
-            status.since = since;
-        });
+        self.partial.remove(&controller);
+        let status = self.change(controller);
+        status.online = online;
+        status.since = since;
     }
 
     /// A controller sent a frame of its own.
-    pub(super) fn saw(&self, controller: Address, frame: &Frame) {
+    pub(super) fn saw(&mut self, controller: Address, frame: FrameRef<'_>) {
         if frame.header().kind != Kind::StatusFull {
             return;
         }
@@ -53,180 +45,157 @@ impl Statuses {
         let Ok(full) = Full::decode(frame.payload()) else {
             return;
         };
-        let mut partial = self.partial.borrow_mut();
-        let pages = partial.entry(controller).or_default();
+        let pages = self.partial.entry(controller).or_default();
         if full.page == 0 {
             pages.clear();
         }
         if pages.len() == usize::from(full.page) {
-            pages.push(frame.bytes().clone());
+            pages.push(Bytes::copy_from_slice(frame.bytes()));
         }
         if pages.len() == usize::from(full.pages) {
-            let pages = partial.remove(&controller).unwrap_or_default();
-            self.change(controller, |status| {
-                status.online = true;
-                status.pages = pages;
-            });
+            let pages = self.partial.remove(&controller).unwrap_or_default();
+            let status = self.change(controller);
+            status.online = true;
+            status.pages = pages;
         }
     }
 
-    fn change(&self, controller: Address, change: impl FnOnce(&mut StoredStatus)) {
-        self.order.set(self.order.get() + 1);
-        let mut waiting = self.waiting.borrow_mut();
-        let status = waiting.entry(controller).or_default();
-        change(status);
-        status.order = self.order.get();
-        self.bell.notify_one();
+    /// Takes what is to be stored now.
+    pub(super) fn take(&mut self) -> HashMap<Address, StoredStatus> {
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// Whether something is to be stored.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    fn change(&mut self, controller: Address) -> &mut StoredStatus {
+        self.order += 1;
+        let status = self.waiting.entry(controller).or_default();
+        status.order = self.order;
+        status
     }
 }
 
-impl Yard {
-    /// Brings statuses to their store, one call at a time: a slow store makes them fewer, never
-    /// more.
-    pub(super) async fn keep_statuses(self: Rc<Self>) {
-        loop {
-            self.statuses.bell.notified().await;
-            let waiting = self.statuses.waiting.take();
-            for (controller, status) in waiting {
-                if let Err(error) = self.put_status(controller, status).await {
-                    count(&self.context.telemetry.store_failures);
-                    tracing::debug!(
-                        error = &error as &dyn std::error::Error,
-                        "a status was not stored; the next one will be"
-                    );
-                }
+/// Brings statuses to their store.
+pub(super) async fn put_statuses(
+    store: Arc<dyn StatusStore>,
+    telemetry: Arc<Telemetry>,
+    statuses: HashMap<Address, StoredStatus>,
+) -> ToYard {
+    for (controller, status) in statuses {
+        if let Err(error) = put_status(&*store, controller, status).await {
+            count(&telemetry.store_failures);
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "a status was not stored; the next one will be"
+            );
+        }
+    }
+    ToYard::StatusesStored
+}
+
+async fn put_status(
+    store: &dyn StatusStore,
+    controller: Address,
+    mut status: StoredStatus,
+) -> Result<(), StoreError> {
+    let known = store.status(controller).await?.unwrap_or_default();
+    if status.pages.is_empty() {
+        status.pages = known.pages;
+    }
+    if status.since.0 == 0 {
+        status.since = known.since;
+    }
+    // A store that outlives this process may hold a higher count.
+    status.order = status.order.max(known.order + 1);
+    store.put_status(controller, status).await
+}
+
+/// What looking at log-ins came to.
+#[derive(Default)]
+pub(super) struct Checked {
+    /// What each holds now; `None` for those that were withdrawn.
+    pub(super) logins: Vec<(ConnectionId, Option<Login>)>,
+    /// The store did not answer for some, which stay as they are and are looked at again soon.
+    pub(super) is_incomplete: bool,
+}
+
+/// Looks log-ins up again.
+pub(super) async fn check_logins(
+    config: Arc<dyn ConfigStore>,
+    telemetry: Arc<Telemetry>,
+    logins: Vec<LoginToCheck>,
+) -> ToYard {
+    let mut checked = Checked::default();
+    for (id, token) in logins {
+        match config.login(token, crate::clock::time()).await {
+            Ok(login) => checked.logins.push((id, login)),
+            Err(error) => {
+                store_failed(&telemetry, "whether a log-in holds", &error);
+                checked.is_incomplete = true;
             }
         }
     }
+    ToYard::LoginsChecked(checked)
+}
 
-    async fn put_status(
-        &self,
-        controller: Address,
-        mut status: StoredStatus,
-    ) -> Result<(), crate::store::StoreError> {
-        let store = &self.context.status;
-        let known = store.status(controller).await?.unwrap_or_default();
-        if status.pages.is_empty() {
-            status.pages = known.pages;
-        }
-        if status.since.0 == 0 {
-            status.since = known.since;
-        }
-        // A store that outlives this process may hold a higher count.
-        status.order = status.order.max(known.order + 1);
-        store.put_status(controller, status).await
-    }
-
-    /// Looks for withdrawn rights and new controllers, now and then and when told to.
-    pub(super) async fn keep_watch(self: Rc<Self>) {
-        let mut revision = None;
-        loop {
-            let told = tokio::select! {
-                () = self.look.notified() => true,
-                () = tokio::time::sleep(LOOK_INTERVAL) => false,
-            };
-            match self.context.config.access_revision().await {
-                Ok(now) => {
-                    let moved = revision.replace(now) != Some(now);
-                    if (told || moved) && !self.check_logins(None).await {
-                        // Not all could be checked: look again soon.
-                        revision = None;
-                    }
-                }
-                Err(error) => self.store_failed("whether rights changed", &error),
+/// Looks for withdrawn rights and new controllers, now and then and when told to, until the yard is
+/// gone.
+pub(super) async fn keep_watch(
+    config: Arc<dyn ConfigStore>,
+    telemetry: Arc<Telemetry>,
+    yard: YardHandle,
+    known_up_to: Option<Address>,
+) {
+    let mut revision = None;
+    let mut known_up_to = known_up_to.unwrap_or(Address::GATEWAY);
+    while !yard.inbox.is_closed() {
+        let told = tokio::select! {
+            () = yard.look.notified() => true,
+            () = tokio::time::sleep(LOOK_INTERVAL) => false,
+        };
+        let moved = match config.access_revision().await {
+            Ok(now) => revision.replace(now) != Some(now),
+            Err(error) => {
+                store_failed(&telemetry, "whether rights changed", &error);
+                false
             }
-            self.end_expired();
-            self.meet_new_controllers().await;
-        }
+        };
+        yard.tell(ToYard::Look(told || moved)).await;
+        meet_new_controllers(&*config, &telemetry, &yard, &mut known_up_to).await;
     }
+}
 
-    fn store_failed(&self, what: &str, error: &crate::store::StoreError) {
-        count(&self.context.telemetry.store_failures);
-        tracing::warn!(
-            error = error as &dyn std::error::Error,
-            "the store did not tell {what}"
-        );
+async fn meet_new_controllers(
+    config: &dyn ConfigStore,
+    telemetry: &Telemetry,
+    yard: &YardHandle,
+    known_up_to: &mut Address,
+) {
+    loop {
+        let page = config.controllers(*known_up_to, CONTROLLERS_PER_PAGE).await;
+        let page = match page {
+            Ok(page) => page,
+            Err(error) => return store_failed(telemetry, "which controllers are new", &error),
+        };
+        let Some(last) = page.last() else {
+            return;
+        };
+        *known_up_to = last.address;
+        let is_last = page.len() < CONTROLLERS_PER_PAGE as usize;
+        yard.tell(ToYard::Known(page)).await;
+        if is_last {
+            return;
+        }
     }
+}
 
-    /// Looks at the log-ins of all tools, or of one: those withdrawn end, changed roles are told.
-    /// False when the store did not answer for some, which stay as they are.
-    pub(super) async fn check_logins(self: &Rc<Self>, only: Option<ConnectionId>) -> bool {
-        let tools: Vec<_> = self
-            .tools
-            .borrow()
-            .iter()
-            .filter(|(id, _)| only.is_none_or(|only| only == **id))
-            .map(|(id, tool)| (*id, tool.token))
-            .collect();
-        let mut changed: HashMap<Title, _> = HashMap::new();
-        let mut all_checked = true;
-        for (id, token) in tools {
-            match self.context.config.login(token, crate::clock::time()).await {
-                Ok(None) => self.input(Input::End {
-                    connection: id,
-                    code: Code::Revoked,
-                }),
-                Ok(Some(login)) => {
-                    if let Some(tool) = self.tools.borrow_mut().get_mut(&id)
-                        && tool.role != login.role
-                    {
-                        tool.role = login.role;
-                        changed.insert(login.account, login.role);
-                    }
-                }
-                Err(error) => {
-                    self.store_failed("whether a log-in holds", &error);
-                    all_checked = false;
-                }
-            }
-        }
-        for (account, role) in changed {
-            tracing::info!(%account, role = role.name(), "an account's role changed");
-            self.input(Input::AccountChanged {
-                account,
-                role: Some(role),
-            });
-        }
-        all_checked
-    }
-
-    fn end_expired(self: &Rc<Self>) {
-        let now = crate::clock::time();
-        let expired: Vec<_> = self
-            .tools
-            .borrow()
-            .iter()
-            .filter(|(_, tool)| tool.expires <= now)
-            .map(|(id, _)| *id)
-            .collect();
-        for connection in expired {
-            self.input(Input::End {
-                connection,
-                code: Code::Revoked,
-            });
-        }
-    }
-
-    async fn meet_new_controllers(self: &Rc<Self>) {
-        loop {
-            let after = self.known_up_to.get();
-            let page = self
-                .context
-                .config
-                .controllers(after, CONTROLLERS_PER_PAGE)
-                .await;
-            match page {
-                Ok(page) => {
-                    let is_last = page.len() < CONTROLLERS_PER_PAGE as usize;
-                    for entry in page {
-                        self.introduce(entry);
-                    }
-                    if is_last {
-                        return;
-                    }
-                }
-                Err(error) => return self.store_failed("which controllers are new", &error),
-            }
-        }
-    }
+fn store_failed(telemetry: &Telemetry, what: &str, error: &StoreError) {
+    count(&telemetry.store_failures);
+    tracing::warn!(
+        error = error as &dyn std::error::Error,
+        "the store did not tell {what}"
+    );
 }

@@ -14,7 +14,7 @@ use std::{
 };
 use switchyard_gateway::{
     Listeners, Settings, Stores,
-    config::RawSettings,
+    config::{IoInterface, RawSettings},
     hash_password, serve,
     store::{Account, ControllerKey},
 };
@@ -66,6 +66,18 @@ pub(crate) fn now() -> Time {
     Time(since.as_millis() as u64)
 }
 
+/// By which interface the gateways of this run work: `cargo xtask test` goes through all tests once
+/// for each.
+fn io_interface() -> IoInterface {
+    let wanted = std::env::var("SWITCHYARD_IO").unwrap_or_else(|_| "auto".into());
+    match &*wanted {
+        "auto" => IoInterface::Auto,
+        "io_uring" => IoInterface::IoUring,
+        "epoll" => IoInterface::Epoll,
+        other => panic!("expected SWITCHYARD_IO to be auto, io_uring or epoll and found {other:?}"),
+    }
+}
+
 /// A gateway in this process, with an account for every role.
 pub(crate) struct Gateway {
     pub(crate) tcp: SocketAddr,
@@ -99,6 +111,7 @@ impl Gateway {
         };
         let mut settings = raw.resolve().unwrap();
         settings.metrics_public = false;
+        settings.io = io_interface();
         adjust(&mut settings);
         let stores = wrap(&settings, Stores::open(&settings).unwrap());
         let hash = hash_password(PASSWORD).unwrap();

@@ -1,0 +1,167 @@
+//! The one seam between a socket's bytes and whole frames: the clear link, Noise records, WebSocket
+//! messages. Pure: bytes in, bytes out, no socket.
+//!
+//! What comes in is unwrapped where it lies in the read buffer, and what goes out is gathered as
+//! plain frames and wrapped when a poll round ends, so that a record or message carries all that has
+//! gathered. Nothing is held while idle but the keys.
+
+mod noise;
+mod web;
+
+pub(crate) use noise::NoiseWire;
+pub(crate) use web::WebWire;
+
+use std::ops::Range;
+use switchyard_protocol::{Code, FrameRef, limits};
+
+/// Plain bytes that are wrapped at once. More would make a slow peer's progress too coarse to see.
+pub(crate) const BATCH_BYTES_MAX: usize = 64 * 1024;
+
+/// What unwrapping came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// One or more frames, all whole, lie at this range.
+    Frames(Range<usize>),
+    /// The same, outside the buffer: it came in pieces.
+    Message(Vec<u8>),
+    /// A stretch of a stream of frames; the last may be cut, and then comes again with what follows.
+    Stream(Range<usize>),
+    /// The rest has to come first.
+    Incomplete,
+}
+
+/// How one connection's frames are wrapped.
+#[derive(Debug)]
+pub(crate) enum Wire {
+    /// One plain frame after the other, on the controller's clear link.
+    Clear {
+        /// What records would be bound to.
+        record_bytes_max: u16,
+    },
+    /// A controller's Noise records.
+    Noise(Box<NoiseWire>),
+    /// A tool's WebSocket messages.
+    Web(Box<WebWire>),
+}
+
+impl Wire {
+    /// The next stretch of plain frames in `data` from `at` on, and moves `at` past what it took.
+    /// Bytes from `at` on are to be given again, unchanged, with what follows them.
+    ///
+    /// # Errors
+    /// The code under which the link ends; stretches before the fault have been given.
+    pub(crate) fn next(&mut self, data: &mut [u8], at: &mut usize) -> Result<Step, Code> {
+        match self {
+            Wire::Clear { .. } if *at == data.len() => Ok(Step::Incomplete),
+            Wire::Clear { .. } => {
+                let start = std::mem::replace(at, data.len());
+                Ok(Step::Stream(start..data.len()))
+            }
+            Wire::Noise(wire) => wire.next(data, at),
+            Wire::Web(wire) => wire.next(data, at),
+        }
+    }
+
+    /// The largest payload of a frame on this link.
+    pub(crate) fn payload_bytes_max(&self) -> usize {
+        match self {
+            Wire::Web(_) => limits::PAYLOAD_BYTES_MAX,
+            Wire::Clear { .. } | Wire::Noise(_) => self.frame_bytes_max() - limits::HEADER_BYTES,
+        }
+    }
+
+    /// The largest frame that this link carries to its peer.
+    pub(crate) fn frame_bytes_max(&self) -> usize {
+        match self {
+            Wire::Clear { record_bytes_max } => {
+                usize::from(*record_bytes_max) - limits::RECORD_TAG_BYTES
+            }
+            Wire::Noise(wire) => wire.frame_bytes_max(),
+            Wire::Web(_) => limits::HEADER_BYTES + limits::PAYLOAD_BYTES_MAX,
+        }
+    }
+
+    /// Room to leave before the first frame of a batch that goes out.
+    pub(crate) fn room_before(&self) -> usize {
+        match self {
+            Wire::Web(_) => web::HEAD_BYTES_MAX,
+            Wire::Clear { .. } | Wire::Noise(_) => 0,
+        }
+    }
+
+    /// Wraps a batch of whole frames, which begins after [`room_before`](Self::room_before) bytes.
+    /// What goes out replaces it, from the place that is returned; `spare` is an empty buffer, and is
+    /// one afterwards.
+    ///
+    /// # Errors
+    /// The code under which the link ends.
+    pub(crate) fn wrap(
+        &mut self,
+        batch: &mut Vec<u8>,
+        spare: &mut Vec<u8>,
+    ) -> Result<usize, Code> {
+        match self {
+            Wire::Clear { .. } => Ok(0),
+            Wire::Web(wire) => Ok(wire.wrap(batch)),
+            Wire::Noise(wire) => {
+                wire.wrap(batch, spare)?;
+                std::mem::swap(batch, spare);
+                spare.clear();
+                Ok(0)
+            }
+        }
+    }
+
+    /// Whether something has to go out although there is no frame.
+    pub(crate) fn has_control(&self) -> bool {
+        matches!(self, Wire::Web(wire) if wire.has_control())
+    }
+
+    /// Says good-bye with the next batch, where the framing has a word for it that has not been said.
+    /// Whether it has to be written.
+    pub(crate) fn say_goodbye(&mut self) -> bool {
+        match self {
+            Wire::Web(wire) => wire.say_goodbye(),
+            Wire::Clear { .. } | Wire::Noise(_) => false,
+        }
+    }
+}
+
+/// The bytes of the whole frame at the front of `frames`.
+fn frame_bytes(frames: &[u8]) -> usize {
+    let payload_bytes = frames
+        .get(2..4)
+        .map_or(0, |bytes| u16::from_be_bytes([bytes[0], bytes[1]]));
+    limits::HEADER_BYTES + usize::from(payload_bytes)
+}
+
+/// How many bytes of `frames`, all whole, are whole frames within `bytes_max`.
+pub(crate) fn whole_frames_up_to(frames: &[u8], bytes_max: usize) -> usize {
+    if frames.len() <= bytes_max {
+        return frames.len();
+    }
+    let mut end = 0;
+    loop {
+        let next = end + frame_bytes(&frames[end..]);
+        if next > bytes_max || next > frames.len() {
+            return end;
+        }
+        end = next;
+    }
+}
+
+/// Checks that `bytes` are whole frames and nothing else, before any of them is acted upon.
+///
+/// # Errors
+/// [`Code::Malformed`], or what is wrong with a header.
+pub(crate) fn check_whole(bytes: &[u8], payload_bytes_max: usize) -> Result<(), Code> {
+    let mut rest = bytes;
+    loop {
+        match FrameRef::split(rest, payload_bytes_max) {
+            Ok(Some((_, after))) if after.is_empty() => return Ok(()),
+            Ok(Some((_, after))) => rest = after,
+            Ok(None) => return Err(Code::Malformed),
+            Err(error) => return Err(error.code()),
+        }
+    }
+}
