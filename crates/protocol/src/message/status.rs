@@ -156,7 +156,7 @@ impl Cause {
         )
     }
 
-    fn read(fields: &Fields<'_>) -> Result<Self, MessageError> {
+    fn read(fields: &mut Fields<'_>) -> Result<Self, MessageError> {
         Ok(Cause {
             kind: CauseKind::from_number(fields.required(0)?)
                 .ok_or(MessageError::BadField { key: 0 })?,
@@ -211,10 +211,10 @@ impl StatusHead {
     /// # Errors
     /// [`MessageError`].
     pub fn decode(payload: &[u8]) -> Result<Self, MessageError> {
-        Self::read(&Fields::open(payload)?)
+        Self::read(&mut Fields::open(payload)?)
     }
 
-    fn read(fields: &Fields<'_>) -> Result<Self, MessageError> {
+    fn read(fields: &mut Fields<'_>) -> Result<Self, MessageError> {
         Ok(StatusHead {
             boot: fields.required(0)?,
             sequence: fields.required(1)?,
@@ -272,7 +272,7 @@ impl Full {
     /// # Errors
     /// [`MessageError`], also for a page outside its pages.
     pub fn decode(payload: &[u8]) -> Result<Self, MessageError> {
-        let fields = Fields::open(payload)?;
+        let mut fields = Fields::open(payload)?;
         let (page, pages): (u8, u8) = (fields.required(2)?, fields.required(3)?);
         if !(1..=STATUS_PAGES_MAX).contains(&usize::from(pages)) {
             return Err(MessageError::BadField { key: 3 });
@@ -281,7 +281,7 @@ impl Full {
             return Err(MessageError::BadField { key: 2 });
         }
         Ok(Full {
-            head: StatusHead::read(&fields)?,
+            head: StatusHead::read(&mut fields)?,
             page,
             pages,
             uptime_ms: fields.required(4)?,
@@ -305,7 +305,7 @@ fn encode_point(point: &Point) -> Nested {
     )
 }
 
-fn read_point(fields: &Fields<'_>) -> Result<Point, MessageError> {
+fn read_point(fields: &mut Fields<'_>) -> Result<Point, MessageError> {
     let point_type =
         PointType::from_number(fields.required(2)?).ok_or(MessageError::BadField { key: 2 })?;
     let value: i64 = fields.required(3)?;
@@ -318,11 +318,11 @@ fn read_point(fields: &Fields<'_>) -> Result<Point, MessageError> {
         point_type,
         value,
         flags: PointFlags(fields.required(4)?),
-        cause: Cause::read(&fields.map(5)?)?,
+        cause: Cause::read(&mut fields.map(5)?)?,
     })
 }
 
-fn read_index(fields: &Fields<'_>) -> Result<u8, MessageError> {
+fn read_index(fields: &mut Fields<'_>) -> Result<u8, MessageError> {
     let index = fields.required(0)?;
     if usize::from(index) < POINTS_MAX {
         Ok(index)
@@ -375,9 +375,9 @@ impl Delta {
     /// # Errors
     /// [`MessageError`].
     pub fn decode(payload: &[u8]) -> Result<Self, MessageError> {
-        let fields = Fields::open(payload)?;
+        let mut fields = Fields::open(payload)?;
         Ok(Delta {
-            head: StatusHead::read(&fields)?,
+            head: StatusHead::read(&mut fields)?,
             uptime_ms: fields.required(4)?,
             time: fields.optional(5)?,
             changes: fields.maps(6, POINTS_MAX, |fields| {
@@ -385,7 +385,7 @@ impl Delta {
                     index: read_index(fields)?,
                     value: fields.required(3)?,
                     flags: PointFlags(fields.required(4)?),
-                    cause: Cause::read(&fields.map(5)?)?,
+                    cause: Cause::read(&mut fields.map(5)?)?,
                 })
             })?,
         })
