@@ -235,6 +235,33 @@ fn argument<const BYTES: usize>(
     Ok((number(*bytes), least, after))
 }
 
+/// An unsigned integer at the front of bytes that have *not* been checked, and what follows it.
+/// `None` for everything else and for whatever [`check`] would refuse, which is then to name it.
+#[inline]
+pub(crate) fn plain_unsigned(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    match *bytes {
+        [number @ 0..=23, ref rest @ ..] => Some((number.into(), rest)),
+        [0x18..=0x1B, ..] => longer_unsigned(bytes),
+        _ => None,
+    }
+}
+
+fn longer_unsigned(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let mut rest = bytes;
+    let head = Head::read(&mut rest).ok()?;
+    Some((head.argument, rest))
+}
+
+/// The same of an integer that may be negative.
+#[inline]
+pub(crate) fn plain_integer(bytes: &[u8]) -> Option<(i64, &[u8])> {
+    if let Some((number, rest)) = plain_unsigned(bytes) {
+        return Some((number as i64, rest));
+    }
+    let item = Item::first(bytes).filter(|item| item.major == NEGATIVE)?;
+    Some((item.signed()?, item.after))
+}
+
 /// An item of a payload that has passed [`check`].
 #[derive(Clone, Copy)]
 pub(crate) struct Item<'a> {

@@ -58,7 +58,7 @@ use receipts::Ledger;
 use requests::Pending;
 use session::{AccountId, Sessions};
 use std::{collections::HashMap, time::Duration};
-use switchyard_protocol::{FrameRef, message::Time};
+use switchyard_protocol::{FrameRef, message::{Delta, Time}};
 use timers::{Timer, Timers};
 
 /// A map with a fast hash, seeded so that nobody outside can choose keys that collide.
@@ -101,6 +101,8 @@ pub struct Relay {
     doomed: Vec<ConnectionId>,
     /// Controllers whose lane is to be looked at, at the end of this input.
     stirred: Vec<u32>,
+    /// The delta that came last, for its memory.
+    delta: Delta,
     #[cfg(feature = "sabotage")]
     sabotage: Option<Sabotage>,
 }
@@ -127,6 +129,7 @@ impl Relay {
             started: None,
             doomed: Vec::new(),
             stirred: Vec::new(),
+            delta: Delta::default(),
             #[cfg(feature = "sabotage")]
             sabotage: None,
             settings,
