@@ -58,7 +58,10 @@ use receipts::Ledger;
 use requests::Pending;
 use session::{AccountId, Sessions};
 use std::{collections::HashMap, time::Duration};
-use switchyard_protocol::{FrameRef, message::{Delta, Time}};
+use switchyard_protocol::{
+    FrameRef,
+    message::{Delta, Time},
+};
 use timers::{Timer, Timers};
 
 /// A map with a fast hash, seeded so that nobody outside can choose keys that collide.
@@ -202,6 +205,7 @@ impl Relay {
             match timer {
                 Timer::Connection(slot) => self.look_at_connection(work, slot),
                 Timer::Requests(controller) => self.requests_due(work, controller),
+                Timer::Lane(controller) => self.lane_due(work, controller),
                 Timer::Command(key) => self.command_due(work, key),
                 Timer::Forget(key) => self.store_forget(work, key),
                 Timer::Mark(controller) => self.mark_again(controller),

@@ -207,7 +207,7 @@ impl Relay {
         match index.filter(|_| lives && now < expires_at + limits::EXPIRY_MAX) {
             Some(index) => {
                 self.ledger.at_mut(key).frame = None;
-                self.rearm(key, now + limits::EXPIRY_GRACE);
+                self.put_off(key, now + limits::EXPIRY_GRACE);
                 self.ask_outcome(work, index, key);
             }
             None => {

@@ -27,6 +27,8 @@ pub(crate) struct Lane {
     /// goes out.
     pub(crate) is_resolving: bool,
     pub(crate) outcomes_timer_at: Option<Duration>,
+    /// When the lane is looked at: no later than the moment of any command in it.
+    pub(crate) timer_at: Option<Duration>,
     /// The store failed to mark the first as sent; when it is asked again.
     pub(crate) mark_at: Option<Duration>,
 }
@@ -180,10 +182,10 @@ impl Relay {
     /// Enters a command at the end of its controller's lane.
     pub(crate) fn enlist(&mut self, key: Key, mut record: Record, phase: Phase) {
         record.phase = phase;
-        record.timer_at = record.expires_at;
-        self.timers.arm(record.timer_at, Timer::Command(key));
-        if let Some(controller) = self.fleet.find_mut(record.controller) {
-            controller.lane.waiting.push_back(key);
+        record.due_at = record.expires_at;
+        if let Some(index) = self.fleet.index_of(record.controller) {
+            self.fleet.at_mut(index).lane.waiting.push_back(key);
+            self.arm_lane(index, record.due_at);
         }
         self.ledger.waiting += 1;
         self.ledger.records.insert(key, record);
@@ -213,18 +215,61 @@ impl Relay {
         record.phase = Phase::InFlight;
         record.boot = boot;
         let patience_ends = record.expires_at + limits::EXPIRY_GRACE;
-        self.rearm(key, patience_ends);
+        self.put_off(key, patience_ends);
         self.send(work, slot, &frame);
         self.note(key, &News::of(work, Stage::Sent, None));
         // The controller's own receipt follows soon.
         self.tell(work, key, Haste::Along);
     }
 
-    pub(crate) fn rearm(&mut self, key: Key, at: Duration) {
+    /// Gives a command in a lane another moment.
+    pub(crate) fn put_off(&mut self, key: Key, at: Duration) {
         let record = self.ledger.at_mut(key);
-        self.timers.disarm(record.timer_at, Timer::Command(key));
-        record.timer_at = at;
-        self.timers.arm(at, Timer::Command(key));
+        record.due_at = at;
+        if let Some(index) = self.fleet.index_of(record.controller) {
+            self.arm_lane(index, at);
+        }
+    }
+
+    /// Has a lane looked at by `at`, or before.
+    fn arm_lane(&mut self, index: u32, at: Duration) {
+        let controller = self.fleet.at_mut(index);
+        let armed_at = controller.lane.timer_at;
+        if armed_at.is_some_and(|armed_at| armed_at <= at) {
+            return;
+        }
+        controller.lane.timer_at = Some(at);
+        let timer = Timer::Lane(controller.address);
+        if let Some(armed_at) = armed_at {
+            self.timers.disarm(armed_at, timer);
+        }
+        self.timers.arm(at, timer);
+    }
+
+    /// Deals with those of a controller's commands whose moment has come.
+    pub(crate) fn lane_due(&mut self, work: &mut Work<'_>, address: Address) {
+        let now = work.now.since_start;
+        let Some(index) = self.fleet.index_of(address) else {
+            return;
+        };
+        self.fleet.at_mut(index).lane.timer_at = None;
+        let mut due: Vec<_> = self.moments(index).filter(|&(at, _)| at <= now).collect();
+        due.sort_unstable();
+        for (_, key) in due {
+            self.command_due(work, key);
+        }
+        // What is still due has been dealt with.
+        let next = self.moments(index).map(|(at, _)| at);
+        if let Some(next) = next.filter(|&at| at > now).min() {
+            self.arm_lane(index, next);
+        }
+    }
+
+    /// The moments of the commands in a lane.
+    fn moments(&self, index: u32) -> impl Iterator<Item = (Duration, Key)> + '_ {
+        let lane = &self.fleet.at(index).lane;
+        let keys = lane.waiting.iter().chain(&lane.in_flight);
+        keys.map(|&key| (self.ledger.at(key).due_at, key))
     }
 
     /// Has a lane looked at once this input is dealt with.
@@ -429,8 +474,6 @@ impl Relay {
                 if self.sabotaged(Sabotage::LoseQueued) && key.0[0] < 16 {
                     let record = self.ledger.at_mut(key);
                     record.phase = Phase::Queueing;
-                    let at = record.timer_at;
-                    self.timers.disarm(at, Timer::Command(key));
                     if let Some(controller) = self.fleet.find_mut(address) {
                         controller.lane.waiting.retain(|&it| it != key);
                     }
@@ -449,6 +492,7 @@ impl Relay {
                 // Refusing now could be a lie: after a restart the store might bring it back. It
                 // is refused once the store has certainly forgotten it.
                 record.phase = Phase::Unqueueing;
+                self.timers.arm(record.due_at, Timer::Command(key));
                 self.ledger.waiting -= 1;
                 if let Some(index) = self.fleet.index_of(address) {
                     self.leave_lane(work, index, key, Phase::Queueing);
@@ -593,7 +637,7 @@ impl Relay {
             record.frame = None;
             // Its controller gets the time to come back and say what became of it, even where the
             // gateway was away past the expiry.
-            self.rearm(key, expires_at + limits::EXPIRY_GRACE);
+            self.put_off(key, expires_at + limits::EXPIRY_GRACE);
         } else if ahead == 0 {
             let news = News::of(work, Stage::Expired, Some(Code::Expired));
             self.finish(work, key, news);

@@ -57,7 +57,8 @@ pub(crate) struct Record {
     pub(crate) reason: Option<Code>,
     /// The latest receipt was the controller's own.
     by_controller: bool,
-    pub(crate) timer_at: Duration,
+    /// Its expiry while it waits, the end of patience afterwards.
+    pub(crate) due_at: Duration,
     /// The frame, until the controller is known to have it.
     pub(crate) frame: Option<Bytes>,
     /// It may wait for its controller.
@@ -89,7 +90,7 @@ impl Record {
             at: None,
             reason: None,
             by_controller: false,
-            timer_at: Duration::ZERO,
+            due_at: Duration::ZERO,
             frame: None,
             wait: false,
             is_stored: false,
@@ -221,12 +222,14 @@ impl Relay {
     /// The same without telling: the controller's own receipt is about to be forwarded.
     fn finish_quietly(&mut self, work: &mut Work<'_>, key: Key, news: News) {
         let record = self.ledger.at_mut(key);
-        let (was, timer_at, is_stored) = (record.phase, record.timer_at, record.is_stored);
+        let (was, due_at, is_stored) = (record.phase, record.due_at, record.is_stored);
         record.phase = Phase::Ended;
         record.frame = None;
         let controller = record.controller;
         self.note(key, &news);
-        self.timers.disarm(timer_at, Timer::Command(key));
+        if was == Phase::Unqueueing {
+            self.timers.disarm(due_at, Timer::Command(key));
+        }
         if let Some(index) = self.fleet.index_of(controller) {
             self.leave_lane(work, index, key, was);
         }
