@@ -27,6 +27,7 @@
 mod access;
 mod counters;
 mod input;
+mod kept;
 mod outcome;
 mod output;
 mod presence;
