@@ -1,11 +1,12 @@
 //! Reading and writing the one shape that payloads have: a map with small integer keys.
 
 use crate::{
-    Address, Code, cbor,
+    Address, Code,
+    cbor::{self, Item},
     limits::INTEGER_MAX,
     message::{Key, MessageError, Name, Text, Time, Title},
 };
-use minicbor::{Decoder, Encoder};
+use minicbor::Encoder;
 
 /// Writes a map, keys ascending, absent options left out.
 pub(crate) struct MapWriter {
@@ -113,23 +114,31 @@ impl MapWriter {
 }
 
 /// The fields of a checked map, looked up by key; unknown ones are ignored.
+///
+/// Keys ascend, and mostly they are asked for in that order, so a look-up goes on from where the
+/// last one ended; one that asks for an earlier key begins anew.
 pub(crate) struct Fields<'a> {
     /// What follows the map's head.
     entries: &'a [u8],
     count: u64,
+    /// The entries that were not passed yet.
+    rest: &'a [u8],
+    left: u64,
+    /// The least key that can be among them.
+    key_min: u64,
 }
 
 /// A value that can be read from a field.
 pub(crate) trait FromField<'a>: Sized {
     /// `None` when the item is of another type or outside its range.
-    fn read(item: &'a [u8]) -> Option<Self>;
+    fn read(item: Item<'a>) -> Option<Self>;
 }
 
 macro_rules! readers {
-    ($($type:ty => |$decoder:ident| $read:expr;)*) => {$(
+    ($($type:ty => |$item:ident| $read:expr;)*) => {$(
         impl<'a> FromField<'a> for $type {
-            fn read(item: &'a [u8]) -> Option<Self> {
-                let mut $decoder = Decoder::new(item);
+            #[inline]
+            fn read($item: Item<'a>) -> Option<Self> {
                 $read
             }
         }
@@ -137,50 +146,59 @@ macro_rules! readers {
 }
 
 readers! {
-    u8 => |decoder| decoder.u8().ok();
-    u16 => |decoder| decoder.u16().ok();
-    u32 => |decoder| decoder.u32().ok();
-    u64 => |decoder| decoder.u64().ok();
-    i64 => |decoder| decoder.i64().ok();
-    bool => |decoder| decoder.bool().ok();
-    Address => |decoder| decoder.u32().ok().map(Address);
-    Code => |decoder| decoder.u8().ok().map(Code::from_number);
-    Time => |decoder| decoder.u64().ok().map(Time);
-    Key => |decoder| decoder.bytes().ok()?.try_into().ok().map(Key);
-    [u8; 32] => |decoder| decoder.bytes().ok()?.try_into().ok();
-    [u8; 16] => |decoder| decoder.bytes().ok()?.try_into().ok();
-    Name => |decoder| Name::new(decoder.str().ok()?).ok();
-    Title => |decoder| Title::new(decoder.str().ok()?).ok();
-    Text => |decoder| Text::new(decoder.str().ok()?).ok();
-    &'a str => |decoder| decoder.str().ok();
+    u8 => |item| item.unsigned()?.try_into().ok();
+    u16 => |item| item.unsigned()?.try_into().ok();
+    u32 => |item| item.unsigned()?.try_into().ok();
+    u64 => |item| item.unsigned();
+    i64 => |item| item.signed();
+    bool => |item| item.boolean();
+    Address => |item| u32::read(item).map(Address);
+    Code => |item| u8::read(item).map(Code::from_number);
+    Time => |item| u64::read(item).map(Time);
+    Key => |item| item.bytes()?.try_into().ok().map(Key);
+    [u8; 32] => |item| item.bytes()?.try_into().ok();
+    [u8; 16] => |item| item.bytes()?.try_into().ok();
+    Name => |item| Name::new(item.text()?).ok();
+    Title => |item| Title::new(item.text()?).ok();
+    Text => |item| Text::new(item.text()?).ok();
+    &'a str => |item| item.text();
 }
 
 impl<'a> Fields<'a> {
     /// Checks the payload and opens its map.
     pub(crate) fn open(payload: &'a [u8]) -> Result<Self, MessageError> {
         cbor::check(payload)?;
-        Ok(Self::of_checked(payload))
+        let map = Item::first(payload).and_then(Self::of_checked);
+        map.ok_or(MessageError::Cbor(cbor::Fault::NotAMap))
     }
 
-    fn of_checked(map: &'a [u8]) -> Self {
-        let mut decoder = Decoder::new(map);
-        let count = decoder.map().ok().flatten().unwrap_or(0);
-        Fields {
-            entries: &map[decoder.position()..],
+    /// `None` when the item is no map.
+    fn of_checked(item: Item<'a>) -> Option<Self> {
+        let (count, entries) = item.map()?;
+        Some(Fields {
+            entries,
             count,
-        }
+            rest: entries,
+            left: count,
+            key_min: 0,
+        })
     }
 
-    fn find(&self, wanted: u8) -> Option<&'a [u8]> {
-        let mut rest = self.entries;
-        for _ in 0..self.count {
-            let key_bytes = cbor::item_bytes(rest);
-            let key = Decoder::new(rest).u64().ok()?;
-            rest = &rest[key_bytes..];
-            let value_bytes = cbor::item_bytes(rest);
-            match key.cmp(&u64::from(wanted)) {
-                std::cmp::Ordering::Less => rest = &rest[value_bytes..],
-                std::cmp::Ordering::Equal => return Some(&rest[..value_bytes]),
+    fn find(&mut self, wanted: u8) -> Option<Item<'a>> {
+        let wanted = u64::from(wanted);
+        if wanted < self.key_min {
+            (self.rest, self.left, self.key_min) = (self.entries, self.count, 0);
+        }
+        while self.left > 0 {
+            let key_item = Item::first(self.rest)?;
+            let (key, value) = (key_item.unsigned()?, Item::first(key_item.rest())?);
+            match key.cmp(&wanted) {
+                std::cmp::Ordering::Less => {
+                    self.rest = value.rest();
+                    self.left -= 1;
+                    self.key_min = key + 1;
+                }
+                std::cmp::Ordering::Equal => return Some(value),
                 std::cmp::Ordering::Greater => return None,
             }
         }
@@ -188,20 +206,23 @@ impl<'a> Fields<'a> {
     }
 
     /// A field that may be absent, but is not of another type.
-    pub(crate) fn optional<T: FromField<'a>>(&self, key: u8) -> Result<Option<T>, MessageError> {
+    pub(crate) fn optional<T: FromField<'a>>(
+        &mut self,
+        key: u8,
+    ) -> Result<Option<T>, MessageError> {
         self.find(key)
             .map(|item| T::read(item).ok_or(MessageError::BadField { key }))
             .transpose()
     }
 
     /// A field that must be there.
-    pub(crate) fn required<T: FromField<'a>>(&self, key: u8) -> Result<T, MessageError> {
+    pub(crate) fn required<T: FromField<'a>>(&mut self, key: u8) -> Result<T, MessageError> {
         self.optional(key)?.ok_or(MessageError::BadField { key })
     }
 
     /// An array of at most `max` values.
     pub(crate) fn array<T: FromField<'a>>(
-        &self,
+        &mut self,
         key: u8,
         max: usize,
     ) -> Result<Option<Vec<T>>, MessageError> {
@@ -218,29 +239,26 @@ impl<'a> Fields<'a> {
 
     /// An array of at most `max` maps, each read by `read`.
     pub(crate) fn maps<T>(
-        &self,
+        &mut self,
         key: u8,
         max: usize,
-        mut read: impl FnMut(&Fields<'a>) -> Result<T, MessageError>,
+        mut read: impl FnMut(&mut Fields<'a>) -> Result<T, MessageError>,
     ) -> Result<Vec<T>, MessageError> {
         let bad = MessageError::BadField { key };
         let item = self.find(key).ok_or(bad.clone())?;
         let mut values = Vec::new();
         for item in Items::of(item, max).ok_or(bad.clone())? {
-            if item[0] >> 5 != 5 {
-                return Err(bad);
-            }
-            values.push(read(&Fields::of_checked(item))?);
+            let mut fields = Fields::of_checked(item).ok_or(bad.clone())?;
+            values.push(read(&mut fields)?);
         }
         Ok(values)
     }
 
     /// A map inside this one.
-    pub(crate) fn map(&self, key: u8) -> Result<Fields<'a>, MessageError> {
-        match self.find(key) {
-            Some(item) if item[0] >> 5 == 5 => Ok(Fields::of_checked(item)),
-            _ => Err(MessageError::BadField { key }),
-        }
+    pub(crate) fn map(&mut self, key: u8) -> Result<Fields<'a>, MessageError> {
+        self.find(key)
+            .and_then(Fields::of_checked)
+            .ok_or(MessageError::BadField { key })
     }
 }
 
@@ -251,23 +269,19 @@ struct Items<'a> {
 }
 
 impl<'a> Items<'a> {
-    fn of(array: &'a [u8], max: usize) -> Option<Self> {
-        let mut decoder = Decoder::new(array);
-        let left = decoder.array().ok()??;
-        (left <= max as u64).then(|| Items {
-            rest: &array[decoder.position()..],
-            left,
-        })
+    fn of(array: Item<'a>, max: usize) -> Option<Self> {
+        let (left, rest) = array.array()?;
+        (left <= max as u64).then_some(Items { rest, left })
     }
 }
 
 impl<'a> Iterator for Items<'a> {
-    type Item = &'a [u8];
+    type Item = Item<'a>;
 
-    fn next(&mut self) -> Option<&'a [u8]> {
+    fn next(&mut self) -> Option<Item<'a>> {
         self.left = self.left.checked_sub(1)?;
-        let (item, rest) = self.rest.split_at(cbor::item_bytes(self.rest));
-        self.rest = rest;
+        let item = Item::first(self.rest)?;
+        self.rest = item.rest();
         Some(item)
     }
 }

@@ -27,6 +27,7 @@
 mod access;
 mod counters;
 mod input;
+mod kept;
 mod outcome;
 mod output;
 mod presence;
@@ -58,7 +59,10 @@ use receipts::Ledger;
 use requests::Pending;
 use session::{AccountId, Sessions};
 use std::{collections::HashMap, time::Duration};
-use switchyard_protocol::{FrameRef, message::Time};
+use switchyard_protocol::{
+    FrameRef,
+    message::{Delta, Time},
+};
 use timers::{Timer, Timers};
 
 /// A map with a fast hash, seeded so that nobody outside can choose keys that collide.
@@ -101,6 +105,8 @@ pub struct Relay {
     doomed: Vec<ConnectionId>,
     /// Controllers whose lane is to be looked at, at the end of this input.
     stirred: Vec<u32>,
+    /// The delta that came last, for its memory.
+    delta: Delta,
     #[cfg(feature = "sabotage")]
     sabotage: Option<Sabotage>,
 }
@@ -127,6 +133,7 @@ impl Relay {
             started: None,
             doomed: Vec::new(),
             stirred: Vec::new(),
+            delta: Delta::default(),
             #[cfg(feature = "sabotage")]
             sabotage: None,
             settings,
@@ -199,6 +206,7 @@ impl Relay {
             match timer {
                 Timer::Connection(slot) => self.look_at_connection(work, slot),
                 Timer::Requests(controller) => self.requests_due(work, controller),
+                Timer::Lane(controller) => self.lane_due(work, controller),
                 Timer::Command(key) => self.command_due(work, key),
                 Timer::Forget(key) => self.store_forget(work, key),
                 Timer::Mark(controller) => self.mark_again(controller),

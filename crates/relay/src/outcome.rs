@@ -116,7 +116,8 @@ impl Relay {
                 self.finish(work, key, news);
             }
             Some(stage) => {
-                record.frame = None;
+                let known = record.known.stage;
+                self.ledger.drop_frame(key);
                 let news = News {
                     stage,
                     at: None,
@@ -125,13 +126,13 @@ impl Relay {
                 };
                 if is_final {
                     self.finish(work, key, news);
-                } else if Some(stage) > record.stage {
+                } else if Some(stage) > known {
                     self.advance(work, key, news);
                 }
             }
             // Never heard of: it is sent again once all are accounted for. Unless it has said
             // before that it has it: then it has forgotten, and nobody knows.
-            None if record.frame.is_some() && record.stage <= Some(Stage::Sent) => {}
+            None if record.frame.is_some() && record.known.stage <= Some(Stage::Sent) => {}
             None => {
                 let news = News::of(work, Stage::Unknown, Some(Code::LinkLost));
                 self.finish(work, key, news);
@@ -158,16 +159,16 @@ impl Relay {
         };
         let unheard: Vec<Key> = controller.lane.in_flight.iter().copied().collect();
         for key in unheard {
-            let record = self.ledger.at(key);
-            let Some(frame) = record.frame.clone() else {
+            let Some(record) = self.ledger.records.get_mut(&key) else {
                 continue;
             };
-            if record.expires_at <= work.now.since_start {
+            if record.frame.is_some() && record.expires_at <= work.now.since_start {
                 let news = News::of(work, Stage::Expired, Some(Code::Expired));
                 self.finish(work, key, news);
-            } else {
+            } else if let Some(frame) = record.frame.take() {
                 self.counters.commands_resent += 1;
                 self.send(work, slot, &frame);
+                self.ledger.at_mut(key).frame = Some(frame);
             }
         }
         self.stir(index);
@@ -191,9 +192,9 @@ impl Relay {
     /// there it may be awaiting its confirmation: the controller is asked, and asked again, for as
     /// long as it says that there is more to come, up to a day.
     pub(crate) fn patience_ends(&mut self, work: &mut Work<'_>, key: Key) {
-        let record = self.ledger.at_mut(key);
+        let record = self.ledger.at(key);
         let expires_at = record.expires_at;
-        let address = record.controller;
+        let address = record.known.controller;
         if self.sabotaged(Sabotage::WaitForever) {
             return;
         }
@@ -206,8 +207,8 @@ impl Relay {
         });
         match index.filter(|_| lives && now < expires_at + limits::EXPIRY_MAX) {
             Some(index) => {
-                self.ledger.at_mut(key).frame = None;
-                self.rearm(key, now + limits::EXPIRY_GRACE);
+                self.ledger.drop_frame(key);
+                self.put_off(key, now + limits::EXPIRY_GRACE);
                 self.ask_outcome(work, index, key);
             }
             None => {

@@ -5,6 +5,7 @@ use crate::{
     queue::Lane,
     session::{Replacements, Slot},
     status::{Assembly, Status},
+    timers::Timer,
 };
 use foldhash::fast::FixedState;
 use std::time::Duration;
@@ -193,8 +194,10 @@ impl Relay {
         self.drop_from_feeds(work, index);
         let controller = self.fleet.at_mut(index);
         if let Some(at) = controller.open_timer_at.take() {
-            self.timers
-                .disarm(at, crate::timers::Timer::Requests(address));
+            self.timers.disarm(at, Timer::Requests(address));
+        }
+        if let Some(at) = controller.lane.timer_at.take() {
+            self.timers.disarm(at, Timer::Lane(address));
         }
         self.fleet.forget(index);
     }

@@ -3,7 +3,8 @@
 
 use crate::{
     Haste, Output, Relay, Sabotage, StoreRequest, StoreResult, StoredCommand, Ticket, Work,
-    receipts::{News, Phase, Record},
+    kept::KeptFrame,
+    receipts::{Known, News, Phase, Record},
     session::{Side, Slot},
     timers::Timer,
 };
@@ -27,6 +28,8 @@ pub(crate) struct Lane {
     /// goes out.
     pub(crate) is_resolving: bool,
     pub(crate) outcomes_timer_at: Option<Duration>,
+    /// When the lane is looked at: no later than the moment of any command in it.
+    pub(crate) timer_at: Option<Duration>,
     /// The store failed to mark the first as sent; when it is asked again.
     pub(crate) mark_at: Option<Duration>,
 }
@@ -70,13 +73,13 @@ impl Relay {
         };
         let asker = (header.source, header.correlation);
         let fingerprint = self.hash.hash_one(frame.payload());
-        if let Some(record) = self.ledger.records.get_mut(&head.key) {
-            let code = if record.account != account {
+        if let Some(known) = self.ledger.known_mut(head.key) {
+            let code = if known.account != account {
                 Some(Code::NotGranted)
-            } else if record.controller != header.destination || record.fingerprint != fingerprint {
+            } else if known.controller != header.destination || known.fingerprint != fingerprint {
                 Some(Code::BadField)
             } else {
-                record.reply_to = asker;
+                known.reply_to = asker;
                 None
             };
             self.counters.keys_repeated += 1;
@@ -89,29 +92,11 @@ impl Relay {
         }
         let ahead = head.expiry.0.saturating_sub(work.now.time.0);
         let expires_at = work.now.since_start + Duration::from_millis(ahead);
-        let mut record = Record::new(header.destination, account, asker, fingerprint, expires_at);
-        record.wait = head.wait;
+        let known = Known::new(header.destination, account, asker, fingerprint);
         let refusal = match self.admit(&head, frame, ahead) {
-            Ok(Admission::Send) => {
-                record.frame = Some(Bytes::copy_from_slice(frame.bytes()));
-                self.enlist(head.key, record, Phase::Held);
-                return self.transmit(work, head.key);
-            }
-            Ok(Admission::Hold) => {
-                record.frame = Some(Bytes::copy_from_slice(frame.bytes()));
-                self.enlist(head.key, record, Phase::Held);
-                return;
-            }
-            Ok(Admission::Store) => {
-                record.frame = Some(Bytes::copy_from_slice(frame.bytes()));
-                record.is_stored = true;
-                self.enlist(head.key, record, Phase::Queueing);
-                self.store_queue(work, head.key, head.expiry);
-                if self.sabotaged(Sabotage::PromiseEarly) {
-                    let news = News::of(work, Stage::Queued, None);
-                    self.advance(work, head.key, news);
-                }
-                return;
+            Ok(admission) => {
+                let record = Record::new(known, expires_at);
+                return self.admitted(work, admission, &head, record, frame);
             }
             Err(refusal) => refusal,
         };
@@ -120,7 +105,33 @@ impl Relay {
             _ => Stage::Refused,
         };
         let news = News::of(work, stage, Some(refusal));
-        self.turn_away(work, head.key, record, news);
+        self.turn_away(work, head.key, known, expires_at, news);
+    }
+
+    fn admitted(
+        &mut self,
+        work: &mut Work<'_>,
+        admission: Admission,
+        head: &CommandHead,
+        mut record: Record,
+        frame: FrameRef<'_>,
+    ) {
+        if let Admission::Send = admission {
+            record.frame = Some(self.ledger.frames.keep(frame.bytes()));
+            self.enlist(head.key, record, Phase::Held);
+            return self.transmit(work, head.key);
+        }
+        record.frame = Some(KeptFrame::Own(Bytes::copy_from_slice(frame.bytes())));
+        if let Admission::Hold = admission {
+            return self.enlist(head.key, record, Phase::Held);
+        }
+        record.is_stored = true;
+        self.enlist(head.key, record, Phase::Queueing);
+        self.store_queue(work, head.key, head.expiry);
+        if self.sabotaged(Sabotage::PromiseEarly) {
+            let news = News::of(work, Stage::Queued, None);
+            self.advance(work, head.key, news);
+        }
     }
 
     fn admit(
@@ -180,10 +191,9 @@ impl Relay {
     /// Enters a command at the end of its controller's lane.
     pub(crate) fn enlist(&mut self, key: Key, mut record: Record, phase: Phase) {
         record.phase = phase;
-        record.timer_at = record.expires_at;
-        self.timers.arm(record.timer_at, Timer::Command(key));
-        if let Some(controller) = self.fleet.find_mut(record.controller) {
-            controller.lane.waiting.push_back(key);
+        if let Some(index) = self.fleet.index_of(record.known.controller) {
+            self.fleet.at_mut(index).lane.waiting.push_back(key);
+            self.arm_lane(index, record.due_at);
         }
         self.ledger.waiting += 1;
         self.ledger.records.insert(key, record);
@@ -192,16 +202,20 @@ impl Relay {
     /// Sends a command that waits: the controller is there, and it is this one's turn.
     fn transmit(&mut self, work: &mut Work<'_>, key: Key) {
         let record = self.ledger.at_mut(key);
-        let address = record.controller;
-        let Some(frame) = record.frame.clone() else {
+        let Some(index) = self.fleet.index_of(record.known.controller) else {
             return;
         };
-        let Some(controller) = self.fleet.find_mut(address) else {
-            return;
-        };
+        let controller = self.fleet.at_mut(index);
         let (Some(slot), Some(boot)) = (controller.session, controller.boot()) else {
             return;
         };
+        let Some(frame) = record.frame.take() else {
+            return;
+        };
+        record.phase = Phase::InFlight;
+        record.boot = boot;
+        record.due_at = record.expires_at + limits::EXPIRY_GRACE;
+        let due_at = record.due_at;
         let was_at = controller.lane.waiting.iter().position(|&it| it == key);
         if let Some(at) = was_at {
             controller.lane.waiting.remove(at);
@@ -209,22 +223,65 @@ impl Relay {
         controller.lane.in_flight.push_back(key);
         self.ledger.waiting -= 1;
         self.ledger.in_flight += 1;
-        let record = self.ledger.at_mut(key);
-        record.phase = Phase::InFlight;
-        record.boot = boot;
-        let patience_ends = record.expires_at + limits::EXPIRY_GRACE;
-        self.rearm(key, patience_ends);
+        self.arm_lane(index, due_at);
         self.send(work, slot, &frame);
-        self.note(key, &News::of(work, Stage::Sent, None));
+        let news = News::of(work, Stage::Sent, None);
+        self.counters.add_stage(news.stage);
+        let record = self.ledger.at_mut(key);
+        record.frame = Some(frame);
+        record.known.note(&news);
         // The controller's own receipt follows soon.
         self.tell(work, key, Haste::Along);
     }
 
-    pub(crate) fn rearm(&mut self, key: Key, at: Duration) {
+    /// Gives a command in a lane another moment.
+    pub(crate) fn put_off(&mut self, key: Key, at: Duration) {
         let record = self.ledger.at_mut(key);
-        self.timers.disarm(record.timer_at, Timer::Command(key));
-        record.timer_at = at;
-        self.timers.arm(at, Timer::Command(key));
+        record.due_at = at;
+        if let Some(index) = self.fleet.index_of(record.known.controller) {
+            self.arm_lane(index, at);
+        }
+    }
+
+    /// Has a lane looked at by `at`, or before.
+    fn arm_lane(&mut self, index: u32, at: Duration) {
+        let controller = self.fleet.at_mut(index);
+        let armed_at = controller.lane.timer_at;
+        if armed_at.is_some_and(|armed_at| armed_at <= at) {
+            return;
+        }
+        controller.lane.timer_at = Some(at);
+        let timer = Timer::Lane(controller.address);
+        if let Some(armed_at) = armed_at {
+            self.timers.disarm(armed_at, timer);
+        }
+        self.timers.arm(at, timer);
+    }
+
+    /// Deals with those of a controller's commands whose moment has come.
+    pub(crate) fn lane_due(&mut self, work: &mut Work<'_>, address: Address) {
+        let now = work.now.since_start;
+        let Some(index) = self.fleet.index_of(address) else {
+            return;
+        };
+        self.fleet.at_mut(index).lane.timer_at = None;
+        let mut due: Vec<_> = self.moments(index).filter(|&(at, _)| at <= now).collect();
+        due.sort_unstable();
+        for (_, key) in due {
+            self.command_due(work, key);
+        }
+        // What is still due has been dealt with.
+        let next = self.moments(index).map(|(at, _)| at);
+        if let Some(next) = next.filter(|&at| at > now).min() {
+            self.arm_lane(index, next);
+        }
+    }
+
+    /// The moments of the commands in a lane.
+    fn moments(&self, index: u32) -> impl Iterator<Item = (Duration, Key)> + '_ {
+        let lane = &self.fleet.at(index).lane;
+        let keys = lane.waiting.iter().chain(&lane.in_flight);
+        keys.map(|&key| (self.ledger.at(key).due_at, key))
     }
 
     /// Has a lane looked at once this input is dealt with.
@@ -257,7 +314,7 @@ impl Relay {
                 self.finish(work, key, news);
                 continue;
             }
-            let bytes = record.frame.as_ref().map_or(0, Bytes::len);
+            let bytes = record.frame.as_ref().map_or(0, |frame| frame.len());
             let session = self.sessions.at(slot);
             if let Side::Controller {
                 frame_bytes_max, ..
@@ -304,12 +361,21 @@ impl Relay {
         let outcomes_timer_at = lane.outcomes_timer_at.take();
         let mark_at = lane.mark_at.take();
         let waiting: Vec<Key> = lane.waiting.iter().copied().collect();
+        let in_flight: Vec<Key> = lane.in_flight.iter().copied().collect();
         let address = self.fleet.at(index).address;
         if let Some(at) = outcomes_timer_at {
             self.timers.disarm(at, Timer::Outcomes(address));
         }
         if let Some(at) = mark_at {
             self.timers.disarm(at, Timer::Mark(address));
+        }
+        for key in in_flight {
+            // Kept in case that it never arrived, but not in memory that others could use.
+            let record = self.ledger.at_mut(key);
+            if let Some(frame) = record.frame.take() {
+                record.frame = Some(KeptFrame::Own(frame.to_own()));
+                self.ledger.frames.take_back(Some(frame));
+            }
         }
         for key in waiting {
             let record = self.ledger.at_mut(key);
@@ -368,13 +434,13 @@ impl Relay {
         self.order += 1;
         let order = self.order;
         let record = self.ledger.at(key);
-        let Some(frame) = record.frame.clone() else {
+        let Some(frame) = record.frame.as_ref().map(KeptFrame::to_own) else {
             return;
         };
         let command = StoredCommand {
             key,
             order,
-            account: self.sessions.account_name(record.account).clone(),
+            account: self.sessions.account_name(record.known.account).clone(),
             expiry,
             frame,
             sent: None,
@@ -420,7 +486,7 @@ impl Relay {
         let Some(record) = record.filter(|record| record.phase == Phase::Queueing) else {
             return;
         };
-        let address = record.controller;
+        let address = record.known.controller;
         match result {
             StoreResult::Committed => {
                 record.phase = Phase::Queued;
@@ -429,8 +495,6 @@ impl Relay {
                 if self.sabotaged(Sabotage::LoseQueued) && key.0[0] < 16 {
                     let record = self.ledger.at_mut(key);
                     record.phase = Phase::Queueing;
-                    let at = record.timer_at;
-                    self.timers.disarm(at, Timer::Command(key));
                     if let Some(controller) = self.fleet.find_mut(address) {
                         controller.lane.waiting.retain(|&it| it != key);
                     }
@@ -449,6 +513,7 @@ impl Relay {
                 // Refusing now could be a lie: after a restart the store might bring it back. It
                 // is refused once the store has certainly forgotten it.
                 record.phase = Phase::Unqueueing;
+                self.timers.arm(record.due_at, Timer::Command(key));
                 self.ledger.waiting -= 1;
                 if let Some(index) = self.fleet.index_of(address) {
                     self.leave_lane(work, index, key, Phase::Queueing);
@@ -466,7 +531,7 @@ impl Relay {
         // Back to waiting: either the mark is on record and it goes out at once, or it is tried
         // again. A mark that holds although nothing was sent only makes a restart careful.
         record.phase = Phase::Queued;
-        let (address, boot) = (record.controller, record.boot);
+        let (address, boot) = (record.known.controller, record.boot);
         let is_late = record.expires_at <= work.now.since_start;
         let Some(index) = self.fleet.index_of(address) else {
             return;
@@ -524,7 +589,6 @@ impl Relay {
         };
         match record.phase {
             Phase::InFlight => self.patience_ends(work, key),
-            Phase::Ended => {}
             Phase::Held | Phase::Queued if self.sabotaged(Sabotage::SendLate) => {}
             Phase::Unqueueing => {
                 // Whether the store keeps it or not: it can no longer be executed.
@@ -549,7 +613,7 @@ impl Relay {
             return self.forget(work, key);
         };
         let head = CommandHead::decode(frame.payload());
-        if head.is_err() || self.ledger.records.contains_key(&key) {
+        if head.is_err() || self.ledger.known(key).is_some() {
             return self.forget(work, key);
         }
         let header = *frame.header();
@@ -561,11 +625,11 @@ impl Relay {
         let account = self.sessions.account(&stored.account);
         let asker = (header.source, header.correlation);
         let fingerprint = self.hash.hash_one(frame.payload());
-        let mut record = Record::new(header.destination, account, asker, fingerprint, expires_at);
-        record.frame = Some(stored.frame);
-        record.wait = true;
+        let known = Known::new(header.destination, account, asker, fingerprint);
+        let mut record = Record::new(known, expires_at);
+        record.frame = Some(KeptFrame::Own(stored.frame));
         record.is_stored = true;
-        record.stage = Some(if stored.sent.is_some() {
+        record.known.stage = Some(if stored.sent.is_some() {
             Stage::Sent
         } else {
             Stage::Queued
@@ -593,7 +657,7 @@ impl Relay {
             record.frame = None;
             // Its controller gets the time to come back and say what became of it, even where the
             // gateway was away past the expiry.
-            self.rearm(key, expires_at + limits::EXPIRY_GRACE);
+            self.put_off(key, expires_at + limits::EXPIRY_GRACE);
         } else if ahead == 0 {
             let news = News::of(work, Stage::Expired, Some(Code::Expired));
             self.finish(work, key, news);

@@ -6,18 +6,18 @@
 
 use crate::{
     Haste, Map, Relay, Sabotage, Settings, Work,
+    kept::{FramePool, Kept, KeptFrame},
     session::{AccountId, Slot},
     timers::Timer,
 };
-use bytes::Bytes;
 use foldhash::fast::FixedState;
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 use switchyard_protocol::{
     Address, Code, Frame, FrameRef, Kind, limits,
     message::{Answer, Body, Key, MessageError, Receipt, Stage, Time},
 };
 
-/// Where a command stands, from the gateway's side.
+/// Where a command that has not ended stands, from the gateway's side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// In memory only, behind others, for a controller that is there. No receipt yet.
@@ -32,13 +32,11 @@ pub(crate) enum Phase {
     Marking,
     /// Sent, and not ended.
     InFlight,
-    /// It has its last receipt.
-    Ended,
 }
 
-/// One command.
-#[derive(Debug)]
-pub(crate) struct Record {
+/// What is known of a command while it lives, and still when it has ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known {
     pub(crate) controller: Address,
     /// Whose command it is: nobody else may ask after it or repeat it.
     pub(crate) account: AccountId,
@@ -48,20 +46,59 @@ pub(crate) struct Record {
     pub(crate) reply_to: (Address, u32),
     /// Of the payload: the same key with another content is another command.
     pub(crate) fingerprint: u64,
-    /// On the monotonic clock.
-    pub(crate) expires_at: Duration,
-    pub(crate) phase: Phase,
     /// The latest receipt; `None` before the first.
     pub(crate) stage: Option<Stage>,
     pub(crate) at: Option<Time>,
     pub(crate) reason: Option<Code>,
     /// The latest receipt was the controller's own.
     by_controller: bool,
-    pub(crate) timer_at: Duration,
+}
+
+impl Known {
+    /// Of a command that has just come.
+    pub(crate) fn new(
+        controller: Address,
+        account: AccountId,
+        asked_by: (Address, u32),
+        fingerprint: u64,
+    ) -> Self {
+        Known {
+            controller,
+            account,
+            asked_by,
+            reply_to: asked_by,
+            fingerprint,
+            stage: None,
+            at: None,
+            reason: None,
+            by_controller: false,
+        }
+    }
+
+    /// Whether a controller that answers this tool's command may mean this one.
+    fn was_asked_by(&self, asker: (Address, u32)) -> bool {
+        self.asked_by == asker || self.reply_to == asker
+    }
+
+    pub(crate) fn note(&mut self, news: &News) {
+        self.stage = Some(news.stage);
+        self.at = news.at;
+        self.reason = news.reason;
+        self.by_controller = news.by_controller;
+    }
+}
+
+/// A command that has not ended.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) known: Known,
+    /// On the monotonic clock.
+    pub(crate) expires_at: Duration,
+    /// Its expiry while it waits, the end of patience afterwards.
+    pub(crate) due_at: Duration,
+    pub(crate) phase: Phase,
     /// The frame, until the controller is known to have it.
-    pub(crate) frame: Option<Bytes>,
-    /// It may wait for its controller.
-    pub(crate) wait: bool,
+    pub(crate) frame: Option<KeptFrame>,
     /// The store may hold it.
     pub(crate) is_stored: bool,
     /// The boot that it was sent to.
@@ -69,55 +106,30 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// One that has just come.
-    pub(crate) fn new(
-        controller: Address,
-        account: AccountId,
-        asked_by: (Address, u32),
-        fingerprint: u64,
-        expires_at: Duration,
-    ) -> Self {
+    /// One that is to enter its lane.
+    pub(crate) fn new(known: Known, expires_at: Duration) -> Self {
         Record {
-            controller,
-            account,
-            asked_by,
-            reply_to: asked_by,
-            fingerprint,
+            known,
             expires_at,
+            due_at: expires_at,
             phase: Phase::Held,
-            stage: None,
-            at: None,
-            reason: None,
-            by_controller: false,
-            timer_at: Duration::ZERO,
             frame: None,
-            wait: false,
             is_stored: false,
             boot: 0,
         }
-    }
-
-    fn receipt(&self, key: Key) -> Option<Receipt> {
-        Some(Receipt {
-            key,
-            stage: self.stage?,
-            at: self.at,
-            reason: self.reason,
-            detail: None,
-            is_final: self.phase == Phase::Ended,
-        })
     }
 }
 
 /// Every command that is known.
 #[derive(Debug)]
 pub(crate) struct Ledger {
+    /// Those that have not ended.
     pub(crate) records: Map<Key, Record>,
-    /// Ended ones in the order of their ends, and until when they are kept at least.
-    ended: VecDeque<(Duration, Key)>,
+    ended: Kept,
     /// Those refused at the door, apart: somebody who is refused a lot must not drive out the
     /// receipts of commands that were executed.
-    turned_away: VecDeque<(Duration, Key)>,
+    turned_away: Kept,
+    pub(crate) frames: FramePool,
     pub(crate) waiting: usize,
     pub(crate) in_flight: usize,
 }
@@ -130,57 +142,76 @@ impl Ledger {
     pub(crate) fn new(hash: &FixedState) -> Self {
         Ledger {
             records: Map::with_hasher(hash.clone()),
-            ended: VecDeque::new(),
-            turned_away: VecDeque::new(),
+            ended: Kept::new(hash),
+            turned_away: Kept::new(hash),
+            frames: FramePool::default(),
             waiting: 0,
             in_flight: 0,
         }
     }
 
+    /// Ended ones.
     pub(crate) fn kept(&self) -> usize {
         self.ended.len() + self.turned_away.len()
     }
 
     pub(crate) fn at(&self, key: Key) -> &Record {
-        self.records.get(&key).expect("a command that is known")
+        self.records
+            .get(&key)
+            .expect("a command that has not ended")
     }
 
     pub(crate) fn at_mut(&mut self, key: Key) -> &mut Record {
-        self.records.get_mut(&key).expect("a command that is known")
+        let record = self.records.get_mut(&key);
+        record.expect("a command that has not ended")
+    }
+
+    /// What is known of a command, and whether it has ended.
+    pub(crate) fn known(&self, key: Key) -> Option<(&Known, bool)> {
+        if let Some(record) = self.records.get(&key) {
+            return Some((&record.known, false));
+        }
+        let ended = self.ended.get(key).or_else(|| self.turned_away.get(key));
+        ended.map(|known| (known, true))
+    }
+
+    pub(crate) fn known_mut(&mut self, key: Key) -> Option<&mut Known> {
+        if let Some(record) = self.records.get_mut(&key) {
+            return Some(&mut record.known);
+        }
+        let ended = self.ended.get_mut(key);
+        ended.or_else(|| self.turned_away.get_mut(key))
+    }
+
+    /// The controller has a command's frame, or nobody needs it any more.
+    pub(crate) fn drop_frame(&mut self, key: Key) {
+        if let Some(record) = self.records.get_mut(&key) {
+            self.frames.take_back(record.frame.take());
+        }
     }
 
     /// Keeps an ended command for a while, and lets go of those whose while is over.
-    fn keep(&mut self, key: Key, now: Duration, settings: &Settings) {
-        let kept_for = settings.receipts_kept_for;
-        let until = self.at(key).expires_at.max(now + kept_for);
-        self.ended.push_back((until, key));
-        Self::trim(
-            &mut self.ended,
-            &mut self.records,
-            now,
-            settings.receipts_kept_max,
-        );
+    fn keep(&mut self, key: Key, record: Record, now: Duration, settings: &Settings) {
+        let until = record.expires_at.max(now + settings.receipts_kept_for);
+        let max = settings.receipts_kept_max;
+        self.ended.keep(key, record.known, until, max);
+        self.ended.trim(now);
+        self.frames.take_back(record.frame);
     }
 
-    fn keep_turned_away(&mut self, key: Key, now: Duration, settings: &Settings) {
-        let expires_at = self.at(key).expires_at.min(now + limits::EXPIRY_MAX);
-        self.turned_away
-            .push_back((expires_at.max(now + TURNED_AWAY_KEPT_FOR), key));
-        let max = settings.receipts_kept_max / 4;
-        Self::trim(&mut self.turned_away, &mut self.records, now, max);
-    }
-
-    fn trim(
-        kept: &mut VecDeque<(Duration, Key)>,
-        records: &mut Map<Key, Record>,
+    fn keep_turned_away(
+        &mut self,
+        key: Key,
+        known: Known,
+        expires_at: Duration,
         now: Duration,
-        max: usize,
+        settings: &Settings,
     ) {
-        while kept.len() > max || kept.front().is_some_and(|&(until, _)| until <= now) {
-            if let Some((_, key)) = kept.pop_front() {
-                records.remove(&key);
-            }
-        }
+        let expires_at = expires_at.min(now + limits::EXPIRY_MAX);
+        let until = expires_at.max(now + TURNED_AWAY_KEPT_FOR);
+        let max = settings.receipts_kept_max / 4;
+        self.turned_away.keep(key, known, until, max);
+        self.turned_away.trim(now);
     }
 }
 
@@ -220,56 +251,66 @@ impl Relay {
 
     /// The same without telling: the controller's own receipt is about to be forwarded.
     fn finish_quietly(&mut self, work: &mut Work<'_>, key: Key, news: News) {
-        let record = self.ledger.at_mut(key);
-        let (was, timer_at, is_stored) = (record.phase, record.timer_at, record.is_stored);
-        record.phase = Phase::Ended;
-        record.frame = None;
-        let controller = record.controller;
-        self.note(key, &news);
-        self.timers.disarm(timer_at, Timer::Command(key));
-        if let Some(index) = self.fleet.index_of(controller) {
-            self.leave_lane(work, index, key, was);
-        }
-        match was {
+        let Some(mut record) = self.ledger.records.remove(&key) else {
+            return;
+        };
+        record.known.note(&news);
+        self.counters.add_stage(news.stage);
+        match record.phase {
             Phase::InFlight => self.ledger.in_flight -= 1,
-            Phase::Unqueueing | Phase::Ended => {}
+            Phase::Unqueueing => self.timers.disarm(record.due_at, Timer::Command(key)),
             _ => self.ledger.waiting -= 1,
         }
-        if is_stored {
+        if let Some(index) = self.fleet.index_of(record.known.controller) {
+            self.leave_lane(work, index, key, record.phase);
+        }
+        if record.is_stored {
             self.forget(work, key);
         }
-        let now = work.now.since_start;
-        if self.sabotaged(Sabotage::ForgetReceipts) {
-            self.ledger.records.remove(&key);
-        } else {
-            self.ledger.keep(key, now, &self.settings);
+        if !self.sabotaged(Sabotage::ForgetReceipts) {
+            let now = work.now.since_start;
+            self.ledger.keep(key, record, now, &self.settings);
         }
     }
 
     pub(crate) fn note(&mut self, key: Key, news: &News) {
-        let record = self.ledger.at_mut(key);
-        record.stage = Some(news.stage);
-        record.at = news.at;
-        record.reason = news.reason;
-        record.by_controller = news.by_controller;
+        self.ledger.at_mut(key).known.note(news);
         self.counters.add_stage(news.stage);
     }
 
     /// Tells whoever waits for it the latest receipt.
     pub(crate) fn tell(&mut self, work: &mut Work<'_>, key: Key, haste: Haste) {
-        let Some(record) = self.ledger.records.get(&key) else {
+        if let Some((&known, is_final)) = self.ledger.known(key) {
+            self.tell_of(work, key, &known, is_final, haste);
+        }
+    }
+
+    fn tell_of(
+        &mut self,
+        work: &mut Work<'_>,
+        key: Key,
+        known: &Known,
+        is_final: bool,
+        haste: Haste,
+    ) {
+        let Some(stage) = known.stage else {
             return;
         };
-        let source = if record.by_controller {
-            record.controller
+        let source = if known.by_controller {
+            known.controller
         } else {
             Address::GATEWAY
         };
-        if let Some(receipt) = record.receipt(key) {
-            let (account, reply_to) = (record.account, record.reply_to);
-            let payload = receipt.encode();
-            self.tell_tool(work, account, reply_to, source, &payload, haste);
-        }
+        let receipt = Receipt {
+            key,
+            stage,
+            at: known.at,
+            reason: known.reason,
+            detail: None,
+            is_final,
+        };
+        let payload = receipt.encode();
+        self.tell_tool(work, known.account, known.reply_to, source, &payload, haste);
     }
 
     fn tell_tool(
@@ -297,19 +338,19 @@ impl Relay {
         &mut self,
         work: &mut Work<'_>,
         key: Key,
-        mut record: Record,
+        mut known: Known,
+        expires_at: Duration,
         news: News,
     ) {
-        record.phase = Phase::Ended;
-        record.frame = None;
-        self.ledger.records.insert(key, record);
         if let Some(reason) = news.reason {
             self.counters.refused.add(reason);
         }
-        self.note(key, &news);
-        self.tell(work, key, Haste::Now);
+        known.note(&news);
+        self.counters.add_stage(news.stage);
+        self.tell_of(work, key, &known, true, Haste::Now);
         let now = work.now.since_start;
-        self.ledger.keep_turned_away(key, now, &self.settings);
+        self.ledger
+            .keep_turned_away(key, known, expires_at, now, &self.settings);
     }
 
     /// Refuses a command without a trace in the ledger: its key is none of the sender's.
@@ -356,31 +397,23 @@ impl Relay {
         let controller = self.fleet.at(index).address;
         let header = frame.header();
         let key = receipt.key;
-        let known = self.ledger.records.get(&key).filter(|record| {
-            // A key of another's, or a tool that did not ask, are not the controller's to answer.
-            record.controller == controller
-                && (record.asked_by == (header.destination, header.correlation)
-                    || record.reply_to == (header.destination, header.correlation))
-        });
-        let Some(record) = known else {
-            return self.counters.dropped.add(Code::NotGranted);
+        let asker = (header.destination, header.correlation);
+        // A key of another's, or a tool that did not ask, are not the controller's to answer.
+        let is_its = |known: &Known| known.controller == controller && known.was_asked_by(asker);
+        let Some(record) = self.ledger.records.get(&key) else {
+            return self.receipt_repeated(work, index, frame, &receipt, is_its);
         };
+        if !is_its(&record.known) {
+            return self.counters.dropped.add(Code::NotGranted);
+        }
         if !is_controllers(receipt.stage, receipt.is_final) {
             return self.counters.dropped.add(Code::BadField);
         }
-        match record.phase {
-            Phase::InFlight => {}
-            Phase::Ended => {
-                self.counters.receipts_repeated += 1;
-                if self.sabotaged(Sabotage::RepeatFinals) {
-                    self.forward_receipt(work, index, frame, key);
-                }
-                return;
-            }
+        if record.phase != Phase::InFlight {
             // It was not sent yet: a controller cannot know of it.
-            _ => return self.counters.dropped.add(Code::NotGranted),
+            return self.counters.dropped.add(Code::NotGranted);
         }
-        if !receipt.is_final && Some(receipt.stage) <= record.stage {
+        if !receipt.is_final && Some(receipt.stage) <= record.known.stage {
             self.counters.receipts_repeated += 1;
             return;
         }
@@ -393,19 +426,41 @@ impl Relay {
         if receipt.is_final {
             self.finish_quietly(work, key, news);
         } else {
-            self.ledger.at_mut(key).frame = None;
+            self.ledger.drop_frame(key);
             self.note(key, &news);
         }
         self.forward_receipt(work, index, frame, key);
     }
 
+    /// A controller's receipt for a command that has ended, if it is one.
+    fn receipt_repeated(
+        &mut self,
+        work: &mut Work<'_>,
+        index: u32,
+        frame: FrameRef<'_>,
+        receipt: &Receipt,
+        is_its: impl Fn(&Known) -> bool,
+    ) {
+        let ended = self.ledger.known(receipt.key);
+        if !ended.is_some_and(|(known, _)| is_its(known)) {
+            return self.counters.dropped.add(Code::NotGranted);
+        }
+        if !is_controllers(receipt.stage, receipt.is_final) {
+            return self.counters.dropped.add(Code::BadField);
+        }
+        self.counters.receipts_repeated += 1;
+        if self.sabotaged(Sabotage::RepeatFinals) {
+            self.forward_receipt(work, index, frame, receipt.key);
+        }
+    }
+
     /// Forwards a controller's receipt: the very bytes, unless somebody else asks by now.
     fn forward_receipt(&mut self, work: &mut Work<'_>, index: u32, frame: FrameRef<'_>, key: Key) {
-        let Some(record) = self.ledger.records.get(&key) else {
+        let Some((known, _)) = self.ledger.known(key) else {
             return;
         };
         let header = frame.header();
-        let (account, reply_to) = (record.account, record.reply_to);
+        let (account, reply_to) = (known.account, known.reply_to);
         if reply_to != (header.destination, header.correlation) {
             let controller = self.fleet.at(index).address;
             let payload = frame.payload();
@@ -425,17 +480,18 @@ impl Relay {
     /// A tool asks what became of a command.
     pub(crate) fn receipt_asked(&self, slot: Slot, key: Key) -> Result<Answer, Code> {
         let account = self.sessions.rights(slot).map(|(account, _)| account);
-        let known = self.ledger.records.get(&key);
+        let known = self.ledger.known(key);
         // Somebody else's key looks like one that nobody ever used.
-        let Some(record) = known.filter(|record| Some(record.account) == account) else {
+        let Some((known, is_final)) = known.filter(|(known, _)| Some(known.account) == account)
+        else {
             return Err(Code::UnknownCommand);
         };
-        match record.stage {
+        match known.stage {
             Some(stage) => Ok(Answer::Ok(Body::Receipt {
                 stage,
-                at: record.at,
-                reason: record.reason,
-                is_final: record.phase == Phase::Ended,
+                at: known.at,
+                reason: known.reason,
+                is_final,
             })),
             // Accepted, and on its way to its first receipt.
             None => Err(Code::Busy),

@@ -14,7 +14,7 @@ use switchyard_protocol::{
 pub(crate) type Slot = u32;
 
 /// An account, by the number that stands for its name while the gateway runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AccountId(u32);
 
 /// One live connection.

@@ -171,8 +171,15 @@ impl Relay {
         frame: FrameRef<'_>,
     ) {
         let taken = match frame.header().kind {
-            Kind::StatusDelta => Delta::decode(frame.payload())
-                .map(|delta| self.delta_came(work, index, frame, &delta)),
+            Kind::StatusDelta => {
+                let mut delta = std::mem::take(&mut self.delta);
+                let read = delta.read(frame.payload());
+                if read.is_ok() {
+                    self.delta_came(work, index, frame, &delta);
+                }
+                self.delta = delta;
+                read
+            }
             _ => Full::decode(frame.payload()).map(|page| self.page_came(work, index, frame, page)),
         };
         match taken {

@@ -4,15 +4,18 @@ use crate::session::Slot;
 use std::{collections::BTreeSet, time::Duration};
 use switchyard_protocol::{Address, message::Key};
 
-/// What a timer is for. Whoever arms one keeps the moment, to disarm it again: so the set is as
-/// large as what is alive, not as what has happened.
+/// What a timer is for. Whoever arms one keeps the moment, to disarm it again or to see that it is
+/// armed early enough: so the set is as large as what is alive, not as what has happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
     /// Look whether this connection is silent or slow.
     Connection(Slot),
     /// Forget the requests to this controller that nobody answered.
     Requests(Address),
-    /// This command's expiry, or the end of patience for it.
+    /// Look whether the moment of one of this controller's commands has come: never late, mostly
+    /// early, for a command that ends disarms nothing.
+    Lane(Address),
+    /// The expiry of this command, which is in no lane.
     Command(Key),
     /// Ask the store once more to forget this command.
     Forget(Key),

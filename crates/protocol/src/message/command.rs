@@ -68,8 +68,8 @@ impl Command {
     /// # Errors
     /// [`MessageError`]; of another kind's verb, [`MessageError::WrongKind`].
     pub fn decode(payload: &[u8]) -> Result<Self, MessageError> {
-        let fields = Fields::open(payload)?;
-        let action = match Verb::read(&fields)? {
+        let mut fields = Fields::open(payload)?;
+        let action = match Verb::read(&mut fields)? {
             Verb::Set => Action::Set {
                 point: fields.required(3)?,
                 value: fields.required(4)?,
@@ -82,7 +82,7 @@ impl Command {
             },
             other => return Err(MessageError::WrongKind(other)),
         };
-        let head = CommandHead::read(&fields)?;
+        let head = CommandHead::read(&mut fields)?;
         Ok(Command {
             key: head.key,
             expiry: head.expiry,
@@ -109,10 +109,10 @@ impl CommandHead {
     /// # Errors
     /// [`MessageError`].
     pub fn decode(payload: &[u8]) -> Result<Self, MessageError> {
-        Self::read(&Fields::open(payload)?)
+        Self::read(&mut Fields::open(payload)?)
     }
 
-    fn read(fields: &Fields<'_>) -> Result<Self, MessageError> {
+    fn read(fields: &mut Fields<'_>) -> Result<Self, MessageError> {
         Ok(CommandHead {
             key: fields.required(0)?,
             expiry: fields.required(1)?,
@@ -201,8 +201,8 @@ impl Receipt {
     /// # Errors
     /// [`MessageError`].
     pub fn decode(payload: &[u8]) -> Result<Self, MessageError> {
-        let fields = Fields::open(payload)?;
-        let head = ReceiptHead::read(&fields)?;
+        let mut fields = Fields::open(payload)?;
+        let head = ReceiptHead::read(&mut fields)?;
         Ok(Receipt {
             key: head.key,
             stage: head.stage,
@@ -233,10 +233,10 @@ impl ReceiptHead {
     /// # Errors
     /// [`MessageError`].
     pub fn decode(payload: &[u8]) -> Result<Self, MessageError> {
-        Self::read(&Fields::open(payload)?)
+        Self::read(&mut Fields::open(payload)?)
     }
 
-    fn read(fields: &Fields<'_>) -> Result<Self, MessageError> {
+    fn read(fields: &mut Fields<'_>) -> Result<Self, MessageError> {
         Ok(ReceiptHead {
             key: fields.required(0)?,
             stage: Stage::from_number(fields.required(1)?)

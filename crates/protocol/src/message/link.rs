@@ -31,17 +31,17 @@ impl ControllerHello {
     /// # Errors
     /// [`MessageError`], also for a record size below the least.
     pub fn decode(payload: &[u8]) -> Result<Self, MessageError> {
-        let fields = Fields::open(payload)?;
+        let mut fields = Fields::open(payload)?;
         Ok(ControllerHello {
             version: fields.required(0)?,
-            record_bytes_max: read_record_bytes_max(&fields)?,
+            record_bytes_max: read_record_bytes_max(&mut fields)?,
         })
     }
 }
 
 /// Key 1 of a controller's hello and of its reply. Smaller records than the least would leave the
 /// link unable to carry an announce.
-fn read_record_bytes_max(fields: &Fields<'_>) -> Result<u16, MessageError> {
+fn read_record_bytes_max(fields: &mut Fields<'_>) -> Result<u16, MessageError> {
     let record_bytes_max = fields.required(1)?;
     if usize::from(record_bytes_max) < limits::RECORD_BYTES_MIN {
         return Err(MessageError::BadField { key: 1 });
@@ -86,10 +86,10 @@ impl HelloReply {
     /// # Errors
     /// [`MessageError`], also for a record size below the least.
     pub fn decode(payload: &[u8]) -> Result<Self, MessageError> {
-        let fields = Fields::open(payload)?;
+        let mut fields = Fields::open(payload)?;
         Ok(HelloReply {
             version: fields.required(0)?,
-            record_bytes_max: read_record_bytes_max(&fields)?,
+            record_bytes_max: read_record_bytes_max(&mut fields)?,
             time: fields.required(2)?,
             ping_interval: Duration::from_millis(fields.required::<u32>(3)?.into()),
             address: fields.required(4)?,
@@ -137,7 +137,7 @@ impl ToolHello {
     /// # Errors
     /// [`MessageError`], also for a token above 128 bytes.
     pub fn decode(payload: &[u8]) -> Result<Self, MessageError> {
-        let fields = Fields::open(payload)?;
+        let mut fields = Fields::open(payload)?;
         let token = fields.optional::<&str>(1)?;
         if token.is_some_and(|token| token.len() > limits::TOKEN_BYTES_MAX) {
             return Err(MessageError::BadField { key: 1 });
@@ -189,7 +189,7 @@ impl ToolWelcome {
     /// # Errors
     /// [`MessageError`].
     pub fn decode(payload: &[u8]) -> Result<Self, MessageError> {
-        let fields = Fields::open(payload)?;
+        let mut fields = Fields::open(payload)?;
         Ok(ToolWelcome {
             version: fields.required(0)?,
             time: fields.required(2)?,
@@ -269,7 +269,7 @@ impl ErrorMessage {
     /// # Errors
     /// [`MessageError`].
     pub fn decode(payload: &[u8]) -> Result<Self, MessageError> {
-        let fields = Fields::open(payload)?;
+        let mut fields = Fields::open(payload)?;
         Ok(ErrorMessage {
             code: fields.required(0)?,
             detail: fields.optional(1)?,

@@ -74,7 +74,7 @@ verbs! {
 }
 
 impl Verb {
-    pub(super) fn read(fields: &Fields<'_>) -> Result<Self, MessageError> {
+    pub(super) fn read(fields: &mut Fields<'_>) -> Result<Self, MessageError> {
         let number = fields.required(2)?;
         Verb::from_number(number).ok_or(MessageError::UnknownVerb(number))
     }
@@ -221,8 +221,8 @@ impl Request {
     /// # Errors
     /// [`MessageError`]; its [`code`](MessageError::code) is what the asker is answered.
     pub fn decode(kind: Kind, payload: &[u8]) -> Result<Self, MessageError> {
-        let fields = Fields::open(payload)?;
-        let verb = Verb::read(&fields)?;
+        let mut fields = Fields::open(payload)?;
+        let verb = Verb::read(&mut fields)?;
         if verb.kind() != kind {
             return Err(MessageError::WrongKind(verb));
         }
@@ -453,7 +453,7 @@ impl Answer {
     /// [`MessageError`]; an ok answer to a verb unknown here is
     /// [`MessageError::UnknownVerb`].
     pub fn decode(payload: &[u8]) -> Result<Self, MessageError> {
-        let fields = Fields::open(payload)?;
+        let mut fields = Fields::open(payload)?;
         let code: Code = fields.required(0)?;
         if code != Code::Ok {
             return Ok(Answer::Refused {
@@ -463,7 +463,7 @@ impl Answer {
             });
         }
         let stage = |number| Stage::from_number(number);
-        Ok(Answer::Ok(match Verb::read(&fields)? {
+        Ok(Answer::Ok(match Verb::read(&mut fields)? {
             verb @ (Verb::Snapshot | Verb::Unsubscribe) => Body::Done(verb),
             Verb::Identify => Body::Identify {
                 title: fields.required(3)?,
@@ -609,8 +609,8 @@ impl Event {
     /// # Errors
     /// [`MessageError`]; an event that is unknown here is to be ignored.
     pub fn decode(payload: &[u8]) -> Result<Self, MessageError> {
-        let fields = Fields::open(payload)?;
-        Ok(match Verb::read(&fields)? {
+        let mut fields = Fields::open(payload)?;
+        Ok(match Verb::read(&mut fields)? {
             Verb::Announce => Event::Announce {
                 boot: fields.required(3)?,
                 features: fields.required(4)?,
