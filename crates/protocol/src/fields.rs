@@ -6,18 +6,21 @@ use crate::{
     limits::INTEGER_MAX,
     message::{Key, MessageError, Name, Text, Time, Title},
 };
-use minicbor::Encoder;
 
-/// Writes a map, keys ascending, absent options left out.
-pub(crate) struct MapWriter {
-    bytes: Vec<u8>,
+/// Writes items behind whatever there is.
+pub(crate) type Encoder<'a> = minicbor::Encoder<&'a mut Vec<u8>>;
+
+/// Writes a map behind whatever there is, keys ascending, absent options left out.
+pub(crate) struct MapWriter<'a> {
+    bytes: &'a mut Vec<u8>,
+    head_at: usize,
     entries: u8,
     last_key: Option<u8>,
 }
 
 /// Anything that a field may hold.
 pub(crate) trait Field {
-    fn write(&self, encoder: &mut Encoder<&mut Vec<u8>>);
+    fn write(&self, encoder: &mut Encoder<'_>);
 }
 
 /// Writing into a `Vec` cannot fail; this is where that is said once.
@@ -35,7 +38,7 @@ const fn saturated(number: u64) -> u64 {
 macro_rules! plain_fields {
     ($($type:ty => |$self:ident, $encoder:ident| $write:expr;)*) => {$(
         impl Field for $type {
-            fn write(&self, $encoder: &mut Encoder<&mut Vec<u8>>) {
+            fn write(&self, $encoder: &mut Encoder<'_>) {
                 let $self = self;
                 written($write);
             }
@@ -63,7 +66,7 @@ plain_fields! {
 }
 
 impl<T: Field> Field for Vec<T> {
-    fn write(&self, encoder: &mut Encoder<&mut Vec<u8>>) {
+    fn write(&self, encoder: &mut Encoder<'_>) {
         written(encoder.array(self.len() as u64).map(|_| ()));
         for item in self {
             item.write(encoder);
@@ -71,19 +74,13 @@ impl<T: Field> Field for Vec<T> {
     }
 }
 
-/// A map inside a map: finished bytes, put in as they are.
-pub(crate) struct Nested(pub(crate) Vec<u8>);
-
-impl Field for Nested {
-    fn write(&self, encoder: &mut Encoder<&mut Vec<u8>>) {
-        encoder.writer_mut().extend_from_slice(&self.0);
-    }
-}
-
-impl MapWriter {
-    pub(crate) fn new() -> Self {
+impl<'a> MapWriter<'a> {
+    pub(crate) fn new(bytes: &'a mut Vec<u8>) -> Self {
+        let head_at = bytes.len();
+        bytes.push(0xA0);
         MapWriter {
-            bytes: vec![0xA0],
+            bytes,
+            head_at,
             entries: 0,
             last_key: None,
         }
@@ -94,7 +91,7 @@ impl MapWriter {
         assert!(self.entries < 23, "the head stays one octet");
         self.last_key = Some(key);
         self.entries += 1;
-        let mut encoder = Encoder::new(&mut self.bytes);
+        let mut encoder = Encoder::new(&mut *self.bytes);
         key.write(&mut encoder);
         field.write(&mut encoder);
         self
@@ -107,9 +104,8 @@ impl MapWriter {
         }
     }
 
-    pub(crate) fn end(mut self) -> Vec<u8> {
-        self.bytes[0] |= self.entries;
-        self.bytes
+    pub(crate) fn end(self) {
+        self.bytes[self.head_at] |= self.entries;
     }
 }
 

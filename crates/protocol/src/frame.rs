@@ -206,6 +206,34 @@ pub struct Header {
 }
 
 impl Header {
+    /// One of our own making; panics where no link could carry it.
+    fn new(
+        kind: Kind,
+        flags: Flags,
+        payload_bytes: usize,
+        correlation: u32,
+        source: Address,
+        destination: Address,
+    ) -> Self {
+        assert!(
+            payload_bytes <= limits::PAYLOAD_BYTES_MAX,
+            "payload of {payload_bytes}"
+        );
+        assert!(
+            flags.0 & !kind.flags_allowed() == 0,
+            "{flags:?} on {}",
+            kind.name()
+        );
+        Header {
+            kind,
+            flags,
+            payload_bytes: payload_bytes as u16,
+            correlation,
+            source,
+            destination,
+        }
+    }
+
     /// Reads a header and judges it: kind, flags, then length against `payload_bytes_max`.
     pub fn decode(
         bytes: &[u8; limits::HEADER_BYTES],
@@ -285,24 +313,8 @@ impl Frame {
         destination: Address,
         payload: &[u8],
     ) -> Self {
-        assert!(
-            payload.len() <= limits::PAYLOAD_BYTES_MAX,
-            "payload of {}",
-            payload.len()
-        );
-        assert!(
-            flags.0 & !kind.flags_allowed() == 0,
-            "{flags:?} on {}",
-            kind.name()
-        );
-        let header = Header {
-            kind,
-            flags,
-            payload_bytes: payload.len() as u16,
-            correlation,
-            source,
-            destination,
-        };
+        let payload_bytes = payload.len();
+        let header = Header::new(kind, flags, payload_bytes, correlation, source, destination);
         let mut bytes = BytesMut::with_capacity(limits::HEADER_BYTES + payload.len());
         bytes.put_slice(&header.encode());
         bytes.put_slice(payload);
@@ -412,6 +424,28 @@ impl<'a> FrameRef<'a> {
         let total = limits::HEADER_BYTES + usize::from(header.payload_bytes);
         let split = bytes.split_at_checked(total);
         Ok(split.map(|(bytes, rest)| (FrameRef { header, bytes }, rest)))
+    }
+
+    /// Writes a frame over whatever is in `bytes`: its header, and the payload that `write` appends.
+    ///
+    /// # Panics
+    /// As [`Frame::with_flags`].
+    #[inline]
+    pub fn write(
+        bytes: &'a mut Vec<u8>,
+        kind: Kind,
+        flags: Flags,
+        correlation: u32,
+        (source, destination): (Address, Address),
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Self {
+        bytes.clear();
+        bytes.extend_from_slice(&[0; limits::HEADER_BYTES]);
+        write(bytes);
+        let payload_bytes = bytes.len() - limits::HEADER_BYTES;
+        let header = Header::new(kind, flags, payload_bytes, correlation, source, destination);
+        bytes[..limits::HEADER_BYTES].copy_from_slice(&header.encode());
+        FrameRef { header, bytes }
     }
 
     /// The header.

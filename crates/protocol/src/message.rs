@@ -1,4 +1,5 @@
-//! Typed payloads (`docs/protocol.md` §4–§8), each with `encode` and `decode`.
+//! Typed payloads (`docs/protocol.md` §4–§8), each with `encode` (or `encode_into`, which appends to
+//! memory that is there) and `decode`.
 //!
 //! `decode` passes [`crate::cbor::check`] first, then reads fields by key, ignores unknown ones and
 //! refuses missing, mistyped or out-of-range ones by their key.
@@ -55,6 +56,13 @@ impl MessageError {
             MessageError::WrongKind(_) => Code::WrongKind,
         }
     }
+}
+
+/// A payload in memory of its own.
+fn encoded(encode: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode(&mut bytes);
+    bytes
 }
 
 /// Gateway time: milliseconds since the Unix epoch.

@@ -107,6 +107,8 @@ pub struct Relay {
     stirred: Vec<u32>,
     /// The delta that came last, for its memory.
     delta: Delta,
+    /// The frame of our own that went out last, for its memory.
+    own_frame: Vec<u8>,
     #[cfg(feature = "sabotage")]
     sabotage: Option<Sabotage>,
 }
@@ -134,6 +136,7 @@ impl Relay {
             doomed: Vec::new(),
             stirred: Vec::new(),
             delta: Delta::default(),
+            own_frame: Vec::new(),
             #[cfg(feature = "sabotage")]
             sabotage: None,
             settings,

@@ -8,7 +8,7 @@ use crate::{
     timers::Timer,
 };
 use switchyard_protocol::{
-    Address, Code, Frame, FrameRef, Kind, limits,
+    Address, Code, Flags, FrameRef, Kind, limits,
     message::{Answer, Body, Key, MessageError, Request, Stage},
 };
 
@@ -53,10 +53,10 @@ impl Relay {
             controller.lane.outcomes_timer_at = Some(at);
             self.timers.arm(at, Timer::Outcomes(address));
         }
-        let payload = Request::Outcome { key }.encode();
-        let gateway = Address::GATEWAY;
-        let frame = Frame::new(Kind::Query, correlation, gateway, address, &payload);
-        self.send(work, slot, frame.bytes());
+        let kind = (Kind::Query, Flags::NONE);
+        self.send_own(work, slot, kind, correlation, |payload| {
+            Request::Outcome { key }.encode_into(payload);
+        });
     }
 
     /// A controller's answer to the gateway itself.

@@ -13,7 +13,7 @@ use crate::{
 use foldhash::fast::FixedState;
 use std::time::Duration;
 use switchyard_protocol::{
-    Address, Code, Frame, FrameRef, Kind, limits,
+    Address, Code, Flags, FrameRef, Kind, limits,
     message::{Answer, Body, Key, MessageError, Receipt, Stage, Time},
 };
 
@@ -309,8 +309,8 @@ impl Relay {
             detail: None,
             is_final,
         };
-        let payload = receipt.encode();
-        self.tell_tool(work, known.account, known.reply_to, source, &payload, haste);
+        let write = |payload: &mut Vec<u8>| receipt.encode_into(payload);
+        self.tell_tool(work, known.account, known.reply_to, source, haste, write);
     }
 
     fn tell_tool(
@@ -319,16 +319,19 @@ impl Relay {
         account: AccountId,
         (address, correlation): (Address, u32),
         source: Address,
-        payload: &[u8],
         haste: Haste,
+        write: impl FnOnce(&mut Vec<u8>),
     ) {
         // 0 wants no answer; and a leased address may have come to somebody else since.
         let Some(slot) = self.sessions.slot_at(address).filter(|_| correlation != 0) else {
             return;
         };
         if self.sessions.rights(slot).map(|(holder, _)| holder) == Some(account) {
-            let frame = Frame::new(Kind::Receipt, correlation, source, address, payload);
+            let mut bytes = std::mem::take(&mut self.own_frame);
+            let (kind, peers) = (Kind::Receipt, (source, address));
+            let frame = FrameRef::write(&mut bytes, kind, Flags::NONE, correlation, peers, write);
             self.send_with(work, slot, frame.bytes(), haste);
+            self.own_frame = bytes;
         }
     }
 
@@ -374,11 +377,10 @@ impl Relay {
             detail: None,
             is_final: true,
         };
-        let address = self.sessions.at(slot).address;
-        let gateway = Address::GATEWAY;
-        let payload = receipt.encode();
-        let frame = Frame::new(Kind::Receipt, correlation, gateway, address, &payload);
-        self.send(work, slot, frame.bytes());
+        let kind = (Kind::Receipt, Flags::NONE);
+        self.send_own(work, slot, kind, correlation, |payload| {
+            receipt.encode_into(payload);
+        });
     }
 
     /// A controller's receipt.
@@ -463,8 +465,8 @@ impl Relay {
         let (account, reply_to) = (known.account, known.reply_to);
         if reply_to != (header.destination, header.correlation) {
             let controller = self.fleet.at(index).address;
-            let payload = frame.payload();
-            return self.tell_tool(work, account, reply_to, controller, payload, Haste::Now);
+            let write = |payload: &mut Vec<u8>| payload.extend_from_slice(frame.payload());
+            return self.tell_tool(work, account, reply_to, controller, Haste::Now, write);
         }
         let slot = self
             .sessions

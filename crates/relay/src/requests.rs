@@ -6,7 +6,7 @@ use crate::{
     timers::Timer,
 };
 use switchyard_protocol::{
-    Address, Code, Frame, FrameRef, Kind, limits,
+    Address, Code, Flags, FrameRef, Kind, limits,
     message::{Answer, Body, MessageError, PeerKind, Request, verb_of},
 };
 
@@ -188,11 +188,10 @@ impl Relay {
         if correlation == 0 {
             return;
         }
-        let address = self.sessions.at(slot).address;
-        let gateway = Address::GATEWAY;
-        let payload = answer.encode();
-        let frame = Frame::new(Kind::Response, correlation, gateway, address, &payload);
-        self.send(work, slot, frame.bytes());
+        let kind = (Kind::Response, Flags::NONE);
+        self.send_own(work, slot, kind, correlation, |payload| {
+            answer.encode_into(payload);
+        });
     }
 
     /// Forwards a tool's request to a controller, and remembers that it is open.
@@ -257,7 +256,7 @@ impl Relay {
         let header = frame.header();
         let asker = (header.destination, header.correlation);
         let open = &mut self.fleet.at_mut(index).open;
-        let is_last = !header.flags.contains(switchyard_protocol::Flags::MORE);
+        let is_last = !header.flags.contains(Flags::MORE);
         let was_open = if is_last {
             open.remove(&asker).is_some()
         } else {

@@ -7,7 +7,7 @@ use crate::{
     session::{Side, Slot},
 };
 use switchyard_protocol::{
-    Address, Code, Flags, Frame, FrameRef, Kind,
+    Code, Flags, FrameRef, Kind,
     message::{CommandHead, ErrorMessage, MessageError, PingReply},
 };
 
@@ -113,15 +113,12 @@ impl Relay {
         if header.flags.contains(Flags::REPLY) {
             return;
         }
-        let time = Some(work.now.time);
-        let reply = Frame::with_flags(
-            Kind::Ping,
-            Flags::REPLY,
-            header.correlation,
-            Address::GATEWAY,
-            header.source,
-            &PingReply { time }.encode(),
-        );
-        self.send(work, slot, reply.bytes());
+        let reply = PingReply {
+            time: Some(work.now.time),
+        };
+        let kind = (Kind::Ping, Flags::REPLY);
+        self.send_own(work, slot, kind, header.correlation, |payload| {
+            reply.encode_into(payload);
+        });
     }
 }

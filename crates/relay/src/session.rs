@@ -6,7 +6,7 @@ use crate::{
 use foldhash::fast::FixedState;
 use std::{collections::VecDeque, time::Duration};
 use switchyard_protocol::{
-    Address, Code, Frame, Kind, Role, limits,
+    Address, Code, Flags, Frame, FrameRef, Kind, Role, limits,
     message::{ErrorMessage, Time, Title},
 };
 
@@ -320,6 +320,23 @@ impl Relay {
     /// dealt with, so that no caller loses a session from under its hands.
     pub(crate) fn send(&mut self, work: &mut Work<'_>, slot: Slot, frame: &[u8]) {
         self.send_with(work, slot, frame, Haste::Now);
+    }
+
+    /// Queues a frame of the gateway's own making.
+    pub(crate) fn send_own(
+        &mut self,
+        work: &mut Work<'_>,
+        slot: Slot,
+        (kind, flags): (Kind, Flags),
+        correlation: u32,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let to = self.sessions.at(slot).address;
+        let mut bytes = std::mem::take(&mut self.own_frame);
+        let peers = (Address::GATEWAY, to);
+        let frame = FrameRef::write(&mut bytes, kind, flags, correlation, peers, write);
+        self.send(work, slot, frame.bytes());
+        self.own_frame = bytes;
     }
 
     pub(crate) fn send_with(

@@ -3,7 +3,7 @@
 use crate::{Relay, Sabotage, Work, session::Slot};
 use bytes::Bytes;
 use switchyard_protocol::{
-    Address, Code, Frame, FrameRef, Kind, limits,
+    Address, Code, Flags, Frame, FrameRef, Kind, limits,
     message::{Delta, Full, MessageError, Point, Request, StatusHead, Time},
 };
 
@@ -263,17 +263,11 @@ impl Relay {
         let correlation = self.next_correlation();
         let controller = self.fleet.at_mut(index);
         controller.snapshot_asked = Some((correlation, now + limits::REQUEST_TIMEOUT));
-        let address = controller.address;
         self.counters.snapshots_asked += 1;
-        let request = Request::Snapshot { controller: None };
-        let frame = Frame::new(
-            Kind::Query,
-            correlation,
-            Address::GATEWAY,
-            address,
-            &request.encode(),
-        );
-        self.send(work, slot, frame.bytes());
+        let kind = (Kind::Query, Flags::NONE);
+        self.send_own(work, slot, kind, correlation, |payload| {
+            Request::Snapshot { controller: None }.encode_into(payload);
+        });
     }
 }
 

@@ -1,6 +1,6 @@
 //! Commands and their receipts (§8).
 
-use super::{Key, MessageError, Name, Text, Time, Verb};
+use super::{Key, MessageError, Name, Text, Time, Verb, encoded};
 use crate::{
     Code,
     fields::{Fields, MapWriter},
@@ -52,7 +52,12 @@ pub struct Command {
 impl Command {
     /// The payload.
     pub fn encode(&self) -> Vec<u8> {
-        let head = MapWriter::new()
+        encoded(|bytes| self.encode_into(bytes))
+    }
+
+    /// Appends the payload.
+    pub fn encode_into(&self, bytes: &mut Vec<u8>) {
+        let head = MapWriter::new(bytes)
             .put(0, &self.key)
             .put(1, &self.expiry)
             .put(2, &self.action.verb().number());
@@ -186,7 +191,12 @@ pub struct Receipt {
 impl Receipt {
     /// The payload.
     pub fn encode(&self) -> Vec<u8> {
-        MapWriter::new()
+        encoded(|bytes| self.encode_into(bytes))
+    }
+
+    /// Appends the payload.
+    pub fn encode_into(&self, bytes: &mut Vec<u8>) {
+        MapWriter::new(bytes)
             .put(0, &self.key)
             .put(1, &(self.stage as u8))
             .put_some(2, &self.at)

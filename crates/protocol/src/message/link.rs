@@ -1,6 +1,6 @@
 //! The link's own messages: hello, ping, error.
 
-use super::{MessageError, Text, Time, Title};
+use super::{MessageError, Text, Time, Title, encoded};
 use crate::{
     Address, Code, Role,
     fields::{Fields, MapWriter},
@@ -20,7 +20,12 @@ pub struct ControllerHello {
 impl ControllerHello {
     /// The payload.
     pub fn encode(&self) -> Vec<u8> {
-        MapWriter::new()
+        encoded(|bytes| self.encode_into(bytes))
+    }
+
+    /// Appends the payload.
+    pub fn encode_into(&self, bytes: &mut Vec<u8>) {
+        MapWriter::new(bytes)
             .put(0, &self.version)
             .put(1, &self.record_bytes_max)
             .end()
@@ -72,7 +77,12 @@ pub struct HelloReply {
 impl HelloReply {
     /// The payload.
     pub fn encode(&self) -> Vec<u8> {
-        MapWriter::new()
+        encoded(|bytes| self.encode_into(bytes))
+    }
+
+    /// Appends the payload.
+    pub fn encode_into(&self, bytes: &mut Vec<u8>) {
+        MapWriter::new(bytes)
             .put(0, &self.version)
             .put(1, &self.record_bytes_max)
             .put(2, &self.time)
@@ -124,7 +134,12 @@ impl fmt::Debug for ToolHello {
 impl ToolHello {
     /// The payload.
     pub fn encode(&self) -> Vec<u8> {
-        MapWriter::new()
+        encoded(|bytes| self.encode_into(bytes))
+    }
+
+    /// Appends the payload.
+    pub fn encode_into(&self, bytes: &mut Vec<u8>) {
+        MapWriter::new(bytes)
             .put(0, &self.version)
             .put_some(1, &self.token)
             .put_some(2, &self.installation)
@@ -173,7 +188,12 @@ pub struct ToolWelcome {
 impl ToolWelcome {
     /// The payload.
     pub fn encode(&self) -> Vec<u8> {
-        MapWriter::new()
+        encoded(|bytes| self.encode_into(bytes))
+    }
+
+    /// Appends the payload.
+    pub fn encode_into(&self, bytes: &mut Vec<u8>) {
+        MapWriter::new(bytes)
             .put(0, &self.version)
             .put(2, &self.time)
             .put(3, &milliseconds(self.ping_interval))
@@ -210,7 +230,12 @@ pub struct Ping;
 impl Ping {
     /// The payload.
     pub fn encode(&self) -> Vec<u8> {
-        MapWriter::new().end()
+        encoded(|bytes| self.encode_into(bytes))
+    }
+
+    /// Appends the payload.
+    pub fn encode_into(&self, bytes: &mut Vec<u8>) {
+        MapWriter::new(bytes).end()
     }
 
     /// Reads the payload: any map will do, since its keys are of a later version.
@@ -232,7 +257,12 @@ pub struct PingReply {
 impl PingReply {
     /// The payload.
     pub fn encode(&self) -> Vec<u8> {
-        MapWriter::new().put_some(0, &self.time).end()
+        encoded(|bytes| self.encode_into(bytes))
+    }
+
+    /// Appends the payload.
+    pub fn encode_into(&self, bytes: &mut Vec<u8>) {
+        MapWriter::new(bytes).put_some(0, &self.time).end()
     }
 
     /// Reads the payload.
@@ -258,7 +288,12 @@ pub struct ErrorMessage {
 impl ErrorMessage {
     /// The payload.
     pub fn encode(&self) -> Vec<u8> {
-        MapWriter::new()
+        encoded(|bytes| self.encode_into(bytes))
+    }
+
+    /// Appends the payload.
+    pub fn encode_into(&self, bytes: &mut Vec<u8>) {
+        MapWriter::new(bytes)
             .put(0, &self.code)
             .put_some(1, &self.detail)
             .end()

@@ -1,6 +1,6 @@
 //! Queries, configuration, their responses, and events (§6). Commands have a file of their own.
 
-use super::{Key, MessageError, Stage, Text, Time, Title};
+use super::{Key, MessageError, Stage, Text, Time, Title, encoded};
 use crate::{
     Address, Code, Kind,
     fields::{Fields, MapWriter},
@@ -204,7 +204,12 @@ impl Request {
 
     /// The payload.
     pub fn encode(&self) -> Vec<u8> {
-        let head = MapWriter::new().put(2, &self.verb().number());
+        encoded(|bytes| self.encode_into(bytes))
+    }
+
+    /// Appends the payload.
+    pub fn encode_into(&self, bytes: &mut Vec<u8>) {
+        let head = MapWriter::new(bytes).put(2, &self.verb().number());
         match self {
             Request::Identify | Request::Describe | Request::Unsubscribe => head,
             Request::Snapshot { controller } => head.put_some(3, controller),
@@ -384,9 +389,14 @@ impl Answer {
 
     /// The payload.
     pub fn encode(&self) -> Vec<u8> {
+        encoded(|bytes| self.encode_into(bytes))
+    }
+
+    /// Appends the payload.
+    pub fn encode_into(&self, bytes: &mut Vec<u8>) {
         let body = match self {
             Answer::Refused { code, detail, verb } => {
-                return MapWriter::new()
+                return MapWriter::new(bytes)
                     .put(0, code)
                     .put_some(1, detail)
                     .put(2, verb)
@@ -394,7 +404,7 @@ impl Answer {
             }
             Answer::Ok(body) => body,
         };
-        let head = MapWriter::new()
+        let head = MapWriter::new(bytes)
             .put(0, &Code::Ok)
             .put(2, &body.verb().number());
         match body {
@@ -565,7 +575,12 @@ impl Event {
 
     /// The payload.
     pub fn encode(&self) -> Vec<u8> {
-        let head = MapWriter::new().put(2, &self.verb().number());
+        encoded(|bytes| self.encode_into(bytes))
+    }
+
+    /// Appends the payload.
+    pub fn encode_into(&self, bytes: &mut Vec<u8>) {
+        let head = MapWriter::new(bytes).put(2, &self.verb().number());
         match self {
             Event::Announce {
                 boot,

@@ -1,10 +1,10 @@
 //! What a controller's points are (§7).
 
-use super::{MessageError, Name, Time};
+use super::{MessageError, Name, Time, encoded};
 use crate::{
     Address,
     cbor::{plain_integer, plain_unsigned},
-    fields::{Fields, MapWriter, Nested},
+    fields::{Encoder, Field, Fields, MapWriter},
     limits::{POINTS_MAX, STATUS_PAGES_MAX},
 };
 
@@ -137,6 +137,16 @@ pub struct Cause {
     pub reference: Option<u32>,
 }
 
+impl Field for Cause {
+    fn write(&self, encoder: &mut Encoder<'_>) {
+        MapWriter::new(encoder.writer_mut())
+            .put(0, &(self.kind as u8))
+            .put_some(1, &self.by)
+            .put_some(2, &self.reference)
+            .end();
+    }
+}
+
 impl Cause {
     /// A cause that names nobody.
     pub const fn plain(kind: CauseKind) -> Self {
@@ -145,16 +155,6 @@ impl Cause {
             by: None,
             reference: None,
         }
-    }
-
-    fn encode(&self) -> Nested {
-        Nested(
-            MapWriter::new()
-                .put(0, &(self.kind as u8))
-                .put_some(1, &self.by)
-                .put_some(2, &self.reference)
-                .end(),
-        )
     }
 
     fn read(fields: &mut Fields<'_>) -> Result<Self, MessageError> {
@@ -255,15 +255,19 @@ pub struct Full {
 impl Full {
     /// The payload.
     pub fn encode(&self) -> Vec<u8> {
-        let points: Vec<Nested> = self.points.iter().map(encode_point).collect();
-        MapWriter::new()
+        encoded(|bytes| self.encode_into(bytes))
+    }
+
+    /// Appends the payload.
+    pub fn encode_into(&self, bytes: &mut Vec<u8>) {
+        MapWriter::new(bytes)
             .put(0, &self.head.boot)
             .put(1, &self.head.sequence)
             .put(2, &self.page)
             .put(3, &self.pages)
             .put(4, &self.uptime_ms)
             .put_some(5, &self.time)
-            .put(6, &points)
+            .put(6, &self.points)
             .put(7, &self.layout)
             .end()
     }
@@ -293,17 +297,17 @@ impl Full {
     }
 }
 
-fn encode_point(point: &Point) -> Nested {
-    Nested(
-        MapWriter::new()
-            .put(0, &point.index)
-            .put(1, &point.name)
-            .put(2, &(point.point_type as u8))
-            .put(3, &point.value)
-            .put(4, &point.flags.0)
-            .put(5, &point.cause.encode())
-            .end(),
-    )
+impl Field for Point {
+    fn write(&self, encoder: &mut Encoder<'_>) {
+        MapWriter::new(encoder.writer_mut())
+            .put(0, &self.index)
+            .put(1, &self.name)
+            .put(2, &(self.point_type as u8))
+            .put(3, &self.value)
+            .put(4, &self.flags.0)
+            .put(5, &self.cause)
+            .end();
+    }
 }
 
 fn read_point(fields: &mut Fields<'_>) -> Result<Point, MessageError> {
@@ -348,26 +352,17 @@ pub struct Delta {
 impl Delta {
     /// The payload.
     pub fn encode(&self) -> Vec<u8> {
-        let changes: Vec<Nested> = self
-            .changes
-            .iter()
-            .map(|change| {
-                Nested(
-                    MapWriter::new()
-                        .put(0, &change.index)
-                        .put(3, &change.value)
-                        .put(4, &change.flags.0)
-                        .put(5, &change.cause.encode())
-                        .end(),
-                )
-            })
-            .collect();
-        MapWriter::new()
+        encoded(|bytes| self.encode_into(bytes))
+    }
+
+    /// Appends the payload.
+    pub fn encode_into(&self, bytes: &mut Vec<u8>) {
+        MapWriter::new(bytes)
             .put(0, &self.head.boot)
             .put(1, &self.head.sequence)
             .put(4, &self.uptime_ms)
             .put_some(5, &self.time)
-            .put(6, &changes)
+            .put(6, &self.changes)
             .end()
     }
 
@@ -456,6 +451,17 @@ fn after_key(key: u8, bytes: &[u8]) -> Option<&[u8]> {
     match *bytes {
         [found, ref rest @ ..] if found == key => Some(rest),
         _ => None,
+    }
+}
+
+impl Field for Change {
+    fn write(&self, encoder: &mut Encoder<'_>) {
+        MapWriter::new(encoder.writer_mut())
+            .put(0, &self.index)
+            .put(3, &self.value)
+            .put(4, &self.flags.0)
+            .put(5, &self.cause)
+            .end();
     }
 }
 
