@@ -246,10 +246,21 @@ pub(crate) fn plain_unsigned(bytes: &[u8]) -> Option<(u64, &[u8])> {
     }
 }
 
+#[inline]
 fn longer_unsigned(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let mut rest = bytes;
-    let head = Head::read(&mut rest).ok()?;
-    Some((head.argument, rest))
+    // Each form only for what does not fit the shorter one.
+    let (number, rest) = match *bytes {
+        [0x18, a @ 24..=0xFF, ref rest @ ..] => (u64::from(a), rest),
+        [0x19, a @ 1..=0xFF, b, ref rest @ ..] => (u64::from(u16::from_be_bytes([a, b])), rest),
+        [0x1A, a, b, c, d, ref rest @ ..] if (a, b) != (0, 0) => {
+            (u64::from(u32::from_be_bytes([a, b, c, d])), rest)
+        }
+        [0x1B, a, b, c, d, e, f, g, h, ref rest @ ..] if (a, b, c, d) != (0, 0, 0, 0) => {
+            (u64::from_be_bytes([a, b, c, d, e, f, g, h]), rest)
+        }
+        _ => return None,
+    };
+    (number <= INTEGER_MAX as u64).then_some((number, rest))
 }
 
 /// The same of an integer that may be negative.

@@ -490,23 +490,25 @@ impl Change {
 impl Cause {
     #[inline]
     fn read_plain(bytes: &[u8]) -> Option<(Self, &[u8])> {
-        match *bytes {
-            [0xA1, 0, kind, ref rest @ ..] => {
-                Some((Cause::plain(CauseKind::from_number(kind)?), rest))
-            }
-            [0xA3, 0, kind, 1, ref rest @ ..] => {
-                let kind = CauseKind::from_number(kind)?;
-                let (by, rest) = plain_unsigned(rest)?;
-                let (reference, rest) = plain_unsigned(after_key(2, rest)?)?;
-                let cause = Cause {
-                    kind,
-                    by: Some(Address(by.try_into().ok()?)),
-                    reference: Some(reference.try_into().ok()?),
-                };
-                Some((cause, rest))
-            }
-            _ => None,
+        let [head @ 0xA1..=0xA3, 0, kind, rest @ ..] = bytes else {
+            return None;
+        };
+        let mut rest = rest;
+        let mut cause = Cause::plain(CauseKind::from_number(*kind)?);
+        let mut left = head & 0x1F;
+        if left > 1
+            && let Some(by) = after_key(1, rest)
+        {
+            let (by, after) = plain_unsigned(by)?;
+            cause.by = Some(Address(by.try_into().ok()?));
+            (rest, left) = (after, left - 1);
         }
+        if left > 1 {
+            let (reference, after) = plain_unsigned(after_key(2, rest)?)?;
+            cause.reference = Some(reference.try_into().ok()?);
+            (rest, left) = (after, left - 1);
+        }
+        (left == 1).then_some((cause, rest))
     }
 }
 
