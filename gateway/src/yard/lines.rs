@@ -31,9 +31,9 @@ const TOOL_SEND_BYTES: usize = 128 * 1024;
 
 /// A peer that is heard this often is talking: its acknowledgements may travel with answers, or for
 /// several segments at once, instead of costing a packet each.
-const TALK_TIME_MS: u32 = 25;
+const TALK_TIME_MS: u32 = 20;
 /// How many talking reads in a row go by before the kernel is told so; it forgets it by itself.
-const TALK_READS: u8 = 32;
+const TALK_READS: u8 = 8;
 
 /// One socket's life on the yard.
 pub(super) struct Connection {
