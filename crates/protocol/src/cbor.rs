@@ -262,6 +262,36 @@ pub(crate) fn plain_integer(bytes: &[u8]) -> Option<(i64, &[u8])> {
     Some((item.signed()?, item.after))
 }
 
+/// The same of a text.
+#[inline]
+pub(crate) fn plain_text(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let (length, rest) = match *bytes {
+        [head @ 0x60..=0x77, ref rest @ ..] => (usize::from(head & 0x1F), rest),
+        [0x78, length @ 24..=255, ref rest @ ..] => (usize::from(length), rest),
+        _ => return None,
+    };
+    let (body, rest) = rest.split_at_checked(length)?;
+    Some((std::str::from_utf8(body).ok()?, rest))
+}
+
+/// The same of a boolean.
+#[inline]
+pub(crate) fn plain_boolean(bytes: &[u8]) -> Option<(bool, &[u8])> {
+    match *bytes {
+        [head @ 0xF4..=0xF5, ref rest @ ..] => Some((head == 0xF5, rest)),
+        _ => None,
+    }
+}
+
+/// What follows a key of one byte, where that is the next one.
+#[inline]
+pub(crate) fn after_key(key: u8, bytes: &[u8]) -> Option<&[u8]> {
+    match *bytes {
+        [found, ref rest @ ..] if found == key => Some(rest),
+        _ => None,
+    }
+}
+
 /// An item of a payload that has passed [`check`].
 #[derive(Clone, Copy)]
 pub(crate) struct Item<'a> {

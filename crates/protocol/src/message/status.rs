@@ -3,7 +3,7 @@
 use super::{MessageError, Name, Time, encoded};
 use crate::{
     Address,
-    cbor::{plain_integer, plain_unsigned},
+    cbor::{after_key, plain_integer, plain_unsigned},
     fields::{Encoder, Field, Fields, MapWriter},
     limits::{POINTS_MAX, STATUS_PAGES_MAX},
 };
@@ -442,15 +442,6 @@ impl Delta {
                 })
             })?,
         })
-    }
-}
-
-/// What follows a key of one byte, where that is the next one.
-#[inline]
-fn after_key(key: u8, bytes: &[u8]) -> Option<&[u8]> {
-    match *bytes {
-        [found, ref rest @ ..] if found == key => Some(rest),
-        _ => None,
     }
 }
 
