@@ -241,21 +241,34 @@ fn argument<const BYTES: usize>(
 pub(crate) fn plain_unsigned(bytes: &[u8]) -> Option<(u64, &[u8])> {
     match *bytes {
         [number @ 0..=23, ref rest @ ..] => Some((number.into(), rest)),
-        [0x18..=0x1B, ..] => longer_unsigned(bytes),
-        _ => None,
+        _ => longer_unsigned(bytes),
     }
 }
 
+#[inline]
 fn longer_unsigned(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let mut rest = bytes;
-    let head = Head::read(&mut rest).ok()?;
-    Some((head.argument, rest))
+    let (number, least, rest) = match *bytes {
+        [0x18, a, ref rest @ ..] => (u64::from(a), 24, rest),
+        [0x19, a, b, ref rest @ ..] => (u16::from_be_bytes([a, b]).into(), 1 << 8, rest),
+        [0x1A, a, b, c, d, ref rest @ ..] => {
+            (u32::from_be_bytes([a, b, c, d]).into(), 1 << 16, rest)
+        }
+        [0x1B, a, b, c, d, e, f, g, h, ref rest @ ..] => {
+            let number = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+            (number, 1 << 32, rest)
+        }
+        _ => return None,
+    };
+    (least..=INTEGER_MAX as u64)
+        .contains(&number)
+        .then_some((number, rest))
 }
 
 /// The same of an integer that may be negative.
 #[inline]
 pub(crate) fn plain_integer(bytes: &[u8]) -> Option<(i64, &[u8])> {
-    if let Some((number, rest)) = plain_unsigned(bytes) {
+    if let [0x00..=0x1F, ..] = bytes {
+        let (number, rest) = plain_unsigned(bytes)?;
         return Some((number as i64, rest));
     }
     let item = Item::first(bytes).filter(|item| item.major == NEGATIVE)?;

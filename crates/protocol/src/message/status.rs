@@ -414,6 +414,7 @@ impl Delta {
         if count > POINTS_MAX {
             return None;
         }
+        self.changes.reserve(count);
         for _ in 0..count {
             let (change, after) = Change::read_plain(rest)?;
             self.changes.push(change);
@@ -457,7 +458,7 @@ impl Field for Change {
 }
 
 impl Change {
-    #[inline]
+    #[inline(always)]
     fn read_plain(bytes: &[u8]) -> Option<(Self, &[u8])> {
         let [0xA4, 0, rest @ ..] = bytes else {
             return None;
@@ -479,7 +480,7 @@ impl Change {
 }
 
 impl Cause {
-    #[inline]
+    #[inline(always)]
     fn read_plain(bytes: &[u8]) -> Option<(Self, &[u8])> {
         match *bytes {
             [0xA1, 0, kind, ref rest @ ..] => {
