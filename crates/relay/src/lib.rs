@@ -261,7 +261,7 @@ impl Relay {
             commands_in_flight: self.ledger.in_flight,
             commands_waiting: self.ledger.waiting,
             receipts_kept: self.ledger.kept(),
-            requests_open: self.fleet.requests_open(),
+            requests_open: self.fleet.requests_open,
             queued_bytes: self.sessions.queued_bytes,
         }
     }

@@ -23,7 +23,8 @@ pub(crate) struct About {
     board: Title,
 }
 
-/// One controller, there or not.
+/// One controller, there or not. What most have none of at most times is in a box, for there may be
+/// tens of thousands.
 #[derive(Debug)]
 pub(crate) struct Controller {
     pub(crate) address: Address,
@@ -37,20 +38,27 @@ pub(crate) struct Controller {
     about: Option<Box<About>>,
     /// Why it went.
     reason: Option<Code>,
-    pub(crate) replacements: Replacements,
+    pub(crate) replacements: Option<Box<Replacements>>,
     /// What its points were last known to be.
     pub(crate) status: Option<Box<Status>>,
     /// Pages of a full status that is not complete yet.
     pub(crate) assembly: Option<Box<Assembly>>,
     /// The gateway's own question for a snapshot, and how long it may go unanswered.
-    pub(crate) snapshot_asked: Option<(u32, Duration)>,
+    pub(crate) snapshot_asked: Option<Box<(u32, Duration)>>,
     /// Tools that named it when they subscribed.
     pub(crate) subscribers: Vec<Slot>,
-    /// Its commands.
-    pub(crate) lane: Lane,
-    /// Requests that it has yet to answer, by asker and correlation id, until when.
-    pub(crate) open: Map<(Address, u32), Duration>,
-    pub(crate) open_timer_at: Option<Duration>,
+    /// Its commands; `None` when it was given none for a while.
+    pub(crate) lane: Option<Box<Lane>>,
+    /// Requests that it has yet to answer; `None` when there was none for a while.
+    pub(crate) open: Option<Box<Open>>,
+}
+
+/// The requests that a controller has yet to answer.
+#[derive(Debug)]
+pub(crate) struct Open {
+    /// By asker and correlation id, until when.
+    pub(crate) until: Map<(Address, u32), Duration>,
+    pub(crate) timer_at: Option<Duration>,
 }
 
 impl Controller {
@@ -69,6 +77,8 @@ pub(crate) struct Fleet {
     /// Tools that subscribed to everything.
     pub(crate) all_subscribers: Vec<Slot>,
     pub(crate) online: usize,
+    /// Requests that controllers have yet to answer.
+    pub(crate) requests_open: usize,
     hash: FixedState,
 }
 
@@ -80,6 +90,7 @@ impl Fleet {
             by_address: Map::with_hasher(hash.clone()),
             all_subscribers: Vec::new(),
             online: 0,
+            requests_open: 0,
             hash: hash.clone(),
         }
     }
@@ -118,9 +129,15 @@ impl Fleet {
             .map(|(index, _)| index as u32)
     }
 
-    pub(crate) fn requests_open(&self) -> usize {
-        let known = self.controllers.iter().flatten();
-        known.map(|controller| controller.open.len()).sum()
+    /// The requests open at a controller.
+    pub(crate) fn open_mut(&mut self, index: u32) -> &mut Open {
+        let hash = self.hash.clone();
+        self.at_mut(index).open.get_or_insert_with(|| {
+            Box::new(Open {
+                until: Map::with_hasher(hash),
+                timer_at: None,
+            })
+        })
     }
 
     /// The place of a controller, made where there is none; `None` when there are too many.
@@ -139,14 +156,13 @@ impl Fleet {
             since: Time(0),
             about: None,
             reason: None,
-            replacements: Replacements::default(),
+            replacements: None,
             status: None,
             assembly: None,
             snapshot_asked: None,
             subscribers: Vec::new(),
-            lane: Lane::default(),
-            open: Map::with_hasher(self.hash.clone()),
-            open_timer_at: None,
+            lane: None,
+            open: None,
         };
         let index = self.free.pop().unwrap_or(self.controllers.len() as u32);
         self.by_address.insert(address, index);
@@ -193,10 +209,13 @@ impl Relay {
         self.refuse_lane(work, index, Code::Revoked);
         self.drop_from_feeds(work, index);
         let controller = self.fleet.at_mut(index);
-        if let Some(at) = controller.open_timer_at.take() {
-            self.timers.disarm(at, Timer::Requests(address));
+        if let Some(open) = controller.open.take() {
+            self.fleet.requests_open -= open.until.len();
+            if let Some(at) = open.timer_at {
+                self.timers.disarm(at, Timer::Requests(address));
+            }
         }
-        if let Some(at) = controller.lane.timer_at.take() {
+        if let Some(at) = self.fleet.at(index).lane().timer_at {
             self.timers.disarm(at, Timer::Lane(address));
         }
         self.fleet.forget(index);
@@ -257,12 +276,15 @@ impl Relay {
         controller.session = None;
         controller.assembly = None;
         controller.snapshot_asked = None;
-        controller.open.clear();
         controller.reason = Some(reason);
-        if !controller.online {
+        let open = controller.open.as_mut().map(|open| &mut open.until);
+        let unanswered = open.map_or(0, |until| until.drain().count());
+        let was_online = std::mem::take(&mut controller.online);
+        self.fleet.requests_open -= unanswered;
+        if !was_online {
             return;
         }
-        controller.online = false;
+        let controller = self.fleet.at_mut(index);
         controller.since = work.now.time;
         self.fleet.online -= 1;
         self.tell_presence(work, index);

@@ -461,7 +461,8 @@ impl Relay {
             return;
         };
         let now = work.now.since_start;
-        if self.fleet.at_mut(index).replacements.note(now) {
+        let replacements = &mut self.fleet.at_mut(index).replacements;
+        if replacements.get_or_insert_default().note(now) {
             self.counters.duplicate_addresses += 1;
             work.output(Output::Notice(Notice::DuplicateAddress { address }));
         }

@@ -253,16 +253,16 @@ impl Relay {
     fn ask_snapshot(&mut self, work: &mut Work<'_>, index: u32) {
         let now = work.now.since_start;
         let controller = self.fleet.at(index);
-        let asked = controller.snapshot_asked;
+        let asked = controller.snapshot_asked.as_deref();
         let Some(slot) = controller.session.filter(|_| controller.online) else {
             return;
         };
-        if asked.is_some_and(|(_, until)| now < until) {
+        if asked.is_some_and(|&(_, until)| now < until) {
             return;
         }
         let correlation = self.next_correlation();
         let controller = self.fleet.at_mut(index);
-        controller.snapshot_asked = Some((correlation, now + limits::REQUEST_TIMEOUT));
+        controller.snapshot_asked = Some(Box::new((correlation, now + limits::REQUEST_TIMEOUT)));
         self.counters.snapshots_asked += 1;
         let kind = (Kind::Query, Flags::NONE);
         self.send_own(work, slot, kind, correlation, |payload| {
