@@ -38,6 +38,7 @@ mod routing;
 mod sabotage;
 mod session;
 mod settings;
+mod shared;
 mod status;
 mod subscriptions;
 mod timers;

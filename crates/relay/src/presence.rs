@@ -4,11 +4,12 @@ use crate::{
     Map, Relay, Settings, Work,
     queue::Lane,
     session::{Replacements, Slot},
-    status::{Assembly, Status},
+    shared::Recent,
+    status::{Assembly, Layout, Status},
     timers::Timer,
 };
 use foldhash::fast::FixedState;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use switchyard_protocol::{
     Address, Code, Frame, FrameRef, Kind,
     message::{Event, MessageError, Time, Title},
@@ -19,8 +20,8 @@ use switchyard_protocol::{
 pub(crate) struct About {
     pub(crate) boot: u32,
     features: u32,
-    software: Title,
-    board: Title,
+    software: Arc<Title>,
+    board: Arc<Title>,
 }
 
 /// One controller, there or not. What most have none of at most times is in a box, for there may be
@@ -79,6 +80,9 @@ pub(crate) struct Fleet {
     pub(crate) online: usize,
     /// Requests that controllers have yet to answer.
     pub(crate) requests_open: usize,
+    /// The names of programs and boards.
+    titles: Recent<Title>,
+    layouts: Recent<Layout>,
     hash: FixedState,
 }
 
@@ -91,6 +95,8 @@ impl Fleet {
             all_subscribers: Vec::new(),
             online: 0,
             requests_open: 0,
+            titles: Recent::default(),
+            layouts: Recent::default(),
             hash: hash.clone(),
         }
     }
@@ -127,6 +133,17 @@ impl Fleet {
         places
             .filter(|(_, place)| place.is_some())
             .map(|(index, _)| index as u32)
+    }
+
+    fn with_titles(&mut self, index: u32) -> (&mut Controller, &mut Recent<Title>) {
+        let place = self.controllers[index as usize].as_mut();
+        (place.expect("a controller that is known"), &mut self.titles)
+    }
+
+    /// A full status has come in all its pages.
+    pub(crate) fn set_status(&mut self, index: u32, pages: Assembly) -> &mut Status {
+        let status = Status::of(pages, &mut self.layouts);
+        self.at_mut(index).status.insert(Box::new(status))
     }
 
     /// The requests open at a controller.
@@ -246,12 +263,13 @@ impl Relay {
         else {
             return self.end(work, slot, Code::Malformed);
         };
-        let controller = self.fleet.at_mut(index);
+        let (controller, titles) = self.fleet.with_titles(index);
         let was_online = controller.online;
         if was_online && controller.boot() != Some(boot) {
             // A controller that restarted has lost its link; it cannot be a new one on the old.
             return self.end(work, slot, Code::Malformed);
         }
+        let (software, board) = (titles.share(software), titles.share(board));
         controller.about = Some(Box::new(About {
             boot,
             features,
@@ -307,8 +325,8 @@ impl Relay {
             title: controller.title.clone(),
             boot: about.map(|about| about.boot),
             features: about.map(|about| about.features),
-            software: about.map(|about| about.software.clone()),
-            board: about.map(|about| about.board.clone()),
+            software: about.map(|about| Title::clone(&about.software)),
+            board: about.map(|about| Title::clone(&about.board)),
             reason: controller.reason.filter(|_| !controller.online),
         };
         let gateway = Address::GATEWAY;
