@@ -241,36 +241,68 @@ fn argument<const BYTES: usize>(
 pub(crate) fn plain_unsigned(bytes: &[u8]) -> Option<(u64, &[u8])> {
     match *bytes {
         [number @ 0..=23, ref rest @ ..] => Some((number.into(), rest)),
-        [0x18..=0x1B, ..] => longer_unsigned(bytes),
-        _ => None,
+        _ => longer_unsigned(bytes),
     }
 }
 
 #[inline]
 fn longer_unsigned(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    // Each form only for what does not fit the shorter one.
-    let (number, rest) = match *bytes {
-        [0x18, a @ 24..=0xFF, ref rest @ ..] => (u64::from(a), rest),
-        [0x19, a @ 1..=0xFF, b, ref rest @ ..] => (u64::from(u16::from_be_bytes([a, b])), rest),
-        [0x1A, a, b, c, d, ref rest @ ..] if (a, b) != (0, 0) => {
-            (u64::from(u32::from_be_bytes([a, b, c, d])), rest)
+    let (number, least, rest) = match *bytes {
+        [0x18, a, ref rest @ ..] => (u64::from(a), 24, rest),
+        [0x19, a, b, ref rest @ ..] => (u16::from_be_bytes([a, b]).into(), 1 << 8, rest),
+        [0x1A, a, b, c, d, ref rest @ ..] => {
+            (u32::from_be_bytes([a, b, c, d]).into(), 1 << 16, rest)
         }
-        [0x1B, a, b, c, d, e, f, g, h, ref rest @ ..] if (a, b, c, d) != (0, 0, 0, 0) => {
-            (u64::from_be_bytes([a, b, c, d, e, f, g, h]), rest)
+        [0x1B, a, b, c, d, e, f, g, h, ref rest @ ..] => {
+            let number = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+            (number, 1 << 32, rest)
         }
         _ => return None,
     };
-    (number <= INTEGER_MAX as u64).then_some((number, rest))
+    (least..=INTEGER_MAX as u64)
+        .contains(&number)
+        .then_some((number, rest))
 }
 
 /// The same of an integer that may be negative.
 #[inline]
 pub(crate) fn plain_integer(bytes: &[u8]) -> Option<(i64, &[u8])> {
-    if let Some((number, rest)) = plain_unsigned(bytes) {
+    if let [0x00..=0x1F, ..] = bytes {
+        let (number, rest) = plain_unsigned(bytes)?;
         return Some((number as i64, rest));
     }
     let item = Item::first(bytes).filter(|item| item.major == NEGATIVE)?;
     Some((item.signed()?, item.after))
+}
+
+/// The same of a text.
+#[inline]
+pub(crate) fn plain_text(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let (length, rest) = match *bytes {
+        [head @ 0x60..=0x77, ref rest @ ..] => (usize::from(head & 0x1F), rest),
+        [0x78, length @ 24..=255, ref rest @ ..] => (usize::from(length), rest),
+        _ => return None,
+    };
+    let (body, rest) = rest.split_at_checked(length)?;
+    Some((std::str::from_utf8(body).ok()?, rest))
+}
+
+/// The same of a boolean.
+#[inline]
+pub(crate) fn plain_boolean(bytes: &[u8]) -> Option<(bool, &[u8])> {
+    match *bytes {
+        [head @ 0xF4..=0xF5, ref rest @ ..] => Some((head == 0xF5, rest)),
+        _ => None,
+    }
+}
+
+/// What follows a key of one byte, where that is the next one.
+#[inline]
+pub(crate) fn after_key(key: u8, bytes: &[u8]) -> Option<&[u8]> {
+    match *bytes {
+        [found, ref rest @ ..] if found == key => Some(rest),
+        _ => None,
+    }
 }
 
 /// An item of a payload that has passed [`check`].

@@ -38,6 +38,7 @@ mod routing;
 mod sabotage;
 mod session;
 mod settings;
+mod shared;
 mod status;
 mod subscriptions;
 mod timers;
@@ -261,7 +262,7 @@ impl Relay {
             commands_in_flight: self.ledger.in_flight,
             commands_waiting: self.ledger.waiting,
             receipts_kept: self.ledger.kept(),
-            requests_open: self.fleet.requests_open(),
+            requests_open: self.fleet.requests_open,
             queued_bytes: self.sessions.queued_bytes,
         }
     }

@@ -17,8 +17,11 @@ impl Relay {
     /// accounted for first.
     pub(crate) fn resolve(&mut self, work: &mut Work<'_>, index: u32) {
         let controller = self.fleet.at(index);
+        let Some(lane) = &controller.lane else {
+            return;
+        };
         let boot = controller.boot();
-        let in_flight = controller.lane.in_flight.iter().copied();
+        let in_flight = lane.in_flight.iter().copied();
         let (same_boot, other_boot): (Vec<Key>, Vec<Key>) =
             in_flight.partition(|&key| Some(self.ledger.at(key).boot) == boot);
         if self.sabotaged(Sabotage::ResendBlindly) {
@@ -32,7 +35,7 @@ impl Relay {
             }
         }
         // Only now: an end above must not be taken for the last answer.
-        self.fleet.at_mut(index).lane.is_resolving = true;
+        self.fleet.at_mut(index).lane_mut().is_resolving = true;
         for key in same_boot {
             self.ask_outcome(work, index, key);
         }
@@ -46,11 +49,12 @@ impl Relay {
         let Some(slot) = controller.session else {
             return;
         };
-        controller.lane.asked.push(Asked { correlation, key });
         let address = controller.address;
-        if controller.lane.outcomes_timer_at.is_none() {
+        let lane = controller.lane_mut();
+        lane.asked.push(Asked { correlation, key });
+        if lane.outcomes_timer_at.is_none() {
             let at = work.now.since_start + limits::REQUEST_TIMEOUT;
-            controller.lane.outcomes_timer_at = Some(at);
+            lane.outcomes_timer_at = Some(at);
             self.timers.arm(at, Timer::Outcomes(address));
         }
         let kind = (Kind::Query, Flags::NONE);
@@ -71,16 +75,17 @@ impl Relay {
         let controller = self.fleet.at_mut(index);
         if controller
             .snapshot_asked
-            .is_some_and(|(asked, _)| asked == correlation)
+            .as_deref()
+            .is_some_and(|&(asked, _)| asked == correlation)
         {
             controller.snapshot_asked = None;
             return;
         }
-        let asked = &mut controller.lane.asked;
-        let Some(at) = asked.iter().position(|it| it.correlation == correlation) else {
+        let mut asked = controller.lane().asked.iter();
+        let Some(at) = asked.position(|it| it.correlation == correlation) else {
             return self.counters.dropped.add(Code::NotGranted);
         };
-        let key = asked.remove(at).key;
+        let key = controller.lane_mut().asked.remove(at).key;
         let answer = match Answer::decode(frame.payload()) {
             Err(MessageError::Cbor(_)) => return self.end(work, slot, Code::Malformed),
             answer => answer,
@@ -143,21 +148,23 @@ impl Relay {
     /// Once every question is answered, sends again what never arrived, in its old order.
     pub(crate) fn resolved_perhaps(&mut self, work: &mut Work<'_>, index: u32) {
         let controller = self.fleet.at_mut(index);
-        if !controller.lane.asked.is_empty() {
-            return;
-        }
-        let address = controller.address;
-        if let Some(at) = controller.lane.outcomes_timer_at.take() {
-            self.timers.disarm(at, Timer::Outcomes(address));
-        }
-        let controller = self.fleet.at_mut(index);
-        if !std::mem::take(&mut controller.lane.is_resolving) {
-            return;
-        }
-        let Some(slot) = controller.session else {
+        let (address, session) = (controller.address, controller.session);
+        let Some(lane) = &mut controller.lane else {
             return;
         };
-        let unheard: Vec<Key> = controller.lane.in_flight.iter().copied().collect();
+        if !lane.asked.is_empty() {
+            return;
+        }
+        if let Some(at) = lane.outcomes_timer_at.take() {
+            self.timers.disarm(at, Timer::Outcomes(address));
+        }
+        if !std::mem::take(&mut lane.is_resolving) {
+            return;
+        }
+        let Some(slot) = session else {
+            return;
+        };
+        let unheard: Vec<Key> = lane.in_flight.iter().copied().collect();
         for key in unheard {
             let Some(record) = self.ledger.records.get_mut(&key) else {
                 continue;
@@ -179,7 +186,7 @@ impl Relay {
         let Some(index) = self.fleet.index_of(address) else {
             return;
         };
-        let lane = &mut self.fleet.at_mut(index).lane;
+        let lane = self.fleet.at_mut(index).lane_mut();
         lane.outcomes_timer_at = None;
         for asked in std::mem::take(&mut lane.asked) {
             self.ask_outcome(work, index, asked.key);
@@ -202,8 +209,9 @@ impl Relay {
         let index = self.fleet.index_of(address);
         let lives = index.is_some_and(|index| {
             let controller = self.fleet.at(index);
-            let is_asked = controller.lane.asked.iter().any(|asked| asked.key == key);
-            controller.online && !is_asked && !controller.lane.is_resolving
+            let lane = controller.lane();
+            let is_asked = lane.asked.iter().any(|asked| asked.key == key);
+            controller.online && !is_asked && !lane.is_resolving
         });
         match index.filter(|_| lives && now < expires_at + limits::EXPIRY_MAX) {
             Some(index) => {

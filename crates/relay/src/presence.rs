@@ -4,11 +4,12 @@ use crate::{
     Map, Relay, Settings, Work,
     queue::Lane,
     session::{Replacements, Slot},
-    status::{Assembly, Status},
+    shared::Recent,
+    status::{Assembly, Layout, Status},
     timers::Timer,
 };
 use foldhash::fast::FixedState;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use switchyard_protocol::{
     Address, Code, Frame, FrameRef, Kind,
     message::{Event, MessageError, Time, Title},
@@ -19,11 +20,12 @@ use switchyard_protocol::{
 pub(crate) struct About {
     pub(crate) boot: u32,
     features: u32,
-    software: Title,
-    board: Title,
+    software: Arc<Title>,
+    board: Arc<Title>,
 }
 
-/// One controller, there or not.
+/// One controller, there or not. What most have none of at most times is in a box, for there may be
+/// tens of thousands.
 #[derive(Debug)]
 pub(crate) struct Controller {
     pub(crate) address: Address,
@@ -37,20 +39,27 @@ pub(crate) struct Controller {
     about: Option<Box<About>>,
     /// Why it went.
     reason: Option<Code>,
-    pub(crate) replacements: Replacements,
+    pub(crate) replacements: Option<Box<Replacements>>,
     /// What its points were last known to be.
     pub(crate) status: Option<Box<Status>>,
     /// Pages of a full status that is not complete yet.
     pub(crate) assembly: Option<Box<Assembly>>,
     /// The gateway's own question for a snapshot, and how long it may go unanswered.
-    pub(crate) snapshot_asked: Option<(u32, Duration)>,
+    pub(crate) snapshot_asked: Option<Box<(u32, Duration)>>,
     /// Tools that named it when they subscribed.
     pub(crate) subscribers: Vec<Slot>,
-    /// Its commands.
-    pub(crate) lane: Lane,
-    /// Requests that it has yet to answer, by asker and correlation id, until when.
-    pub(crate) open: Map<(Address, u32), Duration>,
-    pub(crate) open_timer_at: Option<Duration>,
+    /// Its commands; `None` when it was given none for a while.
+    pub(crate) lane: Option<Box<Lane>>,
+    /// Requests that it has yet to answer; `None` when there was none for a while.
+    pub(crate) open: Option<Box<Open>>,
+}
+
+/// The requests that a controller has yet to answer.
+#[derive(Debug)]
+pub(crate) struct Open {
+    /// By asker and correlation id, until when.
+    pub(crate) until: Map<(Address, u32), Duration>,
+    pub(crate) timer_at: Option<Duration>,
 }
 
 impl Controller {
@@ -69,6 +78,11 @@ pub(crate) struct Fleet {
     /// Tools that subscribed to everything.
     pub(crate) all_subscribers: Vec<Slot>,
     pub(crate) online: usize,
+    /// Requests that controllers have yet to answer.
+    pub(crate) requests_open: usize,
+    /// The names of programs and boards.
+    titles: Recent<Title>,
+    layouts: Recent<Layout>,
     hash: FixedState,
 }
 
@@ -80,6 +94,9 @@ impl Fleet {
             by_address: Map::with_hasher(hash.clone()),
             all_subscribers: Vec::new(),
             online: 0,
+            requests_open: 0,
+            titles: Recent::default(),
+            layouts: Recent::default(),
             hash: hash.clone(),
         }
     }
@@ -118,9 +135,26 @@ impl Fleet {
             .map(|(index, _)| index as u32)
     }
 
-    pub(crate) fn requests_open(&self) -> usize {
-        let known = self.controllers.iter().flatten();
-        known.map(|controller| controller.open.len()).sum()
+    fn with_titles(&mut self, index: u32) -> (&mut Controller, &mut Recent<Title>) {
+        let place = self.controllers[index as usize].as_mut();
+        (place.expect("a controller that is known"), &mut self.titles)
+    }
+
+    /// A full status has come in all its pages.
+    pub(crate) fn set_status(&mut self, index: u32, pages: Assembly) -> &mut Status {
+        let status = Status::of(pages, &mut self.layouts);
+        self.at_mut(index).status.insert(Box::new(status))
+    }
+
+    /// The requests open at a controller.
+    pub(crate) fn open_mut(&mut self, index: u32) -> &mut Open {
+        let hash = self.hash.clone();
+        self.at_mut(index).open.get_or_insert_with(|| {
+            Box::new(Open {
+                until: Map::with_hasher(hash),
+                timer_at: None,
+            })
+        })
     }
 
     /// The place of a controller, made where there is none; `None` when there are too many.
@@ -139,14 +173,13 @@ impl Fleet {
             since: Time(0),
             about: None,
             reason: None,
-            replacements: Replacements::default(),
+            replacements: None,
             status: None,
             assembly: None,
             snapshot_asked: None,
             subscribers: Vec::new(),
-            lane: Lane::default(),
-            open: Map::with_hasher(self.hash.clone()),
-            open_timer_at: None,
+            lane: None,
+            open: None,
         };
         let index = self.free.pop().unwrap_or(self.controllers.len() as u32);
         self.by_address.insert(address, index);
@@ -193,10 +226,13 @@ impl Relay {
         self.refuse_lane(work, index, Code::Revoked);
         self.drop_from_feeds(work, index);
         let controller = self.fleet.at_mut(index);
-        if let Some(at) = controller.open_timer_at.take() {
-            self.timers.disarm(at, Timer::Requests(address));
+        if let Some(open) = controller.open.take() {
+            self.fleet.requests_open -= open.until.len();
+            if let Some(at) = open.timer_at {
+                self.timers.disarm(at, Timer::Requests(address));
+            }
         }
-        if let Some(at) = controller.lane.timer_at.take() {
+        if let Some(at) = self.fleet.at(index).lane().timer_at {
             self.timers.disarm(at, Timer::Lane(address));
         }
         self.fleet.forget(index);
@@ -227,12 +263,13 @@ impl Relay {
         else {
             return self.end(work, slot, Code::Malformed);
         };
-        let controller = self.fleet.at_mut(index);
+        let (controller, titles) = self.fleet.with_titles(index);
         let was_online = controller.online;
         if was_online && controller.boot() != Some(boot) {
             // A controller that restarted has lost its link; it cannot be a new one on the old.
             return self.end(work, slot, Code::Malformed);
         }
+        let (software, board) = (titles.share(software), titles.share(board));
         controller.about = Some(Box::new(About {
             boot,
             features,
@@ -257,12 +294,15 @@ impl Relay {
         controller.session = None;
         controller.assembly = None;
         controller.snapshot_asked = None;
-        controller.open.clear();
         controller.reason = Some(reason);
-        if !controller.online {
+        let open = controller.open.as_mut().map(|open| &mut open.until);
+        let unanswered = open.map_or(0, |until| until.drain().count());
+        let was_online = std::mem::take(&mut controller.online);
+        self.fleet.requests_open -= unanswered;
+        if !was_online {
             return;
         }
-        controller.online = false;
+        let controller = self.fleet.at_mut(index);
         controller.since = work.now.time;
         self.fleet.online -= 1;
         self.tell_presence(work, index);
@@ -285,8 +325,8 @@ impl Relay {
             title: controller.title.clone(),
             boot: about.map(|about| about.boot),
             features: about.map(|about| about.features),
-            software: about.map(|about| about.software.clone()),
-            board: about.map(|about| about.board.clone()),
+            software: about.map(|about| Title::clone(&about.software)),
+            board: about.map(|about| Title::clone(&about.board)),
             reason: controller.reason.filter(|_| !controller.online),
         };
         let gateway = Address::GATEWAY;

@@ -4,6 +4,7 @@
 use crate::{
     Haste, Output, Relay, Sabotage, StoreRequest, StoreResult, StoredCommand, Ticket, Work,
     kept::KeptFrame,
+    presence::Controller,
     receipts::{Known, News, Phase, Record},
     session::{Side, Slot},
     timers::Timer,
@@ -32,6 +33,41 @@ pub(crate) struct Lane {
     pub(crate) timer_at: Option<Duration>,
     /// The store failed to mark the first as sent; when it is asked again.
     pub(crate) mark_at: Option<Duration>,
+}
+
+/// What a controller has that was given no command for a while.
+static NO_LANE: Lane = Lane {
+    waiting: VecDeque::new(),
+    in_flight: VecDeque::new(),
+    asked: Vec::new(),
+    is_resolving: false,
+    outcomes_timer_at: None,
+    timer_at: None,
+    mark_at: None,
+};
+
+impl Lane {
+    fn is_idle(&self) -> bool {
+        self.waiting.is_empty()
+            && self.in_flight.is_empty()
+            && self.asked.is_empty()
+            && !self.is_resolving
+            && self.outcomes_timer_at.is_none()
+            && self.timer_at.is_none()
+            && self.mark_at.is_none()
+    }
+}
+
+impl Controller {
+    /// Its commands.
+    pub(crate) fn lane(&self) -> &Lane {
+        self.lane.as_deref().unwrap_or(&NO_LANE)
+    }
+
+    /// The same, made where there is none.
+    pub(crate) fn lane_mut(&mut self) -> &mut Lane {
+        self.lane.get_or_insert_default()
+    }
 }
 
 /// A question for the outcome of one command.
@@ -149,7 +185,7 @@ impl Relay {
         if Duration::from_millis(ahead) > limits::EXPIRY_MAX {
             return Err(Code::OutOfRange);
         }
-        let lane = &controller.lane;
+        let lane = controller.lane();
         let is_full = lane.waiting.len() >= limits::WAITING_MAX;
         let Some(slot) = controller.session.filter(|_| controller.online) else {
             return match head.wait {
@@ -192,7 +228,7 @@ impl Relay {
     pub(crate) fn enlist(&mut self, key: Key, mut record: Record, phase: Phase) {
         record.phase = phase;
         if let Some(index) = self.fleet.index_of(record.known.controller) {
-            self.fleet.at_mut(index).lane.waiting.push_back(key);
+            self.fleet.at_mut(index).lane_mut().waiting.push_back(key);
             self.arm_lane(index, record.due_at);
         }
         self.ledger.waiting += 1;
@@ -216,11 +252,11 @@ impl Relay {
         record.boot = boot;
         record.due_at = record.expires_at + limits::EXPIRY_GRACE;
         let due_at = record.due_at;
-        let was_at = controller.lane.waiting.iter().position(|&it| it == key);
-        if let Some(at) = was_at {
-            controller.lane.waiting.remove(at);
+        let lane = controller.lane_mut();
+        if let Some(at) = lane.waiting.iter().position(|&it| it == key) {
+            lane.waiting.remove(at);
         }
-        controller.lane.in_flight.push_back(key);
+        lane.in_flight.push_back(key);
         self.ledger.waiting -= 1;
         self.ledger.in_flight += 1;
         self.arm_lane(index, due_at);
@@ -246,11 +282,11 @@ impl Relay {
     /// Has a lane looked at by `at`, or before.
     fn arm_lane(&mut self, index: u32, at: Duration) {
         let controller = self.fleet.at_mut(index);
-        let armed_at = controller.lane.timer_at;
+        let armed_at = controller.lane().timer_at;
         if armed_at.is_some_and(|armed_at| armed_at <= at) {
             return;
         }
-        controller.lane.timer_at = Some(at);
+        controller.lane_mut().timer_at = Some(at);
         let timer = Timer::Lane(controller.address);
         if let Some(armed_at) = armed_at {
             self.timers.disarm(armed_at, timer);
@@ -264,7 +300,7 @@ impl Relay {
         let Some(index) = self.fleet.index_of(address) else {
             return;
         };
-        self.fleet.at_mut(index).lane.timer_at = None;
+        self.fleet.at_mut(index).lane_mut().timer_at = None;
         let mut due: Vec<_> = self.moments(index).filter(|&(at, _)| at <= now).collect();
         due.sort_unstable();
         for (_, key) in due {
@@ -275,18 +311,23 @@ impl Relay {
         if let Some(next) = next.filter(|&at| at > now).min() {
             self.arm_lane(index, next);
         }
+        let controller = self.fleet.at_mut(index);
+        if controller.lane().is_idle() {
+            // An idle controller shall not keep the room of its busiest minute.
+            controller.lane = None;
+        }
     }
 
     /// The moments of the commands in a lane.
     fn moments(&self, index: u32) -> impl Iterator<Item = (Duration, Key)> + '_ {
-        let lane = &self.fleet.at(index).lane;
+        let lane = self.fleet.at(index).lane();
         let keys = lane.waiting.iter().chain(&lane.in_flight);
         keys.map(|&key| (self.ledger.at(key).due_at, key))
     }
 
     /// Has a lane looked at once this input is dealt with.
     pub(crate) fn stir(&mut self, index: u32) {
-        let lane = &self.fleet.at(index).lane;
+        let lane = self.fleet.at(index).lane();
         if !lane.waiting.is_empty() && self.stirred.last() != Some(&index) {
             self.stirred.push(index);
         }
@@ -296,7 +337,7 @@ impl Relay {
     pub(crate) fn drain(&mut self, work: &mut Work<'_>, index: u32) {
         loop {
             let controller = self.fleet.at(index);
-            let lane = &controller.lane;
+            let lane = controller.lane();
             let Some(slot) = controller.session.filter(|_| controller.online) else {
                 return;
             };
@@ -355,7 +396,9 @@ impl Relay {
     /// A controller's link is gone: what was only held in memory for it must now find its place in
     /// the store, or be refused.
     pub(crate) fn lane_cut(&mut self, work: &mut Work<'_>, index: u32) {
-        let lane = &mut self.fleet.at_mut(index).lane;
+        let Some(lane) = &mut self.fleet.at_mut(index).lane else {
+            return;
+        };
         lane.is_resolving = false;
         lane.asked.clear();
         let outcomes_timer_at = lane.outcomes_timer_at.take();
@@ -402,7 +445,7 @@ impl Relay {
 
     /// Takes a command that ends out of its lane.
     pub(crate) fn leave_lane(&mut self, work: &mut Work<'_>, index: u32, key: Key, was: Phase) {
-        let lane = &mut self.fleet.at_mut(index).lane;
+        let lane = self.fleet.at_mut(index).lane_mut();
         let keys = match was {
             Phase::InFlight => &mut lane.in_flight,
             _ => &mut lane.waiting,
@@ -417,7 +460,7 @@ impl Relay {
 
     /// The controller is no more: whatever it was to do ends here.
     pub(crate) fn refuse_lane(&mut self, work: &mut Work<'_>, index: u32, code: Code) {
-        let lane = &self.fleet.at(index).lane;
+        let lane = self.fleet.at(index).lane();
         let waiting: Vec<Key> = lane.waiting.iter().copied().collect();
         let in_flight: Vec<Key> = lane.in_flight.iter().copied().collect();
         for key in waiting {
@@ -496,7 +539,7 @@ impl Relay {
                     let record = self.ledger.at_mut(key);
                     record.phase = Phase::Queueing;
                     if let Some(controller) = self.fleet.find_mut(address) {
-                        controller.lane.waiting.retain(|&it| it != key);
+                        controller.lane_mut().waiting.retain(|&it| it != key);
                     }
                     return;
                 }
@@ -539,9 +582,9 @@ impl Relay {
         let controller = self.fleet.at(index);
         let is_ready = controller.online
             && controller.boot() == Some(boot)
-            && !controller.lane.is_resolving
-            && controller.lane.in_flight.len() < limits::IN_FLIGHT_MAX
-            && controller.lane.waiting.front() == Some(&key);
+            && !controller.lane().is_resolving
+            && controller.lane().in_flight.len() < limits::IN_FLIGHT_MAX
+            && controller.lane().waiting.front() == Some(&key);
         match result {
             _ if is_late && !self.sabotaged(Sabotage::SendLate) => {
                 let news = News::of(work, Stage::Expired, Some(Code::Expired));
@@ -555,7 +598,7 @@ impl Relay {
             _ if !controller.online => {}
             _ => {
                 let at = work.now.since_start + STORE_RETRY_AFTER;
-                self.fleet.at_mut(index).lane.mark_at = Some(at);
+                self.fleet.at_mut(index).lane_mut().mark_at = Some(at);
                 self.timers.arm(at, Timer::Mark(address));
             }
         }
@@ -577,7 +620,7 @@ impl Relay {
 
     pub(crate) fn mark_again(&mut self, address: Address) {
         if let Some(index) = self.fleet.index_of(address) {
-            self.fleet.at_mut(index).lane.mark_at = None;
+            self.fleet.at_mut(index).lane_mut().mark_at = None;
             self.stir(index);
         }
     }
@@ -643,7 +686,7 @@ impl Relay {
             return self.finish(work, key, news);
         };
         if let Some(boot) = stored.sent {
-            let lane = &mut self.fleet.at_mut(index).lane;
+            let lane = self.fleet.at_mut(index).lane_mut();
             lane.waiting.retain(|&it| it != key);
             lane.in_flight.push_back(key);
             self.ledger.waiting -= 1;

@@ -217,7 +217,8 @@ impl Relay {
         bytes: &[u8],
     ) -> Result<Slot, Code> {
         let index = self.fleet.index_of(destination);
-        let controller = self.fleet.at_mut(index.ok_or(Code::UnknownAddress)?);
+        let index = index.ok_or(Code::UnknownAddress)?;
+        let controller = self.fleet.at(index);
         let to = controller.session.filter(|_| controller.online);
         let to = to.ok_or(Code::Offline)?;
         let session = self.sessions.at(to);
@@ -237,16 +238,18 @@ impl Relay {
         }
         // 0 wants no answer, so nothing stays open.
         if asker.1 != 0 {
-            let open = &mut controller.open;
-            if open.len() >= limits::OPEN_REQUESTS_MAX && !open.contains_key(&asker) {
+            let open = self.fleet.open_mut(index);
+            let is_full = open.until.len() >= limits::OPEN_REQUESTS_MAX;
+            if is_full && !open.until.contains_key(&asker) {
                 return Err(Code::Busy);
             }
             let until = work.now.since_start + limits::REQUEST_TIMEOUT;
-            open.insert(asker, until);
-            if controller.open_timer_at.is_none() {
-                controller.open_timer_at = Some(until);
+            let is_new = open.until.insert(asker, until).is_none();
+            if open.timer_at.is_none() {
+                open.timer_at = Some(until);
                 self.timers.arm(until, Timer::Requests(destination));
             }
+            self.fleet.requests_open += usize::from(is_new);
         }
         Ok(to)
     }
@@ -255,12 +258,11 @@ impl Relay {
     pub(crate) fn answer_came(&mut self, work: &mut Work<'_>, index: u32, frame: FrameRef<'_>) {
         let header = frame.header();
         let asker = (header.destination, header.correlation);
-        let open = &mut self.fleet.at_mut(index).open;
-        let is_last = !header.flags.contains(Flags::MORE);
-        let was_open = if is_last {
-            open.remove(&asker).is_some()
+        let was_open = if header.flags.contains(Flags::MORE) {
+            let open = self.fleet.at(index).open.as_ref();
+            open.is_some_and(|open| open.until.contains_key(&asker))
         } else {
-            open.contains_key(&asker)
+            self.request_closed(index, asker)
         };
         if !was_open {
             return self.counters.dropped.add(Code::NotGranted);
@@ -275,7 +277,7 @@ impl Relay {
         }
         // An answer may have any number of pages: a controller must not be able to get whoever asks
         // it cut off. What is left of it would be no answer, so it ends here.
-        self.fleet.at_mut(index).open.remove(&asker);
+        self.request_closed(index, asker);
         self.counters.dropped.add(Code::Busy);
         let verb = verb_of(frame.payload()).unwrap_or_default();
         let refused = Answer::refused(Code::Busy, verb);
@@ -288,15 +290,27 @@ impl Relay {
         let Some(controller) = self.fleet.find_mut(address) else {
             return;
         };
-        controller.open.retain(|_, until| *until > now);
-        let next = controller.open.values().min().copied();
-        if controller.open.is_empty() {
+        let Some(open) = &mut controller.open else {
+            return;
+        };
+        let before = open.until.len();
+        open.until.retain(|_, until| *until > now);
+        let forgotten = before - open.until.len();
+        let next = open.until.values().min().copied();
+        open.timer_at = next;
+        match next {
+            Some(next) => self.timers.arm(next, Timer::Requests(address)),
             // An idle controller shall not keep the room of its busiest minute.
-            controller.open.shrink_to_fit();
+            None => controller.open = None,
         }
-        controller.open_timer_at = next;
-        if let Some(next) = next {
-            self.timers.arm(next, Timer::Requests(address));
-        }
+        self.fleet.requests_open -= forgotten;
+    }
+
+    /// Whether it was open.
+    fn request_closed(&mut self, index: u32, asker: (Address, u32)) -> bool {
+        let open = self.fleet.at_mut(index).open.as_mut();
+        let was_open = open.is_some_and(|open| open.until.remove(&asker).is_some());
+        self.fleet.requests_open -= usize::from(was_open);
+        was_open
     }
 }

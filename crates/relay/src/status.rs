@@ -1,11 +1,22 @@
 //! The status table: what each controller's points are, merged from its full and delta frames.
 
-use crate::{Relay, Sabotage, Work, session::Slot};
-use bytes::Bytes;
+use crate::{Relay, Sabotage, Work, session::Slot, shared::Recent};
+use std::sync::Arc;
 use switchyard_protocol::{
     Address, Code, Flags, Frame, FrameRef, Kind, limits,
-    message::{Delta, Full, MessageError, Point, Request, StatusHead, Time},
+    message::{
+        Cause, CauseKind, Delta, Full, MessageError, Name, Point, PointFlags, PointType, Request,
+        StatusHead, Time,
+    },
 };
+
+/// What a controller's points are by their nature. Most controllers have the same as others.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Layout {
+    number: u32,
+    /// Ascending by index.
+    points: Vec<(u8, PointType, Name)>,
+}
 
 /// A controller's points as of one sequence number.
 #[derive(Debug)]
@@ -13,12 +24,47 @@ pub(crate) struct Status {
     head: StatusHead,
     uptime_ms: u64,
     time: Option<Time>,
-    layout: u32,
-    /// Ascending by index.
-    points: Vec<Point>,
+    layout: Arc<Layout>,
+    /// Of the layout's points, in their order.
+    values: Box<[Value]>,
     /// The full status frame of just this state, made when somebody wants it, dropped with the
     /// next delta.
-    encoded: Option<Bytes>,
+    encoded: Option<Arc<[u8]>>,
+}
+
+/// What a point is at one time. The cause lies unpacked in here, for it would be a third of it in
+/// tags and gaps.
+#[derive(Clone, Copy, Debug)]
+struct Value {
+    value: i64,
+    flags: PointFlags,
+    by: u32,
+    reference: u32,
+    cause: CauseKind,
+    /// Whether `by` and `reference` are there.
+    names: (bool, bool),
+}
+
+impl Value {
+    fn new(value: i64, flags: PointFlags, cause: Cause) -> Self {
+        Value {
+            value,
+            flags,
+            by: cause.by.map_or(0, |by| by.0),
+            reference: cause.reference.unwrap_or(0),
+            cause: cause.kind,
+            names: (cause.by.is_some(), cause.reference.is_some()),
+        }
+    }
+
+    fn cause(&self) -> Cause {
+        let (has_by, has_reference) = self.names;
+        Cause {
+            kind: self.cause,
+            by: has_by.then_some(Address(self.by)),
+            reference: has_reference.then_some(self.reference),
+        }
+    }
 }
 
 /// What a delta turned out to be.
@@ -33,15 +79,26 @@ enum Step {
 }
 
 impl Status {
-    fn of(pages: Assembly) -> Self {
+    pub(crate) fn of(pages: Assembly, layouts: &mut Recent<Layout>) -> Self {
         let mut points = pages.points;
         points.sort_by_key(|point| point.index);
+        let values = points
+            .iter()
+            .map(|point| Value::new(point.value, point.flags, point.cause))
+            .collect();
+        let points = points
+            .into_iter()
+            .map(|point| (point.index, point.point_type, point.name))
+            .collect();
         Status {
             head: pages.head,
             uptime_ms: pages.uptime_ms,
             time: pages.time,
-            layout: pages.layout,
-            points,
+            layout: layouts.share(Layout {
+                number: pages.layout,
+                points,
+            }),
+            values,
             encoded: None,
         }
     }
@@ -56,21 +113,17 @@ impl Status {
         if !self.head.is_followed_by(delta.head.sequence) {
             return Step::Gap;
         }
-        let fits =
-            |point: &Point, value: i64| !point.point_type.is_digital() || (0..=1).contains(&value);
         // Judge before the first change: half a delta would be a state that never was.
         for change in &delta.changes {
             match self.place(change.index) {
-                Some(at) if fits(&self.points[at], change.value) => {}
+                Some((_, point_type))
+                    if !point_type.is_digital() || (0..=1).contains(&change.value) => {}
                 _ => return Step::Gap,
             }
         }
         for change in &delta.changes {
-            if let Some(at) = self.place(change.index) {
-                let point = &mut self.points[at];
-                point.value = change.value;
-                point.flags = change.flags;
-                point.cause = change.cause;
+            if let Some((at, _)) = self.place(change.index) {
+                self.values[at] = Value::new(change.value, change.flags, change.cause);
             }
         }
         self.head = delta.head;
@@ -80,33 +133,47 @@ impl Status {
         Step::Next
     }
 
-    /// Where a point lies; mostly at its own index.
-    fn place(&self, index: u8) -> Option<usize> {
+    /// Where a point lies, mostly at its own index, and what it is.
+    #[inline]
+    fn place(&self, index: u8) -> Option<(usize, PointType)> {
+        let points = &self.layout.points;
         let at = usize::from(index);
-        match self.points.get(at) {
-            Some(point) if point.index == index => Some(at),
-            _ => self.points.iter().position(|point| point.index == index),
+        match points.get(at) {
+            Some(&(found, point_type, _)) if found == index => Some((at, point_type)),
+            _ => {
+                let at = points.iter().position(|&(found, _, _)| found == index)?;
+                Some((at, points[at].1))
+            }
         }
     }
 
     /// The full status as one frame: 32 points fit into one page on every tool link.
-    pub(crate) fn frame(&mut self, controller: Address) -> Bytes {
+    pub(crate) fn frame(&mut self, controller: Address) -> Arc<[u8]> {
         if let Some(encoded) = &self.encoded {
-            return encoded.clone();
+            return Arc::clone(encoded);
         }
+        let points = self.layout.points.iter().zip(&self.values);
         let full = Full {
             head: self.head,
             page: 0,
             pages: 1,
             uptime_ms: self.uptime_ms,
             time: self.time,
-            points: std::mem::take(&mut self.points),
-            layout: self.layout,
+            points: points
+                .map(|((index, point_type, name), value)| Point {
+                    index: *index,
+                    name: name.clone(),
+                    point_type: *point_type,
+                    value: value.value,
+                    flags: value.flags,
+                    cause: value.cause(),
+                })
+                .collect(),
+            layout: self.layout.number,
         };
-        let payload = full.encode();
-        self.points = full.points;
-        let frame = Frame::new(Kind::StatusFull, 0, controller, Address::GATEWAY, &payload);
-        self.encoded.insert(frame.into_bytes()).clone()
+        let (source, gateway) = (controller, Address::GATEWAY);
+        let frame = Frame::new(Kind::StatusFull, 0, source, gateway, &full.encode());
+        Arc::clone(self.encoded.insert(Arc::from(&frame.bytes()[..])))
     }
 }
 
@@ -237,8 +304,8 @@ impl Relay {
             return self.counters.dropped.add(Code::BadField);
         }
         let address = controller.address;
-        let status = controller.status.insert(Box::new(Status::of(*pages)));
         controller.snapshot_asked = None;
+        let status = self.fleet.set_status(index, *pages);
         // One page goes on as it came. Several are joined first, so that a subscriber whose queue
         // fills up in between never holds half of them.
         if single {
@@ -253,16 +320,16 @@ impl Relay {
     fn ask_snapshot(&mut self, work: &mut Work<'_>, index: u32) {
         let now = work.now.since_start;
         let controller = self.fleet.at(index);
-        let asked = controller.snapshot_asked;
+        let asked = controller.snapshot_asked.as_deref();
         let Some(slot) = controller.session.filter(|_| controller.online) else {
             return;
         };
-        if asked.is_some_and(|(_, until)| now < until) {
+        if asked.is_some_and(|&(_, until)| now < until) {
             return;
         }
         let correlation = self.next_correlation();
         let controller = self.fleet.at_mut(index);
-        controller.snapshot_asked = Some((correlation, now + limits::REQUEST_TIMEOUT));
+        controller.snapshot_asked = Some(Box::new((correlation, now + limits::REQUEST_TIMEOUT)));
         self.counters.snapshots_asked += 1;
         let kind = (Kind::Query, Flags::NONE);
         self.send_own(work, slot, kind, correlation, |payload| {
@@ -274,7 +341,7 @@ impl Relay {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use switchyard_protocol::message::{Cause, CauseKind, Change, Name, PointFlags, PointType};
+    use switchyard_protocol::message::Change;
 
     fn point(index: u8, value: i64) -> Point {
         Point {
@@ -292,7 +359,7 @@ mod tests {
     }
 
     fn status(boot: u32, sequence: u32) -> Status {
-        Status::of(Assembly::begin(Full {
+        let pages = Assembly::begin(Full {
             head: StatusHead { boot, sequence },
             page: 0,
             pages: 1,
@@ -300,7 +367,8 @@ mod tests {
             time: None,
             points: vec![point(3, 30), point(0, 0)],
             layout: 9,
-        }))
+        });
+        Status::of(pages, &mut Recent::default())
     }
 
     fn delta(boot: u32, sequence: u32, changes: &[(u8, i64)]) -> Delta {
@@ -342,7 +410,7 @@ mod tests {
             let sequence = if taken { delta.head.sequence } else { held.1 };
             assert_eq!(status.head.sequence, sequence);
             if !taken {
-                assert_eq!([status.points[0].value, status.points[1].value], [0, 30]);
+                assert_eq!([status.values[0].value, status.values[1].value], [0, 30]);
             }
         }
     }
@@ -366,6 +434,46 @@ mod tests {
         let values: Vec<_> = full.points.iter().map(|it| (it.index, it.value)).collect();
         assert_eq!(values, [(0, 0), (3, 31)]);
         assert_eq!(full.points[1].flags, PointFlags::FAULT);
+    }
+
+    #[test]
+    fn what_controllers_have_alike_is_held_once() {
+        let mut layouts = Recent::default();
+        let mut of = |layout| {
+            let pages = Assembly::begin(Full {
+                head: StatusHead::default(),
+                page: 0,
+                pages: 1,
+                uptime_ms: 0,
+                time: None,
+                points: (0..4).map(|index| point(index, 1)).collect(),
+                layout,
+            });
+            Status::of(pages, &mut layouts)
+        };
+        let (one, same, other) = (of(1), of(1), of(2));
+        assert!(Arc::ptr_eq(&one.layout, &same.layout));
+        assert!(!Arc::ptr_eq(&one.layout, &other.layout));
+        // Four points of an idle controller are 176 bytes.
+        assert!(size_of::<Status>() <= 80, "{}", size_of::<Status>());
+        assert!(size_of::<Value>() <= 24, "{}", size_of::<Value>());
+    }
+
+    #[test]
+    fn a_value_keeps_its_cause() {
+        for (by, reference) in [
+            (None, None),
+            (Some(Address(0)), None),
+            (None, Some(0)),
+            (Some(Address(7)), Some(8)),
+        ] {
+            let cause = Cause {
+                kind: CauseKind::Command,
+                by,
+                reference,
+            };
+            assert_eq!(Value::new(1, PointFlags::BAD, cause).cause(), cause);
+        }
     }
 
     #[test]

@@ -25,25 +25,43 @@ pub(crate) enum Timer {
     Outcomes(Address),
 }
 
+/// A moment on the monotonic clock in nanoseconds since the gateway's start, half as large as a
+/// `Duration`; one later than 584 years is as good as that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moment(u64);
+
+impl From<Duration> for Moment {
+    fn from(since_start: Duration) -> Self {
+        Moment(u64::try_from(since_start.as_nanos()).unwrap_or(u64::MAX))
+    }
+}
+
+impl Moment {
+    pub(crate) const fn since_start(self) -> Duration {
+        Duration::from_nanos(self.0)
+    }
+}
+
 /// Every timer that is armed.
 #[derive(Debug, Default)]
-pub(crate) struct Timers(BTreeSet<(Duration, Timer)>);
+pub(crate) struct Timers(BTreeSet<(Moment, Timer)>);
 
 impl Timers {
     pub(crate) fn arm(&mut self, at: Duration, timer: Timer) {
-        self.0.insert((at, timer));
+        self.0.insert((at.into(), timer));
     }
 
     pub(crate) fn disarm(&mut self, at: Duration, timer: Timer) {
-        self.0.remove(&(at, timer));
+        self.0.remove(&(at.into(), timer));
     }
 
     pub(crate) fn next(&self) -> Option<Duration> {
-        self.0.first().map(|&(at, _)| at)
+        self.0.first().map(|(at, _)| at.since_start())
     }
 
     /// Takes the first timer that is due.
     pub(crate) fn due(&mut self, now: Duration) -> Option<Timer> {
+        let now = Moment::from(now);
         let &(at, timer) = self.0.first().filter(|&&(at, _)| at <= now)?;
         self.0.remove(&(at, timer));
         Some(timer)

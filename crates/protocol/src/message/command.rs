@@ -3,6 +3,7 @@
 use super::{Key, MessageError, Name, Text, Time, Verb, encoded};
 use crate::{
     Code,
+    cbor::{after_key, plain_boolean, plain_integer, plain_text, plain_unsigned},
     fields::{Fields, MapWriter},
     limits::ARGUMENTS_MAX,
 };
@@ -114,6 +115,44 @@ impl CommandHead {
     /// # Errors
     /// [`MessageError`].
     pub fn decode(payload: &[u8]) -> Result<Self, MessageError> {
+        match Self::read_plain(payload) {
+            Some(head) => Ok(head),
+            None => Self::read_any(payload),
+        }
+    }
+
+    /// The check and the fields in one go, for a command of just the keys known here. `None` when
+    /// it is another, good or bad, for [`read_any`](Self::read_any) to say.
+    fn read_plain(payload: &[u8]) -> Option<Self> {
+        let [head @ 0xA5..=0xA6, 0, 0x50, rest @ ..] = payload else {
+            return None;
+        };
+        let (&key, rest) = rest.split_first_chunk()?;
+        let (expiry, rest) = plain_unsigned(after_key(1, rest)?)?;
+        let (_verb, rest) = plain_unsigned(after_key(2, rest)?)?;
+        let (_name, rest) = plain_text(after_key(3, rest)?)?;
+        let mut rest = match *after_key(4, rest)? {
+            [array @ 0x80..=0x97, ref arguments @ ..] => {
+                let mut rest = arguments;
+                for _ in 0..array & 0x1F {
+                    (_, rest) = plain_integer(rest)?;
+                }
+                rest
+            }
+            ref value => plain_integer(value)?.1,
+        };
+        let mut wait = false;
+        if *head == 0xA6 {
+            (wait, rest) = plain_boolean(after_key(5, rest)?)?;
+        }
+        rest.is_empty().then_some(CommandHead {
+            key: Key(key),
+            expiry: Time(expiry),
+            wait,
+        })
+    }
+
+    fn read_any(payload: &[u8]) -> Result<Self, MessageError> {
         Self::read(&mut Fields::open(payload)?)
     }
 
@@ -211,6 +250,50 @@ impl Receipt {
     /// # Errors
     /// [`MessageError`].
     pub fn decode(payload: &[u8]) -> Result<Self, MessageError> {
+        match Self::read_plain(payload) {
+            Some(receipt) => Ok(receipt),
+            None => Self::read_any(payload),
+        }
+    }
+
+    /// The check and the fields in one go, for a receipt of just the keys known here. `None` when
+    /// it is another, good or bad, for [`read_any`](Self::read_any) to say.
+    fn read_plain(payload: &[u8]) -> Option<Self> {
+        let [entries @ 0xA3..=0xA6, 0, 0x50, rest @ ..] = payload else {
+            return None;
+        };
+        let (&key, rest) = rest.split_first_chunk()?;
+        let (stage, mut rest) = plain_unsigned(after_key(1, rest)?)?;
+        let mut left = entries - 0xA3;
+        let (mut at, mut reason, mut detail) = (None, None, None);
+        if let Some(after) = after_key(2, rest) {
+            let (time, after) = plain_unsigned(after)?;
+            (at, rest) = (Some(Time(time)), after);
+            left = left.checked_sub(1)?;
+        }
+        if let Some(after) = after_key(3, rest) {
+            let (code, after) = plain_unsigned(after)?;
+            (reason, rest) = (Some(Code::from_number(code.try_into().ok()?)), after);
+            left = left.checked_sub(1)?;
+        }
+        if let Some(after) = after_key(4, rest) {
+            let (text, after) = plain_text(after)?;
+            (detail, rest) = (Some(Text::new(text).ok()?), after);
+            left = left.checked_sub(1)?;
+        }
+        let (is_final, rest) = plain_boolean(after_key(5, rest)?)?;
+        (left == 0 && rest.is_empty()).then_some(())?;
+        Some(Receipt {
+            key: Key(key),
+            stage: Stage::from_number(stage.try_into().ok()?)?,
+            at,
+            reason,
+            detail,
+            is_final,
+        })
+    }
+
+    fn read_any(payload: &[u8]) -> Result<Self, MessageError> {
         let mut fields = Fields::open(payload)?;
         let head = ReceiptHead::read(&mut fields)?;
         Ok(Receipt {
@@ -254,5 +337,95 @@ impl ReceiptHead {
             reason: fields.optional(3)?,
             is_final: fields.required(5)?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::{collection::vec, option, prelude::*, sample::Index};
+
+    fn command() -> impl Strategy<Value = Command> {
+        let name = "[A-Za-z_][A-Za-z0-9_]{0,23}".prop_map(|text| Name::new(&text).unwrap());
+        let number = (any::<i64>(), 0..64_u32).prop_map(|(number, shift)| number >> shift);
+        let action = prop_oneof![
+            (name.clone(), number.clone()).prop_map(|(point, value)| Action::Set { point, value }),
+            (name, vec(number, 0..=ARGUMENTS_MAX))
+                .prop_map(|(command, arguments)| Action::Call { command, arguments }),
+        ];
+        let head = (any::<[u8; 16]>(), any::<u64>(), 0..64_u32, any::<bool>());
+        (head, action).prop_map(|((key, expiry, shift, wait), action)| Command {
+            key: Key(key),
+            expiry: Time(expiry >> shift),
+            wait,
+            action,
+        })
+    }
+
+    fn receipt() -> impl Strategy<Value = Receipt> {
+        let stage = proptest::sample::select(Stage::ALL);
+        let told = (
+            option::of(any::<u64>()),
+            any::<Option<u8>>(),
+            option::of("[ -~é]{0,99}"),
+        );
+        (any::<[u8; 16]>(), stage, told, any::<bool>()).prop_map(
+            |(key, stage, (at, reason, detail), is_final)| Receipt {
+                key: Key(key),
+                stage,
+                at: at.map(Time),
+                reason: reason.map(Code::from_number),
+                detail: detail.map(|text| Text::cut(&text)),
+                is_final,
+            },
+        )
+    }
+
+    /// The payload with a few bytes changed, and perhaps cut off.
+    fn spoilt(
+        mut payload: Vec<u8>,
+        changes: Vec<(Index, u8, bool)>,
+        cut: Option<Index>,
+    ) -> Vec<u8> {
+        for (at, byte, is_small) in changes {
+            let at = at.index(payload.len());
+            payload[at] = if is_small { byte % 24 } else { byte };
+        }
+        if let Some(cut) = cut {
+            payload.truncate(cut.index(payload.len() + 1));
+        }
+        payload
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4_096))]
+
+        /// Whatever the short way takes, the long way takes, and finds the same in it.
+        #[test]
+        fn the_short_ways_find_what_the_long_ways_find(
+            (command, receipt) in (command(), receipt()),
+            changes in vec((any::<Index>(), any::<u8>(), any::<bool>()), 0..3),
+            cut in option::of(any::<Index>()),
+        ) {
+            let payload = spoilt(command.encode(), changes.clone(), cut);
+            if let Some(head) = CommandHead::read_plain(&payload) {
+                prop_assert_eq!(Ok(head), CommandHead::read_any(&payload));
+            }
+            let payload = spoilt(receipt.encode(), changes, cut);
+            if let Some(receipt) = Receipt::read_plain(&payload) {
+                prop_assert_eq!(Ok(receipt), Receipt::read_any(&payload));
+            }
+        }
+
+        #[test]
+        fn plain_ones_go_the_short_way((command, receipt) in (command(), receipt())) {
+            let head = CommandHead { key: command.key, expiry: command.expiry, wait: command.wait };
+            let expiry = head.expiry.plus(std::time::Duration::ZERO);
+            let found = CommandHead::read_plain(&command.encode());
+            prop_assert_eq!(found, Some(CommandHead { expiry, ..head }));
+            let at = receipt.at.map(|at| at.plus(std::time::Duration::ZERO));
+            let found = Receipt::read_plain(&receipt.encode());
+            prop_assert_eq!(found, Some(Receipt { at, ..receipt }));
+        }
     }
 }

@@ -3,7 +3,7 @@
 use super::{MessageError, Name, Time, encoded};
 use crate::{
     Address,
-    cbor::{plain_integer, plain_unsigned},
+    cbor::{after_key, plain_integer, plain_unsigned},
     fields::{Encoder, Field, Fields, MapWriter},
     limits::{POINTS_MAX, STATUS_PAGES_MAX},
 };
@@ -414,6 +414,7 @@ impl Delta {
         if count > POINTS_MAX {
             return None;
         }
+        self.changes.reserve(count);
         for _ in 0..count {
             let (change, after) = Change::read_plain(rest)?;
             self.changes.push(change);
@@ -445,15 +446,6 @@ impl Delta {
     }
 }
 
-/// What follows a key of one byte, where that is the next one.
-#[inline]
-fn after_key(key: u8, bytes: &[u8]) -> Option<&[u8]> {
-    match *bytes {
-        [found, ref rest @ ..] if found == key => Some(rest),
-        _ => None,
-    }
-}
-
 impl Field for Change {
     fn write(&self, encoder: &mut Encoder<'_>) {
         MapWriter::new(encoder.writer_mut())
@@ -466,7 +458,7 @@ impl Field for Change {
 }
 
 impl Change {
-    #[inline]
+    #[inline(always)]
     fn read_plain(bytes: &[u8]) -> Option<(Self, &[u8])> {
         let [0xA4, 0, rest @ ..] = bytes else {
             return None;
@@ -488,7 +480,7 @@ impl Change {
 }
 
 impl Cause {
-    #[inline]
+    #[inline(always)]
     fn read_plain(bytes: &[u8]) -> Option<(Self, &[u8])> {
         let [head @ 0xA1..=0xA3, 0, kind, rest @ ..] = bytes else {
             return None;
