@@ -105,6 +105,8 @@ pub struct Storm {
     pub controllers: usize,
     /// Until the last of them was on line, in seconds.
     pub all_back_s: f64,
+    /// Attempts that the server, or a time-out, turned away.
+    pub turned_away: usize,
     /// The server's CPU for each of them, in microseconds.
     pub cpu_us_each: f64,
     /// Round trips of the others before.

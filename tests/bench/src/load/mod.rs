@@ -16,7 +16,7 @@ mod websocket;
 mod work;
 
 use crate::report::Report;
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use clap::{Parser, ValueEnum};
 use driver::{Bare, Driver, Mqtt, Nats, Switchyard};
 use roster::Roster;
@@ -66,7 +66,11 @@ pub enum Link {
 
 /// The generator's settings.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "relay-load", about = "Plays controllers and operators")]
+#[command(
+    name = "relay-load",
+    about = "Plays controllers and operators",
+    args_override_self = true
+)]
 pub struct Options {
     /// What to do.
     #[arg(value_enum)]
@@ -92,7 +96,7 @@ pub struct Options {
     /// rtt: commands a second in all, in place of as fast as possible.
     #[arg(long)]
     pub rate: Option<f64>,
-    /// storm: the controllers that stay, and are commanded.
+    /// storm: those of the controllers that stay, and are commanded.
     #[arg(long, default_value_t = 100)]
     pub live: usize,
     /// Seconds measured (idle: held).
@@ -139,6 +143,8 @@ pub const BYTES_TOLERANCE: usize = 4;
 
 /// How long a peer may take to come on line.
 const OPENING_PATIENCE: Duration = Duration::from_secs(60);
+/// How long all of them may take, and then all of them again after a storm.
+const RUN_PATIENCE: Duration = Duration::from_secs(150);
 
 /// Runs one measurement.
 ///
@@ -158,16 +164,18 @@ pub fn run(options: Options) -> Result<Report> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let report = runtime.block_on(async {
+    let deadline = RUN_PATIENCE + options.quiet();
+    let work = async {
         match options.driver {
             DriverName::Switchyard => run_with::<Switchyard>(options).await,
             DriverName::Bare => run_with::<Bare>(options).await,
             DriverName::Mqtt => run_with::<Mqtt>(options).await,
             DriverName::Nats => run_with::<Nats>(options).await,
         }
-    });
+    };
+    let report = runtime.block_on(async { tokio::time::timeout(deadline, work).await });
     runtime.shutdown_background();
-    report
+    report.unwrap_or_else(|_| bail!("expected to be done within {} s", deadline.as_secs()))
 }
 
 async fn run_with<D: Driver>(options: Options) -> Result<Report> {
@@ -182,6 +190,11 @@ async fn run_with<D: Driver>(options: Options) -> Result<Report> {
 }
 
 impl Options {
+    /// Warm-up and measurement.
+    fn quiet(&self) -> Duration {
+        Duration::from_secs_f64(self.warmup + self.secs)
+    }
+
     fn blank_report(&self, opening: Duration) -> Report {
         let name = |value: Option<clap::builder::PossibleValue>| {
             value.map_or_else(String::new, |value| value.get_name().into())

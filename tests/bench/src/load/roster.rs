@@ -60,7 +60,7 @@ impl Roster {
             authority: ws.to_string(),
             link: options.link,
             token: None,
-            quiet: Duration::from_secs_f64(options.warmup + options.secs),
+            quiet: options.quiet(),
             points: if is_idle { 4 } else { 10 },
             first_controller: 1,
             keys: Vec::new(),

@@ -8,21 +8,26 @@
     reason = "its output is its purpose"
 )]
 
+mod growth;
 mod plan;
 mod servers;
+mod storm;
 mod table;
 
 use anyhow::{Context, Result, bail};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use plan::{Server, Workload};
 use serde::Serialize;
-use servers::{Places, Servers};
-use std::path::PathBuf;
+use servers::{Interrupted, Places, Servers};
+use std::path::{Path, PathBuf};
 use switchyard_bench::{process, report::Report};
 
 #[derive(Parser)]
 #[command(about = "Measures our gateway beside its peers")]
 struct Cli {
+    /// What to find out.
+    #[arg(long, value_enum, default_value = "relay")]
+    mode: Mode,
     /// The gateway's program [default: switchyard-gateway among the programs].
     #[arg(long)]
     gateway: Option<PathBuf>,
@@ -56,6 +61,17 @@ struct Cli {
     /// Where all reports go [default: ../relay-bench.json beside the programs].
     #[arg(long)]
     json: Option<PathBuf>,
+}
+
+/// What to find out.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    /// The table: every workload, every server.
+    Relay,
+    /// What a message costs with ten connections and with 19,000.
+    Growth,
+    /// What the others feel when 19,000 controllers come back at once.
+    Storm,
 }
 
 /// One measurement, or why there is none.
@@ -108,67 +124,75 @@ fn main() -> Result<()> {
     process::raise_open_files()?;
     // What is started from here on inherits it: a server sizes its thread pool by the cores it has.
     process::stay_on_core(servers::SERVER_CORE)?;
-    let measured = measure(&cli, places)?;
-    std::fs::write(&json, serde_json::to_string_pretty(&measured)?)
-        .with_context(|| format!("writing {}", json.display()))?;
-    println!("{}", table::render(&measured));
-    println!("All reports: {}", json.display());
-    println!("{}", table::last_line(&measured));
-    let failed = measured
-        .iter()
-        .filter(|measured| measured.failure.is_some() && measured.server.must_work())
-        .count();
-    if failed > 0 {
-        bail!("{failed} measurements of our own servers failed");
+    match cli.mode {
+        Mode::Relay => relay(&cli, places, &json),
+        Mode::Growth => growth::run(&cli, places, &json),
+        Mode::Storm => storm::run(&cli, places, &json),
     }
+}
+
+impl Cli {
+    /// The generator's flags for how long to measure.
+    fn timing(&self) -> Vec<String> {
+        let (secs, warmup) = (self.secs.to_string(), self.warmup.to_string());
+        ["--secs", &secs, "--warmup", &warmup]
+            .map(String::from)
+            .into()
+    }
+
+    /// Those of the servers that are here; the others are told of.
+    fn present(&self, servers: &Servers, default: &[Server]) -> Result<Vec<Server>> {
+        let wanted = if self.server.is_empty() {
+            default
+        } else {
+            &self.server
+        };
+        let mut present = Vec::new();
+        for &server in wanted {
+            match servers.lacks(server) {
+                None => present.push(server),
+                Some(why) if server.must_work() => bail!("{}: {why}", server.name()),
+                Some(why) => println!("without {}: {why}", server.name()),
+            }
+        }
+        if present.contains(&Server::SwitchyardReal) && !servers.has_tls()? {
+            println!(
+                "this gateway has no TLS of its own: switchyard-real is Noise and plain WebSocket"
+            );
+        }
+        Ok(present)
+    }
+}
+
+/// Keeps everything that was found.
+fn write_json(file: &Path, found: &impl Serialize) -> Result<()> {
+    std::fs::write(file, serde_json::to_string_pretty(found)?)
+        .with_context(|| format!("writing {}", file.display()))?;
+    println!("All reports: {}", file.display());
     Ok(())
 }
 
-fn measure(cli: &Cli, places: Places) -> Result<Vec<Measured>> {
+fn relay(cli: &Cli, places: Places, json: &Path) -> Result<()> {
     let workloads = if cli.workload.is_empty() {
-        <Workload as clap::ValueEnum>::value_variants().to_vec()
+        Workload::value_variants()
     } else {
-        cli.workload.clone()
+        &cli.workload
     };
-    let wanted = if cli.server.is_empty() {
-        Server::DEFAULT.to_vec()
-    } else {
-        cli.server.clone()
-    };
-    let controllers = workloads
-        .iter()
-        .map(|workload| workload.load(cli.connections).controllers)
-        .max()
-        .unwrap_or(1)
-        .max(1);
-    let mut servers = Servers::new(places, controllers)?;
-    let mut present = Vec::new();
-    for server in wanted {
-        match servers.lacks(server) {
-            None => present.push(server),
-            Some(why) if server.must_work() => bail!("{}: {why}", server.name()),
-            Some(why) => println!("without {}: {why}", server.name()),
-        }
-    }
-    if present.contains(&Server::SwitchyardReal) && !servers.has_tls()? {
-        println!(
-            "this gateway has no TLS of its own: switchyard-real is Noise and plain WebSocket"
-        );
-    }
-    let timing = [
-        "--secs",
-        &cli.secs.to_string(),
-        "--warmup",
-        &cli.warmup.to_string(),
-    ]
-    .map(String::from);
+    let load = |workload: Workload| workload.load(cli.connections);
+    let controllers = workloads.iter().map(|&workload| load(workload).controllers);
+    let mut servers = Servers::new(places, controllers.max().unwrap_or(0))?;
+    let present = cli.present(&servers, &Server::DEFAULT)?;
+    let timing = cli.timing();
     let mut all = Vec::new();
     for round in 1..=cli.rounds {
-        for &workload in &workloads {
-            let load = workload.load(cli.connections);
+        for &workload in workloads {
             for &server in &present {
-                let outcome = servers.measure(server, &load, &timing);
-                let failure = outcome.as_ref().err().map(|error| format!("{error:#}"));
+                let outcome = servers.measure(server, &load(workload), &timing);
+                let failure = match &outcome {
+                    Err(error) if error.is::<Interrupted>() => return outcome.map(|_| ()),
+                    Err(error) => Some(format!("{error:#}")),
+                    Ok(_) => None,
+                };
                 let measured = Measured {
                     round,
                     workload,
@@ -181,5 +205,14 @@ fn measure(cli: &Cli, places: Places) -> Result<Vec<Measured>> {
             }
         }
     }
-    Ok(all)
+    println!("{}", table::render(&all));
+    write_json(json, &all)?;
+    println!("{}", table::last_line(&all));
+    let failed = all
+        .iter()
+        .filter(|measured| measured.failure.is_some() && measured.server.must_work());
+    match failed.count() {
+        0 => Ok(()),
+        failed => bail!("{failed} measurements of our own programs failed"),
+    }
 }

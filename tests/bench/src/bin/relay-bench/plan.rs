@@ -114,6 +114,7 @@ impl Workload {
             operators: 20,
             window: 1,
             rate: None,
+            live: None,
         };
         match self {
             Workload::PushW1 => Load {
@@ -181,6 +182,8 @@ pub(crate) struct Load {
     pub(crate) window: usize,
     /// Commands a second.
     pub(crate) rate: Option<f64>,
+    /// Controllers that stay where the others are cut off.
+    pub(crate) live: Option<usize>,
 }
 
 fn name_of(value: impl ValueEnum) -> String {

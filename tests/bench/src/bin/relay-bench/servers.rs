@@ -3,12 +3,18 @@
 
 use crate::plan::{Load, Server};
 use anyhow::{Context, Result, bail, ensure};
+use signal_hook::consts::{SIGINT, SIGTERM};
 use std::{
     ffi::OsStr,
     fmt::Write as _,
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 use switchyard_bench::report::Report;
 use switchyard_testkit::{Program, Programs, Yard, YardOptions, wait_until};
@@ -23,6 +29,9 @@ const GENERATOR_CORE: usize = 1;
 const SOURCE_BASE: &str = "127.1.0.1";
 /// Connections beyond which one source address does not do.
 const ONE_SOURCE_MAX: usize = 5_000;
+
+/// How often it is looked whether the generator is done.
+const WATCH_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Settings that lift what bounds a crowd from one machine.
 const GATEWAY_FLAGS: &[&str] = &[
@@ -102,9 +111,22 @@ pub(crate) struct Servers {
     places: Places,
     folder: TempDir,
     controllers: usize,
+    interrupted: Arc<AtomicBool>,
     plain: Option<Ours>,
     real: Option<Ours>,
 }
+
+/// A signal has asked for the end.
+#[derive(Debug)]
+pub(crate) struct Interrupted;
+
+impl std::fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
+impl std::error::Error for Interrupted {}
 
 /// A yard of our gateway with enrolled controllers.
 struct Ours {
@@ -128,10 +150,16 @@ struct Running {
 impl Servers {
     /// For measurements of at most so many controllers.
     pub(crate) fn new(places: Places, controllers: usize) -> Result<Self> {
+        // Whoever ends us must not leave servers behind: what runs is ended on the way out.
+        let interrupted = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
+        }
         Ok(Servers {
             places,
             folder: tempfile::Builder::new().prefix("relay-bench-").tempdir()?,
             controllers,
+            interrupted,
             plain: None,
             real: None,
         })
@@ -187,17 +215,39 @@ impl Servers {
         if load.controllers.max(load.operators) > ONE_SOURCE_MAX {
             command.args(["--source-base", SOURCE_BASE]);
         }
-        let output = command
-            .stdin(Stdio::null())
-            .output()
-            .with_context(|| format!("starting {command:?}"))?;
-        drop(running);
-        let told = String::from_utf8_lossy(&output.stdout);
-        if !output.status.success() {
-            let complaint = String::from_utf8_lossy(&output.stderr);
-            bail!("{}", complaint.trim().trim_start_matches("Error: "));
+        if let Some(live) = load.live {
+            command.args(["--live", &live.to_string()]);
         }
-        serde_json::from_str(&told).with_context(|| format!("reading the report {told:?}"))
+        let mut generator = Program::start("relay-load", &mut command)?;
+        self.wait_for(&mut generator)?;
+        let report = generator.wait_for_line("its report", |line| {
+            line.starts_with('{').then(|| line.to_owned())
+        })?;
+        drop(running);
+        serde_json::from_str(&report).with_context(|| format!("reading the report {report:?}"))
+    }
+
+    /// Waits for the generator, which bounds its own time, to end well.
+    fn wait_for(&self, generator: &mut Program) -> Result<()> {
+        loop {
+            if self.interrupted.load(Ordering::Relaxed) {
+                return Err(Interrupted.into());
+            }
+            match generator.try_wait()? {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => {
+                    // Its last words may still be on their way.
+                    let complaint = wait_until("the generator's complaint", || {
+                        Some(generator.log()).filter(|log| !log.is_empty())
+                    });
+                    bail!(
+                        "{}",
+                        complaint.unwrap_or_else(|_| status.to_string()).trim()
+                    );
+                }
+                None => std::thread::sleep(WATCH_INTERVAL),
+            }
+        }
     }
 
     fn start(&mut self, server: Server) -> Result<Running> {

@@ -11,7 +11,7 @@ const NAME_WIDTH: usize = 24;
 const WIDTH: usize = 15;
 
 /// The median of what was found in each round; nothing where nothing was.
-fn median(mut values: Vec<f64>) -> Option<f64> {
+pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
     if values.is_empty() {
@@ -259,14 +259,14 @@ mod tests {
     #[test]
     fn the_ratio_is_the_median_of_the_rounds_own() {
         let (ours, floor) = (Server::Switchyard, Server::Floor);
-        let all: Vec<_> = [(1, 10.0, 20.0), (2, 90.0, 100.0), (3, 30.0, 50.0)]
+        let all: Vec<_> = [(1, 10e3, 20e3), (2, 90e3, 100e3), (3, 30e3, 50e3)]
             .into_iter()
             .flat_map(|(round, our, its)| [measured(round, ours, our), measured(round, floor, its)])
             .collect();
         assert_eq!(ratio(&all, ours, floor, Workload::PushW1), Some(0.6));
         let line = last_line(&all);
         assert!(line.starts_with("relay: push-w1 0.60 push-w8 – "), "{line}");
-        assert!(render(&all).contains("30"));
+        assert!(render(&all).contains("30 (0.60)"));
         assert_eq!(median(vec![1.0, 4.0]), Some(2.5));
     }
 }
