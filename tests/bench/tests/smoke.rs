@@ -1,6 +1,7 @@
 //! The bench works: every workload against the reference relays, and against our gateway where that
 //! is built, for a fraction of a second each. Speed is not judged here.
 
+#![expect(clippy::unwrap_used, reason = "a panic is a test's report")]
 use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
