@@ -7,7 +7,7 @@ use crate::{
 use std::fmt::Write as _;
 use switchyard_bench::report::Report;
 
-const NAME_WIDTH: usize = 24;
+const NAME_WIDTH: usize = 20;
 const WIDTH: usize = 15;
 
 /// The median of what was found in each round; nothing where nothing was.
@@ -154,7 +154,7 @@ fn costs(text: &mut String, all: &[Measured]) {
         "accept TCP µs",
         "accept WS µs",
     ];
-    const NARROW: usize = 13;
+    const NARROW: usize = 14;
     let _ = write!(text, "{:<NAME_WIDTH$}", "");
     for column in columns {
         let _ = write!(text, "{column:>NARROW$}");
