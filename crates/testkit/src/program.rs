@@ -247,6 +247,15 @@ impl Program {
         Ok(())
     }
 
+    /// How the process has ended, if it has.
+    ///
+    /// # Errors
+    /// When that is not to be told.
+    pub fn try_wait(&mut self) -> Result<Option<ExitStatus>> {
+        let ended = self.child.try_wait();
+        ended.with_context(|| format!("looking after {}", self.name))
+    }
+
     /// Waits for the process to end by itself.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! What a machine with nothing but Debian and Rust still lacks, and how it is got.
 
-use crate::run::{cache_folder, cargo, output, root, run};
+use crate::run::{cache_folder, cargo, output, root, run, target_folder};
 use anyhow::{Context, Result, bail};
 use std::{
     ffi::OsString,
@@ -50,6 +50,12 @@ pub(crate) const PROGRAMS: &[Need] = &[need("procps", Probe::Program("kill"))];
 /// What the stories in a browser need.
 pub(crate) const BROWSER: &[Need] = &[need("chromium", Probe::Program("chromium"))];
 
+/// The relays that Debian has and ours is measured beside.
+pub(crate) const PEERS: &[Need] = &[
+    need("mosquitto", Probe::File("/usr/sbin/mosquitto")),
+    need("nats-server", Probe::File("/usr/sbin/nats-server")),
+];
+
 /// What builds the desktop app and shows its window.
 pub(crate) const DESKTOP: &[Need] = &[
     need("pkg-config", Probe::Program("pkg-config")),
@@ -63,6 +69,9 @@ pub(crate) const DESKTOP: &[Need] = &[
 /// The oldest Node.js that Vite 8 takes, and what is fetched from npm where Debian's is older.
 const NODE_MIN: (u32, u32) = (20, 19);
 const NODE_PACKAGE: &str = "node@20";
+
+/// rumqttd's version: figures of another one are others.
+const RUMQTTD_VERSION: &str = "0.20.0";
 
 /// cargo-deny's version: a newer one may find new faults, so it moves only by a commit.
 const DENY_VERSION: &str = "0.20.2";
@@ -101,6 +110,30 @@ pub(crate) fn ready(groups: &[&[Need]]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Installs the peers that are missing, and stops the services as which Debian starts them: the bench
+/// runs them by itself, with settings of its own.
+pub(crate) fn peers() -> Result<()> {
+    let installed = missing(&[PEERS], Need::is_met);
+    ready(&[PEERS])?;
+    for service in installed {
+        // Where nothing runs services there is nothing to stop.
+        let _ = output(Command::new("service").args([service, "stop"]));
+    }
+    Ok(())
+}
+
+/// rumqttd, built once from crates.io and kept beside what we build, or why it is not to be had.
+pub(crate) fn rumqttd() -> Result<()> {
+    let peers = target_folder().join("peers");
+    if peers.join("bin/rumqttd").exists() {
+        return Ok(());
+    }
+    run(cargo()
+        .args(["install", "rumqttd", "--version", RUMQTTD_VERSION, "--root"])
+        .arg(&peers)
+        .env_remove("CARGO_TARGET_DIR"))
 }
 
 /// The packages of what is not there, each once.

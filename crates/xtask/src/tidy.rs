@@ -18,6 +18,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("desktop", &["client", "flasher", "firmware", "protocol"]),
     ("testkit", &["protocol"]),
     ("xtask", &["testkit"]),
+    ("bench", &["protocol", "testkit"]),
     (
         "e2e",
         &[
