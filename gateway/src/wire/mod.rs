@@ -165,3 +165,6 @@ pub(crate) fn check_whole(bytes: &[u8], payload_bytes_max: usize) -> Result<(), 
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,8 @@
 mod driver;
 mod lines;
 mod run;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use crate::{
