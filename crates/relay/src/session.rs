@@ -1,7 +1,7 @@
 //! Who is connected: one session per connection, its queue's depth, its silence, its end.
 
 use crate::{
-    ConnectionId, Haste, Map, Notice, Output, Peer, Relay, Work,
+    ConnectionId, Haste, Map, Notice, Now, Output, Peer, Relay, Work,
     subscriptions::Feed,
     timers::{Moment, Timer},
 };
@@ -31,6 +31,27 @@ pub(crate) struct Session {
     last_progress: Moment,
     timer_at: Moment,
     pub(crate) side: Side,
+}
+
+impl Session {
+    /// Counts bytes that are about to be queued, and says how many that makes.
+    #[inline]
+    pub(crate) fn queue(&mut self, bytes: usize, now: Now) -> usize {
+        if self.queued_bytes == 0 {
+            self.last_progress = now.since_start.into();
+        }
+        self.queued_bytes += bytes;
+        self.queued_bytes
+    }
+
+    /// The feed of a tool that has one.
+    #[inline]
+    pub(crate) fn feed_mut(&mut self) -> Option<&mut Feed> {
+        match &mut self.side {
+            Side::Tool { feed, .. } => feed.as_deref_mut(),
+            Side::Controller { .. } => None,
+        }
+    }
 }
 
 /// What a session is besides.
@@ -349,11 +370,8 @@ impl Relay {
         haste: Haste,
     ) {
         let session = self.sessions.at_mut(slot);
-        if session.queued_bytes == 0 {
-            session.last_progress = work.now.since_start.into();
-        }
-        session.queued_bytes += frame.len();
-        let (connection, queued_bytes) = (session.connection, session.queued_bytes);
+        let queued_bytes = session.queue(frame.len(), work.now);
+        let connection = session.connection;
         let bound = match session.side {
             Side::Controller { .. } => 2 * self.settings.controller_queue_bytes_max,
             Side::Tool { .. } => self.settings.tool_queue_bytes_max,

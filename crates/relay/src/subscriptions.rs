@@ -5,7 +5,7 @@
 //! a tool, nothing more of it is sent as it comes, and in its turn the tool gets its presence and
 //! full status. So a slow tool costs one bit a controller, whatever the fleet does meanwhile.
 
-use crate::{Relay, Sabotage, Work, session::Slot};
+use crate::{Haste, Relay, Sabotage, Work, session::Slot};
 use std::collections::VecDeque;
 use switchyard_protocol::{
     Address, Code,
@@ -13,7 +13,10 @@ use switchyard_protocol::{
 };
 
 /// Answers that may wait behind the controllers they end, for one tool.
-const ANSWERS_DUE_MAX: usize = 64;
+const ANSWERS_DUE_MAX: u8 = 64;
+
+/// What may be due to a tool without its room being given back at once.
+const DUE_KEPT: usize = 64;
 
 /// What one tool is to be told.
 #[derive(Debug, Default)]
@@ -26,7 +29,7 @@ pub(crate) struct Feed {
     marks: Bits,
     /// In which order; a controller whose mark has gone is passed over.
     due: VecDeque<Due>,
-    answers_due: usize,
+    answers_due: u8,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -51,8 +54,16 @@ impl Feed {
         self.answers_due += 1;
     }
 
+    /// Nothing is due any more: a snapshot of everything shall not keep its room.
+    fn shrink(&mut self) {
+        if self.due.capacity() > DUE_KEPT {
+            self.due = VecDeque::new();
+            self.marks = Bits::default();
+        }
+    }
+
     fn is_subscribed(&self) -> bool {
-        self.all || self.chosen.count > 0
+        self.all || self.chosen.len() > 0
     }
 }
 
@@ -166,32 +177,42 @@ impl Relay {
     /// queue is past half gets a mark instead.
     pub(crate) fn fan_out(&mut self, work: &mut Work<'_>, index: u32, frame: &[u8]) {
         let everyone = std::mem::take(&mut self.fleet.all_subscribers);
-        for &slot in &everyone {
-            self.forward_status(work, slot, index, frame);
-        }
+        self.forward_status(work, &everyone, index, frame);
         self.fleet.all_subscribers = everyone;
-        let chosen = std::mem::take(&mut self.fleet.at_mut(index).subscribers);
-        for &slot in &chosen {
-            self.forward_status(work, slot, index, frame);
+        if !self.fleet.at(index).subscribers.is_empty() {
+            let chosen = std::mem::take(&mut self.fleet.at_mut(index).subscribers);
+            self.forward_status(work, &chosen, index, frame);
+            self.fleet.at_mut(index).subscribers = chosen;
         }
-        self.fleet.at_mut(index).subscribers = chosen;
     }
 
-    fn forward_status(&mut self, work: &mut Work<'_>, slot: Slot, index: u32, frame: &[u8]) {
-        let half = self.settings.tool_queue_bytes_max / 2;
+    fn forward_status(&mut self, work: &mut Work<'_>, to: &[Slot], index: u32, frame: &[u8]) {
+        let room = self.settings.tool_queue_bytes_max;
         let forgets_marks = self.sabotaged(Sabotage::ForgetMarks);
-        let is_full = self.sessions.at(slot).queued_bytes >= half;
-        let Some(Some(feed)) = self.sessions.feed_mut(slot) else {
-            return;
-        };
-        if is_full && !forgets_marks {
-            feed.mark(index);
+        let mut sent = 0;
+        for &slot in to {
+            let session = self.sessions.at_mut(slot);
+            let is_full = session.queued_bytes >= room / 2;
+            let Some(feed) = session.feed_mut() else {
+                continue;
+            };
+            if is_full && !forgets_marks {
+                feed.mark(index);
+            }
+            if is_full || feed.marks.has(index) {
+                self.counters.status_conflated += 1;
+                continue;
+            }
+            sent += 1;
+            let queued_bytes = session.queue(frame.len(), work.now);
+            let connection = session.connection;
+            work.sink.send(connection, frame, Haste::Now);
+            if queued_bytes > room {
+                self.doomed.push(connection);
+            }
         }
-        if is_full || feed.marks.has(index) {
-            self.counters.status_conflated += 1;
-        } else {
-            self.send(work, slot, frame);
-        }
+        self.sessions.queued_bytes += sent * frame.len();
+        self.counters.frames_sent += sent as u64;
     }
 
     /// Sends a tool what is due to it, while its queue is below half. One thing goes out even
@@ -205,6 +226,7 @@ impl Relay {
                 return;
             };
             let Some(due) = feed.due.pop_front() else {
+                feed.shrink();
                 return;
             };
             match due {
@@ -228,7 +250,7 @@ impl Relay {
                     let count = if feed.all {
                         self.fleet.len() as u32
                     } else {
-                        feed.chosen.count
+                        feed.chosen.len()
                     };
                     self.answer_due(work, slot, due, count);
                 }
@@ -267,51 +289,110 @@ fn drop_slot(slots: &mut Vec<Slot>, slot: Slot) {
     }
 }
 
-/// A set of places in the fleet.
-#[derive(Debug, Default)]
-struct Bits {
-    words: Vec<u64>,
-    count: u32,
+/// A set of places in the fleet: one by one while they are few, and from then on a bit for each
+/// place there is.
+#[derive(Debug)]
+enum Bits {
+    /// Ascending.
+    Few(Vec<u32>),
+    Many {
+        words: Vec<u64>,
+        count: u32,
+    },
+}
+
+/// So many lie one by one: as much memory as bits for a thousand places.
+const FEW_MAX: usize = 32;
+
+impl Default for Bits {
+    fn default() -> Self {
+        Bits::Few(Vec::new())
+    }
 }
 
 impl Bits {
+    fn len(&self) -> u32 {
+        match self {
+            Bits::Few(indexes) => indexes.len() as u32,
+            Bits::Many { count, .. } => *count,
+        }
+    }
+
     /// Whether it was not in there before.
     fn set(&mut self, index: u32) -> bool {
-        let (word, bit) = (index as usize / 64, 1 << (index % 64));
-        if self.words.len() <= word {
-            self.words.resize(word + 1, 0);
+        match self {
+            Bits::Few(indexes) => {
+                let Err(at) = indexes.binary_search(&index) else {
+                    return false;
+                };
+                if indexes.len() < FEW_MAX {
+                    indexes.insert(at, index);
+                    return true;
+                }
+                let mut many = Bits::Many {
+                    words: Vec::new(),
+                    count: 0,
+                };
+                for &index in &*indexes {
+                    many.set(index);
+                }
+                *self = many;
+                self.set(index)
+            }
+            Bits::Many { words, count } => {
+                let (word, bit) = (index as usize / 64, 1 << (index % 64));
+                if words.len() <= word {
+                    words.resize(word + 1, 0);
+                }
+                let is_new = words[word] & bit == 0;
+                words[word] |= bit;
+                *count += u32::from(is_new);
+                is_new
+            }
         }
-        let is_new = self.words[word] & bit == 0;
-        self.words[word] |= bit;
-        self.count += u32::from(is_new);
-        is_new
     }
 
     /// Whether it was in there.
     fn clear(&mut self, index: u32) -> bool {
-        let was_in = self.has(index);
-        if was_in {
-            self.words[index as usize / 64] &= !(1 << (index % 64));
-            self.count -= 1;
+        match self {
+            Bits::Few(indexes) => {
+                let at = indexes.binary_search(&index);
+                at.map(|at| indexes.remove(at)).is_ok()
+            }
+            Bits::Many { words, count } => {
+                let Some(word) = words.get_mut(index as usize / 64) else {
+                    return false;
+                };
+                let bit = 1 << (index % 64);
+                let was_in = *word & bit != 0;
+                *word &= !bit;
+                *count -= u32::from(was_in);
+                was_in
+            }
         }
-        was_in
     }
 
     fn has(&self, index: u32) -> bool {
-        // Mostly there is none at all, and the words need not be touched.
-        self.count > 0
-            && self
-                .words
+        match self {
+            // Mostly there is none at all.
+            Bits::Few(indexes) => !indexes.is_empty() && indexes.binary_search(&index).is_ok(),
+            Bits::Many { words, .. } => words
                 .get(index as usize / 64)
-                .is_some_and(|word| word & (1 << (index % 64)) != 0)
+                .is_some_and(|word| word & (1 << (index % 64)) != 0),
+        }
     }
 
     fn iter(&self) -> impl Iterator<Item = u32> + '_ {
-        self.words.iter().enumerate().flat_map(|(at, &word)| {
+        let (few, words): (&[u32], &[u64]) = match self {
+            Bits::Few(indexes) => (indexes, &[]),
+            Bits::Many { words, .. } => (&[], words),
+        };
+        let many = words.iter().enumerate().flat_map(|(at, &word)| {
             (0..64)
                 .filter(move |bit| word & (1 << bit) != 0)
                 .map(move |bit| at as u32 * 64 + bit)
-        })
+        });
+        few.iter().copied().chain(many)
     }
 }
 
@@ -321,18 +402,22 @@ mod tests {
 
     #[test]
     fn bits_are_a_set() {
-        let mut bits = Bits::default();
-        let mut model = std::collections::BTreeSet::new();
-        for step in 0..2_000u32 {
-            let index = step.wrapping_mul(2_654_435_761) >> 23;
-            if step % 3 == 0 {
-                assert_eq!(bits.clear(index), model.remove(&index), "{step}");
-            } else {
-                assert_eq!(bits.set(index), model.insert(index), "{step}");
+        // Once with too many places to stay few, and once with just as many as stay so.
+        for shift in [23, 27] {
+            let mut bits = Bits::default();
+            let mut model = std::collections::BTreeSet::new();
+            for step in 0..2_000u32 {
+                let index = step.wrapping_mul(2_654_435_761) >> shift;
+                if step % 3 == 0 {
+                    assert_eq!(bits.clear(index), model.remove(&index), "{step}");
+                } else {
+                    assert_eq!(bits.set(index), model.insert(index), "{step}");
+                }
+                assert_eq!(bits.has(index), model.contains(&index));
+                assert_eq!(bits.len() as usize, model.len());
+                assert!(bits.iter().eq(model.iter().copied()));
             }
-            assert_eq!(bits.has(index), model.contains(&index));
-            assert_eq!(bits.count as usize, model.len());
+            assert_eq!(matches!(bits, Bits::Few(_)), shift == 27);
         }
-        assert!(bits.iter().eq(model.iter().copied()));
     }
 }

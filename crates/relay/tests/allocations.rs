@@ -1,4 +1,5 @@
-//! What happens all the time allocates nothing, once every buffer has found its size.
+//! What happens all the time allocates nothing, once every buffer has found its size; and what
+//! there may be ten thousand of is small.
 
 #![allow(clippy::unwrap_used, reason = "a test: its panic is the report")]
 #![allow(
@@ -24,28 +25,32 @@ struct Counting;
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+    /// Bytes in use, as they were asked for.
+    static BYTES: Cell<isize> = const { Cell::new(0) };
 }
 
-fn count() {
+fn count(allocations: usize, bytes: isize) {
     // A thread that is ending has nothing left to count with.
-    let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+    let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + allocations));
+    let _ = BYTES.try_with(|count| count.set(count.get() + bytes));
 }
 
 // SAFETY: everything is handed to the system's allocator as it came.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(1, layout.size() as isize);
         // SAFETY: the caller keeps `alloc`'s contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        count(0, -(layout.size() as isize));
         // SAFETY: the caller keeps `dealloc`'s contract.
         unsafe { System.dealloc(place, layout) }
     }
 
     unsafe fn realloc(&self, place: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
-        count();
+        count(1, bytes as isize - layout.size() as isize);
         // SAFETY: the caller keeps `realloc`'s contract.
         unsafe { System.realloc(place, layout, bytes) }
     }
@@ -113,41 +118,7 @@ impl Yard {
                 frame_bytes_max: 1_040,
             },
         );
-        let announce = Event::Announce {
-            boot: 7,
-            features: 1,
-            software: title("virtual"),
-            board: title("none"),
-            layout: 1,
-        };
-        let full = Full {
-            head: StatusHead {
-                boot: 7,
-                sequence: 0,
-            },
-            page: 0,
-            pages: 1,
-            uptime_ms: 0,
-            time: None,
-            points: vec![Point {
-                index: 0,
-                name: Name::new("RL1").unwrap(),
-                point_type: PointType::AnalogueOutput,
-                value: 0,
-                flags: PointFlags::MANUAL,
-                cause: Cause::plain(CauseKind::Boot),
-            }],
-            layout: 1,
-        };
-        let (announce, full) = (announce.encode(), full.encode());
-        yard.frame(
-            PUMP_LINK,
-            &Frame::new(Kind::Event, 0, PUMP, GATEWAY, &announce),
-        );
-        yard.frame(
-            PUMP_LINK,
-            &Frame::new(Kind::StatusFull, 0, PUMP, GATEWAY, &full),
-        );
+        yard.introduce(PUMP_LINK, PUMP, 1);
         for (connection, address) in [(PAGE_LINK, PAGE), (DESK_LINK, DESK)] {
             let peer = Peer::Tool {
                 address,
@@ -165,6 +136,43 @@ impl Yard {
     fn connect(&mut self, connection: ConnectionId, peer: Peer) {
         let input = Input::Connected { connection, peer };
         self.relay.handle(self.now, input, &mut self.sent);
+    }
+
+    /// A controller announces itself and tells its points.
+    fn introduce(&mut self, connection: ConnectionId, address: Address, points: u8) {
+        let announce = Event::Announce {
+            boot: 7,
+            features: 1,
+            software: title("virtual"),
+            board: title("none"),
+            layout: 1,
+        };
+        let point = |index| Point {
+            index,
+            name: Name::new(&format!("RL{index}")).unwrap(),
+            point_type: PointType::AnalogueOutput,
+            value: 0,
+            flags: PointFlags::MANUAL,
+            cause: Cause::plain(CauseKind::Boot),
+        };
+        let full = Full {
+            head: StatusHead {
+                boot: 7,
+                sequence: 0,
+            },
+            page: 0,
+            pages: 1,
+            uptime_ms: 0,
+            time: None,
+            points: (0..points).map(point).collect(),
+            layout: 1,
+        };
+        for (kind, payload) in [
+            (Kind::Event, announce.encode()),
+            (Kind::StatusFull, full.encode()),
+        ] {
+            self.frame(connection, &Frame::new(kind, 0, address, GATEWAY, &payload));
+        }
     }
 
     /// A frame comes, and what it causes leaves.
@@ -296,4 +304,74 @@ fn a_note_passes() {
             Frame::new(Kind::Event, number, PAGE, DESK, &note),
         )]
     });
+}
+
+/// Just below a power of two, where tables that double are at their fullest.
+const MANY: u32 = 14_000;
+
+#[test]
+fn an_idle_peer_is_small() {
+    let settings = Settings::new(title("yard"), title("test 1"), 42);
+    let mut yard = Yard {
+        relay: Relay::new(settings),
+        now: Now {
+            since_start: Duration::from_secs(5),
+            time: TIME,
+        },
+        sent: Sent {
+            bytes: Vec::with_capacity(64),
+            frames: 0,
+        },
+    };
+    let bytes_each = |yard: &mut Yard, join: &dyn Fn(&mut Yard, u32)| {
+        let before = BYTES.get();
+        for number in 0..MANY {
+            join(yard, number);
+        }
+        (BYTES.get() - before) / MANY as isize
+    };
+    let controller = |number| Address(100_000 + number);
+    let enrolled = bytes_each(&mut yard, &|yard, number| {
+        let input = Input::ControllerKnown {
+            address: controller(number),
+            title: title(&format!("pump {number}")),
+        };
+        yard.relay.handle(yard.now, input, &mut yard.sent);
+    });
+    // So that growth is a decision. Tables and timers are counted in.
+    assert!(enrolled <= 200, "an enrolled controller: {enrolled} bytes");
+    let connected = bytes_each(&mut yard, &|yard, number| {
+        let (link, address) = (ConnectionId::new(number, 1), controller(number));
+        let peer = Peer::Controller {
+            address,
+            frame_bytes_max: 1_040,
+        };
+        yard.connect(link, peer);
+        yard.introduce(link, address, 4);
+    });
+    assert!(
+        connected <= 360,
+        "a controller that is there: {connected} bytes"
+    );
+    let tool = bytes_each(&mut yard, &|yard, number| {
+        let (link, address) = (
+            ConnectionId::new(MANY + number, 1),
+            Address(PAGE.0 + number),
+        );
+        let peer = Peer::Tool {
+            address,
+            account: title("li"),
+            role: Role::Viewer,
+        };
+        yard.connect(link, peer);
+        let subscribe = Request::Subscribe {
+            controllers: Some(vec![controller(number)]),
+        };
+        let payload = subscribe.encode();
+        yard.frame(
+            link,
+            &Frame::new(Kind::Query, 1, address, GATEWAY, &payload),
+        );
+    });
+    assert!(tool <= 512, "a tool that subscribed to one: {tool} bytes");
 }

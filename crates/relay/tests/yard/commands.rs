@@ -6,12 +6,10 @@ use crate::harness::{
 use StoreResult::{Committed, Failed, Unclear};
 use std::time::Duration;
 use switchyard_protocol::{
-    Address, Code, Frame, FrameRef, Kind, Role, limits,
+    Address, Code, Frame, Kind, Role, limits,
     message::{Action, Answer, Body, Command, Key, Name, Receipt, Request, Stage, Time},
 };
-use switchyard_relay::{
-    ConnectionId, Haste, Input, Output, Sink, StoreRequest, StoreResult, StoredCommand,
-};
+use switchyard_relay::{ConnectionId, Input, StoreRequest, StoreResult, StoredCommand};
 
 fn refused(code: Code) -> Vec<(Stage, Option<Code>)> {
     vec![(Stage::Refused, Some(code))]
@@ -106,49 +104,6 @@ fn a_command_runs_through_its_stages_in_the_very_bytes() {
     }
     assert_eq!(yard.relay.gauges().commands_in_flight, 0);
     assert_eq!(yard.relay.counters().stage(Stage::Confirmed), 1);
-}
-
-#[test]
-fn the_receipt_of_the_sending_alone_need_not_be_written_by_itself() {
-    #[derive(Default)]
-    struct Hastes(Vec<(Kind, Haste)>);
-    impl Sink for Hastes {
-        fn send(&mut self, _: ConnectionId, frame: &[u8], haste: Haste) {
-            let (frame, _) = FrameRef::split(frame, frame.len()).unwrap().unwrap();
-            self.0.push((frame.header().kind, haste));
-        }
-
-        fn output(&mut self, output: Output) {
-            panic!("{output:?}");
-        }
-    }
-
-    let (mut yard, pump, page) = with_pump();
-    let now = yard.now();
-    let command = Frame::new(Kind::Command, 5, PAGE, PUMP, &command(1).encode());
-    let receipt = Receipt {
-        key: Key([1; 16]),
-        stage: Stage::Executed,
-        at: None,
-        reason: None,
-        detail: None,
-        is_final: true,
-    };
-    let executed = Frame::new(Kind::Receipt, 5, PUMP, PAGE, &receipt.encode());
-    for (from, frame, expected) in [
-        (
-            page,
-            &command,
-            &[(Kind::Command, Haste::Now), (Kind::Receipt, Haste::Along)][..],
-        ),
-        // Repeated, it is an answer that somebody waits for.
-        (page, &command, &[(Kind::Receipt, Haste::Now)]),
-        (pump, &executed, &[(Kind::Receipt, Haste::Now)]),
-    ] {
-        let mut sink = Hastes::default();
-        yard.relay.frame(now, from, frame.as_frame_ref(), &mut sink);
-        assert_eq!(sink.0, expected);
-    }
 }
 
 #[test]

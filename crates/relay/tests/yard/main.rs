@@ -4,6 +4,7 @@
 
 mod commands;
 mod harness;
+mod haste;
 mod hostile;
 mod peers;
 mod requests;
