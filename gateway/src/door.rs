@@ -12,12 +12,11 @@ use std::{
     time::Instant,
 };
 use switchyard_protocol::{Address, Code};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Counts connections and hellos, and refuses what is too much.
 #[derive(Debug)]
 pub(crate) struct Door {
-    room: Arc<Semaphore>,
+    connections_max: u64,
     pending_per_ip_max: usize,
     pending: Mutex<HashMap<Network, usize>>,
     hellos_by_network: Throttle<Network>,
@@ -29,14 +28,12 @@ pub(crate) struct Door {
 
 /// A connection's place; given back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
-    _room: OwnedSemaphorePermit,
-    telemetry: Arc<Telemetry>,
-}
+pub(crate) struct Place(Arc<Door>);
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.telemetry
+        self.0
+            .telemetry
             .connections_open
             .fetch_sub(1, Ordering::Relaxed);
     }
@@ -69,9 +66,7 @@ impl Door {
     /// A door with these bounds.
     pub(crate) fn new(settings: &Settings, telemetry: Arc<Telemetry>) -> Arc<Self> {
         Arc::new(Door {
-            room: Arc::new(Semaphore::new(
-                settings.connections_max.min(Semaphore::MAX_PERMITS),
-            )),
+            connections_max: settings.connections_max as u64,
             pending_per_ip_max: settings.pending_per_ip_max,
             pending: Mutex::default(),
             hellos_by_network: Throttle::new(settings.hellos_per_ip_per_minute_max),
@@ -86,25 +81,22 @@ impl Door {
     /// [`Code::Busy`] when the house is full, [`Code::RateLimited`] when this network has too many
     /// that have not said who they are.
     pub(crate) fn admit(self: &Arc<Self>, ip: IpAddr) -> Result<(Place, Pending), Code> {
-        let room = Arc::clone(&self.room)
-            .try_acquire_owned()
-            .map_err(|_| Code::Busy)?;
         let network = network_of(ip);
+        // Places are taken under this lock alone, so that no two take the last one.
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.telemetry.connections_open.load(Ordering::Relaxed) >= self.connections_max {
+            return Err(Code::Busy);
+        }
         let known = pending.entry(network).or_insert(0);
         if *known >= self.pending_per_ip_max {
             return Err(Code::RateLimited);
         }
         *known += 1;
-        drop(pending);
         count(&self.telemetry.connections_accepted);
         count(&self.telemetry.connections_open);
-        let place = Place {
-            _room: room,
-            telemetry: Arc::clone(&self.telemetry),
-        };
+        drop(pending);
         Ok((
-            place,
+            Place(Arc::clone(self)),
             Pending {
                 door: Arc::clone(self),
                 network,

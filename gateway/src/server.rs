@@ -6,7 +6,7 @@ use crate::{
     handshake::{Prover, Replays},
     hello::Greeter,
     http::{self, Api},
-    store::{ConfigStore, Guarded, MemoryStatusStore, SqliteConfigStore, StatusStore, TimeLimit},
+    store::{ConfigStore, Guarded, SqliteConfigStore, StatusStore, TimeLimit},
     telemetry::Telemetry,
     throttle::Throttle,
     yard::{self, YardContext, YardHandle},
@@ -82,8 +82,9 @@ impl Listeners {
 pub struct Stores {
     /// What survives a restart.
     pub config: Arc<dyn ConfigStore>,
-    /// The latest of every controller.
-    pub status: Arc<dyn StatusStore>,
+    /// Where the latest of every controller is copied to, for others to read. `None` copies nothing:
+    /// the relay's own table is then the only one, and the cheapest.
+    pub status: Option<Arc<dyn StatusStore>>,
 }
 
 impl fmt::Debug for Stores {
@@ -105,7 +106,7 @@ impl Stores {
             .with_context(|| format!("cannot open the database {}", path.display()))?;
         Ok(Stores {
             config: Arc::new(Guarded::new(config, limit)),
-            status: Arc::new(Guarded::new(MemoryStatusStore::default(), limit)),
+            status: None,
         })
     }
 }

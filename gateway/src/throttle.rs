@@ -2,15 +2,16 @@
 
 use std::{
     collections::HashMap,
-    hash::Hash,
+    hash::{BuildHasher as _, Hash, RandomState},
+    marker::PhantomData,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 /// Keys that one table remembers.
 const KEYS_MAX: usize = 100_000;
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW_MS: u32 = 60_000;
 
 /// What counts as one origin: an IPv4 address, or the /64 that one subscriber usually has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,7 +38,19 @@ impl Default for Network {
 #[derive(Debug)]
 pub(crate) struct Throttle<K> {
     per_minute_max: u32,
-    counts: Mutex<HashMap<K, (Instant, u32)>>,
+    started: Instant,
+    /// Keys are kept as hashes under a secret of this process: every controller that ever came has
+    /// an entry here for a while, and a key itself is five times as large.
+    hash: RandomState,
+    counts: Mutex<HashMap<u64, Count>>,
+    keys: PhantomData<fn(K)>,
+}
+
+/// Knocks since a moment, which is in milliseconds since the throttle was made.
+#[derive(Clone, Copy, Debug)]
+struct Count {
+    since_ms: u32,
+    knocks: u32,
 }
 
 impl<K: Eq + Hash> Throttle<K> {
@@ -45,33 +58,45 @@ impl<K: Eq + Hash> Throttle<K> {
     pub(crate) fn new(per_minute_max: u32) -> Self {
         Throttle {
             per_minute_max,
+            started: Instant::now(),
+            hash: RandomState::new(),
             counts: Mutex::default(),
+            keys: PhantomData,
         }
     }
 
     /// Counts one knock; whether it may pass.
     pub(crate) fn pass(&self, key: K, now: Instant) -> bool {
+        // Wraps after seven weeks; what is compared lies within a minute or is forgotten anyway.
+        let now_ms = now.saturating_duration_since(self.started).as_millis() as u32;
+        let key = self.hash.hash_one(key);
+        let is_over = |count: &Count| now_ms.wrapping_sub(count.since_ms) >= WINDOW_MS;
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.len() >= KEYS_MAX {
-            counts.retain(|_, (since, _)| *since + WINDOW > now);
+            counts.retain(|_, count| !is_over(count));
         }
         if counts.len() >= KEYS_MAX && !counts.contains_key(&key) {
             // More origins in a minute than can be told apart: shutting out everybody new would do
             // the attacker's work, and the number of connections stays bounded in any case.
             return true;
         }
-        let (since, count) = counts.entry(key).or_insert((now, 0));
-        if *since + WINDOW <= now {
-            (*since, *count) = (now, 0);
+        let first = Count {
+            since_ms: now_ms,
+            knocks: 0,
+        };
+        let count = counts.entry(key).or_insert(first);
+        if is_over(count) {
+            *count = first;
         }
-        *count = count.saturating_add(1);
-        *count <= self.per_minute_max
+        count.knocks = count.knocks.saturating_add(1);
+        count.knocks <= self.per_minute_max
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn passes_so_often_a_minute_for_each() {
@@ -79,7 +104,7 @@ mod tests {
         let now = Instant::now();
         assert!(throttle.pass(1, now) && throttle.pass(1, now) && !throttle.pass(1, now));
         assert!(throttle.pass(2, now));
-        assert!(throttle.pass(1, now + WINDOW));
+        assert!(throttle.pass(1, now + Duration::from_millis(60_000)));
     }
 
     #[test]

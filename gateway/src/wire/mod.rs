@@ -95,11 +95,7 @@ impl Wire {
     ///
     /// # Errors
     /// The code under which the link ends.
-    pub(crate) fn wrap(
-        &mut self,
-        batch: &mut Vec<u8>,
-        spare: &mut Vec<u8>,
-    ) -> Result<usize, Code> {
+    pub(crate) fn wrap(&mut self, batch: &mut Vec<u8>, spare: &mut Vec<u8>) -> Result<usize, Code> {
         match self {
             Wire::Clear { .. } => Ok(0),
             Wire::Web(wire) => Ok(wire.wrap(batch)),
@@ -158,7 +154,7 @@ pub(crate) fn check_whole(bytes: &[u8], payload_bytes_max: usize) -> Result<(), 
     let mut rest = bytes;
     loop {
         match FrameRef::split(rest, payload_bytes_max) {
-            Ok(Some((_, after))) if after.is_empty() => return Ok(()),
+            Ok(Some((_, []))) => return Ok(()),
             Ok(Some((_, after))) => rest = after,
             Ok(None) => return Err(Code::Malformed),
             Err(error) => return Err(error.code()),

@@ -30,10 +30,7 @@ impl Direction {
         nonce[4..].copy_from_slice(&self.records.to_le_bytes());
         self.records += 1;
         let key = UnboundKey::new(&CHACHA20_POLY1305, &self.key).ok()?;
-        Some((
-            LessSafeKey::new(key),
-            Nonce::assume_unique_for_key(nonce),
-        ))
+        Some((LessSafeKey::new(key), Nonce::assume_unique_for_key(nonce)))
     }
 }
 

@@ -7,7 +7,7 @@ use std::io::{self, Cursor, Read, Write};
 use switchyard_protocol::{Address, Frame, Kind};
 use tokio_tungstenite::tungstenite::{
     Message,
-    protocol::{Role, WebSocket, frame::coding::CloseCode, frame::CloseFrame},
+    protocol::{Role, WebSocket, frame::CloseFrame, frame::coding::CloseCode},
 };
 
 /// A tool's end of a WebSocket, without a socket: what it writes lies in `written`.
@@ -276,7 +276,11 @@ fn what_breaks_the_framing_is_named() {
         ("no mask", vec![0x82, 0x01, 0x00], Code::Malformed),
         ("a fragmented ping", masked(0x09, b""), Code::Malformed),
         ("a long ping", masked(0x89, &[0; 126]), Code::Malformed),
-        ("a continuation of nothing", masked(0x80, b""), Code::Malformed),
+        (
+            "a continuation of nothing",
+            masked(0x80, b""),
+            Code::Malformed,
+        ),
         (
             "a message within a message",
             [masked(0x02, b"a"), masked(0x82, b"b")].concat(),
@@ -292,7 +296,11 @@ fn what_breaks_the_framing_is_named() {
             vec![0x82, 0x80 | 127, 0, 0, 0, 0, 0, 1, 0, 16],
             Code::TooLarge,
         ),
-        ("fragments that are too long", fragment_flood, Code::TooLarge),
+        (
+            "fragments that are too long",
+            fragment_flood,
+            Code::TooLarge,
+        ),
         ("a close", masked(0x88, &[0x03, 0xE8]), Code::LinkLost),
     ] {
         let mut wire = Wire::Web(Box::default());
@@ -313,7 +321,11 @@ fn the_largest_message_is_taken() {
 #[test]
 fn a_close_is_answered_once_and_said_once() {
     let mut wire = Wire::Web(Box::default());
-    feed(&mut wire, &masked(0x88, &[0x03, 0xE8, b'b', b'y', b'e']), &[]);
+    feed(
+        &mut wire,
+        &masked(0x88, &[0x03, 0xE8, b'b', b'y', b'e']),
+        &[],
+    );
     assert!(!wire.say_goodbye(), "the answer is the good-bye");
     let mut tool = tool(wrap(&mut wire, &[]));
     let Message::Close(Some(CloseFrame { code, .. })) = tool.read().unwrap() else {

@@ -28,7 +28,7 @@ const PONG: u8 = 0xA;
 #[derive(Debug, Default)]
 pub(crate) struct WebWire {
     /// A message that comes in fragments, as far as it is here.
-    fragments: Option<Box<Vec<u8>>>,
+    fragments: Option<Vec<u8>>,
     /// Control frames that are to go out before the next message: at most one of them.
     control: Option<Box<[u8]>>,
     /// A close frame has been made: it is the last.
@@ -101,7 +101,7 @@ impl WebWire {
     /// [`Code::LinkLost`] when the peer closes; the answer to that lies ready for [`wrap`](Self::wrap).
     pub(crate) fn next(&mut self, data: &mut [u8], at: &mut usize) -> Result<Step, Code> {
         loop {
-            let fragments_bytes = self.fragments.as_ref().map_or(0, |fragments| fragments.len());
+            let fragments_bytes = self.fragments.as_ref().map_or(0, Vec::len);
             let Some(head) = Head::read(&data[*at..], fragments_bytes)? else {
                 return Ok(Step::Incomplete);
             };
@@ -111,14 +111,14 @@ impl WebWire {
             match head.opcode {
                 BINARY if self.fragments.is_some() => return Err(Code::Malformed),
                 BINARY if head.is_last => return Ok(Step::Frames(payload)),
-                BINARY => self.fragments = Some(Box::new(data[payload].to_vec())),
+                BINARY => self.fragments = Some(data[payload].to_vec()),
                 CONTINUATION => {
                     let Some(fragments) = &mut self.fragments else {
                         return Err(Code::Malformed);
                     };
                     fragments.extend_from_slice(&data[payload]);
                     if head.is_last {
-                        return Ok(Step::Message(*self.fragments.take().unwrap_or_default()));
+                        return Ok(Step::Message(self.fragments.take().unwrap_or_default()));
                     }
                 }
                 // Only the latest ping need be answered (§5.5.3), so a flood of them costs no room.

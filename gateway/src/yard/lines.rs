@@ -110,6 +110,10 @@ pub(super) struct Lines {
     pub(super) outputs: Vec<Output>,
     /// What the relay is to be told at the end of the round.
     pub(super) news: Vec<News>,
+    #[expect(
+        clippy::vec_box,
+        reason = "a connection holds one by its box, which is what is kept"
+    )]
     spare_outboxes: Vec<Box<Outbox>>,
     spare_buffers: Vec<Vec<u8>>,
     /// The moment of this round.
@@ -401,7 +405,8 @@ impl Lines {
 
     /// Has everything closed that is left, as the thread ends.
     pub(super) fn drop_all(&mut self) {
-        self.dropping.extend(self.places.iter().flatten().map(|it| it.id));
+        self.dropping
+            .extend(self.places.iter().flatten().map(|it| it.id));
     }
 
     /// A buffer for a while; see [`keep_buffer`](Self::keep_buffer).

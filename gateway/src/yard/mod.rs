@@ -45,7 +45,7 @@ const INBOX_MAX: usize = 1024;
 pub(crate) struct YardContext {
     pub(crate) settings: Arc<Settings>,
     pub(crate) config: Arc<dyn ConfigStore>,
-    pub(crate) status: Arc<dyn StatusStore>,
+    pub(crate) status: Option<Arc<dyn StatusStore>>,
     pub(crate) telemetry: Arc<Telemetry>,
     /// Random per start: tells clients that receipts held in memory are gone.
     pub(crate) gateway: [u8; 16],

@@ -19,20 +19,14 @@ use switchyard_protocol::{
     Address, Code, Flags, Frame, FrameRef, Kind, limits,
     message::{Body, Title, ToolWelcome},
 };
-use switchyard_relay::{
-    ConnectionId, Input, Notice, Now, Output, Peer, Question, Relay, Ticket,
-};
+use switchyard_relay::{ConnectionId, Input, Notice, Now, Output, Peer, Question, Relay, Ticket};
 use tokio::sync::mpsc;
 
 /// How often slow peers are looked for, and at most how late they are found.
 const SLOW_PEERS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Runs the yard until it is told to stop and has, or its time for that is over.
-pub(super) fn run(
-    context: YardContext,
-    inbox: mpsc::Receiver<ToYard>,
-    assistants: Assistants,
-) {
+pub(super) fn run(context: YardContext, inbox: mpsc::Receiver<ToYard>, assistants: Assistants) {
     let wanted = context.settings.io;
     let bell = Arc::clone(&assistants.yard.bell);
     let yard = Yard::new(context, inbox, assistants);
@@ -66,10 +60,8 @@ struct Yard {
     inbox: mpsc::Receiver<ToYard>,
     assistants: Assistants,
     tools: HashMap<ConnectionId, LoggedIn>,
-    /// The newest session of each controller.
-    controllers: HashMap<Address, ConnectionId>,
-    statuses: Statuses,
-    is_storing_statuses: bool,
+    /// What the status store is to be told, where there is one.
+    statuses: Option<Statuses>,
     /// The store did not answer for all log-ins: they are looked at again at the next look.
     look_again: bool,
     slow_peers_at: Duration,
@@ -109,9 +101,7 @@ impl Yard {
             inbox,
             assistants,
             tools: HashMap::new(),
-            controllers: HashMap::new(),
-            statuses: Statuses::default(),
-            is_storing_statuses: false,
+            statuses: context.status.clone().map(Statuses::new),
             look_again: false,
             slow_peers_at: SLOW_PEERS_INTERVAL,
             open: 0,
@@ -186,18 +176,15 @@ impl Yard {
             self.input(Input::Tick);
         }
         if self.slow_peers_at <= now {
-            self.slow_peers_at = now + SLOW_PEERS_INTERVAL.min(self.context.settings.slow_peer_timeout / 4);
+            self.slow_peers_at =
+                now + SLOW_PEERS_INTERVAL.min(self.context.settings.slow_peer_timeout / 4);
             self.lines
                 .look_after_slow_peers(self.context.settings.slow_peer_timeout);
         }
-        if self.statuses.is_waiting() && !self.is_storing_statuses {
-            self.is_storing_statuses = true;
-            let statuses = self.statuses.take();
-            self.ask(watch::put_statuses(
-                Arc::clone(&self.context.status),
-                Arc::clone(&self.context.telemetry),
-                statuses,
-            ));
+        let telemetry = &self.context.telemetry;
+        let statuses = self.statuses.as_mut();
+        if let Some(storing) = statuses.and_then(|statuses| statuses.store(telemetry)) {
+            self.ask(storing);
         }
         self.lines.settle(driver);
         let mut news = std::mem::take(&mut self.lines.news);
@@ -326,10 +313,11 @@ impl Yard {
             FrameRef::split(rest, payload_bytes_max).map_err(|error| error.code())?
         {
             rest = after;
-            if let Some(controller) = controller
+            if let Some(statuses) = &mut self.statuses
+                && let Some(controller) = controller
                 && frame.header().source == controller
             {
-                self.statuses.saw(controller, frame);
+                statuses.saw(controller, frame);
             }
             self.relay.frame(self.now, id, frame, &mut self.lines);
             self.perform_all();
@@ -351,7 +339,6 @@ impl Yard {
     fn gone(&mut self, id: ConnectionId) {
         if self.lines.get(id).is_some_and(|it| it.is_live()) {
             tracing::info!(session = id.0, "the peer has gone");
-            self.tools.remove(&id);
             self.departed(id);
             self.input(Input::Disconnected {
                 connection: id,
@@ -361,14 +348,18 @@ impl Yard {
         self.lines.ended(id);
     }
 
-    /// Notes that a controller went, unless a newer session of it is there.
+    /// Notes that a connection is no session any more.
     fn departed(&mut self, id: ConnectionId) {
         let controller = self.lines.get(id).and_then(|it| it.controller());
-        if let Some(controller) = controller
-            && self.controllers.get(&controller) == Some(&id)
-        {
-            self.controllers.remove(&controller);
-            self.statuses.presence(controller, false);
+        match controller {
+            None => {
+                self.tools.remove(&id);
+            }
+            Some(controller) => {
+                if let Some(statuses) = &mut self.statuses {
+                    statuses.departed(controller, id);
+                }
+            }
         }
     }
 
@@ -397,8 +388,11 @@ impl Yard {
                 );
             }
             Output::Close { connection, code } => {
-                tracing::info!(session = connection.0, reason = code.name(), "connection closed");
-                self.tools.remove(&connection);
+                tracing::info!(
+                    session = connection.0,
+                    reason = code.name(),
+                    "connection closed"
+                );
                 self.departed(connection);
                 self.lines.close(connection);
             }
@@ -416,9 +410,8 @@ impl Yard {
                     tracing::info!(account = %asker.account, tool = %asker.address, "enrols a controller");
                     self.enrol(ticket, title);
                 }
-                _ => self.ask(async move {
-                    ToYard::Answered(ticket, Box::new(Err(Code::Unsupported)))
-                }),
+                _ => self
+                    .ask(async move { ToYard::Answered(ticket, Box::new(Err(Code::Unsupported))) }),
             },
             Output::Notice(Notice::DuplicateAddress { address }) => {
                 tracing::warn!(%address, "duplicate address: sessions keep replacing each other");
@@ -507,7 +500,9 @@ impl Yard {
                 }
                 ToYard::StatusesStored => {
                     self.open -= 1;
-                    self.is_storing_statuses = false;
+                    if let Some(statuses) = &mut self.statuses {
+                        statuses.stored();
+                    }
                 }
                 ToYard::Report(answer) => {
                     let (counters, gauges) = (self.relay.counters().clone(), self.relay.gauges());
@@ -515,7 +510,9 @@ impl Yard {
                     let _ = answer.send(Report { counters, gauges });
                 }
                 ToYard::ShutDown => self.shut_down(),
-                ToYard::Broken => std::panic::resume_unwind(Box::new("a task of the yard panicked")),
+                ToYard::Broken => {
+                    std::panic::resume_unwind(Box::new("a task of the yard panicked"))
+                }
             }
         }
         // There may be more; the next round shall not wait for another ring.
@@ -598,8 +595,9 @@ impl Yard {
             Err(error) => return tracing::error!(%error, "a socket could not be moved to the yard"),
         };
         tracing::info!(peer = %ip, %address, session = id.0, "controller connected");
-        self.controllers.insert(address, id);
-        self.statuses.presence(address, true);
+        if let Some(statuses) = &mut self.statuses {
+            statuses.arrived(address, id);
+        }
         // It may have been enrolled a moment ago, by another process.
         let title = proven.title;
         self.input(Input::ControllerKnown { address, title });
@@ -679,4 +677,3 @@ impl Yard {
         }
     }
 }
-

@@ -56,9 +56,16 @@ impl Scripted {
     /// The socket takes its next portion; `None` when nothing is on its way.
     fn advance(&mut self, id: ConnectionId, lines: &mut Lines) -> Option<()> {
         let (mut buffer, mut from) = self.flying.remove(&id)?;
-        let portion = self.takes.get_mut(&id).and_then(Vec::pop).unwrap_or(usize::MAX);
+        let portion = self
+            .takes
+            .get_mut(&id)
+            .and_then(Vec::pop)
+            .unwrap_or(usize::MAX);
         let end = buffer.len().min(from.saturating_add(portion.max(1)));
-        self.taken.entry(id).or_default().extend_from_slice(&buffer[from..end]);
+        self.taken
+            .entry(id)
+            .or_default()
+            .extend_from_slice(&buffer[from..end]);
         from = end;
         if from == buffer.len() {
             buffer.clear();
@@ -79,17 +86,26 @@ impl Driver for Scripted {
     fn send(&mut self, id: ConnectionId, buffer: Vec<u8>, from: usize) -> Option<Vec<u8>> {
         self.writes += 1;
         if !self.takes.contains_key(&id) {
-            self.taken.entry(id).or_default().extend_from_slice(&buffer[from..]);
+            self.taken
+                .entry(id)
+                .or_default()
+                .extend_from_slice(&buffer[from..]);
             return Some(buffer);
         }
-        assert!(self.flying.insert(id, (buffer, from)).is_none(), "one at a time");
+        assert!(
+            self.flying.insert(id, (buffer, from)).is_none(),
+            "one at a time"
+        );
         None
     }
 
     fn defer_acknowledgements(&mut self, _: ConnectionId) {}
 
     fn finish(&mut self, id: ConnectionId) {
-        assert!(!self.flying.contains_key(&id), "the last word is still on its way");
+        assert!(
+            !self.flying.contains_key(&id),
+            "the last word is still on its way"
+        );
         self.finished.push(id);
     }
 
@@ -268,7 +284,11 @@ fn a_closed_connection_writes_its_last_and_has_a_second() {
     while driver.advance(id, &mut lines).is_some() {
         lines.settle(&mut driver);
     }
-    assert_eq!(driver.taken[&id], frame(1, 100), "nothing follows the last word");
+    assert_eq!(
+        driver.taken[&id],
+        frame(1, 100),
+        "nothing follows the last word"
+    );
     assert_eq!(driver.finished, [id]);
     assert!(driver.closed.is_empty(), "the peer may still read");
     lines.now = Duration::from_secs(1);
@@ -285,7 +305,9 @@ fn drive<D: Driver>(
     let start = Instant::now();
     while !is_done() {
         assert!(start.elapsed() < PATIENCE, "waited in vain");
-        driver.wait(Some(Duration::from_millis(50)), &mut event).unwrap();
+        driver
+            .wait(Some(Duration::from_millis(50)), &mut event)
+            .unwrap();
     }
 }
 
@@ -418,12 +440,16 @@ fn contract<D: Driver>(new: impl Fn(&Arc<Bell>) -> io::Result<D>) {
         ringer.ring();
         ringer.ring();
     });
-    driver.wait(Some(PATIENCE), &mut |event| panic!("{event:?}")).unwrap();
+    driver
+        .wait(Some(PATIENCE), &mut |event| panic!("{event:?}"))
+        .unwrap();
     ringing.join().unwrap();
     bell.hush();
     let start = Instant::now();
     bell.ring();
-    driver.wait(Some(PATIENCE), &mut |event| panic!("{event:?}")).unwrap();
+    driver
+        .wait(Some(PATIENCE), &mut |event| panic!("{event:?}"))
+        .unwrap();
     assert!(start.elapsed() < PATIENCE);
 }
 

@@ -18,17 +18,45 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(400);
 const CONTROLLERS_PER_PAGE: u32 = 1_000;
 
 /// What is to be put into the status store; only the latest of each controller waits.
-#[derive(Default)]
 pub(super) struct Statuses {
+    store: Arc<dyn StatusStore>,
+    /// The newest session of each controller.
+    sessions: HashMap<Address, ConnectionId>,
     waiting: HashMap<Address, StoredStatus>,
     /// Pages of a full status that is not complete yet.
     partial: HashMap<Address, Vec<Bytes>>,
     order: u64,
+    /// One call at a time: a slow store makes them fewer, never more.
+    is_storing: bool,
 }
 
 impl Statuses {
-    /// A controller came or went.
-    pub(super) fn presence(&mut self, controller: Address, online: bool) {
+    pub(super) fn new(store: Arc<dyn StatusStore>) -> Self {
+        Statuses {
+            store,
+            sessions: HashMap::new(),
+            waiting: HashMap::new(),
+            partial: HashMap::new(),
+            order: 0,
+            is_storing: false,
+        }
+    }
+
+    /// A controller came.
+    pub(super) fn arrived(&mut self, controller: Address, session: ConnectionId) {
+        self.sessions.insert(controller, session);
+        self.presence(controller, true);
+    }
+
+    /// A controller's session ended. It is there all the same when a newer one is.
+    pub(super) fn departed(&mut self, controller: Address, session: ConnectionId) {
+        if self.sessions.get(&controller) == Some(&session) {
+            self.sessions.remove(&controller);
+            self.presence(controller, false);
+        }
+    }
+
+    fn presence(&mut self, controller: Address, online: bool) {
         let since = crate::clock::time();
         self.partial.remove(&controller);
         let status = self.change(controller);
@@ -60,14 +88,22 @@ impl Statuses {
         }
     }
 
-    /// Takes what is to be stored now.
-    pub(super) fn take(&mut self) -> HashMap<Address, StoredStatus> {
-        std::mem::take(&mut self.waiting)
+    /// What brings that which waits to the store, if anything does and nothing is under way.
+    pub(super) fn store(
+        &mut self,
+        telemetry: &Arc<Telemetry>,
+    ) -> Option<impl Future<Output = ToYard> + Send + use<>> {
+        if self.waiting.is_empty() || self.is_storing {
+            return None;
+        }
+        self.is_storing = true;
+        let (store, waiting) = (Arc::clone(&self.store), std::mem::take(&mut self.waiting));
+        Some(put_statuses(store, Arc::clone(telemetry), waiting))
     }
 
-    /// Whether something is to be stored.
-    pub(super) fn is_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+    /// All of it is there, or has failed.
+    pub(super) fn stored(&mut self) {
+        self.is_storing = false;
     }
 
     fn change(&mut self, controller: Address) -> &mut StoredStatus {
@@ -78,8 +114,7 @@ impl Statuses {
     }
 }
 
-/// Brings statuses to their store.
-pub(super) async fn put_statuses(
+async fn put_statuses(
     store: Arc<dyn StatusStore>,
     telemetry: Arc<Telemetry>,
     statuses: HashMap<Address, StoredStatus>,

@@ -2,7 +2,9 @@
 
 use crate::support::{Controller, Gateway, Tool, request, timed, tool_hello, web_socket};
 use futures_util::SinkExt as _;
+use std::sync::Arc;
 use std::time::Duration;
+use switchyard_gateway::{Stores, store::MemoryStatusStore};
 use switchyard_protocol::{
     Address, Code, Frame, Kind, Role,
     message::{Answer, Body, Delta, Event, Full, Ping, Request, Stage, StatusHead, Text},
@@ -11,7 +13,14 @@ use tokio_tungstenite::tungstenite::Message;
 
 #[tokio::test]
 async fn a_subscriber_gets_the_snapshot_and_then_every_delta() {
-    let gateway = Gateway::start().await;
+    let gateway = Gateway::start_on_stores(
+        |_| {},
+        |_, stores| Stores {
+            status: Some(Arc::new(MemoryStatusStore::default())),
+            ..stores
+        },
+    )
+    .await;
     let who = gateway.enrol("Pump").await;
     let mut controller = Controller::online(&gateway, who).await;
     controller.is_live().await;
@@ -67,7 +76,8 @@ async fn a_subscriber_gets_the_snapshot_and_then_every_delta() {
     };
     assert_eq!((online, reason), (false, Some(Code::LinkLost)));
     crate::support::until("the stored status", async || {
-        let stored = gateway.stores.status.status(who.address).await.unwrap()?;
+        let store = gateway.stores.status.as_ref()?;
+        let stored = store.status(who.address).await.unwrap()?;
         (!stored.online && stored.pages.len() == 1).then_some(())
     })
     .await;

@@ -123,7 +123,11 @@ impl Socket {
         }
         match self.take_sent() {
             Some(buffer) => tell(Event::Sent(self.id, buffer)),
-            None if self.sending.as_ref().is_some_and(|(_, gone)| *gone > before) => {
+            None if self
+                .sending
+                .as_ref()
+                .is_some_and(|(_, gone)| *gone > before) =>
+            {
                 tell(Event::Progress(self.id));
             }
             None => {}
@@ -193,7 +197,11 @@ impl Driver for Epoll {
     ) -> io::Result<()> {
         let has_work =
             !self.unread.is_empty() || !self.broken.is_empty() || !self.closed.is_empty();
-        let timeout = if has_work { Some(Duration::ZERO) } else { timeout };
+        let timeout = if has_work {
+            Some(Duration::ZERO)
+        } else {
+            timeout
+        };
         match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
             _ => {}

@@ -331,7 +331,11 @@ impl Driver for Uring {
     ) -> io::Result<()> {
         self.arm()?;
         let has_work = !self.closed.is_empty() || !self.broken.is_empty();
-        let timeout = if has_work { Some(Duration::ZERO) } else { timeout };
+        let timeout = if has_work {
+            Some(Duration::ZERO)
+        } else {
+            timeout
+        };
         let submitter = self.ring.submitter();
         let entered = match timeout {
             None => submitter.submit_and_wait(1),
@@ -343,8 +347,12 @@ impl Driver for Uring {
         match entered {
             Err(error)
                 if !matches!(
-                    error.raw_os_error().map(rustix::io::Errno::from_raw_os_error),
-                    Some(rustix::io::Errno::TIME | rustix::io::Errno::INTR | rustix::io::Errno::BUSY)
+                    error
+                        .raw_os_error()
+                        .map(rustix::io::Errno::from_raw_os_error),
+                    Some(
+                        rustix::io::Errno::TIME | rustix::io::Errno::INTR | rustix::io::Errno::BUSY
+                    )
                 ) =>
             {
                 return Err(error);
@@ -370,7 +378,11 @@ impl Driver for Uring {
                 return Ok(());
             }
             self.arm()?;
-            match self.ring.submitter().submit_with_args(0, &SubmitArgs::new()) {
+            match self
+                .ring
+                .submitter()
+                .submit_with_args(0, &SubmitArgs::new())
+            {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
