@@ -6,7 +6,7 @@ use crate::{
     servers::{Places, Servers},
     write_json,
 };
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use std::path::Path;
 use switchyard_bench::report::Report;
@@ -48,7 +48,9 @@ pub(crate) fn run(cli: &Cli, places: Places, json: &Path) -> Result<()> {
                         rate: None,
                         live: None,
                     };
-                    let report = servers.measure(server, &load, &timing)?;
+                    let report = servers
+                        .measure(server, &load, &timing)
+                        .with_context(|| format!("{kind} {controllers}, {}", server.name()))?;
                     let server = server.name();
                     all.push(Grown {
                         round,

@@ -19,7 +19,10 @@ use clap::{Parser, ValueEnum};
 use plan::{Server, Workload};
 use serde::Serialize;
 use servers::{Interrupted, Places, Servers};
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 use switchyard_bench::{process, report::Report};
 
 #[derive(Parser)]
@@ -94,7 +97,17 @@ fn as_server_name<S: serde::Serializer>(server: &Server, to: S) -> Result<S::Ok,
     to.serialize_str(&server.name())
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("relay-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     let mut cli = Cli::parse();
     if cli.quick {
         (cli.rounds, cli.secs, cli.warmup) = (1, 1.0, 0.5);

@@ -27,6 +27,10 @@ use std::{
 };
 use tokio::{sync::Semaphore, task::JoinSet};
 
+/// How long after the run a source may still show that it goes on: with 19,000 of them the turn of
+/// each comes round about once a second.
+const STALL_PATIENCE: Duration = Duration::from_secs(5);
+
 /// How often a run looks whether something has gone wrong.
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -95,6 +99,24 @@ impl Run {
         }
     }
 
+    /// Fails when a source has got nothing through since its count was taken, and does not now.
+    async fn check_stall(&self, since: &[u64], passed: Duration) -> Result<()> {
+        let end = Instant::now() + STALL_PATIENCE;
+        loop {
+            let now = self.counts();
+            let stalled = since.iter().zip(&now).filter(|(then, now)| then == now);
+            match stalled.count() {
+                0 => return Ok(()),
+                stalled if Instant::now() > end => bail!(
+                    "stalled: {stalled} of {} sources got nothing through in {:?}",
+                    since.len(),
+                    passed + STALL_PATIENCE
+                ),
+                _ => self.pass(WATCH_INTERVAL).await?,
+            }
+        }
+    }
+
     /// Waits through warm-up and measurement. Each thing done took `messages_each`.
     ///
     /// # Errors
@@ -116,17 +138,8 @@ impl Run {
         self.pass(half).await?;
         let after = Sample::take(server.as_ref(), self)?;
         self.measuring.store(false, Relaxed);
+        self.check_stall(&halfway, half).await?;
         self.stopped.store(true, Relaxed);
-
-        let stalled = halfway
-            .iter()
-            .zip(&after.counts)
-            .filter(|(halfway, after)| halfway == after)
-            .count();
-        if stalled > 0 {
-            let of = self.done.len();
-            bail!("stalled: {stalled} of {of} sources got nothing through in {half:?}");
-        }
         let mut flow = after.since(&before, messages_each);
         flow.missed = self.missed.load(Relaxed);
         if let Some(server) = &server {
