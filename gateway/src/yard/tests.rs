@@ -451,6 +451,14 @@ fn contract<D: Driver>(new: impl Fn(&Arc<Bell>) -> io::Result<D>) {
         .wait(Some(PATIENCE), &mut |event| panic!("{event:?}"))
         .unwrap();
     assert!(start.elapsed() < PATIENCE);
+
+    // And is over then: a bell that goes on ringing would keep a core busy.
+    bell.hush();
+    let start = Instant::now();
+    let pause = Duration::from_millis(60);
+    driver.wait(Some(pause), &mut |event| panic!("{event:?}")).unwrap();
+    driver.wait(Some(pause), &mut |event| panic!("{event:?}")).unwrap();
+    assert!(start.elapsed() >= pause, "{:?}", start.elapsed());
 }
 
 #[test]

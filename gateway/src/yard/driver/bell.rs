@@ -40,11 +40,14 @@ impl Bell {
     /// Makes the next [`ring`](Self::ring) count. To be called before the inbox is looked at: what
     /// is put in afterwards then wakes the yard again.
     pub(in crate::yard) fn hush(&self) {
-        if self.rung.load(Ordering::Acquire) {
-            // Nothing to read means that it was read already.
-            let _ = rustix::io::read(&self.file, &mut [0u8; 8]);
-            self.rung.store(false, Ordering::Release);
-        }
+        self.rung.swap(false, Ordering::AcqRel);
+    }
+
+    /// Takes note of a ring, once it has woken the yard. Apart from [`hush`](Self::hush), since a ring
+    /// may come in two parts with a hush between them.
+    pub(super) fn answer(&self) {
+        // Nothing to read means that it was read already.
+        let _ = rustix::io::read(&self.file, &mut [0u8; 8]);
     }
 }
 

@@ -32,6 +32,7 @@ struct Socket {
 /// See the module.
 pub(in crate::yard) struct Epoll {
     poll: Poll,
+    bell: Arc<Bell>,
     events: Events,
     sockets: Vec<Option<Socket>>,
     buffer: Box<[u8]>,
@@ -54,6 +55,7 @@ impl Epoll {
             .register(&mut SourceFd(&file), BELL, Interest::READABLE)?;
         Ok(Epoll {
             poll,
+            bell: Arc::clone(bell),
             events: Events::with_capacity(EVENTS_MAX),
             sockets: Vec::new(),
             buffer: vec![0; READ_BYTES].into(),
@@ -225,6 +227,7 @@ impl Driver for Epoll {
         let still_unread = unread.len();
         for event in &self.events {
             if event.token() == BELL {
+                self.bell.answer();
                 continue;
             }
             let id = ConnectionId(event.token().0 as u64);

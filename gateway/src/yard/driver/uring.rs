@@ -169,7 +169,10 @@ impl Uring {
     ) -> io::Result<()> {
         let id = ConnectionId(user_data & !OP_MASK);
         match user_data & OP_MASK {
-            BELL => self.bell_is_armed = false,
+            BELL => {
+                self.bell.answer();
+                self.bell_is_armed = false;
+            }
             RECEIVE => self.received(id, result, flags, tell),
             _ => self.sent(id, result, tell)?,
         }
