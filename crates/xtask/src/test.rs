@@ -68,6 +68,11 @@ pub(crate) fn test(parts: &[Part]) -> Result<()> {
 
 /// `cargo nextest run` where it is installed, else `cargo test`.
 fn tests(selection: &[&str]) -> Result<()> {
+    tests_with(selection, "auto")
+}
+
+/// The same with gateways that read and write their sockets by this interface.
+fn tests_with(selection: &[&str], io: &str) -> Result<()> {
     let nextest = output(cargo().args(["nextest", "--version"])).is_some();
     let verb: &[&str] = if nextest {
         &["nextest", "run", "--no-fail-fast"]
@@ -78,6 +83,7 @@ fn tests(selection: &[&str]) -> Result<()> {
     run(cargo()
         .args(verb)
         .args(selection)
+        .env("SWITCHYARD_IO", io)
         .env("PATH", setup::node()?))
 }
 
@@ -91,6 +97,8 @@ fn rust() -> Result<()> {
         "switchyard-e2e",
     ];
     tests(&selection)?;
+    // What has just run by io_uring, where this kernel has it, must run by epoll as well.
+    tests_with(&["--package", "switchyard-gateway", "--test", "it"], "epoll")?;
     if output(cargo().args(["nextest", "--version"])).is_some() {
         // nextest does not run the examples in the documentation.
         run(cargo().args(["test", "--quiet", "--doc"]).args(selection))?;
