@@ -98,7 +98,10 @@ fn rust() -> Result<()> {
     ];
     tests(&selection)?;
     // What has just run by io_uring, where this kernel has it, must run by epoll as well.
-    tests_with(&["--package", "switchyard-gateway", "--test", "it"], "epoll")?;
+    tests_with(
+        &["--package", "switchyard-gateway", "--test", "it"],
+        "epoll",
+    )?;
     if output(cargo().args(["nextest", "--version"])).is_some() {
         // nextest does not run the examples in the documentation.
         run(cargo().args(["test", "--quiet", "--doc"]).args(selection))?;

@@ -456,8 +456,12 @@ fn contract<D: Driver>(new: impl Fn(&Arc<Bell>) -> io::Result<D>) {
     bell.hush();
     let start = Instant::now();
     let pause = Duration::from_millis(60);
-    driver.wait(Some(pause), &mut |event| panic!("{event:?}")).unwrap();
-    driver.wait(Some(pause), &mut |event| panic!("{event:?}")).unwrap();
+    driver
+        .wait(Some(pause), &mut |event| panic!("{event:?}"))
+        .unwrap();
+    driver
+        .wait(Some(pause), &mut |event| panic!("{event:?}"))
+        .unwrap();
     assert!(start.elapsed() >= pause, "{:?}", start.elapsed());
 }
 

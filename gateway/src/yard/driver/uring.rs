@@ -38,6 +38,9 @@ const BUFFER_BYTES: usize = 8 * 1024;
 /// Events told in one round before the yard writes: enough that writes gather, few enough that
 /// nobody waits long.
 const ROUND_EVENTS_MAX: usize = 1024;
+/// The kernel works off what has come in portions of about twenty. A smaller one was the last, and
+/// asking whether there is another would only cost a system call.
+const PORTION_EVENTS: usize = 16;
 
 /// What a completion belongs to: the two highest bits of its user data. A connection's life count
 /// never comes so far.
@@ -363,8 +366,7 @@ impl Driver for Uring {
             _ => {}
         }
         self.tell_own(tell);
-        // The kernel works off what has come in portions of about twenty: asking again until there
-        // is nothing more lets the writes of this round gather.
+        // All that has come belongs to this round, so that its writes gather.
         let mut told = 0;
         loop {
             let mut completions = std::mem::take(&mut self.completions);
@@ -377,7 +379,7 @@ impl Driver for Uring {
             self.completions = completions;
             self.buffers.publish();
             told += count;
-            if count == 0 || told >= ROUND_EVENTS_MAX {
+            if count < PORTION_EVENTS || told >= ROUND_EVENTS_MAX {
                 return Ok(());
             }
             self.arm()?;
