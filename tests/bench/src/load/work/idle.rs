@@ -1,13 +1,16 @@
 //! Idle: opens connections and holds them, and looks at what they cost the server.
 
-use super::open_all;
+use super::{open, open_all};
 use crate::{
-    load::{Options, connection::Connection, driver::Driver, roster::Roster, stream::Stream},
+    load::{Options, connection::Connection, driver::Driver, roster::{Role, Roster}, stream::Stream},
     process::Processes,
     report::{Idle, Report},
 };
 use anyhow::{Context, Result};
 use std::{sync::Arc, time::Duration};
+
+/// Connections opened and closed again before anything is measured.
+const FIRST_CONNECTIONS: usize = 500;
 
 /// Runs it.
 ///
@@ -15,10 +18,18 @@ use std::{sync::Arc, time::Duration};
 /// When a connection cannot be opened.
 pub(crate) async fn run<D: Driver>(options: &Options, roster: &Arc<Roster>) -> Result<Report> {
     let server = Processes::of(options.server_pid.context("expected --server-pid")?);
-    // What the log-in needed once is to be there already.
+    let nothing = |_| Vec::new();
+    // What a server needs once, for logging in or for as many connections as come at a time, is no
+    // connection's cost: it shall be there already.
+    for (role, count) in [
+        (Role::Controller, options.controllers),
+        (Role::Operator, options.operators),
+    ] {
+        let count = count.min(FIRST_CONNECTIONS);
+        drop(open::<D>(options, roster, role, count, nothing).await?);
+    }
     tokio::time::sleep(Duration::from_secs_f64(options.warmup)).await;
     let (before, cpu) = (server.memory(), server.cpu());
-    let nothing = |_| Vec::new();
     let (controllers, operators, opening) = open_all::<D>(options, roster, nothing).await?;
     let used = server.cpu().since(&cpu);
     let held: Vec<Stream> = controllers
