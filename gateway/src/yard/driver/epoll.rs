@@ -20,6 +20,9 @@ const READ_BYTES: usize = 64 * 1024;
 /// The bell's token; no connection has it, for no place is that large.
 const BELL: Token = Token(usize::MAX);
 
+// A connection's whole number is its token.
+const _: () = assert!(usize::BITS == 64, "expected a machine of 64 bits");
+
 /// One socket.
 struct Socket {
     id: ConnectionId,

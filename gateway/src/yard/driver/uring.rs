@@ -119,14 +119,23 @@ impl Uring {
             // SAFETY: every entry refers to memory that outlives it: receives to `buffers`, sends to
             // a socket's `sending`, which is kept until the completion; files are kept as long.
             let pushed = unsafe { self.ring.submission().push(entry) };
-            match pushed {
-                Ok(()) => return Ok(()),
-                Err(_) => match self.ring.submit() {
-                    Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-                    _ => {}
-                },
+            if pushed.is_ok() {
+                return Ok(());
             }
+            match self.ring.submit() {
+                Err(error) if !is_passing(&error) => return Err(error),
+                _ => {}
+            }
+            // A kernel whose completion queue is full takes no more; what lies there waits for the
+            // next round here.
+            self.take_completions();
         }
+    }
+
+    fn take_completions(&mut self) {
+        let queue = self.ring.completion();
+        let completions = queue.map(|it| (it.user_data(), it.result(), it.flags()));
+        self.completions.extend(completions);
     }
 
     fn submit_send(&mut self, id: ConnectionId) -> io::Result<()> {
@@ -336,7 +345,8 @@ impl Driver for Uring {
         tell: &mut dyn FnMut(Event<'_>),
     ) -> io::Result<()> {
         self.arm()?;
-        let has_work = !self.closed.is_empty() || !self.broken.is_empty();
+        let has_work =
+            !self.closed.is_empty() || !self.broken.is_empty() || !self.completions.is_empty();
         let timeout = if has_work {
             Some(Duration::ZERO)
         } else {
@@ -351,31 +361,21 @@ impl Driver for Uring {
             }
         };
         match entered {
-            Err(error)
-                if !matches!(
-                    error
-                        .raw_os_error()
-                        .map(rustix::io::Errno::from_raw_os_error),
-                    Some(
-                        rustix::io::Errno::TIME | rustix::io::Errno::INTR | rustix::io::Errno::BUSY
-                    )
-                ) =>
-            {
-                return Err(error);
-            }
+            Err(error) if !is_passing(&error) => return Err(error),
             _ => {}
         }
         self.tell_own(tell);
         // All that has come belongs to this round, so that its writes gather.
         let mut told = 0;
         loop {
+            self.take_completions();
             let mut completions = std::mem::take(&mut self.completions);
-            let queue = self.ring.completion();
-            completions.extend(queue.map(|it| (it.user_data(), it.result(), it.flags())));
             let count = completions.len();
             for completion in completions.drain(..) {
                 self.completed(completion, tell)?;
             }
+            // Dealing with these may have made room for others, which come next.
+            completions.append(&mut self.completions);
             self.completions = completions;
             self.buffers.publish();
             told += count;
@@ -388,11 +388,22 @@ impl Driver for Uring {
                 .submitter()
                 .submit_with_args(0, &SubmitArgs::new())
             {
-                Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                Err(error) if !is_passing(&error) => return Err(error),
                 _ => {}
             }
         }
     }
+}
+
+/// Whether entering the kernel failed for a reason that passes: time is up, a signal came, its
+/// completion queue is full, or it is short of memory at this moment.
+fn is_passing(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let code = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(
+        code,
+        Some(Errno::TIME | Errno::INTR | Errno::BUSY | Errno::AGAIN)
+    )
 }
 
 impl Drop for Uring {

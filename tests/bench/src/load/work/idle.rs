@@ -2,7 +2,13 @@
 
 use super::{open, open_all};
 use crate::{
-    load::{Options, connection::Connection, driver::Driver, roster::{Role, Roster}, stream::Stream},
+    load::{
+        Options,
+        connection::Connection,
+        driver::Driver,
+        roster::{Role, Roster},
+        stream::Stream,
+    },
     process::Processes,
     report::{Idle, Report},
 };
