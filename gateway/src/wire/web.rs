@@ -101,7 +101,10 @@ impl WebWire {
     /// [`Code::LinkLost`] when the peer closes; the answer to that lies ready for [`wrap`](Self::wrap).
     pub(crate) fn next(&mut self, data: &mut [u8], at: &mut usize) -> Result<Step, Code> {
         loop {
-            let fragments_bytes = self.fragments.as_ref().map_or(0, |fragments| fragments.len());
+            let fragments_bytes = self
+                .fragments
+                .as_ref()
+                .map_or(0, |fragments| fragments.len());
             let Some(head) = Head::read(&data[*at..], fragments_bytes)? else {
                 return Ok(Step::Incomplete);
             };
@@ -141,6 +144,11 @@ impl WebWire {
     /// Whether something has to go out although there is no message.
     pub(crate) fn has_control(&self) -> bool {
         self.control.is_some()
+    }
+
+    /// Whether the close frame has been made: nothing follows it.
+    pub(super) fn has_closed(&self) -> bool {
+        self.has_closed
     }
 
     /// Says good-bye with the next batch, unless that has been done.

@@ -348,6 +348,10 @@ impl Lines {
                 spare,
             } => {
                 self.keep_buffer(spare);
+                if from == buffer.len() {
+                    // TLS has said its last word: what was to follow it is as good as gone.
+                    return self.sent(id, buffer);
+                }
                 match driver.send(id, buffer, from) {
                     Some(buffer) => self.sent(id, buffer),
                     None => self.note_blocked(id),
@@ -401,7 +405,8 @@ impl Lines {
 
     /// Has everything closed that is left, as the thread ends.
     pub(super) fn drop_all(&mut self) {
-        self.dropping.extend(self.places.iter().flatten().map(|it| it.id));
+        self.dropping
+            .extend(self.places.iter().flatten().map(|it| it.id));
     }
 
     /// A buffer for a while; see [`keep_buffer`](Self::keep_buffer).

@@ -12,27 +12,21 @@ use crate::{
     config::IoInterface,
     store::{ControllerEntry, StoreError},
     telemetry::count,
-    wire::{self, Step, Wire},
+    wire::{self, Step, TlsWire, Wire},
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use switchyard_protocol::{
     Address, Code, Flags, Frame, FrameRef, Kind, limits,
     message::{Body, Title, ToolWelcome},
 };
-use switchyard_relay::{
-    ConnectionId, Input, Notice, Now, Output, Peer, Question, Relay, Ticket,
-};
+use switchyard_relay::{ConnectionId, Input, Notice, Now, Output, Peer, Question, Relay, Ticket};
 use tokio::sync::mpsc;
 
 /// How often slow peers are looked for, and at most how late they are found.
 const SLOW_PEERS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Runs the yard until it is told to stop and has, or its time for that is over.
-pub(super) fn run(
-    context: YardContext,
-    inbox: mpsc::Receiver<ToYard>,
-    assistants: Assistants,
-) {
+pub(super) fn run(context: YardContext, inbox: mpsc::Receiver<ToYard>, assistants: Assistants) {
     let wanted = context.settings.io;
     let bell = Arc::clone(&assistants.yard.bell);
     let yard = Yard::new(context, inbox, assistants);
@@ -73,6 +67,8 @@ struct Yard {
     /// The store did not answer for all log-ins: they are looked at again at the next look.
     look_again: bool,
     slow_peers_at: Duration,
+    /// What was decrypted of one read; empty between them.
+    scratch: Vec<u8>,
     /// Answers of assistants that are still to come.
     open: usize,
     /// When patience with the end is over, once it has begun.
@@ -114,6 +110,7 @@ impl Yard {
             is_storing_statuses: false,
             look_again: false,
             slow_peers_at: SLOW_PEERS_INTERVAL,
+            scratch: Vec::new(),
             open: 0,
             ends_at: None,
             context,
@@ -186,7 +183,8 @@ impl Yard {
             self.input(Input::Tick);
         }
         if self.slow_peers_at <= now {
-            self.slow_peers_at = now + SLOW_PEERS_INTERVAL.min(self.context.settings.slow_peer_timeout / 4);
+            self.slow_peers_at =
+                now + SLOW_PEERS_INTERVAL.min(self.context.settings.slow_peer_timeout / 4);
             self.lines
                 .look_after_slow_peers(self.context.settings.slow_peer_timeout);
         }
@@ -231,8 +229,23 @@ impl Yard {
             // The farewell is read to its end, to no purpose but a clean one.
             return;
         };
-        let mut rest = connection.take_rest();
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let (bytes, outcome) = connection.wire().decrypt(bytes, &mut scratch);
         self.lines.heard(id);
+        self.decrypted(id, bytes);
+        if let Err(code) = outcome {
+            self.failed(id, code);
+        }
+        scratch.clear();
+        self.scratch = scratch;
+    }
+
+    /// Bytes came on a connection, and TLS is off them.
+    fn decrypted(&mut self, id: ConnectionId, bytes: &mut [u8]) {
+        let Some(connection) = self.lines.get(id) else {
+            return;
+        };
+        let mut rest = connection.take_rest();
         if rest.is_empty() {
             let used = self.unwrap(id, bytes);
             if used < bytes.len() {
@@ -288,15 +301,22 @@ impl Yard {
             };
             match outcome {
                 Ok(()) => {}
-                Err(Code::LinkLost) => {
-                    self.gone(id);
-                    return data.len();
-                }
                 Err(code) => {
-                    self.end(id, code);
+                    self.failed(id, code);
                     return data.len();
                 }
             }
+        }
+    }
+
+    /// What came on a connection ends it.
+    fn failed(&mut self, id: ConnectionId, code: Code) {
+        if !self.lines.get(id).is_some_and(|it| it.is_live()) {
+            return;
+        }
+        match code {
+            Code::LinkLost => self.gone(id),
+            code => self.end(id, code),
         }
     }
 
@@ -397,7 +417,11 @@ impl Yard {
                 );
             }
             Output::Close { connection, code } => {
-                tracing::info!(session = connection.0, reason = code.name(), "connection closed");
+                tracing::info!(
+                    session = connection.0,
+                    reason = code.name(),
+                    "connection closed"
+                );
                 self.tools.remove(&connection);
                 self.departed(connection);
                 self.lines.close(connection);
@@ -416,9 +440,8 @@ impl Yard {
                     tracing::info!(account = %asker.account, tool = %asker.address, "enrols a controller");
                     self.enrol(ticket, title);
                 }
-                _ => self.ask(async move {
-                    ToYard::Answered(ticket, Box::new(Err(Code::Unsupported)))
-                }),
+                _ => self
+                    .ask(async move { ToYard::Answered(ticket, Box::new(Err(Code::Unsupported))) }),
             },
             Output::Notice(Notice::DuplicateAddress { address }) => {
                 tracing::warn!(%address, "duplicate address: sessions keep replacing each other");
@@ -515,7 +538,9 @@ impl Yard {
                     let _ = answer.send(Report { counters, gauges });
                 }
                 ToYard::ShutDown => self.shut_down(),
-                ToYard::Broken => std::panic::resume_unwind(Box::new("a task of the yard panicked")),
+                ToYard::Broken => {
+                    std::panic::resume_unwind(Box::new("a task of the yard panicked"))
+                }
             }
         }
         // There may be more; the next round shall not wait for another ring.
@@ -613,11 +638,15 @@ impl Yard {
     fn tool_arrives(&mut self, driver: &mut impl Driver, arrival: ToolArrival) {
         let ToolArrival {
             stream,
+            tls,
             ip,
             place,
             welcomed,
         } = arrival;
-        let wire = Wire::Web(Box::new(welcomed.wire));
+        let wire = match tls {
+            None => Wire::Web(Box::new(welcomed.wire)),
+            Some(session) => Wire::Tls(Box::new(TlsWire::new(session, welcomed.wire))),
+        };
         let id = match self.lines.open(driver, stream, wire, place, None) {
             Ok(id) => id,
             Err(error) => return tracing::error!(%error, "a socket could not be moved to the yard"),
@@ -675,8 +704,7 @@ impl Yard {
             return self.end(connection, Code::ShuttingDown);
         }
         if !rest.is_empty() {
-            self.received(connection, &mut rest);
+            self.decrypted(connection, &mut rest);
         }
     }
 }
-
