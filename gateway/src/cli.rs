@@ -5,7 +5,7 @@ use crate::{
     config::{RawSettings, Secret, Settings},
     server::{Listeners, Stores, serve},
     store::{Account, ConfigStore, ControllerKey},
-    telemetry,
+    telemetry, tls,
 };
 use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
@@ -133,6 +133,9 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
 
 async fn run_task(task: Task, settings: Settings) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout();
+    if let (Task::Serve | Task::CheckConfig, Some(files)) = (&task, &settings.tls) {
+        tls::check(files)?;
+    }
     if matches!(task, Task::CheckConfig) {
         writeln!(stdout, "{settings:#?}")?;
         for warning in settings.warnings() {

@@ -50,6 +50,14 @@ pub enum ConfigError {
         /// What it got.
         found: String,
     },
+    /// One of the two files that TLS needs is named, and the other is not.
+    #[error("{missing}: expected a file here too, since {given} names one; set both or neither")]
+    HalfOfTls {
+        /// What is set.
+        given: &'static str,
+        /// What is not.
+        missing: &'static str,
+    },
     /// Clear text would leave this machine.
     #[error(
         "listen_clear: refused to offer the unencrypted link on {0}, which is not a loopback address; \
@@ -148,6 +156,10 @@ settings! {
     listen_tcp: String, "SWITCHYARD_LISTEN_TCP", text("0.0.0.0:7400");
     /// Where the page, log-in and the tools' WebSocket are served
     listen_http: String, "SWITCHYARD_LISTEN_HTTP", text("127.0.0.1:7480");
+    /// The host's certificate and its chain (PEM): with it and tls_key, listen_http speaks TLS only
+    tls_certificate: PathBuf, "SWITCHYARD_TLS_CERTIFICATE", None;
+    /// The private key of tls_certificate (PEM)
+    tls_key: PathBuf, "SWITCHYARD_TLS_KEY", None;
     /// Where the unencrypted controller link is offered; off unless set
     listen_clear: String, "SWITCHYARD_LISTEN_CLEAR", None;
     /// Allows listen_clear on other than a loopback address
@@ -213,6 +225,8 @@ pub struct Settings {
     pub listen_tcp: SocketAddr,
     /// Where page and tools are served.
     pub listen_http: SocketAddr,
+    /// What TLS on `listen_http` is spoken with; plain HTTP without.
+    pub tls: Option<TlsFiles>,
     /// Where the unencrypted link is offered.
     pub listen_clear: Option<SocketAddr>,
     /// The folder of everything kept.
@@ -269,6 +283,43 @@ pub struct Settings {
     pub log: String,
 }
 
+/// The PEM files that TLS is spoken with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The host's certificate, and those that vouch for it.
+    pub certificate: PathBuf,
+    /// The private key of the first.
+    pub key: PathBuf,
+}
+
+impl TlsFiles {
+    /// Both files or neither; a name without a letter counts as none.
+    fn resolve(
+        certificate: Option<PathBuf>,
+        key: Option<PathBuf>,
+    ) -> Result<Option<Self>, ConfigError> {
+        let named = |path: Option<PathBuf>| path.filter(|path| !path.as_os_str().is_empty());
+        let half = |given, missing| Err(ConfigError::HalfOfTls { given, missing });
+        match (named(certificate), named(key)) {
+            (None, None) => Ok(None),
+            (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
+            (Some(_), None) => half("tls_certificate", "tls_key"),
+            (None, Some(_)) => half("tls_key", "tls_certificate"),
+        }
+    }
+
+    /// Whether others than its owner may do something with the key's file.
+    fn key_is_open(&self) -> bool {
+        #[cfg(unix)]
+        let is_open = std::fs::metadata(&self.key).is_ok_and(|metadata| {
+            std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o077 != 0
+        });
+        #[cfg(not(unix))]
+        let is_open = false;
+        is_open
+    }
+}
+
 /// A secret that must never reach a log: its `Debug` prints a mask.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
@@ -315,6 +366,7 @@ impl RawSettings {
         let settings = Settings {
             listen_tcp: socket_addr("listen_tcp", &taken(raw.listen_tcp))?,
             listen_http: socket_addr("listen_http", &taken(raw.listen_http))?,
+            tls: TlsFiles::resolve(raw.tls_certificate, raw.tls_key)?,
             listen_clear,
             sqlite_path: raw
                 .sqlite_path
@@ -365,10 +417,17 @@ impl Settings {
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         let http = self.listen_http;
-        if !http.ip().is_loopback() && !self.behind_proxy {
+        if !http.ip().is_loopback() && !self.behind_proxy && self.tls.is_none() {
             warnings.push(format!(
                 "listen_http: {http} is not a loopback address, and HTTP is plain here: passwords \
-                 and log-ins can be read on the way; put a TLS proxy before it and set behind_proxy"
+                 and log-ins can be read on the way; set tls_certificate and tls_key, or put a TLS \
+                 proxy before it and set behind_proxy"
+            ));
+        }
+        if let Some(files) = self.tls.as_ref().filter(|files| files.key_is_open()) {
+            warnings.push(format!(
+                "tls_key: {} is open to others than its owner; chmod 600 it",
+                files.key.display()
             ));
         }
         warnings
@@ -439,7 +498,7 @@ impl Settings {
 fn taken<T>(value: Option<T>) -> T {
     match value {
         Some(value) => value,
-        None => unreachable!("every setting but two has a default"),
+        None => unreachable!("whatever is asked for here has a default"),
     }
 }
 
@@ -587,6 +646,36 @@ mod tests {
         assert!(warnings("0.0.0.0:80", true).is_empty());
         assert!(warnings("[::1]:80", false).is_empty());
         assert!(Settings::defaults().warnings().is_empty());
+        let with_tls = RawSettings {
+            listen_http: text("0.0.0.0:443"),
+            tls_certificate: Some("/nowhere/cert.pem".into()),
+            tls_key: Some("/nowhere/key.pem".into()),
+            ..RawSettings::default()
+        };
+        assert!(with_tls.resolve().unwrap().warnings().is_empty());
+    }
+
+    #[test]
+    fn tls_takes_two_files_or_none() {
+        let tls = |certificate: &str, key: &str| {
+            let raw = RawSettings {
+                tls_certificate: Some(certificate.into()),
+                tls_key: Some(key.into()),
+                ..RawSettings::default()
+            };
+            raw.resolve().map(|settings| settings.tls.is_some())
+        };
+        assert!(tls("cert.pem", "key.pem").unwrap());
+        assert!(!tls("", "").unwrap());
+        for (certificate, key, missing) in
+            [("cert.pem", "", "tls_key"), ("", "k", "tls_certificate")]
+        {
+            let message = tls(certificate, key).unwrap_err().to_string();
+            assert!(
+                message.starts_with(&format!("{missing}: expected a file")),
+                "{message}"
+            );
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod server;
 pub mod store;
 mod telemetry;
 mod throttle;
+mod tls;
 mod wire;
 mod yard;
 

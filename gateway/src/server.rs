@@ -9,6 +9,7 @@ use crate::{
     store::{ConfigStore, Guarded, SqliteConfigStore, StatusStore, TimeLimit},
     telemetry::Telemetry,
     throttle::Throttle,
+    tls::Tls,
     yard::{self, YardContext, YardHandle},
 };
 use anyhow::Context as _;
@@ -146,6 +147,12 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let settings = Arc::new(settings);
+    let tls = settings
+        .tls
+        .as_ref()
+        .map(Tls::new)
+        .transpose()?
+        .map(Arc::new);
     let telemetry = Telemetry::new();
     let door = Door::new(&settings, Arc::clone(&telemetry));
     let controllers = all_controllers(&*stores.config).await?;
@@ -205,7 +212,16 @@ pub async fn serve(
         tracing::warn!("offering the unencrypted controller link");
         tasks.spawn(Arc::clone(&house).accept_controllers(clear, true));
     }
-    tasks.spawn(Arc::clone(&house).accept_http(listeners.http, http::router(api)));
+    if let Some(tls) = &tls {
+        tasks.spawn(Arc::clone(tls).keep_up(stopping.clone()));
+    }
+    let serving = http::Serving {
+        router: http::router(api),
+        tls,
+        settings,
+        stopping: stopping.clone(),
+    };
+    tasks.spawn(Arc::clone(&house).accept_http(listeners.http, serving));
     drop(house);
 
     tokio::select! {
@@ -312,20 +328,15 @@ impl House {
         }
     }
 
-    async fn accept_http(self: Arc<Self>, listener: TcpListener, router: axum::Router) {
+    async fn accept_http(self: Arc<Self>, listener: TcpListener, serving: http::Serving) {
         while let Some((stream, peer)) = self.accept(&listener).await {
             match self.door.admit(peer.ip()) {
                 Ok(place) => {
                     // A response is written whole; waiting for acknowledgements only slows it.
                     let _ = stream.set_nodelay(true);
-                    self.tasks.spawn(http::serve_connection(
-                        router.clone(),
-                        stream,
-                        peer,
-                        place,
-                        self.prover.settings.slow_peer_timeout,
-                        self.stopping.clone(),
-                    ));
+                    let serving = serving.clone();
+                    self.tasks
+                        .spawn(http::serve_connection(serving, stream, peer, place));
                 }
                 Err(code) => {
                     self.telemetry.count_refusal(code);

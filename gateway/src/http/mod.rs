@@ -6,6 +6,7 @@ mod page;
 mod problem;
 mod socket;
 mod stream;
+mod tls;
 
 use crate::{
     access::LoginLimits,
@@ -14,6 +15,7 @@ use crate::{
     hello::Greeter,
     store::ConfigStore,
     telemetry::Telemetry,
+    tls::Tls,
     yard::YardHandle,
 };
 use axum::{
@@ -34,6 +36,7 @@ use std::{
     time::Duration,
 };
 use stream::ImpatientStream;
+use tls::{Socket, TlsStream};
 use tokio::{net::TcpStream, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -119,10 +122,11 @@ impl Api {
 
     /// Whether the client came over TLS.
     fn is_secure(&self, headers: &HeaderMap) -> bool {
-        self.settings.behind_proxy
-            && headers
-                .get("x-forwarded-proto")
-                .is_some_and(|scheme| scheme == "https")
+        self.settings.tls.is_some()
+            || self.settings.behind_proxy
+                && headers
+                    .get("x-forwarded-proto")
+                    .is_some_and(|scheme| scheme == "https")
     }
 }
 
@@ -163,16 +167,50 @@ async fn add_headers(request: Request, next: Next) -> Response {
     response
 }
 
+/// How connections are served.
+#[derive(Clone)]
+pub(crate) struct Serving {
+    pub(crate) router: Router,
+    /// What listens speaks TLS only.
+    pub(crate) tls: Option<Arc<Tls>>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) stopping: CancellationToken,
+}
+
+impl Serving {
+    /// A client's socket as HTTP reads and writes it; `None` when TLS came to nothing.
+    async fn socket(&self, stream: TcpStream, peer: SocketAddr) -> Option<Socket> {
+        let stream = ImpatientStream::new(stream, self.settings.slow_peer_timeout);
+        let Some(tls) = &self.tls else {
+            return Some(Socket::Plain(stream));
+        };
+        let accepting = TlsStream::accept(stream, tls);
+        let accepted = tokio::select! {
+            () = self.stopping.cancelled() => return None,
+            accepted = tokio::time::timeout(self.settings.handshake_timeout, accepting) => accepted,
+        };
+        match accepted {
+            Ok(Ok(stream)) => return Some(Socket::Tls(Box::new(stream))),
+            Ok(Err(error)) => tracing::debug!(%peer, %error, "a TLS handshake failed"),
+            Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
+        }
+        None
+    }
+}
+
 /// Serves one connection until it closes, is upgraded, or the gateway stops.
 pub(crate) async fn serve_connection(
-    router: Router,
+    serving: Serving,
     stream: TcpStream,
     peer: SocketAddr,
     place: (Place, Pending),
-    slow_peer_timeout: Duration,
-    stopping: CancellationToken,
 ) {
-    let stream = ImpatientStream::new(stream, slow_peer_timeout);
+    let Some(stream) = serving.socket(stream, peer).await else {
+        return;
+    };
+    let Serving {
+        router, stopping, ..
+    } = serving;
     let client = Client {
         ip: peer.ip(),
         place: Arc::new(Mutex::new(Some(place))),

@@ -1,9 +1,10 @@
 //! `GET /ws`: checks the upgrade, hears the tool's hello, then gives the bare socket to the yard.
 //!
 //! HTTP runs on the general threads and the yard on its own; so the upgraded stream is taken apart
-//! into the plain socket and whatever was read too much, and both move over.
+//! into the plain socket, the TLS session if there is one, and whatever was read too much, and all
+//! of it moves over.
 
-use super::{Api, Client, login, problem::Problem, stream::ImpatientStream};
+use super::{Api, Client, login, problem::Problem, tls::Socket};
 use crate::{access, hello::turn_away, yard::ToolArrival};
 use axum::{
     Extension,
@@ -52,14 +53,14 @@ pub(super) async fn upgrade(
         let Ok(upgraded) = on_upgrade.await else {
             return;
         };
-        let Ok(parts) = upgraded.downcast::<TokioIo<ImpatientStream>>() else {
+        let Ok(parts) = upgraded.downcast::<TokioIo<Socket>>() else {
             tracing::error!("an upgraded connection is not the socket that was accepted");
             return;
         };
         let Some((place, pending)) = client.take_place() else {
             return;
         };
-        let mut stream = parts.io.into_inner().into_inner();
+        let mut stream = parts.io.into_inner();
         let rest = parts.read_buf.to_vec();
         let outcome = tokio::select! {
             outcome = api.greeter.greet(&mut stream, rest, ip, cookie) => outcome,
@@ -67,12 +68,15 @@ pub(super) async fn upgrade(
         };
         drop(pending);
         match outcome {
-            Ok(welcomed) => {
+            Ok(mut welcomed) => {
+                let (stream, tls, unread) = stream.into_parts();
+                welcomed.rest.extend(unread);
                 let Ok(stream) = stream.into_std() else {
                     return;
                 };
                 let arrival = ToolArrival {
                     stream,
+                    tls,
                     ip,
                     place,
                     welcomed,
@@ -129,9 +133,12 @@ fn is_own_origin(api: &Api, headers: &HeaderMap, origin: &HeaderValue) -> bool {
         return false;
     };
     let origin = origin.to_lowercase();
-    let own = origin
-        .strip_prefix("https://")
-        .or_else(|| origin.strip_prefix("http://"));
+    // Who speaks TLS has no page in the clear: one that came so may be anybody's.
+    let own = match origin.strip_prefix("http://") {
+        Some(_) if api.settings.tls.is_some() => None,
+        Some(own) => Some(own),
+        None => origin.strip_prefix("https://"),
+    };
     own.is_some_and(|own| {
         host.to_str()
             .is_ok_and(|host| host.eq_ignore_ascii_case(own))

@@ -1,14 +1,16 @@
 //! The one seam between a socket's bytes and whole frames: the clear link, Noise records, WebSocket
-//! messages. Pure: bytes in, bytes out, no socket.
+//! messages, and those within TLS. Pure: bytes in, bytes out, no socket.
 //!
 //! What comes in is unwrapped where it lies in the read buffer, and what goes out is gathered as
 //! plain frames and wrapped when a poll round ends, so that a record or message carries all that has
 //! gathered. Nothing is held while idle but the keys.
 
 mod noise;
+mod tls;
 mod web;
 
 pub(crate) use noise::NoiseWire;
+pub(crate) use tls::TlsWire;
 pub(crate) use web::WebWire;
 
 use std::ops::Range;
@@ -42,9 +44,28 @@ pub(crate) enum Wire {
     Noise(Box<NoiseWire>),
     /// A tool's WebSocket messages.
     Web(Box<WebWire>),
+    /// A tool's WebSocket messages within TLS.
+    Tls(Box<TlsWire>),
 }
 
 impl Wire {
+    /// Takes TLS off, where there is any: what came on the socket in, what the rest of this type
+    /// works on out. That lies in `bytes` or in `scratch`, which is an empty buffer. All of `bytes`
+    /// is taken; with the fault that ends the link comes what was good before it.
+    pub(crate) fn decrypt<'a>(
+        &mut self,
+        bytes: &'a mut [u8],
+        scratch: &'a mut Vec<u8>,
+    ) -> (&'a mut [u8], Result<(), Code>) {
+        match self {
+            Wire::Tls(wire) => {
+                let outcome = wire.open(bytes, scratch);
+                (scratch, outcome)
+            }
+            Wire::Clear { .. } | Wire::Noise(_) | Wire::Web(_) => (bytes, Ok(())),
+        }
+    }
+
     /// The next stretch of plain frames in `data` from `at` on, and moves `at` past what it took.
     /// Bytes from `at` on are to be given again, unchanged, with what follows them.
     ///
@@ -59,13 +80,14 @@ impl Wire {
             }
             Wire::Noise(wire) => wire.next(data, at),
             Wire::Web(wire) => wire.next(data, at),
+            Wire::Tls(wire) => wire.web.next(data, at),
         }
     }
 
     /// The largest payload of a frame on this link.
     pub(crate) fn payload_bytes_max(&self) -> usize {
         match self {
-            Wire::Web(_) => limits::PAYLOAD_BYTES_MAX,
+            Wire::Web(_) | Wire::Tls(_) => limits::PAYLOAD_BYTES_MAX,
             Wire::Clear { .. } | Wire::Noise(_) => self.frame_bytes_max() - limits::HEADER_BYTES,
         }
     }
@@ -77,21 +99,21 @@ impl Wire {
                 usize::from(*record_bytes_max) - limits::RECORD_TAG_BYTES
             }
             Wire::Noise(wire) => wire.frame_bytes_max(),
-            Wire::Web(_) => limits::HEADER_BYTES + limits::PAYLOAD_BYTES_MAX,
+            Wire::Web(_) | Wire::Tls(_) => limits::HEADER_BYTES + limits::PAYLOAD_BYTES_MAX,
         }
     }
 
     /// Room to leave before the first frame of a batch that goes out.
     pub(crate) fn room_before(&self) -> usize {
         match self {
-            Wire::Web(_) => web::HEAD_BYTES_MAX,
+            Wire::Web(_) | Wire::Tls(_) => web::HEAD_BYTES_MAX,
             Wire::Clear { .. } | Wire::Noise(_) => 0,
         }
     }
 
     /// Wraps a batch of whole frames, which begins after [`room_before`](Self::room_before) bytes.
-    /// What goes out replaces it, from the place that is returned; `spare` is an empty buffer, and is
-    /// one afterwards.
+    /// What goes out replaces it, from the place that is returned, and is nothing where TLS has said its
+    /// last word before; `spare` is an empty buffer, and is one afterwards.
     ///
     /// # Errors
     /// The code under which the link ends.
@@ -105,12 +127,22 @@ impl Wire {
                 spare.clear();
                 Ok(0)
             }
+            Wire::Tls(wire) => {
+                wire.wrap(batch, spare)?;
+                std::mem::swap(batch, spare);
+                spare.clear();
+                Ok(0)
+            }
         }
     }
 
     /// Whether something has to go out although there is no frame.
     pub(crate) fn has_control(&self) -> bool {
-        matches!(self, Wire::Web(wire) if wire.has_control())
+        match self {
+            Wire::Web(wire) => wire.has_control(),
+            Wire::Tls(wire) => wire.has_control(),
+            Wire::Clear { .. } | Wire::Noise(_) => false,
+        }
     }
 
     /// Says good-bye with the next batch, where the framing has a word for it that has not been said.
@@ -118,6 +150,7 @@ impl Wire {
     pub(crate) fn say_goodbye(&mut self) -> bool {
         match self {
             Wire::Web(wire) => wire.say_goodbye(),
+            Wire::Tls(wire) => wire.say_goodbye(),
             Wire::Clear { .. } | Wire::Noise(_) => false,
         }
     }

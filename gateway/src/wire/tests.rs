@@ -3,7 +3,12 @@
 
 use super::*;
 use proptest::{collection::vec, prelude::*};
-use std::io::{self, Cursor, Read, Write};
+use crate::tls::Session;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use std::{
+    io::{self, Cursor, Read, Write},
+    sync::{Arc, LazyLock},
+};
 use switchyard_protocol::{Address, Frame, Kind};
 use tokio_tungstenite::tungstenite::{
     Message,
@@ -76,6 +81,8 @@ fn feed(wire: &mut Wire, bytes: &[u8], cuts: &[usize]) -> (Vec<u8>, Option<Code>
     }
     pieces.push(left);
     for piece in pieces {
+        let (mut piece, mut scratch) = (piece.to_vec(), Vec::new());
+        let (piece, outcome) = wire.decrypt(&mut piece, &mut scratch);
         rest.extend_from_slice(piece);
         let mut at = 0;
         loop {
@@ -98,6 +105,9 @@ fn feed(wire: &mut Wire, bytes: &[u8], cuts: &[usize]) -> (Vec<u8>, Option<Code>
             }
         }
         rest.drain(..at);
+        if let Err(code) = outcome {
+            return (plain, Some(code));
+        }
     }
     (plain, None)
 }
@@ -141,7 +151,199 @@ fn seal(controller: &mut snow::TransportState, frames: &[u8]) -> Vec<u8> {
     record
 }
 
+/// Both versions of TLS that are spoken.
+const TLS: [&SupportedProtocolVersion; 2] = [&rustls::version::TLS13, &rustls::version::TLS12];
+
+/// What both ends of a TLS connection are made from, for either version.
+struct Ends {
+    server: Arc<ServerConfig>,
+    clients: [Arc<ClientConfig>; 2],
+}
+
+static ENDS: LazyLock<Ends> = LazyLock::new(|| {
+    let own = rcgen::generate_simple_self_signed(["yard.test".to_owned()]).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let key = own.signing_key.serialize_der().try_into().unwrap();
+    let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![own.cert.der().clone()], key)
+        .unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(own.cert.der().clone()).unwrap();
+    let clients = TLS.map(|version| {
+        let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_root_certificates(roots.clone())
+            .with_no_client_auth();
+        Arc::new(config)
+    });
+    Ends {
+        server: Arc::new(server),
+        clients,
+    }
+});
+
+/// All that a client wants to write.
+fn written(client: &mut ClientConnection) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while client.wants_write() {
+        client.write_tls(&mut bytes).unwrap();
+    }
+    bytes
+}
+
+/// Lets a client read everything; what was in it.
+fn read(client: &mut ClientConnection, mut bytes: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::new();
+    while !bytes.is_empty() && client.read_tls(&mut bytes).unwrap() > 0 {
+        client.process_new_packets().unwrap();
+        // Nothing more may be there for now, or for ever.
+        let _ = client.reader().read_to_end(&mut plain);
+    }
+    plain
+}
+
+/// Has a client say something; its records.
+fn say(client: &mut ClientConnection, mut plain: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while !plain.is_empty() {
+        let count = client.writer().write(plain).unwrap();
+        plain = &plain[count..];
+        bytes.extend(written(client));
+    }
+    bytes
+}
+
+/// Both ends before the first word.
+fn strangers(version: usize) -> (ClientConnection, Session) {
+    let config = Arc::clone(&ENDS.clients[version]);
+    let client = ClientConnection::new(config, "yard.test".try_into().unwrap()).unwrap();
+    (client, Session::new(Arc::clone(&ENDS.server)).unwrap())
+}
+
+/// Takes a handshake to its end, in pieces of so many bytes.
+fn shake_hands(client: &mut ClientConnection, session: &mut Session, piece_bytes: usize) {
+    let mut plain = Vec::new();
+    while client.is_handshaking() || session.is_handshaking() || client.wants_write() {
+        for piece in written(client).chunks_mut(piece_bytes) {
+            session.open(piece, &mut plain).unwrap();
+        }
+        let mut bytes = Vec::new();
+        session.take_output(&mut bytes);
+        assert!(read(client, &bytes).is_empty());
+    }
+    assert!(plain.is_empty());
+}
+
+/// A tool's TLS, and the gateway's side of its link.
+fn tls(version: usize) -> (ClientConnection, Wire) {
+    let (mut client, mut session) = strangers(version);
+    shake_hands(&mut client, &mut session, usize::MAX);
+    let wire = TlsWire::new(session, WebWire::default());
+    (client, Wire::Tls(Box::new(wire)))
+}
+
 proptest! {
+    #[test]
+    fn tls_may_be_cut_anywhere(
+        batches in vec((batch(), any::<bool>()), 1..4),
+        cuts in vec(0..300_usize, 0..12),
+        record_bytes in 1..700_usize,
+        version in 0..2_usize,
+    ) {
+        let (mut client, mut wire) = tls(version);
+        let mut tool = tool(Vec::new());
+        let mut plain = Vec::new();
+        for (batch, with_ping) in &batches {
+            tool.send(Message::binary(batch.clone())).unwrap();
+            plain.extend_from_slice(batch);
+            if *with_ping {
+                tool.send(Message::Ping(b"there?".as_slice().into())).unwrap();
+            }
+        }
+        let mut bytes = Vec::new();
+        for (number, record) in tool.get_ref().written.chunks(record_bytes).enumerate() {
+            bytes.extend(say(&mut client, record));
+            if number == 1 && version == 0 {
+                client.refresh_traffic_keys().unwrap();
+            }
+        }
+        let fed = feed(&mut wire, &bytes, &cuts);
+        prop_assert_eq!(fed, (plain, None));
+        prop_assert_eq!(wire.has_control(), batches.iter().any(|(_, with_ping)| *with_ping));
+        let answer = wrap(&mut wire, &batches[0].0);
+        prop_assert!(read(&mut client, &answer).ends_with(&batches[0].0));
+    }
+
+    #[test]
+    fn a_handshake_may_be_cut_anywhere(piece_bytes in 1..600_usize, version in 0..2_usize) {
+        let (mut client, mut session) = strangers(version);
+        shake_hands(&mut client, &mut session, piece_bytes);
+        let mut plain = Vec::new();
+        session.open(&mut say(&mut client, b"hello"), &mut plain).unwrap();
+        prop_assert_eq!(plain, b"hello");
+    }
+
+    #[test]
+    fn tools_read_what_is_sealed(batches in vec(batch(), 1..4), version in 0..2_usize) {
+        let (mut client, mut wire) = tls(version);
+        let mut bytes = Vec::new();
+        for batch in &batches {
+            bytes.extend(wrap(&mut wire, batch));
+        }
+        let mut tool = tool(read(&mut client, &bytes));
+        for batch in batches {
+            prop_assert_eq!(tool.read().unwrap(), Message::binary(batch));
+        }
+    }
+
+    #[test]
+    fn a_changed_tls_record_opens_nothing(
+        frames in batch(),
+        cuts in vec(0..300_usize, 0..4),
+        at in any::<prop::sample::Index>(),
+        bit in 0..8,
+        version in 0..2_usize,
+    ) {
+        let (mut client, mut wire) = tls(version);
+        let mut bytes = say(&mut client, &masked(0x82, &frames));
+        // A head says nothing that its record has not to prove.
+        let at = at.index(bytes.len() - 5) + 5;
+        bytes[at] ^= 1u8 << bit;
+        prop_assert_eq!(feed(&mut wire, &bytes, &cuts), (Vec::new(), Some(Code::BadRecord)));
+        // It is told why, and nothing else is said to whoever that is.
+        let farewell = wrap(&mut wire, &frames);
+        prop_assert!((1..60).contains(&farewell.len()), "{}", farewell.len());
+        prop_assert!(!wire.has_control() && !wire.say_goodbye());
+        prop_assert!(wrap(&mut wire, &frames).is_empty());
+    }
+
+    #[test]
+    fn no_bytes_make_tls_panic(
+        bytes in vec(any::<u8>(), 0..400),
+        head in prop::option::of((20..25_u8, 0..600_u16)),
+        cuts in vec(0..60_usize, 0..6),
+        version in 0..2_usize,
+        is_live in any::<bool>(),
+    ) {
+        let mut all = Vec::new();
+        if let Some((kind, length)) = head {
+            all.extend([kind, 3, 3]);
+            all.extend(length.to_be_bytes());
+        }
+        all.extend(bytes);
+        let mut wire = match is_live {
+            true => tls(version).1,
+            false => Wire::Tls(Box::new(TlsWire::new(strangers(version).1, WebWire::default()))),
+        };
+        feed(&mut wire, &all, &cuts);
+        wire.say_goodbye();
+        let _ = wire.wrap(&mut vec![0; wire.room_before()], &mut Vec::new());
+    }
+
     #[test]
     fn a_stream_may_be_cut_anywhere(frames in batch(), cuts in vec(0..200_usize, 0..12)) {
         let mut wire = Wire::Clear { record_bytes_max: 1_056 };
@@ -367,4 +569,84 @@ fn frames_that_no_record_carries_are_left_out() {
         at += 2 + length;
     }
     assert_eq!(plain, [frame(1, 10), frame(3, 10)].concat());
+}
+
+#[test]
+fn the_largest_message_is_taken_by_tls() {
+    for version in 0..2 {
+        let (mut client, mut wire) = tls(version);
+        let largest = frame(1, limits::PAYLOAD_BYTES_MAX);
+        let mut tool = tool(Vec::new());
+        tool.send(Message::binary(largest.clone())).unwrap();
+        let bytes = say(&mut client, &tool.get_ref().written);
+        let fed = feed(&mut wire, &bytes, &[10, 1_000, 40_000]);
+        assert!(fed == (largest.clone(), None));
+        let wrapped = wrap(&mut wire, &largest);
+        assert!(read(&mut client, &wrapped).ends_with(&largest));
+    }
+}
+
+#[test]
+fn tls_ends_in_its_own_words() {
+    for version in 0..2 {
+        // The gateway closes: a close frame, and then TLS's word for it; nothing follows.
+        let (mut client, mut wire) = tls(version);
+        assert!(wire.say_goodbye() && wire.has_control());
+        assert_eq!(read(&mut client, &wrap(&mut wire, &[])), [0x88, 0]);
+        assert!(client.process_new_packets().unwrap().peer_has_closed());
+        assert!(!wire.say_goodbye() && !wire.has_control());
+        assert!(wrap(&mut wire, &frame(1, 10)).is_empty());
+
+        // The tool closes its WebSocket: the answer comes with the same word.
+        let (mut client, mut wire) = tls(version);
+        let close = say(&mut client, &masked(0x88, &[0x03, 0xE8]));
+        assert_eq!(feed(&mut wire, &close, &[]).1, Some(Code::LinkLost));
+        assert!(wire.has_control());
+        assert_eq!(read(&mut client, &wrap(&mut wire, &[])), [0x88, 2, 0x03, 0xE8]);
+        assert!(client.process_new_packets().unwrap().peer_has_closed());
+
+        // The tool closes TLS alone: that is answered too, after what it has said before.
+        let (mut client, mut wire) = tls(version);
+        let mut bytes = say(&mut client, &masked(0x82, &frame(1, 10)));
+        client.send_close_notify();
+        bytes.extend(written(&mut client));
+        assert_eq!(feed(&mut wire, &bytes, &[]), (frame(1, 10), Some(Code::LinkLost)));
+        assert!(wire.has_control());
+        assert!(read(&mut client, &wrap(&mut wire, &[])).is_empty());
+        assert!(client.process_new_packets().unwrap().peer_has_closed());
+        assert!(!wire.say_goodbye() && !wire.has_control());
+    }
+}
+
+#[test]
+fn a_flood_of_half_a_handshake_is_given_up() {
+    // A message of 16 MB is begun and goes on in ever more records.
+    let (_, mut session) = strangers(0);
+    let mut record = vec![22, 3, 3, 0x10, 0];
+    record.resize(5 + 0x1000, 0);
+    let mut first = record.clone();
+    first[5..9].copy_from_slice(&[1, 0xFF, 0xFF, 0xFF]);
+    let mut taken = 0;
+    let mut next = first;
+    while session.open(&mut next, &mut Vec::new()).is_ok() {
+        taken += next.len();
+        assert!(taken < 100_000);
+        next = record.clone();
+    }
+    assert!(session.is_closed());
+}
+
+#[test]
+fn half_a_handshake_message_does_not_stop_what_goes_out() {
+    // The message goes on in the next record; meanwhile the gateway may have something to say.
+    for length in [3, 4, 5, 40] {
+        let (_, mut session) = strangers(0);
+        let mut record = vec![22, 3, 3, 0, length];
+        record.extend([1, 0, 0, 200]);
+        record.resize(5 + usize::from(length), 0);
+        session.open(&mut record[..5 + usize::from(length)], &mut Vec::new()).unwrap();
+        assert!(session.seal(b"hello", &mut Vec::new()).is_err(), "there are no keys yet");
+        session.close();
+        assert!(session.is_closed());
+    }
 }

@@ -143,6 +143,11 @@ impl WebWire {
         self.control.is_some()
     }
 
+    /// Whether the close frame has been made: nothing follows it.
+    pub(super) fn has_closed(&self) -> bool {
+        self.has_closed
+    }
+
     /// Says good-bye with the next batch, unless that has been done.
     pub(crate) fn say_goodbye(&mut self) -> bool {
         let is_first = !std::mem::replace(&mut self.has_closed, true);

@@ -352,6 +352,10 @@ impl Lines {
                 spare,
             } => {
                 self.keep_buffer(spare);
+                if from == buffer.len() {
+                    // TLS has said its last word: what was to follow it is as good as gone.
+                    return self.sent(id, buffer);
+                }
                 match driver.send(id, buffer, from) {
                     Some(buffer) => self.sent(id, buffer),
                     None => self.note_blocked(id),

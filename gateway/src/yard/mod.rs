@@ -24,6 +24,7 @@ use crate::{
     hello::Welcomed,
     store::{ConfigStore, ControllerEntry, StatusStore, StoreError},
     telemetry::{Telemetry, count},
+    tls::Session,
 };
 use driver::Bell;
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
@@ -86,6 +87,8 @@ struct ControllerArrival {
 /// A tool that has said who it is.
 pub(crate) struct ToolArrival {
     pub(crate) stream: std::net::TcpStream,
+    /// What was agreed on with a tool that came by TLS.
+    pub(crate) tls: Option<Session>,
     pub(crate) ip: IpAddr,
     pub(crate) place: Place,
     pub(crate) welcomed: Welcomed,

@@ -12,7 +12,7 @@ use crate::{
     config::IoInterface,
     store::{ControllerEntry, StoreError},
     telemetry::count,
-    wire::{self, Step, Wire},
+    wire::{self, Step, TlsWire, Wire},
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use switchyard_protocol::{
@@ -65,6 +65,8 @@ struct Yard {
     /// The store did not answer for all log-ins: they are looked at again at the next look.
     look_again: bool,
     slow_peers_at: Duration,
+    /// What was decrypted of one read; empty between them.
+    scratch: Vec<u8>,
     /// Answers of assistants that are still to come.
     open: usize,
     /// When patience with the end is over, once it has begun.
@@ -104,6 +106,7 @@ impl Yard {
             statuses: context.status.clone().map(Statuses::new),
             look_again: false,
             slow_peers_at: SLOW_PEERS_INTERVAL,
+            scratch: Vec::new(),
             open: 0,
             ends_at: None,
             context,
@@ -218,8 +221,23 @@ impl Yard {
             // The farewell is read to its end, to no purpose but a clean one.
             return;
         };
-        let mut rest = connection.take_rest();
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let (bytes, outcome) = connection.wire().decrypt(bytes, &mut scratch);
         self.lines.heard(id);
+        self.decrypted(id, bytes);
+        if let Err(code) = outcome {
+            self.failed(id, code);
+        }
+        scratch.clear();
+        self.scratch = scratch;
+    }
+
+    /// Bytes came on a connection, and TLS is off them.
+    fn decrypted(&mut self, id: ConnectionId, bytes: &mut [u8]) {
+        let Some(connection) = self.lines.get(id) else {
+            return;
+        };
+        let mut rest = connection.take_rest();
         if rest.is_empty() {
             let used = self.unwrap(id, bytes);
             if used < bytes.len() {
@@ -275,15 +293,22 @@ impl Yard {
             };
             match outcome {
                 Ok(()) => {}
-                Err(Code::LinkLost) => {
-                    self.gone(id);
-                    return data.len();
-                }
                 Err(code) => {
-                    self.end(id, code);
+                    self.failed(id, code);
                     return data.len();
                 }
             }
+        }
+    }
+
+    /// What came on a connection ends it.
+    fn failed(&mut self, id: ConnectionId, code: Code) {
+        if !self.lines.get(id).is_some_and(|it| it.is_live()) {
+            return;
+        }
+        match code {
+            Code::LinkLost => self.gone(id),
+            code => self.end(id, code),
         }
     }
 
@@ -611,11 +636,15 @@ impl Yard {
     fn tool_arrives(&mut self, driver: &mut impl Driver, arrival: ToolArrival) {
         let ToolArrival {
             stream,
+            tls,
             ip,
             place,
             welcomed,
         } = arrival;
-        let wire = Wire::Web(Box::new(welcomed.wire));
+        let wire = match tls {
+            None => Wire::Web(Box::new(welcomed.wire)),
+            Some(session) => Wire::Tls(Box::new(TlsWire::new(session, welcomed.wire))),
+        };
         let id = match self.lines.open(driver, stream, wire, place, None) {
             Ok(id) => id,
             Err(error) => return tracing::error!(%error, "a socket could not be moved to the yard"),
@@ -673,7 +702,7 @@ impl Yard {
             return self.end(connection, Code::ShuttingDown);
         }
         if !rest.is_empty() {
-            self.received(connection, &mut rest);
+            self.decrypted(connection, &mut rest);
         }
     }
 }

@@ -9,4 +9,5 @@ mod http;
 mod limits;
 mod process;
 mod support;
+mod tls;
 mod tools;

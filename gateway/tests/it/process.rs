@@ -13,7 +13,7 @@ use tokio::{
 
 const PASSWORD: &str = crate::support::PASSWORD;
 
-fn program(data: &Path) -> Command {
+pub(crate) fn program(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_switchyard-gateway"));
     command
         .arg("--data")
@@ -28,7 +28,7 @@ fn program(data: &Path) -> Command {
 }
 
 /// Runs a command to its end: whether it succeeded, what it printed, what it complained of.
-async fn run(data: &Path, arguments: &[&str], input: &str) -> (bool, String, String) {
+pub(crate) async fn run(data: &Path, arguments: &[&str], input: &str) -> (bool, String, String) {
     let mut child = program(data).args(arguments).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     // It may have refused before it read anything.

@@ -5,7 +5,7 @@ mod controller;
 mod tool;
 
 pub(crate) use controller::{Controller, initiator};
-pub(crate) use tool::{Tool, next_frame, tool_hello, web_socket};
+pub(crate) use tool::{Tool, next_frame, tool_hello, web_socket, web_socket_on};
 
 use std::{
     net::SocketAddr,
@@ -23,7 +23,7 @@ use switchyard_protocol::{
     message::{Time, Title},
 };
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     task::JoinHandle,
 };
@@ -287,6 +287,19 @@ pub(crate) async fn request(
     headers: &[(&str, &str)],
     body: &str,
 ) -> Response {
+    let stream = soon("a connection", TcpStream::connect(http)).await;
+    request_on(stream.unwrap(), http, method, path, headers, body).await
+}
+
+/// The same on a connection that is there.
+pub(crate) async fn request_on(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    http: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Response {
     let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {http}\r\nconnection: close\r\n");
     for (name, value) in headers {
         head += &format!("{name}: {value}\r\n");
@@ -294,7 +307,6 @@ pub(crate) async fn request(
     head += &format!("content-length: {}\r\n\r\n{body}", body.len());
     let mut text = Vec::new();
     soon("an HTTP answer", async {
-        let mut stream = TcpStream::connect(http).await.unwrap();
         stream.write_all(head.as_bytes()).await.unwrap();
         // A server that refuses early may reset what was still on its way.
         let _ = stream.read_to_end(&mut text).await;

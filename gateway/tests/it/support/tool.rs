@@ -9,15 +9,18 @@ use switchyard_protocol::{
         Action, Answer, Command, ErrorMessage, Key, Name, Receipt, Request, ToolHello, ToolWelcome,
     },
 };
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpSocket, TcpStream},
+};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{Message, client::IntoClientRequest as _, http::HeaderValue},
 };
 
 /// A tool by script.
-pub(crate) struct Tool {
-    pub(crate) socket: WebSocketStream<TcpStream>,
+pub(crate) struct Tool<S = TcpStream> {
+    pub(crate) socket: WebSocketStream<S>,
     pub(crate) welcome: ToolWelcome,
     pub(crate) address: Address,
     inbox: VecDeque<Frame>,
@@ -33,11 +36,12 @@ pub(crate) async fn web_socket(
     web_socket_on(stream, http, headers).await
 }
 
-async fn web_socket_on(
-    stream: TcpStream,
+/// The same on a connection that is there.
+pub(crate) async fn web_socket_on<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
     http: SocketAddr,
     headers: &[(&str, &str)],
-) -> Result<WebSocketStream<TcpStream>, u16> {
+) -> Result<WebSocketStream<S>, u16> {
     let mut request = format!("ws://{http}/ws").into_client_request().unwrap();
     let protocol = HeaderValue::from_static("switchyard.1");
     request
@@ -93,10 +97,12 @@ impl Tool {
             .await
             .unwrap()
     }
+}
 
+impl<S: AsyncRead + AsyncWrite + Unpin> Tool<S> {
     /// Says hello; the code when refused.
     pub(crate) async fn say_hello(
-        mut socket: WebSocketStream<TcpStream>,
+        mut socket: WebSocketStream<S>,
         hello: Frame,
     ) -> Result<Self, Code> {
         socket
@@ -234,8 +240,8 @@ impl Tool {
     }
 }
 
-pub(crate) async fn next_frame(
-    socket: &mut WebSocketStream<TcpStream>,
+pub(crate) async fn next_frame<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: &mut WebSocketStream<S>,
     inbox: &mut VecDeque<Frame>,
 ) -> Option<Frame> {
     while inbox.is_empty() {
