@@ -2,9 +2,11 @@
 //! other side's library reads.
 
 use super::*;
-use proptest::{collection::vec, prelude::*};
 use crate::tls::Session;
-use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use proptest::{collection::vec, prelude::*};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, ServerConfig, SupportedProtocolVersion,
+};
 use std::{
     io::{self, Cursor, Read, Write},
     sync::{Arc, LazyLock},
@@ -602,7 +604,10 @@ fn tls_ends_in_its_own_words() {
         let close = say(&mut client, &masked(0x88, &[0x03, 0xE8]));
         assert_eq!(feed(&mut wire, &close, &[]).1, Some(Code::LinkLost));
         assert!(wire.has_control());
-        assert_eq!(read(&mut client, &wrap(&mut wire, &[])), [0x88, 2, 0x03, 0xE8]);
+        assert_eq!(
+            read(&mut client, &wrap(&mut wire, &[])),
+            [0x88, 2, 0x03, 0xE8]
+        );
         assert!(client.process_new_packets().unwrap().peer_has_closed());
 
         // The tool closes TLS alone: that is answered too, after what it has said before.
@@ -610,7 +615,10 @@ fn tls_ends_in_its_own_words() {
         let mut bytes = say(&mut client, &masked(0x82, &frame(1, 10)));
         client.send_close_notify();
         bytes.extend(written(&mut client));
-        assert_eq!(feed(&mut wire, &bytes, &[]), (frame(1, 10), Some(Code::LinkLost)));
+        assert_eq!(
+            feed(&mut wire, &bytes, &[]),
+            (frame(1, 10), Some(Code::LinkLost))
+        );
         assert!(wire.has_control());
         assert!(read(&mut client, &wrap(&mut wire, &[])).is_empty());
         assert!(client.process_new_packets().unwrap().peer_has_closed());
@@ -644,8 +652,13 @@ fn half_a_handshake_message_does_not_stop_what_goes_out() {
         let mut record = vec![22, 3, 3, 0, length];
         record.extend([1, 0, 0, 200]);
         record.resize(5 + usize::from(length), 0);
-        session.open(&mut record[..5 + usize::from(length)], &mut Vec::new()).unwrap();
-        assert!(session.seal(b"hello", &mut Vec::new()).is_err(), "there are no keys yet");
+        session
+            .open(&mut record[..5 + usize::from(length)], &mut Vec::new())
+            .unwrap();
+        assert!(
+            session.seal(b"hello", &mut Vec::new()).is_err(),
+            "there are no keys yet"
+        );
         session.close();
         assert!(session.is_closed());
     }

@@ -38,7 +38,7 @@ const TALK_READS: u8 = 8;
 /// One socket's life on the yard.
 pub(super) struct Connection {
     pub(super) id: ConnectionId,
-    /// The controller at the other end; the gateway's own address for a tool.
+    /// Who is at the other end.
     peer: Address,
     stage: Stage,
     is_dirty: bool,
@@ -155,12 +155,12 @@ impl Lines {
         stream: TcpStream,
         wire: Wire,
         place: Place,
-        controller: Option<Address>,
+        peer: Address,
     ) -> io::Result<ConnectionId> {
         // A receipt must not wait for its neighbours' acknowledgements; a socket that refuses any of
         // this is slower and still right.
         let _ = stream.set_nodelay(true);
-        let send_bytes = if controller.is_some() {
+        let send_bytes = if peer.is_controller() {
             CONTROLLER_SEND_BYTES
         } else {
             TOOL_SEND_BYTES
@@ -178,7 +178,7 @@ impl Lines {
         }
         self.places[at as usize] = Some(Connection {
             id,
-            peer: controller.unwrap_or(Address::GATEWAY),
+            peer,
             stage: Stage::Live,
             is_dirty: false,
             is_watched: false,
@@ -499,9 +499,14 @@ enum Wrapped {
 }
 
 impl Connection {
+    /// Who is at the other end.
+    pub(super) fn peer(&self) -> Address {
+        self.peer
+    }
+
     /// The controller at the other end; `None` for a tool.
     pub(super) fn controller(&self) -> Option<Address> {
-        (self.peer != Address::GATEWAY).then_some(self.peer)
+        self.peer.is_controller().then_some(self.peer)
     }
 
     /// Whether the relay still has it.

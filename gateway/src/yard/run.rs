@@ -362,8 +362,9 @@ impl Yard {
 
     /// The peer has gone.
     fn gone(&mut self, id: ConnectionId) {
-        if self.lines.get(id).is_some_and(|it| it.is_live()) {
-            tracing::info!(session = id.0, "the peer has gone");
+        if let Some(connection) = self.lines.get(id).filter(|it| it.is_live()) {
+            let address = connection.peer();
+            tracing::info!(%address, session = id.0, "the peer has gone");
             self.departed(id);
             self.input(Input::Disconnected {
                 connection: id,
@@ -413,11 +414,10 @@ impl Yard {
                 );
             }
             Output::Close { connection, code } => {
-                tracing::info!(
-                    session = connection.0,
-                    reason = code.name(),
-                    "connection closed"
-                );
+                if let Some(line) = self.lines.get(connection) {
+                    let (address, reason) = (line.peer(), code.name());
+                    tracing::info!(%address, session = connection.0, reason, "connection closed");
+                }
                 self.departed(connection);
                 self.lines.close(connection);
             }
@@ -612,9 +612,7 @@ impl Yard {
         } = arrival;
         let address = proven.address;
         let frame_bytes_max = proven.wire.frame_bytes_max();
-        let opened = self
-            .lines
-            .open(driver, stream, proven.wire, place, Some(address));
+        let opened = self.lines.open(driver, stream, proven.wire, place, address);
         let id = match opened {
             Ok(id) => id,
             Err(error) => return tracing::error!(%error, "a socket could not be moved to the yard"),
@@ -645,7 +643,10 @@ impl Yard {
             None => Wire::Web(Box::new(welcomed.wire)),
             Some(session) => Wire::Tls(Box::new(TlsWire::new(session, welcomed.wire))),
         };
-        let id = match self.lines.open(driver, stream, wire, place, None) {
+        let id = match self
+            .lines
+            .open(driver, stream, wire, place, welcomed.address)
+        {
             Ok(id) => id,
             Err(error) => return tracing::error!(%error, "a socket could not be moved to the yard"),
         };

@@ -130,7 +130,7 @@ fn frame(number: u32, payload_bytes: usize) -> Vec<u8> {
 fn yard(takes: Option<Vec<usize>>) -> (Lines, Scripted, ConnectionId) {
     let (mut lines, mut driver, door) = (Lines::new(), Scripted::default(), door());
     let (ours, _) = socket();
-    let id = lines.open(&mut driver, ours, CLEAR, place(&door), Some(Address(9)));
+    let id = lines.open(&mut driver, ours, CLEAR, place(&door), Address(9));
     let id = id.unwrap();
     if let Some(takes) = takes {
         driver.takes.insert(id, takes);
@@ -207,7 +207,7 @@ proptest! {
         lines.closed(id);
         prop_assert_eq!(lines.len(), 0);
         let door = door();
-        let next = lines.open(&mut driver, socket().0, CLEAR, place(&door), None).unwrap();
+        let next = lines.open(&mut driver, socket().0, CLEAR, place(&door), Address(0xC000_0001)).unwrap();
         prop_assert_eq!(next.place(), id.place());
         lines.send(id, &frame(2, 10), Haste::Now);
         lines.send(next, &frame(3, 10), Haste::Now);
