@@ -298,13 +298,14 @@ fn a_closed_connection_writes_its_last_and_has_a_second() {
 
 /// Runs a driver until a condition holds.
 fn drive<D: Driver>(
+    what: &str,
     driver: &mut D,
     mut event: impl FnMut(Event<'_>),
     mut is_done: impl FnMut() -> bool,
 ) {
     let start = Instant::now();
     while !is_done() {
-        assert!(start.elapsed() < PATIENCE, "waited in vain");
+        assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
         driver
             .wait(Some(Duration::from_millis(50)), &mut event)
             .unwrap();
@@ -332,6 +333,7 @@ fn contract<D: Driver>(new: impl Fn(&Arc<Bell>) -> io::Result<D>) {
     });
     let (received, ends) = (std::cell::RefCell::new(Vec::new()), std::cell::Cell::new(0));
     drive(
+        "the peer's bytes and its end",
         &mut driver,
         |event| match event {
             Event::Received(id, bytes) => {
@@ -357,6 +359,7 @@ fn contract<D: Driver>(new: impl Fn(&Arc<Bell>) -> io::Result<D>) {
     });
     let (back, steps) = (std::cell::Cell::new(None), std::cell::Cell::new(0));
     drive(
+        "the large buffer to leave",
         &mut driver,
         |event| match event {
             Event::Sent(_, buffer) => back.set(Some(buffer)),
@@ -376,6 +379,7 @@ fn contract<D: Driver>(new: impl Fn(&Arc<Bell>) -> io::Result<D>) {
     driver.close(first);
     let closed = std::cell::Cell::new(false);
     drive(
+        "the close",
         &mut driver,
         |event| match event {
             Event::Closed(id) => closed.set(id == first),
@@ -392,6 +396,7 @@ fn contract<D: Driver>(new: impl Fn(&Arc<Bell>) -> io::Result<D>) {
     let sent = driver.send(second, b"hello".to_vec(), 0);
     let sent = std::cell::Cell::new(sent.is_some());
     drive(
+        "the small buffer to leave",
         &mut driver,
         |event| match event {
             Event::Sent(..) => sent.set(true),
@@ -408,6 +413,7 @@ fn contract<D: Driver>(new: impl Fn(&Arc<Bell>) -> io::Result<D>) {
     driver.close(second);
     let closed = std::cell::Cell::new(false);
     drive(
+        "the close of a blocked socket",
         &mut driver,
         |event| match event {
             Event::Closed(_) => closed.set(true),
@@ -425,6 +431,7 @@ fn contract<D: Driver>(new: impl Fn(&Arc<Bell>) -> io::Result<D>) {
     drop(peer);
     let ended = std::cell::Cell::new(false);
     drive(
+        "the end by a reset",
         &mut driver,
         |event| match event {
             Event::Ended(id) => ended.set(id == third),

@@ -29,6 +29,9 @@ struct Socket {
     stream: TcpStream,
     /// What is on its way out, and how far it has come.
     sending: Option<(Vec<u8>, usize)>,
+    /// The peer's side is closed: what is still to be read, and the end behind it, have no edge of
+    /// their own any more.
+    is_read_closed: bool,
     has_ended: bool,
 }
 
@@ -81,7 +84,7 @@ impl Socket {
             Ok(0) => self.end(tell),
             Ok(count) => {
                 tell(Event::Received(self.id, &mut buffer[..count]));
-                return count == buffer.len();
+                return count == buffer.len() || self.is_read_closed;
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => return true,
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -156,6 +159,7 @@ impl Driver for Epoll {
             id,
             stream,
             sending: None,
+            is_read_closed: false,
             has_ended: false,
         });
         Ok(())
@@ -244,11 +248,9 @@ impl Driver for Epoll {
                 socket.writable(tell);
             }
             if event.is_readable() || event.is_read_closed() || event.is_error() {
+                socket.is_read_closed |= event.is_read_closed();
                 let may_hold_more = socket.receive(&mut self.buffer, tell);
-                // A close that came with the last bytes has no edge of its own.
-                if (may_hold_more || event.is_read_closed() && !socket.has_ended)
-                    && !unread[..still_unread].contains(&id)
-                {
+                if may_hold_more && !unread[..still_unread].contains(&id) {
                     unread.push(id);
                 }
             }
