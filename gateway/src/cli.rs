@@ -166,11 +166,11 @@ async fn run_task(task: Task, settings: Settings) -> anyhow::Result<()> {
             let mut after = Address::GATEWAY;
             loop {
                 let page = config.controllers(after, CONTROLLERS_PER_PAGE).await?;
-                let Some(last) = page.last() else {
+                let Some((last, _)) = page.last() else {
                     break;
                 };
                 after = last.address;
-                for entry in page {
+                for (entry, _) in page {
                     writeln!(stdout, "{} {}", entry.address, entry.title)?;
                 }
             }

@@ -1,13 +1,14 @@
 //! A controller proves itself (`docs/protocol.md` §4.1): hello, Noise, first valid record.
 //!
-//! This runs on the gateway's general threads. Only a proven link is handed to the yard, so what
-//! strangers do here costs its sessions nothing.
+//! This runs on the door's thread. Only a proven link is handed to the yard, so what strangers do
+//! here costs its sessions nothing.
 
 use crate::{
     clock,
     config::Settings,
     door::Door,
-    store::ConfigStore,
+    keyring::Keyring,
+    store::{ConfigStore, ControllerKey},
     wire::{NoiseWire, Step, Wire, check_whole},
 };
 use bytes::{Buf as _, Bytes, BytesMut};
@@ -66,6 +67,7 @@ impl Replays {
 pub(crate) struct Prover {
     pub(crate) settings: Arc<Settings>,
     pub(crate) config: Arc<dyn ConfigStore>,
+    pub(crate) keyring: Arc<Keyring>,
     pub(crate) door: Arc<Door>,
     pub(crate) replays: Replays,
 }
@@ -73,7 +75,8 @@ pub(crate) struct Prover {
 /// A controller that has proven itself.
 pub(crate) struct Proven {
     pub(crate) address: Address,
-    pub(crate) title: Title,
+    /// Where the yard may not have been told of it yet.
+    pub(crate) title: Option<Title>,
     pub(crate) wire: Wire,
     /// The frames of the first record, all whole.
     pub(crate) frames: Vec<u8>,
@@ -85,6 +88,13 @@ pub(crate) struct Proven {
 pub(crate) struct Refusal {
     pub(crate) code: Code,
     pub(crate) address: Address,
+}
+
+/// A controller that there is.
+struct Known {
+    key: ControllerKey,
+    /// See [`Proven::title`].
+    title: Option<Title>,
 }
 
 /// One connection on its way in.
@@ -138,7 +148,7 @@ impl Prover {
 }
 
 impl Attempt<'_> {
-    async fn run(&mut self, clear: bool) -> Result<(Title, Wire, Vec<u8>), Code> {
+    async fn run(&mut self, clear: bool) -> Result<(Option<Title>, Wire, Vec<u8>), Code> {
         let hello = self.frame(HELLO_BYTES_MAX).await?;
         let header = *hello.header();
         if header.kind != Kind::Hello || header.flags != Flags::NONE {
@@ -175,8 +185,8 @@ impl Attempt<'_> {
         hello: &switchyard_protocol::Header,
         record_bytes_max: u16,
         reply: &HelloReply,
-    ) -> Result<(Title, Wire, Vec<u8>), Code> {
-        let Some((entry, _)) = self.known().await? else {
+    ) -> Result<(Option<Title>, Wire, Vec<u8>), Code> {
+        let Some(known) = self.known().await? else {
             return Err(Code::HandshakeFailed);
         };
         let (gateway, correlation) = (Address::GATEWAY, hello.correlation);
@@ -192,7 +202,7 @@ impl Attempt<'_> {
         self.write(frame.bytes()).await?;
         let wire = Wire::Clear { record_bytes_max };
         let first = self.frame(wire.payload_bytes_max()).await?;
-        Ok((entry.title, wire, first.bytes().to_vec()))
+        Ok((known.title, wire, first.bytes().to_vec()))
     }
 
     async fn run_noise(
@@ -200,7 +210,7 @@ impl Attempt<'_> {
         prologue: &Bytes,
         record_bytes_max: u16,
         reply: &HelloReply,
-    ) -> Result<(Title, Wire, Vec<u8>), Code> {
+    ) -> Result<(Option<Title>, Wire, Vec<u8>), Code> {
         let frame = self.frame(HELLO_BYTES_MAX).await?;
         let header = *frame.header();
         if header.kind != Kind::Handshake || frame.payload().len() != MESSAGE_1_BYTES {
@@ -211,10 +221,7 @@ impl Attempt<'_> {
         }
         // An address that nobody has gets a key that nobody has, and then goes the same way.
         let known = self.known().await?;
-        let (title, key) = match known {
-            Some((entry, key)) => (Some(entry.title), key.0),
-            None => (None, rand::random()),
-        };
+        let key = known.as_ref().map_or_else(rand::random, |it| it.key.0);
         let failed = |_: snow::Error| Code::HandshakeFailed;
         let internal = |_: snow::Error| Code::Internal;
         let mut noise = NOISE
@@ -227,8 +234,8 @@ impl Attempt<'_> {
         noise
             .read_message(frame.payload(), &mut [])
             .map_err(failed)?;
-        // Reached with the right key only; the title is there with it.
-        let title = title.ok_or(Code::HandshakeFailed)?;
+        // Reached with the right key only.
+        let title = known.ok_or(Code::HandshakeFailed)?.title;
         if !self.prover.replays.is_new(self.address, frame.payload()) {
             return Err(Code::ReplayedHandshake);
         }
@@ -270,20 +277,22 @@ impl Attempt<'_> {
         }
     }
 
-    async fn known(
-        &self,
-    ) -> Result<Option<(crate::store::ControllerEntry, crate::store::ControllerKey)>, Code> {
-        self.prover
-            .config
-            .controller(self.address)
-            .await
-            .map_err(|error| {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the store did not tell a controller's key"
-                );
-                Code::StoreUnavailable
-            })
+    async fn known(&self) -> Result<Option<Known>, Code> {
+        if let Some(key) = self.prover.keyring.key(self.address) {
+            return Ok(Some(Known { key, title: None }));
+        }
+        let found = self.prover.config.controller(self.address).await;
+        let found = found.map_err(|error| {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the store did not tell a controller's key"
+            );
+            Code::StoreUnavailable
+        })?;
+        Ok(found.map(|(entry, key)| Known {
+            key,
+            title: Some(entry.title),
+        }))
     }
 
     /// The next frame of the handshake.

@@ -5,9 +5,10 @@
 //! - [`Listeners`], [`serve`]: bound sockets in, until told to stop.
 //! - [`cli`]: the program's commands.
 //!
-//! Two sorts of threads. The *yard* is one thread on which all live sessions are read, routed and
-//! written. Everything that strangers can ask for before they are somebody (handshakes, passwords,
-//! HTTP) and everything that may block (stores) runs on the others, which reach the yard by one
+//! Three sorts of threads. The *yard* is one thread on which all live sessions are read, routed and
+//! written. The *door* is one on which controllers come in and prove who they are; it gives way to
+//! the yard. Whatever else strangers can ask for before they are somebody (passwords, HTTP) and
+//! everything that may block (stores) runs on the general threads. All of them reach the yard by one
 //! bounded channel only.
 
 mod access;
@@ -18,6 +19,7 @@ mod door;
 mod handshake;
 mod hello;
 mod http;
+mod keyring;
 mod server;
 pub mod store;
 mod telemetry;

@@ -6,7 +6,11 @@ use crate::{
     handshake::{Prover, Replays},
     hello::Greeter,
     http::{self, Api},
-    store::{ConfigStore, Guarded, SqliteConfigStore, StatusStore, TimeLimit},
+    keyring::Keyring,
+    store::{
+        ConfigStore, ControllerEntry, ControllerKey, Guarded, SqliteConfigStore, StatusStore,
+        TimeLimit,
+    },
     telemetry::Telemetry,
     throttle::Throttle,
     tls::Tls,
@@ -31,6 +35,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const COMPLAINTS_PER_MINUTE_MAX: u32 = 3;
 /// Controllers read from the store at once when starting.
 const CONTROLLERS_PER_PAGE: u32 = 10_000;
+/// How far the door's thread gives way: the yard then gets ten times its share of a core that both
+/// want, so that many controllers that come at once cannot hold up those that are there.
+const DOOR_NICENESS: i32 = 10;
 
 /// Bound sockets; a test binds them to number 0.
 #[derive(Debug)]
@@ -156,6 +163,9 @@ pub async fn serve(
     let telemetry = Telemetry::new();
     let door = Door::new(&settings, Arc::clone(&telemetry));
     let controllers = all_controllers(&*stores.config).await?;
+    let keyring = Arc::new(Keyring::default());
+    keyring.learn(&controllers);
+    let controllers: Vec<_> = controllers.into_iter().map(|(entry, _)| entry).collect();
     let commands = stores
         .config
         .stored_commands()
@@ -171,6 +181,7 @@ pub async fn serve(
         config: Arc::clone(&stores.config),
         status: stores.status,
         telemetry: Arc::clone(&telemetry),
+        keyring: Arc::clone(&keyring),
         gateway: rand::random(),
         controllers,
         commands,
@@ -199,6 +210,7 @@ pub async fn serve(
         prover: Prover {
             settings: Arc::clone(&settings),
             config: stores.config,
+            keyring,
             door,
             replays: Replays::default(),
         },
@@ -207,11 +219,12 @@ pub async fn serve(
         stopping: stopping.clone(),
         complaints: Throttle::new(COMPLAINTS_PER_MINUTE_MAX),
     });
-    tasks.spawn(Arc::clone(&house).accept_controllers(listeners.tcp, false));
-    if let Some(clear) = listeners.clear {
+    if listeners.clear.is_some() {
         tracing::warn!("offering the unencrypted controller link");
-        tasks.spawn(Arc::clone(&house).accept_controllers(clear, true));
     }
+    Arc::clone(&house)
+        .open_door(listeners.tcp, listeners.clear)
+        .context("cannot start the door's thread")?;
     if let Some(tls) = &tls {
         tasks.spawn(Arc::clone(tls).keep_up(stopping.clone()));
     }
@@ -260,14 +273,12 @@ fn yard_failed<T>(ended: Result<std::thread::Result<T>, tokio::task::JoinError>)
 
 async fn all_controllers(
     config: &dyn ConfigStore,
-) -> anyhow::Result<Vec<crate::store::ControllerEntry>> {
-    let mut all = Vec::new();
+) -> anyhow::Result<Vec<(ControllerEntry, ControllerKey)>> {
+    let mut all: Vec<(ControllerEntry, ControllerKey)> = Vec::new();
     loop {
         let after = all
             .last()
-            .map_or(Address::GATEWAY, |last: &crate::store::ControllerEntry| {
-                last.address
-            });
+            .map_or(Address::GATEWAY, |(last, _)| last.address);
         let page = config.controllers(after, CONTROLLERS_PER_PAGE).await;
         let page = page.context("cannot read the controllers")?;
         let is_last = page.len() < CONTROLLERS_PER_PAGE as usize;
@@ -275,6 +286,14 @@ async fn all_controllers(
         if is_last {
             return Ok(all);
         }
+    }
+}
+
+/// Has the system prefer other threads to this one.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, DOOR_NICENESS) {
+        tracing::debug!(%error, "the door's thread does not give way");
     }
 }
 
@@ -296,6 +315,40 @@ impl House {
                 }
             }
         }
+    }
+
+    /// Starts the thread on which controllers come in. It ends when the gateway stops.
+    fn open_door(
+        self: Arc<Self>,
+        noise: TcpListener,
+        clear: Option<TcpListener>,
+    ) -> std::io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let here = |listener: TcpListener| {
+            // A listener belongs to the runtime that it was made on.
+            let _here = runtime.enter();
+            TcpListener::from_std(listener.into_std()?)
+        };
+        let noise = here(noise)?;
+        let clear = clear.map(here).transpose()?;
+        let accepting = self.tasks.clone().track_future(async move {
+            let accept_clear = async {
+                if let Some(clear) = clear {
+                    Arc::clone(&self).accept_controllers(clear, true).await;
+                }
+            };
+            let accept_noise = Arc::clone(&self).accept_controllers(noise, false);
+            tokio::join!(accept_noise, accept_clear);
+        });
+        std::thread::Builder::new()
+            .name("door".into())
+            .spawn(move || {
+                give_way();
+                runtime.block_on(accepting);
+            })?;
+        Ok(())
     }
 
     async fn accept_controllers(self: Arc<Self>, listener: TcpListener, clear: bool) {

@@ -190,12 +190,13 @@ store_trait! {
         fn access_revision(&self) -> u64;
 
         /// Makes a controller for each title, with the key beside it; addresses ascend and are
-        /// never given twice. [`StoreError::Full`] when there would be more than `max`.
+        /// never given twice. [`StoreError::Full`] when there would be more than `max`. A controller
+        /// that is there stays, and so does its key: the gateway holds both in memory.
         fn enrol(&self, controllers: Vec<(Title, ControllerKey)>, max: u32, now: Time) -> Vec<Address>;
         /// A controller and its key.
         fn controller(&self, address: Address) -> Option<(ControllerEntry, ControllerKey)>;
-        /// At most `limit` controllers above `after`, by address.
-        fn controllers(&self, after: Address, limit: u32) -> Vec<ControllerEntry>;
+        /// At most `limit` controllers above `after`, by address, each with its key.
+        fn controllers(&self, after: Address, limit: u32) -> Vec<(ControllerEntry, ControllerKey)>;
 
         /// The lasting address of the tool installation with this hash, given at its first call.
         /// [`StoreError::Full`] when the account has `max` already.

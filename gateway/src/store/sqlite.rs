@@ -220,12 +220,22 @@ fn account((name, number, password_hash, created): AccountRow) -> Result<Account
     })
 }
 
-fn entry((address, name, enrolled): (u32, String, i64)) -> Result<ControllerEntry, StoreError> {
-    Ok(ControllerEntry {
+/// Address, title, enrolled, key.
+type ControllerRow = (u32, String, i64, [u8; 32]);
+
+fn controller_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<ControllerRow> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+}
+
+fn controller(
+    (address, name, enrolled, key): ControllerRow,
+) -> Result<(ControllerEntry, ControllerKey), StoreError> {
+    let entry = ControllerEntry {
         address: Address(address),
         title: title(&name)?,
         enrolled: time(enrolled),
-    })
+    };
+    Ok((entry, ControllerKey(key)))
 }
 
 fn bump_access(transaction: &Transaction<'_>) -> Result<(), StoreError> {
@@ -407,29 +417,23 @@ impl ConfigStore for SqliteConfigStore {
     ) -> StoreFuture<'_, Option<(ControllerEntry, ControllerKey)>> {
         self.call(move |transaction| {
             let sql = "SELECT address, title, enrolled_ms, key FROM controller WHERE address = ?1";
-            let row = transaction
-                .prepare_cached(sql)?
-                .query_row([address.0], |row| {
-                    Ok((
-                        (row.get(0)?, row.get(1)?, row.get(2)?),
-                        row.get::<_, [u8; 32]>(3)?,
-                    ))
-                })
-                .optional()?;
-            row.map(|(row, key)| Ok((entry(row)?, ControllerKey(key))))
-                .transpose()
+            let mut statement = transaction.prepare_cached(sql)?;
+            let row = statement.query_row([address.0], controller_row).optional()?;
+            row.map(controller).transpose()
         })
     }
 
-    fn controllers(&self, after: Address, limit: u32) -> StoreFuture<'_, Vec<ControllerEntry>> {
+    fn controllers(
+        &self,
+        after: Address,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<(ControllerEntry, ControllerKey)>> {
         self.call(move |transaction| {
-            let sql = "SELECT address, title, enrolled_ms FROM controller
+            let sql = "SELECT address, title, enrolled_ms, key FROM controller
                        WHERE address > ?1 ORDER BY address LIMIT ?2";
             let mut statement = transaction.prepare_cached(sql)?;
-            let rows = statement.query_map([after.0, limit], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-            })?;
-            rows.map(|row| entry(row?)).collect()
+            let rows = statement.query_map([after.0, limit], controller_row)?;
+            rows.map(|row| controller(row?)).collect()
         })
     }
 

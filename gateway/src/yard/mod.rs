@@ -22,6 +22,7 @@ use crate::{
     door::Place,
     handshake::Proven,
     hello::Welcomed,
+    keyring::Keyring,
     store::{ConfigStore, ControllerEntry, StatusStore, StoreError},
     telemetry::{Telemetry, count},
     tls::Session,
@@ -29,7 +30,7 @@ use crate::{
 use driver::Bell;
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use std::{net::IpAddr, sync::Arc, time::Duration};
-use switchyard_protocol::Code;
+use switchyard_protocol::{Address, Code};
 use switchyard_protocol::message::Body;
 use switchyard_relay::{
     ConnectionId, Counters, Gauges, StoreRequest, StoreResult, StoredCommand, Ticket,
@@ -48,6 +49,8 @@ pub(crate) struct YardContext {
     pub(crate) config: Arc<dyn ConfigStore>,
     pub(crate) status: Option<Arc<dyn StatusStore>>,
     pub(crate) telemetry: Arc<Telemetry>,
+    /// Is told of controllers that are enrolled later, once the yard has been.
+    pub(crate) keyring: Arc<Keyring>,
     /// Random per start: tells clients that receipts held in memory are gone.
     pub(crate) gateway: [u8; 16],
     /// All controllers that are enrolled.
@@ -187,7 +190,11 @@ pub(crate) fn start(
         Arc::clone(&context.config),
         Arc::clone(&context.telemetry),
         handle.clone(),
-        context.controllers.last().map(|entry| entry.address),
+        Arc::clone(&context.keyring),
+        context
+            .controllers
+            .last()
+            .map_or(Address::GATEWAY, |entry| entry.address),
     ));
     let thread = std::thread::Builder::new()
         .name("yard".into())

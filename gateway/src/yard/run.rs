@@ -621,9 +621,10 @@ impl Yard {
         if let Some(statuses) = &mut self.statuses {
             statuses.arrived(address, id);
         }
-        // It may have been enrolled a moment ago, by another process.
-        let title = proven.title;
-        self.input(Input::ControllerKnown { address, title });
+        if let Some(title) = proven.title {
+            // It may have been enrolled a moment ago, by another process.
+            self.input(Input::ControllerKnown { address, title });
+        }
         let peer = Peer::Controller {
             address,
             frame_bytes_max,

@@ -3,6 +3,7 @@
 
 use super::{LoginToCheck, ToYard, YardHandle};
 use crate::{
+    keyring::Keyring,
     store::{ConfigStore, Login, StatusStore, StoreError, StoredStatus},
     telemetry::{Telemetry, count},
 };
@@ -182,10 +183,10 @@ pub(super) async fn keep_watch(
     config: Arc<dyn ConfigStore>,
     telemetry: Arc<Telemetry>,
     yard: YardHandle,
-    known_up_to: Option<Address>,
+    keyring: Arc<Keyring>,
+    mut known_up_to: Address,
 ) {
     let mut revision = None;
-    let mut known_up_to = known_up_to.unwrap_or(Address::GATEWAY);
     while !yard.inbox.is_closed() {
         let told = tokio::select! {
             () = yard.look.notified() => true,
@@ -199,7 +200,7 @@ pub(super) async fn keep_watch(
             }
         };
         yard.tell(ToYard::Look(told || moved)).await;
-        meet_new_controllers(&*config, &telemetry, &yard, &mut known_up_to).await;
+        meet_new_controllers(&*config, &telemetry, &yard, &keyring, &mut known_up_to).await;
     }
 }
 
@@ -207,6 +208,7 @@ async fn meet_new_controllers(
     config: &dyn ConfigStore,
     telemetry: &Telemetry,
     yard: &YardHandle,
+    keyring: &Keyring,
     known_up_to: &mut Address,
 ) {
     loop {
@@ -215,12 +217,15 @@ async fn meet_new_controllers(
             Ok(page) => page,
             Err(error) => return store_failed(telemetry, "which controllers are new", &error),
         };
-        let Some(last) = page.last() else {
+        let Some((last, _)) = page.last() else {
             return;
         };
         *known_up_to = last.address;
         let is_last = page.len() < CONTROLLERS_PER_PAGE as usize;
-        yard.tell(ToYard::Known(page)).await;
+        // In this order: who comes in by the keyring is known to the yard.
+        let entries = page.iter().map(|(entry, _)| entry.clone()).collect();
+        yard.tell(ToYard::Known(entries)).await;
+        keyring.learn(&page);
         if is_last {
             return;
         }

@@ -175,10 +175,11 @@ async fn controllers_and_addresses(store: &dyn ConfigStore) {
     );
     assert_eq!(store.controller(Address(4)).await.unwrap(), None);
     let page = store.controllers(Address(1), 1).await.unwrap();
-    assert_eq!(
-        page.iter().map(|entry| entry.address).collect::<Vec<_>>(),
-        [Address(2)]
-    );
+    let page: Vec<_> = page
+        .iter()
+        .map(|(entry, key)| (entry.address, *key))
+        .collect();
+    assert_eq!(page, [(Address(2), ControllerKey([2; 32]))]);
 
     let (li, max) = (title("li"), 2);
     let install = async |byte| {

@@ -6,7 +6,7 @@ use switchyard_gateway::{
     Stores,
     store::{Fault, Faults, Guard, Guarded, StoreFuture, TimeLimit},
 };
-use switchyard_protocol::{Code, message::ErrorMessage};
+use switchyard_protocol::{Address, Code, message::ErrorMessage};
 
 #[tokio::test]
 async fn connections_are_bounded_in_all() {
@@ -168,7 +168,7 @@ async fn a_lost_store_stops_nobody_who_is_there() {
     for fault in [Fault::Fail, Fault::Hang] {
         faults.set(Some(fault));
         // Nobody new, and it is said why.
-        let mut stranger = Controller::connect(gateway.tcp, who.address).await;
+        let mut stranger = Controller::connect(gateway.tcp, Address(who.address.0 + 1)).await;
         assert_eq!(
             stranger.handshake(who.key).await,
             Err(Code::StoreUnavailable)
@@ -198,6 +198,15 @@ async fn a_lost_store_stops_nobody_who_is_there() {
         while !tool.receipt().await.is_final {}
         assert!(gateway.metric("gateway_store_failures_total").await > 0);
     }
+    // A controller that is known comes in, once the gateway has had the time to get to know it.
+    until("a known controller to come in", async || {
+        faults.set(None);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        faults.set(Some(Fault::Fail));
+        let mut known = Controller::connect(gateway.tcp, who.address).await;
+        known.handshake(who.key).await.ok()
+    })
+    .await;
     faults.set(None);
     assert!(gateway.tool("viewer").await.address.is_tool());
     gateway.stop().await;
