@@ -9,6 +9,7 @@ use crate::{
     door::Door,
     store::{ConfigStore, Login, StoreError, TokenHash},
     wire::{Step, WebWire, Wire, check_whole},
+    yard::YardHandle,
 };
 use std::{
     collections::VecDeque,
@@ -35,6 +36,8 @@ pub(crate) struct Welcomed {
     pub(crate) address: Address,
     pub(crate) token: TokenHash,
     pub(crate) login: Login,
+    /// [`YardHandle::looks`] from before the log-in was looked up.
+    pub(crate) looks: u64,
     /// Of its hello: the welcome repeats it.
     pub(crate) correlation: u32,
     /// Whole frames that it sent in one message with its hello.
@@ -48,6 +51,7 @@ pub(crate) struct Greeter {
     pub(crate) settings: Arc<Settings>,
     pub(crate) config: Arc<dyn ConfigStore>,
     pub(crate) door: Arc<Door>,
+    pub(crate) yard: YardHandle,
     pub(crate) leases: Mutex<VecDeque<Address>>,
 }
 
@@ -97,7 +101,7 @@ impl Greeter {
         }
         let token = hello.token.as_deref().map(access::token_hash).or(cookie);
         let token = token.ok_or(Code::BadToken)?;
-        let now = crate::clock::time();
+        let (now, looks) = (crate::clock::time(), self.yard.looks());
         let login = self.config.login(token, now).await;
         let login = login.map_err(|error| unavailable(&error))?;
         let login = login.ok_or(Code::BadToken)?;
@@ -117,6 +121,7 @@ impl Greeter {
             address,
             token,
             login,
+            looks,
             correlation: header.correlation,
             frames: frames.to_vec(),
             wire,

@@ -199,6 +199,7 @@ pub async fn serve(
             settings: Arc::clone(&settings),
             config: Arc::clone(&stores.config),
             door: Arc::clone(&door),
+            yard: yard.clone(),
             leases: Mutex::default(),
         },
         tasks.clone(),

@@ -26,6 +26,10 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
+use hyper::{
+    body::Incoming,
+    service::{Service as _, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -215,12 +219,17 @@ pub(crate) async fn serve_connection(
         ip: peer.ip(),
         place: Arc::new(Mutex::new(Some(place))),
     };
-    let router = router.layer(axum::Extension(client));
+    // Not by a layer: that would wrap every route anew for each connection.
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(client.clone());
+        router.call(request)
+    });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::pin!(connection);
     let outcome = tokio::select! {

@@ -29,7 +29,14 @@ use crate::{
 };
 use driver::Bell;
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 use switchyard_protocol::{Address, Code};
 use switchyard_protocol::message::Body;
 use switchyard_relay::{
@@ -109,6 +116,7 @@ pub(crate) struct YardHandle {
     inbox: mpsc::Sender<ToYard>,
     bell: Arc<Bell>,
     look: Arc<tokio::sync::Notify>,
+    looks: Arc<AtomicU64>,
 }
 
 impl YardHandle {
@@ -129,7 +137,14 @@ impl YardHandle {
             ip,
             place,
         };
-        self.tell(ToYard::Controller(Box::new(arrival))).await;
+        // Dropping an arrival closes its socket: a yard that is gone needs no more.
+        let _ = self
+            .inbox
+            .send(ToYard::Controller(Box::new(arrival)))
+            .await;
+        // Those that are ready now come in by the same ring: each one wakes a thread.
+        tokio::task::yield_now().await;
+        self.bell.ring();
     }
 
     /// Hands over a tool that has said who it is.
@@ -140,6 +155,12 @@ impl YardHandle {
     /// Says that a log-in ended, so that its sockets end now and not at the next look.
     pub(crate) fn access_changed(&self) {
         self.look.notify_one();
+    }
+
+    /// Moves before all log-ins are looked up again because rights may have been withdrawn. A log-in
+    /// that was looked up since it last moved needs no second look when its tool arrives.
+    pub(crate) fn looks(&self) -> u64 {
+        self.looks.load(Ordering::Acquire)
     }
 
     /// What the relay has counted; `None` when the yard is gone or does not answer in a second.
@@ -173,6 +194,7 @@ pub(crate) fn start(
         inbox,
         bell: Arc::new(Bell::new()?),
         look: Arc::default(),
+        looks: Arc::default(),
     };
     let (writes, requests) = mpsc::unbounded_channel();
     let assistants = Assistants {

@@ -682,9 +682,11 @@ impl Yard {
             role,
         };
         self.enter(id, peer, &welcomed.frames, welcomed.rest);
-        // The log-in may have been withdrawn after it was looked up and before it stood in the table
-        // that withdrawals go through.
-        self.check_logins(vec![(id, token)]);
+        if welcomed.looks != self.assistants.yard.looks() {
+            // The log-in may have been withdrawn after it was looked up and before it stood in the
+            // table that withdrawals go through.
+            self.check_logins(vec![(id, token)]);
+        }
     }
 
     /// A peer is live, with the frames that came together with its proof and what came after them.

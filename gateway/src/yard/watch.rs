@@ -8,7 +8,11 @@ use crate::{
     telemetry::{Telemetry, count},
 };
 use bytes::Bytes;
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use switchyard_protocol::{Address, FrameRef, Kind, message::Full};
 use switchyard_relay::ConnectionId;
 
@@ -199,7 +203,12 @@ pub(super) async fn keep_watch(
                 false
             }
         };
-        yard.tell(ToYard::Look(told || moved)).await;
+        let rights_moved = told || moved;
+        if rights_moved {
+            // Before the telling: a tool that arrives in between is then looked up by itself.
+            yard.looks.fetch_add(1, Ordering::AcqRel);
+        }
+        yard.tell(ToYard::Look(rights_moved)).await;
         meet_new_controllers(&*config, &telemetry, &yard, &keyring, &mut known_up_to).await;
     }
 }
