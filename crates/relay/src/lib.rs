@@ -206,9 +206,13 @@ impl Relay {
     }
 
     fn tick(&mut self, work: &mut Work<'_>) {
+        while let Some((second, slots)) = self.timers.looks_due(work.now.since_start) {
+            for slot in slots {
+                self.look_at_connection(work, slot, second);
+            }
+        }
         while let Some(timer) = self.timers.due(work.now.since_start) {
             match timer {
-                Timer::Connection(slot) => self.look_at_connection(work, slot),
                 Timer::Requests(controller) => self.requests_due(work, controller),
                 Timer::Lane(controller) => self.lane_due(work, controller),
                 Timer::Command(key) => self.command_due(work, key),

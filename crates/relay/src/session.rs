@@ -3,7 +3,7 @@
 use crate::{
     ConnectionId, Haste, Map, Notice, Now, Output, Peer, Relay, Work,
     subscriptions::Feed,
-    timers::{Moment, Timer},
+    timers::{Moment, Second},
 };
 use foldhash::fast::FixedState;
 use std::{collections::VecDeque, time::Duration};
@@ -29,7 +29,7 @@ pub(crate) struct Session {
     last_heard: Moment,
     /// When bytes last left, or the queue last began to fill.
     last_progress: Moment,
-    timer_at: Moment,
+    look_at: Second,
     pub(crate) side: Side,
 }
 
@@ -271,17 +271,17 @@ impl Relay {
             },
         };
         let now = work.now.since_start;
-        let timer_at = now + limits::SLOW_PEER_TIMEOUT.min(self.silent_after());
+        let look_at = now + limits::SLOW_PEER_TIMEOUT.min(self.silent_after());
+        let look_at = self.timers.arm_look(look_at, connection.place());
         let slot = self.sessions.insert(Session {
             connection,
             address,
             queued_bytes: 0,
             last_heard: now.into(),
             last_progress: now.into(),
-            timer_at: timer_at.into(),
+            look_at,
             side,
         });
-        self.timers.arm(timer_at, Timer::Connection(slot));
         if let Side::Controller { index, .. } = self.sessions.at(slot).side {
             self.fleet.at_mut(index).session = Some(slot);
         }
@@ -327,8 +327,6 @@ impl Relay {
 
     fn leave(&mut self, work: &mut Work<'_>, slot: Slot, reason: Code) {
         let session = self.sessions.remove(slot, work.now.time);
-        self.timers
-            .disarm(session.timer_at.since_start(), Timer::Connection(slot));
         match session.side {
             Side::Controller { index, .. } => self.controller_left(work, index, reason),
             Side::Tool { feed, .. } => {
@@ -416,11 +414,16 @@ impl Relay {
         self.settings.ping_interval * limits::SILENT_INTERVALS
     }
 
-    /// Looks whether a connection is silent or slow. It looks at least every 30 s, so the moment
+    /// Looks whether a connection is silent or slow. It looks at least every 31 s, so the moment
     /// at which a queue began to fill is never older than that when it is first seen here, and
     /// filling a queue need not touch the timers.
-    pub(crate) fn look_at_connection(&mut self, work: &mut Work<'_>, slot: Slot) {
+    pub(crate) fn look_at_connection(&mut self, work: &mut Work<'_>, slot: Slot, second: Second) {
         let now = work.now.since_start;
+        match &self.sessions.slots[slot as usize] {
+            Some(session) if session.look_at == second => {}
+            // It has gone; whoever has its place is looked at in time.
+            _ => return,
+        }
         let silent_at = self.sessions.at(slot).last_heard.since_start() + self.silent_after();
         let session = self.sessions.at(slot);
         let slow_at = match session.queued_bytes {
@@ -432,9 +435,8 @@ impl Relay {
         } else if silent_at <= now {
             self.end(work, slot, Code::Silent);
         } else {
-            let timer_at = slow_at.min(silent_at);
-            self.sessions.at_mut(slot).timer_at = timer_at.into();
-            self.timers.arm(timer_at, Timer::Connection(slot));
+            let look_at = self.timers.arm_look(slow_at.min(silent_at), slot);
+            self.sessions.at_mut(slot).look_at = look_at;
         }
     }
 
