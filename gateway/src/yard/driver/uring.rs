@@ -38,9 +38,6 @@ const BUFFER_BYTES: usize = 8 * 1024;
 /// Events told in one round before the yard writes: enough that writes gather, few enough that
 /// nobody waits long.
 const ROUND_EVENTS_MAX: usize = 1024;
-/// The kernel works off what has come in portions of about twenty. A smaller one was the last, and
-/// asking whether there is another would only cost a system call.
-const PORTION_EVENTS: usize = 16;
 
 /// What a completion belongs to: the two highest bits of its user data. A connection's life count
 /// never comes so far.
@@ -88,6 +85,7 @@ impl Uring {
         let ring: IoUring = IoUring::builder()
             .setup_single_issuer()
             .setup_defer_taskrun()
+            .setup_taskrun_flag()
             .setup_submit_all()
             .setup_cqsize(COMPLETIONS)
             .build(SUBMISSIONS)?;
@@ -365,7 +363,8 @@ impl Driver for Uring {
             _ => {}
         }
         self.tell_own(tell);
-        // All that has come belongs to this round, so that its writes gather.
+        // All that has come belongs to this round, so that its writes gather. The kernel hands it over
+        // in portions of about twenty, and says whether there is another.
         let mut told = 0;
         loop {
             self.take_completions();
@@ -379,10 +378,9 @@ impl Driver for Uring {
             self.completions = completions;
             self.buffers.publish();
             told += count;
-            if count < PORTION_EVENTS || told >= ROUND_EVENTS_MAX {
+            if !self.ring.submission().taskrun() || told >= ROUND_EVENTS_MAX {
                 return Ok(());
             }
-            self.arm()?;
             match self
                 .ring
                 .submitter()
