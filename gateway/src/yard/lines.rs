@@ -44,7 +44,7 @@ pub(super) struct Connection {
     is_dirty: bool,
     /// It stands in `Lines::watched`.
     is_watched: bool,
-    /// Reads of a peer that is talking, since the kernel was last told.
+    /// Reads of a peer that is talking, since it was last written to or the kernel was last told.
     talk_reads: u8,
     heard_ms: u32,
     wire: Wire,
@@ -561,6 +561,8 @@ impl Connection {
         if frames == 0 && !self.wire.has_control() {
             return Wrapped::Nothing(spare);
         }
+        // What is written takes the acknowledgements along in any case.
+        self.talk_reads = 0;
         outbox.along_until = None;
         outbox.progress = now;
         outbox.batch.resize(outbox.batch.len().max(room), 0);

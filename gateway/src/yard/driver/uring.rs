@@ -11,7 +11,7 @@
 use super::{Bell, Driver, Event, place};
 use io_uring::{
     IoUring, cqueue, opcode, squeue,
-    types::{BufRingEntry, Fd, SubmitArgs, Timespec},
+    types::{BufRingEntry, Fd, Timespec},
 };
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use std::{
@@ -23,7 +23,7 @@ use std::{
         Arc,
         atomic::{AtomicU16, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use switchyard_relay::ConnectionId;
 
@@ -44,6 +44,7 @@ const ROUND_EVENTS_MAX: usize = 1024;
 const RECEIVE: u64 = 0 << 62;
 const SEND: u64 = 1 << 62;
 const BELL: u64 = 2 << 62;
+const ALARM: u64 = 3 << 62;
 const OP_MASK: u64 = 3 << 62;
 
 /// One socket.
@@ -67,6 +68,10 @@ pub(in crate::yard) struct Uring {
     buffers: Buffers,
     bell: Arc<Bell>,
     bell_is_armed: bool,
+    /// When the kernel ends a wait, the next moment last.
+    alarms: Vec<Instant>,
+    /// The latest alarm's time, for the kernel to read when it is handed over.
+    alarm_after: Box<Timespec>,
     sockets: Vec<Option<Socket>>,
     /// Sockets whose receive is to be armed.
     arming: Vec<ConnectionId>,
@@ -89,7 +94,7 @@ impl Uring {
             .setup_submit_all()
             .setup_cqsize(COMPLETIONS)
             .build(SUBMISSIONS)?;
-        if !ring.params().is_feature_ext_arg() || !ring.params().is_feature_nodrop() {
+        if !ring.params().is_feature_nodrop() {
             return Err(io::ErrorKind::Unsupported.into());
         }
         let buffers = Buffers::new(&ring)?;
@@ -98,6 +103,8 @@ impl Uring {
             buffers,
             bell: Arc::clone(bell),
             bell_is_armed: false,
+            alarms: Vec::new(),
+            alarm_after: Box::default(),
             sockets: Vec::new(),
             arming: Vec::new(),
             broken: Vec::new(),
@@ -115,7 +122,8 @@ impl Uring {
     fn submit(&mut self, entry: &squeue::Entry) -> io::Result<()> {
         loop {
             // SAFETY: every entry refers to memory that outlives it: receives to `buffers`, sends to
-            // a socket's `sending`, which is kept until the completion; files are kept as long.
+            // a socket's `sending`, which is kept until the completion, alarms to `alarm_after`; files
+            // are kept as long.
             let pushed = unsafe { self.ring.submission().push(entry) };
             if pushed.is_ok() {
                 return Ok(());
@@ -172,6 +180,28 @@ impl Uring {
         Ok(())
     }
 
+    /// Hands over what is in the queue, and waits for this many completions.
+    fn enter(&self, completions: usize) -> io::Result<()> {
+        match self.ring.submitter().submit_and_wait(completions) {
+            Err(error) if !is_passing(&error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Has the kernel end a wait after `timeout`, unless it will by then in any case: setting a timer
+    /// for each wait costs more than being woken in vain a few times a second.
+    fn set_alarm(&mut self, timeout: Duration) -> io::Result<()> {
+        let at = Instant::now() + timeout;
+        if self.alarms.last().is_some_and(|&next| next <= at) {
+            return Ok(());
+        }
+        self.alarms.push(at);
+        // One that is still in the queue then rings early too, which does no harm.
+        *self.alarm_after = Timespec::from(timeout);
+        let entry = opcode::Timeout::new(&raw const *self.alarm_after).build();
+        self.submit(&entry.user_data(ALARM))
+    }
+
     fn completed(
         &mut self,
         (user_data, result, flags): (u64, i32, u32),
@@ -182,6 +212,9 @@ impl Uring {
             BELL => {
                 self.bell.answer();
                 self.bell_is_armed = false;
+            }
+            ALARM => {
+                self.alarms.pop();
             }
             RECEIVE => self.received(id, result, flags, tell),
             _ => self.sent(id, result, tell)?,
@@ -345,23 +378,11 @@ impl Driver for Uring {
         self.arm()?;
         let has_work =
             !self.closed.is_empty() || !self.broken.is_empty() || !self.completions.is_empty();
-        let timeout = if has_work {
-            Some(Duration::ZERO)
-        } else {
-            timeout
-        };
-        let submitter = self.ring.submitter();
-        let entered = match timeout {
-            None => submitter.submit_and_wait(1),
-            Some(timeout) => {
-                let timeout = Timespec::from(timeout);
-                submitter.submit_with_args(1, &SubmitArgs::new().timespec(&timeout))
-            }
-        };
-        match entered {
-            Err(error) if !is_passing(&error) => return Err(error),
-            _ => {}
+        let is_idle = !has_work && timeout != Some(Duration::ZERO);
+        if is_idle && let Some(timeout) = timeout {
+            self.set_alarm(timeout)?;
         }
+        self.enter(usize::from(is_idle))?;
         self.tell_own(tell);
         // All that has come belongs to this round, so that its writes gather. The kernel hands it over
         // in portions of about twenty, and says whether there is another.
@@ -381,14 +402,7 @@ impl Driver for Uring {
             if !self.ring.submission().taskrun() || told >= ROUND_EVENTS_MAX {
                 return Ok(());
             }
-            match self
-                .ring
-                .submitter()
-                .submit_with_args(0, &SubmitArgs::new())
-            {
-                Err(error) if !is_passing(&error) => return Err(error),
-                _ => {}
-            }
+            self.enter(0)?;
         }
     }
 }
