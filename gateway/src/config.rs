@@ -210,6 +210,8 @@ settings! {
     login_delay_max: Span, "SWITCHYARD_LOGIN_DELAY_MAX", span(Duration::from_secs(15 * 60));
     /// Installed tools (each with an address of its own) that one account may have
     installations_per_account_max: u32, "SWITCHYARD_INSTALLATIONS_PER_ACCOUNT_MAX", Some(64);
+    /// Threads that live connections are dealt to: 1, 2, 4 or 8
+    shards: u32, "SWITCHYARD_SHARDS", Some(1);
     /// How sockets are read and written: auto, io_uring or epoll
     io: IoInterface, "SWITCHYARD_IO", Some(IoInterface::Auto);
     /// How long peers may take to go when the gateway stops
@@ -275,6 +277,8 @@ pub struct Settings {
     pub login_delay_max: Duration,
     /// Installed tools of one account.
     pub installations_per_account_max: u32,
+    /// Threads that live connections are dealt to: 1, 2, 4 or 8.
+    pub shards: u32,
     /// How sockets are read and written.
     pub io: IoInterface,
     /// How long peers may take to go.
@@ -393,6 +397,7 @@ impl RawSettings {
             login_delay_min: positive("login_delay_min", raw.login_delay_min)?,
             login_delay_max: positive("login_delay_max", raw.login_delay_max)?,
             installations_per_account_max: taken(raw.installations_per_account_max),
+            shards: taken(raw.shards),
             io: taken(raw.io),
             shutdown_timeout: positive("shutdown_timeout", raw.shutdown_timeout)?,
             log: taken(raw.log),
@@ -457,6 +462,9 @@ impl Settings {
             if count == 0 {
                 return refused(key, "at least 1", count.to_string());
             }
+        }
+        if !matches!(self.shards, 1 | 2 | 4 | 8) {
+            return refused("shards", "1, 2, 4 or 8", self.shards.to_string());
         }
         // The queue's room is taken at the start.
         if !(1..=65_536).contains(&self.store_queue_calls_max) {

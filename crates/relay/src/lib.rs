@@ -61,7 +61,7 @@ use requests::Pending;
 use session::{AccountId, Sessions};
 use std::{collections::HashMap, time::Duration};
 use switchyard_protocol::{
-    FrameRef,
+    Address, FrameRef,
     message::{Delta, Time},
 };
 use timers::{Timer, Timers};
@@ -244,6 +244,12 @@ impl Relay {
     fn next_correlation(&mut self) -> u32 {
         self.correlation = self.correlation.wrapping_add(1).max(1);
         self.correlation
+    }
+
+    /// Who is at the other end of a connection; `None` when it has no session, or none any more.
+    pub fn peer(&self, connection: ConnectionId) -> Option<Address> {
+        let slot = self.sessions.slot_of(connection)?;
+        Some(self.sessions.at(slot).address)
     }
 
     /// When the next [`Input::Tick`] is due, on the monotonic clock.

@@ -62,6 +62,8 @@ pub enum Output {
     Close {
         /// Which.
         connection: ConnectionId,
+        /// Who is at its other end.
+        address: Address,
         /// Why; already counted.
         code: Code,
     },

@@ -258,6 +258,7 @@ impl Relay {
                     self.counters.ended.add(Code::Busy);
                     work.output(Output::Close {
                         connection,
+                        address,
                         code: Code::Busy,
                     });
                     return;
@@ -313,15 +314,24 @@ impl Relay {
             self.counters.frames_sent += 1;
             work.sink.send(connection, frame.bytes(), Haste::Now);
         }
-        work.output(Output::Close { connection, code });
+        work.output(Output::Close {
+            connection,
+            address,
+            code,
+        });
         self.leave(work, slot, code);
     }
 
     /// The same without the last word: the peer has said its own, or cannot hear.
     pub(crate) fn close(&mut self, work: &mut Work<'_>, slot: Slot, code: Code) {
         self.counters.ended.add(code);
-        let connection = self.sessions.at(slot).connection;
-        work.output(Output::Close { connection, code });
+        let session = self.sessions.at(slot);
+        let (connection, address) = (session.connection, session.address);
+        work.output(Output::Close {
+            connection,
+            address,
+            code,
+        });
         self.leave(work, slot, code);
     }
 

@@ -418,7 +418,9 @@ impl ConfigStore for SqliteConfigStore {
         self.call(move |transaction| {
             let sql = "SELECT address, title, enrolled_ms, key FROM controller WHERE address = ?1";
             let mut statement = transaction.prepare_cached(sql)?;
-            let row = statement.query_row([address.0], controller_row).optional()?;
+            let row = statement
+                .query_row([address.0], controller_row)
+                .optional()?;
             row.map(controller).transpose()
         })
     }

@@ -1,23 +1,25 @@
-//! The yard's connections: what came in pieces, what gathers to go out, and how each of them ends.
+//! One shard's connections: what came in pieces, what gathers to go out, and how each of them ends.
 //!
-//! This is the relay's [`Sink`]: a frame that it sends is copied once, from the read buffer into the
-//! batch of the connection that it goes to. Batches are wrapped and written when the poll round
-//! ends, and a connection has one only while there is something to write.
+//! A frame that is sent is copied into the batch of the connection that it goes to. Batches are
+//! wrapped and written when the poll round ends, and a connection has one only while there is
+//! something to write.
 
-use super::driver::Driver;
+use super::{driver::Driver, places::Dealing};
 use crate::{
     door::Place,
     wire::{self, BATCH_BYTES_MAX, Wire},
 };
 use std::{collections::VecDeque, io, net::TcpStream, time::Duration};
-use switchyard_protocol::{Address, Code};
-use switchyard_relay::{ConnectionId, Haste, Output, Sink};
+use switchyard_protocol::Code;
+use switchyard_relay::{ConnectionId, Haste};
 
 /// How long a closed connection's queue may take to leave, and its peer to read it.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// How long a frame that needs no write of its own waits for one that does: far below what a person
 /// notices, and longer than a controller nearby takes to execute a command.
 pub(super) const ALONG_TIME: Duration = Duration::from_millis(5);
+/// How often slow peers are looked for, and at most how late they are found.
+const SLOW_PEERS_INTERVAL: Duration = Duration::from_secs(1);
 /// Buffers kept for the next round, so that none is allocated a message.
 const SPARE_BUFFERS_MAX: usize = 1024;
 /// A buffer that grew beyond this is not kept.
@@ -35,12 +37,19 @@ const TALK_TIME_MS: u32 = 20;
 /// How many talking reads in a row go by before the kernel is told so; it forgets it by itself.
 const TALK_READS: u8 = 8;
 
-/// One socket's life on the yard.
+/// A proven connection.
+pub(super) struct Opening {
+    pub(super) stream: TcpStream,
+    pub(super) wire: Wire,
+    pub(super) place: Place,
+}
+
+/// One socket's life on its shard.
 pub(super) struct Connection {
     pub(super) id: ConnectionId,
-    /// Who is at the other end.
-    peer: Address,
     stage: Stage,
+    /// What came was the end of it: nothing that follows is looked at.
+    is_deaf: bool,
     is_dirty: bool,
     /// It stands in `Lines::watched`.
     is_watched: bool,
@@ -89,11 +98,13 @@ pub(super) enum News {
     End(ConnectionId, Code),
 }
 
-/// Every connection of the yard.
+/// Every connection of a shard.
 pub(super) struct Lines {
+    dealing: Dealing,
+    slow_peer_timeout: Duration,
+    /// When slow peers are looked for next.
+    slow_peers_at: Duration,
     places: Vec<Option<Connection>>,
-    free: Vec<u32>,
-    life: u32,
     /// Those with something to write at the end of the round.
     dirty: Vec<ConnectionId>,
     /// Those whose frames wait for company, by the moment at which they go without.
@@ -106,10 +117,10 @@ pub(super) struct Lines {
     dropping: Vec<ConnectionId>,
     /// Those whose acknowledgements may travel together.
     talking: Vec<ConnectionId>,
-    /// What the relay wants besides frames sent.
-    pub(super) outputs: Vec<Output>,
     /// What the relay is to be told at the end of the round.
     pub(super) news: Vec<News>,
+    /// What was decrypted of one read; empty between them.
+    scratch: Vec<u8>,
     #[expect(
         clippy::vec_box,
         reason = "a connection holds one by its box, which is what is kept"
@@ -121,65 +132,59 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    pub(super) fn new() -> Self {
+    /// None yet, in a shard of this dealing; a socket may take nothing for `slow_peer_timeout`.
+    pub(super) fn new(dealing: Dealing, slow_peer_timeout: Duration) -> Self {
         Lines {
+            dealing,
+            slow_peer_timeout,
+            slow_peers_at: SLOW_PEERS_INTERVAL,
             places: Vec::new(),
-            free: Vec::new(),
-            life: 0,
             dirty: Vec::new(),
             along: VecDeque::new(),
             closing: VecDeque::new(),
             watched: Vec::new(),
             dropping: Vec::new(),
             talking: Vec::new(),
-            outputs: Vec::new(),
             news: Vec::new(),
+            scratch: Vec::new(),
             spare_outboxes: Vec::new(),
             spare_buffers: Vec::new(),
             now: Duration::ZERO,
         }
     }
 
-    /// Connections that are not wholly gone.
-    pub(super) fn len(&self) -> usize {
-        self.places.len() - self.free.len()
-    }
-
     /// Takes a socket over.
     ///
     /// # Errors
-    /// The system's; the socket is closed then.
+    /// The system's; the socket is closed then, and so is the connection.
     pub(super) fn open(
         &mut self,
-        driver: &mut impl Driver,
-        stream: TcpStream,
-        wire: Wire,
-        place: Place,
-        peer: Address,
-    ) -> io::Result<ConnectionId> {
+        driver: &mut dyn Driver,
+        id: ConnectionId,
+        opening: Opening,
+    ) -> io::Result<()> {
+        let Opening {
+            stream,
+            wire,
+            place,
+        } = opening;
         // A receipt must not wait for its neighbours' acknowledgements; a socket that refuses any of
         // this is slower and still right.
         let _ = stream.set_nodelay(true);
-        let send_bytes = if peer.is_controller() {
-            CONTROLLER_SEND_BYTES
-        } else {
-            TOOL_SEND_BYTES
+        let send_bytes = match &wire {
+            Wire::Clear { .. } | Wire::Noise(_) => CONTROLLER_SEND_BYTES,
+            Wire::Web(_) | Wire::Tls(_) => TOOL_SEND_BYTES,
         };
         let _ = socket2::SockRef::from(&stream).set_send_buffer_size(send_bytes);
-        let at = self.free.pop().unwrap_or_else(|| {
-            self.places.push(None);
-            (self.places.len() - 1) as u32
-        });
-        self.life = self.life.wrapping_add(1) & (u32::MAX >> 2);
-        let id = ConnectionId::new(at, self.life);
-        if let Err(error) = driver.open(id, stream) {
-            self.free.push(at);
-            return Err(error);
+        driver.open(id, stream)?;
+        let at = self.dealing.index(id);
+        if self.places.len() <= at {
+            self.places.resize_with(at + 1, || None);
         }
-        self.places[at as usize] = Some(Connection {
+        self.places[at] = Some(Connection {
             id,
-            peer,
             stage: Stage::Live,
+            is_deaf: false,
             is_dirty: false,
             is_watched: false,
             talk_reads: 0,
@@ -189,12 +194,12 @@ impl Lines {
             outbox: None,
             _place: place,
         });
-        Ok(id)
+        Ok(())
     }
 
     /// A connection that is not wholly gone.
     pub(super) fn get(&mut self, id: ConnectionId) -> Option<&mut Connection> {
-        let connection = self.places.get_mut(id.place() as usize)?.as_mut()?;
+        let connection = self.places.get_mut(self.dealing.index(id))?.as_mut()?;
         (connection.id == id).then_some(connection)
     }
 
@@ -234,8 +239,7 @@ impl Lines {
     /// The driver is done with a socket.
     pub(super) fn closed(&mut self, id: ConnectionId) {
         if self.get(id).is_some() {
-            self.places[id.place() as usize] = None;
-            self.free.push(id.place());
+            self.places[self.dealing.index(id)] = None;
         }
     }
 
@@ -285,7 +289,11 @@ impl Lines {
     }
 
     /// Ends the round: writes everything that it has gathered, and closes what is to be closed.
-    pub(super) fn settle(&mut self, driver: &mut impl Driver) {
+    pub(super) fn settle(&mut self, driver: &mut dyn Driver) {
+        if self.slow_peers_at <= self.now {
+            self.slow_peers_at = self.now + SLOW_PEERS_INTERVAL.min(self.slow_peer_timeout / 4);
+            self.look_after_slow_peers();
+        }
         while let Some(&(until, id)) = self.along.front()
             && until <= self.now
         {
@@ -327,7 +335,7 @@ impl Lines {
     }
 
     /// Wraps and writes what one connection has gathered, unless something is on its way already.
-    fn flush(&mut self, driver: &mut impl Driver, id: ConnectionId) {
+    fn flush(&mut self, driver: &mut dyn Driver, id: ConnectionId) {
         let now = self.now;
         let spare = self.spare_buffers.pop().unwrap_or_default();
         let Some(connection) = self.get(id) else {
@@ -374,9 +382,9 @@ impl Lines {
         }
     }
 
-    /// Ends connections whose sockets have taken nothing for too long. To be called now and then.
-    pub(super) fn look_after_slow_peers(&mut self, slow_peer_timeout: Duration) {
-        let now = self.now;
+    /// Ends connections whose sockets have taken nothing for too long.
+    fn look_after_slow_peers(&mut self) {
+        let (now, slow_peer_timeout) = (self.now, self.slow_peer_timeout);
         let mut watched = std::mem::take(&mut self.watched);
         watched.retain(|&id| {
             let Some(connection) = self.get(id) else {
@@ -404,7 +412,9 @@ impl Lines {
         }
         let along = self.along.front().map(|&(until, _)| until);
         let closing = self.closing.front().map(|&(until, _)| until);
-        [along, closing].into_iter().flatten().min()
+        // While no socket is blocked there is nobody to look for.
+        let slow_peers = (!self.watched.is_empty()).then_some(self.slow_peers_at);
+        [along, closing, slow_peers].into_iter().flatten().min()
     }
 
     /// Has everything closed that is left, as the thread ends.
@@ -445,10 +455,11 @@ impl Lines {
     }
 }
 
-impl Sink for Lines {
-    fn send(&mut self, id: ConnectionId, frame: &[u8], haste: Haste) {
+impl Lines {
+    /// Queues a frame.
+    pub(super) fn send(&mut self, id: ConnectionId, frame: &[u8], haste: Haste) {
         let now = self.now;
-        let Some(Some(connection)) = self.places.get_mut(id.place() as usize) else {
+        let Some(Some(connection)) = self.places.get_mut(self.dealing.index(id)) else {
             return;
         };
         if connection.id != id || connection.stage != Stage::Live {
@@ -479,8 +490,15 @@ impl Sink for Lines {
         }
     }
 
-    fn output(&mut self, output: Output) {
-        self.outputs.push(output);
+    /// An empty buffer for what is decrypted of one read, to be given back.
+    pub(super) fn take_scratch(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.scratch)
+    }
+
+    /// See [`take_scratch`](Self::take_scratch).
+    pub(super) fn keep_scratch(&mut self, mut scratch: Vec<u8>) {
+        scratch.clear();
+        self.scratch = scratch;
     }
 }
 
@@ -499,19 +517,19 @@ enum Wrapped {
 }
 
 impl Connection {
-    /// Who is at the other end.
-    pub(super) fn peer(&self) -> Address {
-        self.peer
-    }
-
-    /// The controller at the other end; `None` for a tool.
-    pub(super) fn controller(&self) -> Option<Address> {
-        self.peer.is_controller().then_some(self.peer)
-    }
-
     /// Whether the relay still has it.
-    pub(super) fn is_live(&self) -> bool {
+    fn is_live(&self) -> bool {
         self.stage == Stage::Live
+    }
+
+    /// Whether what comes is still of use.
+    pub(super) fn hears(&self) -> bool {
+        self.is_live() && !self.is_deaf
+    }
+
+    /// Makes it hear nothing any more.
+    pub(super) fn deafen(&mut self) {
+        self.is_deaf = true;
     }
 
     /// The transform.

@@ -7,12 +7,19 @@
 //!
 //! - `driver`: sockets by epoll or io_uring.
 //! - `lines`: the connections; gathers what goes out until the poll round ends.
-//! - `run`: the loop: bytes to frames, frames to the relay, the relay's wishes to whom they concern.
+//! - `intake`: from bytes that came to whole frames.
+//! - `run`: the loop: frames to the relay, the relay's wishes to whom they concern.
+//! - `shard`, `places`, `mailbox`: further threads that hold a part of the connections, where the
+//!   settings want any.
 //! - `watch`: withdrawn rights, new controllers, the status store.
 
 mod driver;
+mod intake;
 mod lines;
+mod mailbox;
+mod places;
 mod run;
+mod shard;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -37,8 +44,8 @@ use std::{
     },
     time::Duration,
 };
-use switchyard_protocol::{Address, Code};
 use switchyard_protocol::message::Body;
+use switchyard_protocol::{Address, Code};
 use switchyard_relay::{
     ConnectionId, Counters, Gauges, StoreRequest, StoreResult, StoredCommand, Ticket,
 };
@@ -138,10 +145,7 @@ impl YardHandle {
             place,
         };
         // Dropping an arrival closes its socket: a yard that is gone needs no more.
-        let _ = self
-            .inbox
-            .send(ToYard::Controller(Box::new(arrival)))
-            .await;
+        let _ = self.inbox.send(ToYard::Controller(Box::new(arrival))).await;
         // Those that are ready now come in by the same ring: each one wakes a thread.
         tokio::task::yield_now().await;
         self.bell.ring();

@@ -3,48 +3,41 @@
 
 use super::{
     Assistants, ControllerArrival, INBOX_MAX, LoggedIn, Report, ToYard, ToolArrival, YardContext,
-    driver::{Driver, Epoll, Event},
-    lines::{Lines, News},
+    driver::{self, Driver, Event},
+    intake::{self, Intake},
+    lines::{Lines, News, Opening},
+    mailbox::Mail,
+    shard::{Shards, Told},
     watch::{self, Statuses},
 };
 use crate::{
     clock::Clock,
-    config::IoInterface,
     store::{ControllerEntry, StoreError},
     telemetry::count,
-    wire::{self, Step, TlsWire, Wire},
+    wire::{TlsWire, Wire},
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use switchyard_protocol::{
     Address, Code, Flags, Frame, FrameRef, Kind, limits,
     message::{Body, Title, ToolWelcome},
 };
-use switchyard_relay::{ConnectionId, Input, Notice, Now, Output, Peer, Question, Relay, Ticket};
+use switchyard_relay::{
+    ConnectionId, Haste, Input, Notice, Now, Output, Peer, Question, Relay, Sink as _, Ticket,
+};
 use tokio::sync::mpsc;
-
-/// How often slow peers are looked for, and at most how late they are found.
-const SLOW_PEERS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Runs the yard until it is told to stop and has, or its time for that is over.
 pub(super) fn run(context: YardContext, inbox: mpsc::Receiver<ToYard>, assistants: Assistants) {
-    let wanted = context.settings.io;
-    let bell = Arc::clone(&assistants.yard.bell);
-    let yard = Yard::new(context, inbox, assistants);
-    #[cfg(target_os = "linux")]
-    if wanted != IoInterface::Epoll {
-        match super::driver::Uring::new(&bell) {
-            Ok(driver) => {
-                tracing::info!("sockets by io_uring");
-                return yard.run(driver);
-            }
-            Err(error) if wanted == IoInterface::IoUring => {
-                tracing::warn!(%error, "this kernel refuses io_uring; sockets by epoll");
-            }
-            Err(error) => tracing::debug!(%error, "this kernel refuses io_uring"),
+    let (clock, bell) = (Clock::start(), Arc::clone(&assistants.yard.bell));
+    let settings = &context.settings;
+    let started = Shards::start(settings, clock, &bell).and_then(|shards| {
+        let driver = driver::best(settings.io, &bell, shards.dealing())?;
+        Ok((shards, driver))
+    });
+    match started {
+        Ok((shards, mut driver)) => {
+            Yard::new(context, clock, shards, inbox, assistants).run(&mut *driver);
         }
-    }
-    match Epoll::new(&bell) {
-        Ok(driver) => yard.run(driver),
         // The thread's end is the program's, which says so.
         Err(error) => tracing::error!(%error, "cannot wait for sockets"),
     }
@@ -56,7 +49,9 @@ struct Yard {
     clock: Clock,
     now: Now,
     relay: Relay,
-    lines: Lines,
+    shards: Shards,
+    /// What a shard has told, while it is read.
+    told: Mail<Told>,
     inbox: mpsc::Receiver<ToYard>,
     assistants: Assistants,
     tools: HashMap<ConnectionId, LoggedIn>,
@@ -64,9 +59,6 @@ struct Yard {
     statuses: Option<Statuses>,
     /// The store did not answer for all log-ins: they are looked at again at the next look.
     look_again: bool,
-    slow_peers_at: Duration,
-    /// What was decrypted of one read; empty between them.
-    scratch: Vec<u8>,
     /// Answers of assistants that are still to come.
     open: usize,
     /// When patience with the end is over, once it has begun.
@@ -76,6 +68,8 @@ struct Yard {
 impl Yard {
     fn new(
         mut context: YardContext,
+        clock: Clock,
+        shards: Shards,
         inbox: mpsc::Receiver<ToYard>,
         assistants: Assistants,
     ) -> Self {
@@ -92,21 +86,19 @@ impl Yard {
                 rand::random(),
             )
         };
-        let clock = Clock::start();
         let controllers = std::mem::take(&mut context.controllers);
         let commands = std::mem::take(&mut context.commands);
         let mut yard = Yard {
             relay: Relay::new(relay_settings),
             now: clock.now(),
             clock,
-            lines: Lines::new(),
+            shards,
+            told: Mail::default(),
             inbox,
             assistants,
             tools: HashMap::new(),
             statuses: context.status.clone().map(Statuses::new),
             look_again: false,
-            slow_peers_at: SLOW_PEERS_INTERVAL,
-            scratch: Vec::new(),
             open: 0,
             ends_at: None,
             context,
@@ -118,8 +110,10 @@ impl Yard {
         yard
     }
 
-    fn run(mut self, mut driver: impl Driver) {
+    fn run(mut self, driver: &mut dyn Driver) {
+        let bell = Arc::clone(&self.assistants.yard.bell);
         while !self.is_over() {
+            bell.hush();
             let timeout = self.timeout();
             let mut woke = false;
             let waited = driver.wait(timeout, &mut |event| {
@@ -129,6 +123,7 @@ impl Yard {
                 }
                 self.happened(event);
             });
+            bell.woke();
             if let Err(error) = waited {
                 tracing::error!(%error, "cannot wait for sockets any more");
                 return;
@@ -136,35 +131,34 @@ impl Yard {
             if !woke {
                 self.tell_time();
             }
-            self.round(&mut driver);
+            self.round(driver);
         }
-        let left = self.lines.len();
+        let left = self.shards.connections();
         if left > 0 {
             tracing::warn!(left, "some peers did not go in time");
         }
-        self.lines.drop_all();
-        self.lines.settle(&mut driver);
-        // Closing is quick; what is not told by then goes with the process.
-        let _ = driver.wait(Some(Duration::from_millis(100)), &mut |_| {});
+        self.shards.end(driver);
     }
 
     fn is_over(&self) -> bool {
         self.ends_at.is_some_and(|ends_at| {
-            self.now.since_start >= ends_at || self.lines.len() == 0 && self.open == 0
+            self.now.since_start >= ends_at || self.shards.connections() == 0 && self.open == 0
         })
     }
 
     fn tell_time(&mut self) {
         self.now = self.clock.now();
-        self.lines.now = self.now.since_start;
+        self.shards.own.now = self.now.since_start;
     }
 
     /// How long there is nothing to do if nothing happens.
     fn timeout(&self) -> Option<Duration> {
+        if !self.inbox.is_empty() || self.shards.have_told() {
+            return Some(Duration::ZERO);
+        }
         let moments = [
             self.relay.next_timer(),
-            self.lines.next_moment(),
-            Some(self.slow_peers_at),
+            self.shards.own.next_moment(),
             self.ends_at,
         ];
         let next = moments.into_iter().flatten().min();
@@ -172,187 +166,79 @@ impl Yard {
     }
 
     /// What is done once in a round.
-    fn round(&mut self, driver: &mut impl Driver) {
+    fn round(&mut self, driver: &mut dyn Driver) {
         self.read_inbox(driver);
+        self.hear_shards();
         let now = self.now.since_start;
         if self.relay.next_timer().is_some_and(|due| due <= now) {
             self.input(Input::Tick);
-        }
-        if self.slow_peers_at <= now {
-            self.slow_peers_at =
-                now + SLOW_PEERS_INTERVAL.min(self.context.settings.slow_peer_timeout / 4);
-            self.lines
-                .look_after_slow_peers(self.context.settings.slow_peer_timeout);
         }
         let telemetry = &self.context.telemetry;
         let statuses = self.statuses.as_mut();
         if let Some(storing) = statuses.and_then(|statuses| statuses.store(telemetry)) {
             self.ask(storing);
         }
-        self.lines.settle(driver);
-        let mut news = std::mem::take(&mut self.lines.news);
+        self.shards.own.settle(driver);
+        let mut news = std::mem::take(&mut self.shards.own.news);
         for news in news.drain(..) {
-            match news {
-                News::Written(id, bytes) => {
-                    self.relay.written(self.now, id, bytes, &mut self.lines);
-                    self.perform_all();
-                }
-                News::End(id, code) => self.end(id, code),
-            }
+            self.learn(news);
         }
         // Whatever these have caused is told in the next round, which does not wait.
-        news.append(&mut self.lines.news);
-        self.lines.news = news;
+        news.append(&mut self.shards.own.news);
+        self.shards.own.news = news;
+        self.shards.post();
+    }
+
+    fn learn(&mut self, news: News) {
+        match news {
+            News::Written(id, bytes) => {
+                self.relay.written(self.now, id, bytes, &mut self.shards);
+                self.perform_all();
+            }
+            News::End(id, code) => self.end(id, code),
+        }
+    }
+
+    /// Takes what the other shards have told.
+    fn hear_shards(&mut self) {
+        for other in 0..self.shards.others() {
+            let mut told = std::mem::take(&mut self.told);
+            self.shards.collect(other, &mut told);
+            let mut bytes = &told.bytes[..];
+            for told in told.letters.drain(..) {
+                match told {
+                    Told::Frames(id, length) => {
+                        let (frames, rest) = bytes.split_at(length);
+                        bytes = rest;
+                        let judged = self.frames(id, frames, limits::PAYLOAD_BYTES_MAX);
+                        debug_assert_eq!(judged, Ok(length), "expected whole frames of a shard");
+                    }
+                    Told::Gone(id) => self.gone(id),
+                    Told::News(news) => self.learn(news),
+                    Told::Closed(id) => self.shards.closed(id),
+                    Told::Broken => std::panic::resume_unwind(Box::new("a shard is out of order")),
+                }
+            }
+            self.told = told;
+        }
     }
 
     fn happened(&mut self, event: Event<'_>) {
         match event {
-            Event::Received(id, bytes) => self.received(id, bytes),
-            Event::Sent(id, buffer) => self.lines.sent(id, buffer),
-            Event::Progress(id) => self.lines.progressed(id),
-            Event::Closed(id) => self.lines.closed(id),
-            Event::Ended(id) => self.gone(id),
-        }
-    }
-
-    /// Bytes came on a connection.
-    fn received(&mut self, id: ConnectionId, bytes: &mut [u8]) {
-        let Some(connection) = self.lines.get(id).filter(|it| it.is_live()) else {
-            // The farewell is read to its end, to no purpose but a clean one.
-            return;
-        };
-        let mut scratch = std::mem::take(&mut self.scratch);
-        let (bytes, outcome) = connection.wire().decrypt(bytes, &mut scratch);
-        self.lines.heard(id);
-        self.decrypted(id, bytes);
-        if let Err(code) = outcome {
-            self.failed(id, code);
-        }
-        scratch.clear();
-        self.scratch = scratch;
-    }
-
-    /// Bytes came on a connection, and TLS is off them.
-    fn decrypted(&mut self, id: ConnectionId, bytes: &mut [u8]) {
-        let Some(connection) = self.lines.get(id) else {
-            return;
-        };
-        let mut rest = connection.take_rest();
-        if rest.is_empty() {
-            let used = self.unwrap(id, bytes);
-            if used < bytes.len() {
-                let mut rest = self.lines.spare_buffer();
-                rest.extend_from_slice(&bytes[used..]);
-                self.keep_rest(id, rest);
-            }
-            return;
-        }
-        rest.extend_from_slice(bytes);
-        let used = self.unwrap(id, &mut rest);
-        rest.drain(..used);
-        self.keep_rest(id, rest);
-    }
-
-    fn keep_rest(&mut self, id: ConnectionId, rest: Vec<u8>) {
-        match self.lines.get(id) {
-            Some(connection) if !rest.is_empty() => connection.keep_rest(rest),
-            _ => self.lines.keep_buffer(rest),
-        }
-    }
-
-    /// Takes what is whole of `data` to the relay; how many bytes that was.
-    fn unwrap(&mut self, id: ConnectionId, data: &mut [u8]) -> usize {
-        let mut at = 0;
-        loop {
-            let Some(connection) = self.lines.get(id).filter(|it| it.is_live()) else {
-                return data.len();
-            };
-            let controller = connection.controller();
-            let wire = connection.wire();
-            let payload_bytes_max = wire.payload_bytes_max();
-            let outcome = match wire.next(data, &mut at) {
-                Ok(Step::Incomplete) => {
-                    if wire.has_control() {
-                        self.lines.nudge(id);
-                    }
-                    return at;
-                }
-                Ok(Step::Frames(range)) => {
-                    self.whole_frames(id, controller, &data[range], payload_bytes_max)
-                }
-                Ok(Step::Message(frames)) => {
-                    self.whole_frames(id, controller, &frames, payload_bytes_max)
-                }
-                Ok(Step::Stream(range)) => {
-                    match self.frames(id, controller, &data[range.clone()], payload_bytes_max) {
-                        Ok(used) => return range.start + used,
-                        Err(code) => Err(code),
-                    }
-                }
-                Err(code) => Err(code),
-            };
-            match outcome {
-                Ok(()) => {}
-                Err(code) => {
-                    self.failed(id, code);
-                    return data.len();
-                }
+            Event::Received(id, bytes) => intake::received(self, id, bytes),
+            Event::Sent(id, buffer) => self.shards.own.sent(id, buffer),
+            Event::Progress(id) => self.shards.own.progressed(id),
+            Event::Closed(id) => self.shards.closed(id),
+            Event::Ended(id) => {
+                self.gone(id);
+                self.shards.own.ended(id);
             }
         }
-    }
-
-    /// What came on a connection ends it.
-    fn failed(&mut self, id: ConnectionId, code: Code) {
-        if !self.lines.get(id).is_some_and(|it| it.is_live()) {
-            return;
-        }
-        match code {
-            Code::LinkLost => self.gone(id),
-            code => self.end(id, code),
-        }
-    }
-
-    /// A record's or message's frames: none is acted upon unless all are whole.
-    fn whole_frames(
-        &mut self,
-        id: ConnectionId,
-        controller: Option<Address>,
-        frames: &[u8],
-        payload_bytes_max: usize,
-    ) -> Result<(), Code> {
-        wire::check_whole(frames, payload_bytes_max)?;
-        self.frames(id, controller, frames, payload_bytes_max)
-            .map(|_| ())
-    }
-
-    /// Gives frames to the relay as far as they are whole; how many bytes that was.
-    fn frames(
-        &mut self,
-        id: ConnectionId,
-        controller: Option<Address>,
-        frames: &[u8],
-        payload_bytes_max: usize,
-    ) -> Result<usize, Code> {
-        let mut rest = frames;
-        while let Some((frame, after)) =
-            FrameRef::split(rest, payload_bytes_max).map_err(|error| error.code())?
-        {
-            rest = after;
-            if let Some(statuses) = &mut self.statuses
-                && let Some(controller) = controller
-                && frame.header().source == controller
-            {
-                statuses.saw(controller, frame);
-            }
-            self.relay.frame(self.now, id, frame, &mut self.lines);
-            self.perform_all();
-        }
-        Ok(frames.len() - rest.len())
     }
 
     /// Tells the relay something and does what it says.
     fn input(&mut self, input: Input) {
-        self.relay.handle(self.now, input, &mut self.lines);
+        self.relay.handle(self.now, input, &mut self.shards);
         self.perform_all();
     }
 
@@ -362,64 +248,53 @@ impl Yard {
 
     /// The peer has gone.
     fn gone(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.lines.get(id).filter(|it| it.is_live()) {
-            let address = connection.peer();
+        if let Some(address) = self.relay.peer(id) {
             tracing::info!(%address, session = id.0, "the peer has gone");
-            self.departed(id);
+            self.departed(id, address);
             self.input(Input::Disconnected {
                 connection: id,
                 reason: Code::LinkLost,
             });
         }
-        self.lines.ended(id);
     }
 
     /// Notes that a connection is no session any more.
-    fn departed(&mut self, id: ConnectionId) {
-        let controller = self.lines.get(id).and_then(|it| it.controller());
-        match controller {
-            None => {
-                self.tools.remove(&id);
-            }
-            Some(controller) => {
-                if let Some(statuses) = &mut self.statuses {
-                    statuses.departed(controller, id);
-                }
-            }
+    fn departed(&mut self, id: ConnectionId, address: Address) {
+        if !address.is_controller() {
+            self.tools.remove(&id);
+        } else if let Some(statuses) = &mut self.statuses {
+            statuses.departed(address, id);
         }
     }
 
     /// Does what the relay wants besides frames sent.
     fn perform_all(&mut self) {
-        if self.lines.outputs.is_empty() {
+        if self.shards.outputs.is_empty() {
             return;
         }
-        let mut outputs = std::mem::take(&mut self.lines.outputs);
+        let mut outputs = std::mem::take(&mut self.shards.outputs);
         for output in outputs.drain(..) {
             self.perform(output);
         }
-        self.lines.outputs = outputs;
+        self.shards.outputs = outputs;
     }
 
     /// Does one thing; never tells the relay anything before the current outputs are done.
     fn perform(&mut self, output: Output) {
         match output {
             Output::Send { connection, frame } => {
-                // Frames take the short way, through `Lines`; this one lost its way and is right too.
-                switchyard_relay::Sink::send(
-                    &mut self.lines,
-                    connection,
-                    &frame,
-                    switchyard_relay::Haste::Now,
-                );
+                // Frames take the short way, by `Sink::send`; this one lost its way and is right too.
+                self.shards.send(connection, &frame, Haste::Now);
             }
-            Output::Close { connection, code } => {
-                if let Some(line) = self.lines.get(connection) {
-                    let (address, reason) = (line.peer(), code.name());
-                    tracing::info!(%address, session = connection.0, reason, "connection closed");
-                }
-                self.departed(connection);
-                self.lines.close(connection);
+            Output::Close {
+                connection,
+                address,
+                code,
+            } => {
+                let reason = code.name();
+                tracing::info!(%address, session = connection.0, reason, "connection closed");
+                self.departed(connection, address);
+                self.shards.close(connection);
             }
             Output::Store { ticket, request } => {
                 self.open += 1;
@@ -497,8 +372,8 @@ impl Yard {
         }
     }
 
-    fn read_inbox(&mut self, driver: &mut impl Driver) {
-        self.assistants.yard.bell.hush();
+    fn read_inbox(&mut self, driver: &mut dyn Driver) {
+        // If there is more than that, the next round does not wait.
         for _ in 0..INBOX_MAX {
             let Ok(what) = self.inbox.try_recv() else {
                 return;
@@ -540,8 +415,6 @@ impl Yard {
                 }
             }
         }
-        // There may be more; the next round shall not wait for another ring.
-        self.assistants.yard.bell.ring();
     }
 
     fn shut_down(&mut self) {
@@ -603,7 +476,7 @@ impl Yard {
         }
     }
 
-    fn controller_arrives(&mut self, driver: &mut impl Driver, arrival: ControllerArrival) {
+    fn controller_arrives(&mut self, driver: &mut dyn Driver, arrival: ControllerArrival) {
         let ControllerArrival {
             proven,
             stream,
@@ -612,8 +485,12 @@ impl Yard {
         } = arrival;
         let address = proven.address;
         let frame_bytes_max = proven.wire.frame_bytes_max();
-        let opened = self.lines.open(driver, stream, proven.wire, place, address);
-        let id = match opened {
+        let opening = Opening {
+            stream,
+            wire: proven.wire,
+            place,
+        };
+        let id = match self.shards.open(driver, opening) {
             Ok(id) => id,
             Err(error) => return tracing::error!(%error, "a socket could not be moved to the yard"),
         };
@@ -632,7 +509,7 @@ impl Yard {
         self.enter(id, peer, &proven.frames, proven.rest);
     }
 
-    fn tool_arrives(&mut self, driver: &mut impl Driver, arrival: ToolArrival) {
+    fn tool_arrives(&mut self, driver: &mut dyn Driver, arrival: ToolArrival) {
         let ToolArrival {
             stream,
             tls,
@@ -644,10 +521,12 @@ impl Yard {
             None => Wire::Web(Box::new(welcomed.wire)),
             Some(session) => Wire::Tls(Box::new(TlsWire::new(session, welcomed.wire))),
         };
-        let id = match self
-            .lines
-            .open(driver, stream, wire, place, welcomed.address)
-        {
+        let opening = Opening {
+            stream,
+            wire,
+            place,
+        };
+        let id = match self.shards.open(driver, opening) {
             Ok(id) => id,
             Err(error) => return tracing::error!(%error, "a socket could not be moved to the yard"),
         };
@@ -673,7 +552,7 @@ impl Yard {
             address,
             &message.encode(),
         );
-        self.lines.greet(id, welcome.bytes());
+        self.shards.greet(id, welcome.bytes());
         let token = welcomed.token;
         self.tools.insert(id, LoggedIn { login, token });
         let peer = Peer::Tool {
@@ -691,22 +570,56 @@ impl Yard {
 
     /// A peer is live, with the frames that came together with its proof and what came after them.
     fn enter(&mut self, connection: ConnectionId, peer: Peer, frames: &[u8], mut rest: Vec<u8>) {
-        let controller = match &peer {
-            Peer::Controller { address, .. } => Some(*address),
-            Peer::Tool { .. } => None,
-        };
         self.input(Input::Connected { connection, peer });
         let payload_bytes_max = limits::PAYLOAD_BYTES_MAX;
         // They were checked to be whole by whoever proved the peer.
-        if let Err(code) = self.frames(connection, controller, frames, payload_bytes_max) {
+        if let Err(code) = self.frames(connection, frames, payload_bytes_max) {
             return self.end(connection, code);
         }
         if self.ends_at.is_some() {
             // It came too late to be told with the others.
             return self.end(connection, Code::ShuttingDown);
         }
-        if !rest.is_empty() {
-            self.decrypted(connection, &mut rest);
+        if !rest.is_empty() && self.shards.came(connection, &rest) {
+            intake::decrypted(self, connection, &mut rest);
+        }
+    }
+}
+
+impl Intake for Yard {
+    fn lines(&mut self) -> &mut Lines {
+        &mut self.shards.own
+    }
+
+    fn frames(
+        &mut self,
+        id: ConnectionId,
+        frames: &[u8],
+        payload_bytes_max: usize,
+    ) -> Result<usize, Code> {
+        let mut rest = frames;
+        while let Some((frame, after)) =
+            FrameRef::split(rest, payload_bytes_max).map_err(|error| error.code())?
+        {
+            rest = after;
+            if let Some(statuses) = &mut self.statuses
+                && self.relay.peer(id) == Some(frame.header().source)
+            {
+                statuses.saw(frame);
+            }
+            self.relay.frame(self.now, id, frame, &mut self.shards);
+            self.perform_all();
+        }
+        Ok(frames.len() - rest.len())
+    }
+
+    fn failed(&mut self, id: ConnectionId, code: Code) {
+        match code {
+            Code::LinkLost => {
+                self.gone(id);
+                self.shards.own.ended(id);
+            }
+            code => self.end(id, code),
         }
     }
 }

@@ -3,7 +3,9 @@
 
 use super::{
     driver::{Bell, Driver, Epoll, Event},
-    lines::{ALONG_TIME, Lines, News},
+    lines::{ALONG_TIME, Lines, News, Opening},
+    mailbox::{Mail, Mailbox},
+    places::Dealing,
 };
 use crate::{config::Settings, door::Door, telemetry::Telemetry, wire::Wire};
 use proptest::{collection::vec, prelude::*};
@@ -15,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 use switchyard_protocol::{Address, Code};
-use switchyard_relay::{ConnectionId, Haste, Sink};
+use switchyard_relay::{ConnectionId, Haste};
 
 /// How long anything may take before a test says that it never happened.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -37,9 +39,16 @@ fn place(door: &Arc<Door>) -> crate::door::Place {
     door.admit("127.0.0.1".parse().unwrap()).unwrap().0
 }
 
-const CLEAR: Wire = Wire::Clear {
-    record_bytes_max: 16_384,
-};
+/// Our end of a socket whose link is clear.
+fn opening(door: &Arc<Door>) -> Opening {
+    Opening {
+        stream: socket().0,
+        wire: Wire::Clear {
+            record_bytes_max: 16_384,
+        },
+        place: place(door),
+    }
+}
 
 /// A driver whose sockets take so many bytes of a buffer at a time, by a script.
 #[derive(Default)]
@@ -126,12 +135,15 @@ fn frame(number: u32, payload_bytes: usize) -> Vec<u8> {
     frame.into_bytes().to_vec()
 }
 
+/// How long the sockets of these tests may take nothing.
+const SLOW_PEER_TIMEOUT: Duration = Duration::from_secs(4);
+
 /// Lines, a scripted driver and one open connection.
 fn yard(takes: Option<Vec<usize>>) -> (Lines, Scripted, ConnectionId) {
-    let (mut lines, mut driver, door) = (Lines::new(), Scripted::default(), door());
-    let (ours, _) = socket();
-    let id = lines.open(&mut driver, ours, CLEAR, place(&door), Address(9));
-    let id = id.unwrap();
+    let mut lines = Lines::new(Dealing::among(1), SLOW_PEER_TIMEOUT);
+    let mut driver = Scripted::default();
+    let id = ConnectionId::new(0, 1);
+    lines.open(&mut driver, id, opening(&door())).unwrap();
     if let Some(takes) = takes {
         driver.takes.insert(id, takes);
     }
@@ -205,10 +217,9 @@ proptest! {
         lines.settle(&mut driver);
         prop_assert_eq!(&driver.closed, &[id]);
         lines.closed(id);
-        prop_assert_eq!(lines.len(), 0);
-        let door = door();
-        let next = lines.open(&mut driver, socket().0, CLEAR, place(&door), Address(0xC000_0001)).unwrap();
-        prop_assert_eq!(next.place(), id.place());
+        prop_assert!(lines.get(id).is_none());
+        let next = ConnectionId::new(id.place(), 2);
+        lines.open(&mut driver, next, opening(&door())).unwrap();
         lines.send(id, &frame(2, 10), Haste::Now);
         lines.send(next, &frame(3, 10), Haste::Now);
         lines.settle(&mut driver);
@@ -254,7 +265,6 @@ fn what_may_wait_goes_along_or_after_a_while() {
 
 #[test]
 fn a_socket_that_takes_nothing_is_given_up() {
-    let timeout = Duration::from_secs(4);
     let (mut lines, mut driver, id) = yard(Some(vec![5, 5]));
     lines.send(id, &frame(1, 100), Haste::Now);
     lines.settle(&mut driver);
@@ -266,10 +276,10 @@ fn a_socket_that_takes_nothing_is_given_up() {
     lines.now = Duration::from_secs(6);
     lines.send(id, &frame(2, 100), Haste::Now);
     lines.settle(&mut driver);
-    lines.look_after_slow_peers(timeout);
     assert_eq!(lines.news, []);
-    lines.now = Duration::from_secs(7);
-    lines.look_after_slow_peers(timeout);
+    lines.now = Duration::from_secs(3) + SLOW_PEER_TIMEOUT;
+    assert_eq!(lines.next_moment(), Some(lines.now));
+    lines.settle(&mut driver);
     assert_eq!(lines.news, [News::End(id, Code::SlowPeer)]);
 }
 
@@ -313,10 +323,10 @@ fn drive<D: Driver>(
 }
 
 /// What both drivers must do, over real sockets.
-fn contract<D: Driver>(new: impl Fn(&Arc<Bell>) -> io::Result<D>) {
+fn contract<D: Driver>(new: impl Fn(&Arc<Bell>, Dealing) -> io::Result<D>) {
     let bell = Arc::new(Bell::new().unwrap());
-    let mut driver = new(&bell).unwrap();
-    let id = |place, life| ConnectionId::new(place, life);
+    let mut driver = new(&bell, Dealing::among(2)).unwrap();
+    let id = |index: u32, life| ConnectionId::new(index << 1 | 1, life);
 
     // Everything that the peer writes is told, in order, and then its end, once.
     let (ours, mut peer) = socket();
@@ -472,18 +482,102 @@ fn contract<D: Driver>(new: impl Fn(&Arc<Bell>) -> io::Result<D>) {
     assert!(start.elapsed() >= pause, "{:?}", start.elapsed());
 }
 
+/// Echoes what many peers on other threads write, each time at once. Every wait has to come to its
+/// end, whatever the peers do meanwhile.
+fn echo<D: Driver>(new: impl Fn(&Arc<Bell>, Dealing) -> io::Result<D>) {
+    const PEERS: u32 = 16;
+    const ECHOES: usize = 3_000;
+    let bell = Arc::new(Bell::new().unwrap());
+    let mut driver = new(&bell, Dealing::among(1)).unwrap();
+    let mut peers = Vec::new();
+    for index in 0..PEERS {
+        let (ours, mut peer) = socket();
+        driver.open(ConnectionId::new(index, 1), ours).unwrap();
+        peers.push(std::thread::spawn(move || {
+            peer.set_nodelay(true).unwrap();
+            for number in 0..ECHOES {
+                let mut back = [0; 8];
+                peer.write_all(&number.to_be_bytes()).unwrap();
+                peer.read_exact(&mut back).unwrap();
+                assert_eq!(back, number.to_be_bytes());
+            }
+        }));
+    }
+    let (received, ends) = (std::cell::RefCell::new(Vec::new()), std::cell::Cell::new(0));
+    let start = Instant::now();
+    while ends.get() < PEERS {
+        assert!(start.elapsed() < PATIENCE, "waited in vain for the echoes");
+        driver
+            .wait(Some(PATIENCE), &mut |event| match event {
+                Event::Received(id, bytes) => received.borrow_mut().push((id, bytes.to_vec())),
+                Event::Ended(_) => ends.set(ends.get() + 1),
+                Event::Sent(..) => {}
+                other => panic!("{other:?}"),
+            })
+            .unwrap();
+        for (id, bytes) in received.borrow_mut().drain(..) {
+            driver.send(id, bytes, 0);
+        }
+    }
+    for peer in peers {
+        peer.join().unwrap();
+    }
+}
+
 #[test]
 fn epoll_keeps_the_contract() {
     contract(Epoll::new);
+    echo(Epoll::new);
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn io_uring_keeps_the_contract() {
     let bell = Arc::new(Bell::new().unwrap());
-    match super::driver::Uring::new(&bell) {
-        Ok(_) => contract(super::driver::Uring::new),
+    match super::driver::Uring::new(&bell, Dealing::among(1)) {
+        Ok(_) => {
+            contract(super::driver::Uring::new);
+            echo(super::driver::Uring::new);
+        }
         // Where the kernel refuses it the gateway takes epoll, and there is nothing to test.
         Err(error) => eprintln!("this kernel refuses io_uring: {error}"),
+    }
+}
+
+#[test]
+fn mail_comes_in_order_and_a_patient_writer_waits_for_room() {
+    let bell = Arc::new(Bell::new().unwrap());
+    let mailbox = Mailbox::new(&bell);
+    let writer = std::thread::spawn({
+        let mailbox = Arc::clone(&mailbox);
+        move || {
+            for number in 0..100_u32 {
+                let bytes = vec![number as u8; 200_000];
+                let letters = vec![number];
+                mailbox.post_patiently(&mut Mail { letters, bytes });
+            }
+        }
+    });
+    let (mut mail, mut next, start) = (Mail::default(), 0, Instant::now());
+    while next < 100 {
+        assert!(start.elapsed() < PATIENCE, "waited in vain for mail");
+        // Full up to its bound and one more, at most.
+        mailbox.collect(&mut mail);
+        assert!(mail.bytes.len() <= (4 << 20) + 200_000);
+        for (letter, bytes) in mail.letters.iter().zip(mail.bytes.chunks(200_000)) {
+            assert_eq!(*letter, next);
+            assert!(bytes.iter().all(|&byte| byte == next as u8));
+            next += 1;
+        }
+        std::thread::yield_now();
+    }
+    writer.join().unwrap();
+    assert!(!mailbox.has_mail());
+
+    // Nobody waits for a reader that is gone.
+    mailbox.abandon();
+    for _ in 0..100 {
+        let (letters, bytes) = (vec![1], vec![0; 200_000]);
+        mailbox.post_patiently(&mut Mail { letters, bytes });
     }
 }

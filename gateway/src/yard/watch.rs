@@ -69,9 +69,10 @@ impl Statuses {
         status.since = since;
     }
 
-    /// A controller sent a frame of its own.
-    pub(super) fn saw(&mut self, controller: Address, frame: FrameRef<'_>) {
-        if frame.header().kind != Kind::StatusFull {
+    /// A peer sent a frame of its own.
+    pub(super) fn saw(&mut self, frame: FrameRef<'_>) {
+        let controller = frame.header().source;
+        if frame.header().kind != Kind::StatusFull || !controller.is_controller() {
             return;
         }
         // What the relay will refuse is no status.

@@ -66,8 +66,13 @@ pub(crate) fn now() -> Time {
     Time(since.as_millis() as u64)
 }
 
-/// By which interface the gateways of this run work: `cargo xtask test` goes through all tests once
-/// for each.
+/// On how many shards the gateways of this run work, and by which interface: `cargo xtask test` goes
+/// through all tests on one by io_uring, and on several by epoll.
+fn shards() -> u32 {
+    std::env::var("SWITCHYARD_SHARDS").map_or(1, |shards| shards.parse().unwrap())
+}
+
+/// See [`shards`].
 fn io_interface() -> IoInterface {
     let wanted = std::env::var("SWITCHYARD_IO").unwrap_or_else(|_| "auto".into());
     match &*wanted {
@@ -112,6 +117,7 @@ impl Gateway {
         let mut settings = raw.resolve().unwrap();
         settings.metrics_public = false;
         settings.io = io_interface();
+        settings.shards = shards();
         adjust(&mut settings);
         let stores = wrap(&settings, Stores::open(&settings).unwrap());
         let hash = hash_password(PASSWORD).unwrap();

@@ -385,7 +385,9 @@ impl World {
                 self.is_sent_in_time(connection.0, &frame);
                 self.queue_to_peer(connection.0, Some(frame));
             }
-            Output::Close { connection, code } => {
+            Output::Close {
+                connection, code, ..
+            } => {
                 match code {
                     Code::SlowPeer => self.count("fault: subscriber cut off as slow"),
                     Code::Replaced => self.count("fault: session replaced"),

@@ -142,7 +142,9 @@ impl Yard {
                     let inbox = self.inboxes.entry(connection).or_default();
                     inbox.push(frame.unwrap().unwrap());
                 }
-                Output::Close { connection, code } => {
+                Output::Close {
+                    connection, code, ..
+                } => {
                     let before = self.closed.insert(connection, code);
                     assert_eq!(before, None, "closed twice");
                 }

@@ -1,4 +1,4 @@
-//! How other threads wake the yard.
+//! How other threads wake one that waits for its sockets.
 
 use rustix::{
     event::{EventfdFlags, eventfd},
@@ -9,8 +9,8 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-/// Rung by whoever put something into the yard's inbox. Ringing it twice costs nothing until the
-/// yard has looked.
+/// Rung by whoever has put something where this thread looks. Ringing costs nothing while the thread
+/// is awake, for it looks before it goes to sleep.
 #[derive(Debug)]
 pub(in crate::yard) struct Bell {
     file: OwnedFd,
@@ -29,7 +29,7 @@ impl Bell {
         })
     }
 
-    /// Wakes the yard.
+    /// Wakes the thread, if it sleeps.
     pub(in crate::yard) fn ring(&self) {
         if !self.rung.swap(true, Ordering::AcqRel) {
             // A counter that cannot take one more is rung already.
@@ -37,14 +37,19 @@ impl Bell {
         }
     }
 
-    /// Makes the next [`ring`](Self::ring) count. To be called before the inbox is looked at: what
-    /// is put in afterwards then wakes the yard again.
+    /// Makes the next [`ring`](Self::ring) count. To be called before the thread looks for the last
+    /// time and goes to sleep: what is put there afterwards then wakes it.
     pub(in crate::yard) fn hush(&self) {
         self.rung.swap(false, Ordering::AcqRel);
     }
 
-    /// Takes note of a ring, once it has woken the yard. Apart from [`hush`](Self::hush), since a ring
-    /// may come in two parts with a hush between them.
+    /// Makes ringing cost nothing: the thread is awake.
+    pub(in crate::yard) fn woke(&self) {
+        self.rung.store(true, Ordering::Release);
+    }
+
+    /// Takes note of a ring, once it has woken the thread. Apart from [`woke`](Self::woke), since a
+    /// ring may come in two parts with others between them.
     pub(super) fn answer(&self) {
         // Nothing to read means that it was read already.
         let _ = rustix::io::read(&self.file, &mut [0u8; 8]);

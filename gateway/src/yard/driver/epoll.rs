@@ -3,7 +3,7 @@
 //! A socket is registered once, for both directions, and never again: a read that came back short
 //! has emptied it, so the next edge tells of the next bytes.
 
-use super::{Bell, Driver, Event, place};
+use super::{Bell, Dealing, Driver, Event};
 use mio::{Events, Interest, Poll, Token, net::TcpStream, unix::SourceFd};
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -39,6 +39,7 @@ struct Socket {
 pub(in crate::yard) struct Epoll {
     poll: Poll,
     bell: Arc<Bell>,
+    dealing: Dealing,
     events: Events,
     sockets: Vec<Option<Socket>>,
     buffer: Box<[u8]>,
@@ -54,7 +55,7 @@ impl Epoll {
     ///
     /// # Errors
     /// The system's.
-    pub(in crate::yard) fn new(bell: &Arc<Bell>) -> io::Result<Self> {
+    pub(in crate::yard) fn new(bell: &Arc<Bell>, dealing: Dealing) -> io::Result<Self> {
         let poll = Poll::new()?;
         let file = bell.as_fd().as_raw_fd();
         poll.registry()
@@ -62,6 +63,7 @@ impl Epoll {
         Ok(Epoll {
             poll,
             bell: Arc::clone(bell),
+            dealing,
             events: Events::with_capacity(EVENTS_MAX),
             sockets: Vec::new(),
             buffer: vec![0; READ_BYTES].into(),
@@ -72,7 +74,7 @@ impl Epoll {
     }
 
     fn socket(&mut self, id: ConnectionId) -> Option<&mut Socket> {
-        let socket = self.sockets.get_mut(place(id))?.as_mut()?;
+        let socket = self.sockets.get_mut(self.dealing.index(id))?.as_mut()?;
         (socket.id == id).then_some(socket)
     }
 }
@@ -151,7 +153,7 @@ impl Driver for Epoll {
         self.poll
             .registry()
             .register(&mut stream, token, interest)?;
-        let at = place(id);
+        let at = self.dealing.index(id);
         if self.sockets.len() <= at {
             self.sockets.resize_with(at + 1, || None);
         }
@@ -194,7 +196,7 @@ impl Driver for Epoll {
     fn close(&mut self, id: ConnectionId) {
         if self.socket(id).is_some() {
             // Closing a file takes it out of epoll too.
-            self.sockets[place(id)] = None;
+            self.sockets[self.dealing.index(id)] = None;
             self.closed.push(id);
         }
     }
@@ -219,7 +221,7 @@ impl Driver for Epoll {
             tell(Event::Closed(id));
         }
         for id in std::mem::take(&mut self.broken) {
-            if let Some(socket) = self.sockets[place(id)].as_mut()
+            if let Some(socket) = self.sockets[self.dealing.index(id)].as_mut()
                 && socket.id == id
             {
                 socket.end(tell);
@@ -227,7 +229,7 @@ impl Driver for Epoll {
         }
         // Those that were not done go first now, and behind their neighbours next time.
         let mut unread = std::mem::take(&mut self.unread);
-        unread.retain(|&id| match self.sockets[place(id)].as_mut() {
+        unread.retain(|&id| match self.sockets[self.dealing.index(id)].as_mut() {
             Some(socket) if socket.id == id => socket.receive(&mut self.buffer, tell),
             _ => false,
         });
@@ -238,7 +240,7 @@ impl Driver for Epoll {
                 continue;
             }
             let id = ConnectionId(event.token().0 as u64);
-            let Some(Some(socket)) = self.sockets.get_mut(place(id)) else {
+            let Some(Some(socket)) = self.sockets.get_mut(self.dealing.index(id)) else {
                 continue;
             };
             if socket.id != id {

@@ -13,7 +13,9 @@ pub(super) use epoll::Epoll;
 #[cfg(target_os = "linux")]
 pub(super) use uring::Uring;
 
-use std::{io, net::TcpStream, time::Duration};
+use super::places::Dealing;
+use crate::config::IoInterface;
+use std::{io, net::TcpStream, sync::Arc, time::Duration};
 use switchyard_relay::ConnectionId;
 
 /// Something that happened to a socket.
@@ -31,7 +33,7 @@ pub(super) enum Event<'a> {
     Closed(ConnectionId),
 }
 
-/// Sockets, by the place in their [`ConnectionId`].
+/// Sockets of one shard, by the place in their [`ConnectionId`].
 ///
 /// Nothing here blocks but [`wait`](Self::wait), and no socket holds a buffer of its own but the one
 /// that is on its way out.
@@ -68,9 +70,30 @@ pub(super) trait Driver {
     ) -> io::Result<()>;
 }
 
-/// Where a connection's socket is kept.
-fn place(id: ConnectionId) -> usize {
-    id.place() as usize
+/// The best driver that this system has for these sockets, unless another is wanted. To be called on
+/// the thread that uses it.
+///
+/// # Errors
+/// The system's.
+pub(super) fn best(
+    wanted: IoInterface,
+    bell: &Arc<Bell>,
+    dealing: Dealing,
+) -> io::Result<Box<dyn Driver>> {
+    #[cfg(target_os = "linux")]
+    if wanted != IoInterface::Epoll {
+        match Uring::new(bell, dealing) {
+            Ok(driver) => {
+                tracing::info!("sockets by io_uring");
+                return Ok(Box::new(driver));
+            }
+            Err(error) if wanted == IoInterface::IoUring => {
+                tracing::warn!(%error, "this kernel refuses io_uring; sockets by epoll");
+            }
+            Err(error) => tracing::debug!(%error, "this kernel refuses io_uring"),
+        }
+    }
+    Ok(Box::new(Epoll::new(bell, dealing)?))
 }
 
 /// See [`Driver::defer_acknowledgements`].

@@ -8,7 +8,7 @@
     reason = "io_uring shares memory with the kernel; this file is where that is kept in order"
 )]
 
-use super::{Bell, Driver, Event, place};
+use super::{Bell, Dealing, Driver, Event};
 use io_uring::{
     IoUring, cqueue, opcode, squeue,
     types::{BufRingEntry, Fd, Timespec},
@@ -67,6 +67,7 @@ pub(in crate::yard) struct Uring {
     ring: IoUring,
     buffers: Buffers,
     bell: Arc<Bell>,
+    dealing: Dealing,
     bell_is_armed: bool,
     /// When the kernel ends a wait, the next moment last.
     alarms: Vec<Instant>,
@@ -86,7 +87,7 @@ impl Uring {
     ///
     /// # Errors
     /// When this kernel does not do all that is needed, or does not allow it.
-    pub(in crate::yard) fn new(bell: &Arc<Bell>) -> io::Result<Self> {
+    pub(in crate::yard) fn new(bell: &Arc<Bell>, dealing: Dealing) -> io::Result<Self> {
         let ring: IoUring = IoUring::builder()
             .setup_single_issuer()
             .setup_defer_taskrun()
@@ -102,6 +103,7 @@ impl Uring {
             ring,
             buffers,
             bell: Arc::clone(bell),
+            dealing,
             bell_is_armed: false,
             alarms: Vec::new(),
             alarm_after: Box::default(),
@@ -114,7 +116,7 @@ impl Uring {
     }
 
     fn socket(&mut self, id: ConnectionId) -> Option<&mut Socket> {
-        let socket = self.sockets.get_mut(place(id))?.as_mut()?;
+        let socket = self.sockets.get_mut(self.dealing.index(id))?.as_mut()?;
         (socket.id == id).then_some(socket)
     }
 
@@ -230,7 +232,11 @@ impl Uring {
         tell: &mut dyn FnMut(Event<'_>),
     ) {
         let is_armed = cqueue::more(flags);
-        let Some(socket) = self.sockets.get_mut(place(id)).and_then(Option::as_mut) else {
+        let Some(socket) = self
+            .sockets
+            .get_mut(self.dealing.index(id))
+            .and_then(Option::as_mut)
+        else {
             return;
         };
         socket.is_receiving = is_armed;
@@ -292,7 +298,7 @@ impl Uring {
             .socket(id)
             .is_some_and(|it| it.is_closing && !it.is_sending && !it.is_receiving);
         if is_done {
-            self.sockets[place(id)] = None;
+            self.sockets[self.dealing.index(id)] = None;
             self.closed.push(id);
         }
     }
@@ -313,7 +319,7 @@ impl Uring {
 
 impl Driver for Uring {
     fn open(&mut self, id: ConnectionId, stream: TcpStream) -> io::Result<()> {
-        let at = place(id);
+        let at = self.dealing.index(id);
         if self.sockets.len() <= at {
             self.sockets.resize_with(at + 1, || None);
         }
@@ -385,7 +391,8 @@ impl Driver for Uring {
         self.enter(usize::from(is_idle))?;
         self.tell_own(tell);
         // All that has come belongs to this round, so that its writes gather. The kernel hands it over
-        // in portions of about twenty, and says whether there is another.
+        // in portions of about twenty, and says whether there is another; sometimes it goes on saying
+        // so when all is handed over, until the next comes.
         let mut told = 0;
         loop {
             self.take_completions();
@@ -399,7 +406,8 @@ impl Driver for Uring {
             self.completions = completions;
             self.buffers.publish();
             told += count;
-            if !self.ring.submission().taskrun() || told >= ROUND_EVENTS_MAX {
+            let is_more = count > 0 && self.ring.submission().taskrun();
+            if !is_more || told >= ROUND_EVENTS_MAX {
                 return Ok(());
             }
             self.enter(0)?;
