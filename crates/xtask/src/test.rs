@@ -68,11 +68,11 @@ pub(crate) fn test(parts: &[Part]) -> Result<()> {
 
 /// `cargo nextest run` where it is installed, else `cargo test`.
 fn tests(selection: &[&str]) -> Result<()> {
-    tests_with(selection, "auto")
+    tests_with(selection, "auto", 1)
 }
 
-/// The same with gateways that read and write their sockets by this interface.
-fn tests_with(selection: &[&str], io: &str) -> Result<()> {
+/// The same with gateways that read and write their sockets by this interface, on so many threads.
+fn tests_with(selection: &[&str], io: &str, shards: u32) -> Result<()> {
     let nextest = output(cargo().args(["nextest", "--version"])).is_some();
     let verb: &[&str] = if nextest {
         &["nextest", "run", "--no-fail-fast"]
@@ -84,6 +84,7 @@ fn tests_with(selection: &[&str], io: &str) -> Result<()> {
         .args(verb)
         .args(selection)
         .env("SWITCHYARD_IO", io)
+        .env("SWITCHYARD_SHARDS", shards.to_string())
         .env("PATH", setup::node()?))
 }
 
@@ -97,11 +98,10 @@ fn rust() -> Result<()> {
         "switchyard-e2e",
     ];
     tests(&selection)?;
-    // What has just run by io_uring, where this kernel has it, must run by epoll as well.
-    tests_with(
-        &["--package", "switchyard-gateway", "--test", "it"],
-        "epoll",
-    )?;
+    // What has just run by io_uring, where this kernel has it, and on one thread, must run by epoll
+    // and on several as well.
+    let gateway = ["--package", "switchyard-gateway", "--test", "it"];
+    tests_with(&gateway, "epoll", 4)?;
     if output(cargo().args(["nextest", "--version"])).is_some() {
         // nextest does not run the examples in the documentation.
         run(cargo().args(["test", "--quiet", "--doc"]).args(selection))?;

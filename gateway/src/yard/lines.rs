@@ -18,6 +18,9 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// How long a frame that needs no write of its own waits for one that does: far below what a person
 /// notices, and longer than a controller nearby takes to execute a command.
 pub(super) const ALONG_TIME: Duration = Duration::from_millis(5);
+/// Sockets closed in one round. It costs the kernel as much as a message, and a whole network may go
+/// at once while others want to be heard.
+const CLOSES_PER_ROUND: usize = 64;
 /// How often slow peers are looked for, and at most how late they are found.
 const SLOW_PEERS_INTERVAL: Duration = Duration::from_secs(1);
 /// Buffers kept for the next round, so that none is allocated a message.
@@ -113,8 +116,8 @@ pub(super) struct Lines {
     closing: VecDeque<(Duration, ConnectionId)>,
     /// Those whose socket did not take its buffer at once.
     watched: Vec<ConnectionId>,
-    /// Those whose socket is to be closed at the end of the round.
-    dropping: Vec<ConnectionId>,
+    /// Those whose socket is to be closed.
+    dropping: VecDeque<ConnectionId>,
     /// Those whose acknowledgements may travel together.
     talking: Vec<ConnectionId>,
     /// What the relay is to be told at the end of the round.
@@ -143,7 +146,7 @@ impl Lines {
             along: VecDeque::new(),
             closing: VecDeque::new(),
             watched: Vec::new(),
-            dropping: Vec::new(),
+            dropping: VecDeque::new(),
             talking: Vec::new(),
             news: Vec::new(),
             scratch: Vec::new(),
@@ -231,7 +234,7 @@ impl Lines {
             Some(connection) if connection.is_live() && connection.wire.has_control() => {
                 self.close(id);
             }
-            Some(_) => self.dropping.push(id),
+            Some(_) => self.dropping.push_back(id),
             None => {}
         }
     }
@@ -320,10 +323,12 @@ impl Lines {
             && until <= self.now
         {
             self.closing.pop_front();
-            self.dropping.push(id);
+            self.dropping.push_back(id);
         }
-        let mut dropping = std::mem::take(&mut self.dropping);
-        for id in dropping.drain(..) {
+        for _ in 0..CLOSES_PER_ROUND {
+            let Some(id) = self.dropping.pop_front() else {
+                break;
+            };
             if let Some(connection) = self.get(id)
                 && connection.stage != Stage::Closed
             {
@@ -331,7 +336,6 @@ impl Lines {
                 driver.close(id);
             }
         }
-        self.dropping = dropping;
     }
 
     /// Wraps and writes what one connection has gathered, unless something is on its way already.
@@ -418,9 +422,13 @@ impl Lines {
     }
 
     /// Has everything closed that is left, as the thread ends.
-    pub(super) fn drop_all(&mut self) {
-        self.dropping
-            .extend(self.places.iter().flatten().map(|it| it.id));
+    pub(super) fn drop_all(&mut self, driver: &mut dyn Driver) {
+        for connection in self.places.iter_mut().flatten() {
+            if connection.stage != Stage::Closed {
+                connection.stage = Stage::Closed;
+                driver.close(connection.id);
+            }
+        }
     }
 
     /// A buffer for a while; see [`keep_buffer`](Self::keep_buffer).

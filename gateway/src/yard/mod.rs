@@ -56,6 +56,8 @@ use tokio::{
 
 /// Arrivals and answers that may wait for the yard's turn.
 const INBOX_MAX: usize = 1024;
+/// Of those, the ones that a round takes: an arrival costs as much as several messages.
+const INBOX_PER_ROUND: usize = 64;
 
 /// What the yard is given at its start.
 pub(crate) struct YardContext {

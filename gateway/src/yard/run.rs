@@ -2,7 +2,7 @@
 //! ends with one write for each connection that the round has given something to.
 
 use super::{
-    Assistants, ControllerArrival, INBOX_MAX, LoggedIn, Report, ToYard, ToolArrival, YardContext,
+    Assistants, ControllerArrival, INBOX_PER_ROUND, LoggedIn, Report, ToYard, ToolArrival, YardContext,
     driver::{self, Driver, Event},
     intake::{self, Intake},
     lines::{Lines, News, Opening},
@@ -374,7 +374,7 @@ impl Yard {
 
     fn read_inbox(&mut self, driver: &mut dyn Driver) {
         // If there is more than that, the next round does not wait.
-        for _ in 0..INBOX_MAX {
+        for _ in 0..INBOX_PER_ROUND {
             let Ok(what) = self.inbox.try_recv() else {
                 return;
             };

@@ -232,8 +232,8 @@ impl Sink for Shards {
 }
 
 fn close_all(lines: &mut Lines, driver: &mut dyn Driver) {
-    lines.drop_all();
     lines.settle(driver);
+    lines.drop_all(driver);
     // Closing is quick; what is not told by then goes with the process.
     let _ = driver.wait(Some(CLOSING_TIME), &mut |_| {});
 }

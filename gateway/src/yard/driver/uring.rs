@@ -370,8 +370,10 @@ impl Driver for Uring {
     fn close(&mut self, id: ConnectionId) {
         if let Some(socket) = self.socket(id) {
             socket.is_closing = true;
-            // Ends what is under way, whose completions then let the socket go.
-            let _ = socket.stream.shutdown(Shutdown::Both);
+            if socket.is_sending || socket.is_receiving {
+                // Ends what is under way, whose completions then let the socket go.
+                let _ = socket.stream.shutdown(Shutdown::Both);
+            }
             self.close_if_idle(id);
         }
     }
