@@ -2,7 +2,8 @@
 //! ends with one write for each connection that the round has given something to.
 
 use super::{
-    Assistants, ControllerArrival, INBOX_PER_ROUND, LoggedIn, Report, ToYard, ToolArrival, YardContext,
+    Assistants, ControllerArrival, INBOX_PER_ROUND, LoggedIn, Report, ToYard, ToolArrival,
+    YardContext,
     driver::{self, Driver, Event},
     intake::{self, Intake},
     lines::{Lines, News, Opening},

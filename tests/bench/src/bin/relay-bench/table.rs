@@ -83,7 +83,8 @@ fn row(text: &mut String, name: &str, cells: impl IntoIterator<Item = String>) {
     text.push('\n');
 }
 
-/// Everything, in two tables, and what failed.
+/// Everything: the clear link beside its peers in two tables, the real link in two of its own, and
+/// what failed.
 pub(crate) fn render(all: &[Measured]) -> String {
     let mut text = String::new();
     let of = |workload: Workload| all.iter().any(|measured| measured.workload == workload);
@@ -91,11 +92,26 @@ pub(crate) fn render(all: &[Measured]) -> String {
         .into_iter()
         .filter(|&speed| of(speed))
         .collect();
-    if !speeds.is_empty() {
-        efficiencies(&mut text, all, &speeds);
-    }
-    if of(Workload::Paced) || of(Workload::IdleTcp) || of(Workload::IdleWs) {
-        costs(&mut text, all);
+    let (real, others): (Vec<_>, Vec<_>) = servers(all)
+        .into_iter()
+        .partition(|&server| server == Server::SwitchyardReal);
+    for (rows, title) in [
+        (others, ""),
+        (
+            real,
+            "\nThe real link: Noise to controllers, TLS to operators\n",
+        ),
+    ] {
+        if rows.is_empty() {
+            continue;
+        }
+        text.push_str(title);
+        if !speeds.is_empty() {
+            efficiencies(&mut text, all, &rows, &speeds);
+        }
+        if of(Workload::Paced) || of(Workload::IdleTcp) || of(Workload::IdleWs) {
+            costs(&mut text, all, &rows);
+        }
     }
     for measured in all {
         if let Some(failure) = &measured.failure {
@@ -106,13 +122,22 @@ pub(crate) fn render(all: &[Measured]) -> String {
     text
 }
 
-fn efficiencies(text: &mut String, all: &[Measured], columns: &[Workload]) {
+/// What a server takes longer for a message than another, in nanoseconds of CPU: the median over the
+/// rounds.
+fn surplus(all: &[Measured], server: Server, over: Server, workload: Workload) -> Option<f64> {
+    let surpluses = reports(all, server, workload).filter_map(|(round, report)| {
+        let other = reports(all, over, workload).find(|(other_round, _)| *other_round == round);
+        Some(1e9 / efficiency(report)? - 1e9 / efficiency(other?.1)?)
+    });
+    median(surpluses.collect())
+}
+
+fn efficiencies(text: &mut String, all: &[Measured], servers: &[Server], columns: &[Workload]) {
     text.push_str(
         "\nThousands of messages for each second of the server's CPU (and of the floor's)\n",
     );
     row(text, "", columns.iter().map(|column| column.name()));
-    let servers = servers(all);
-    for &server in &servers {
+    for &server in servers {
         let cells = columns.iter().map(|&column| {
             let thousands = figure(all, server, column, efficiency).map(|each| each / 1e3);
             let to_floor = ratio(all, server, Server::Floor, column);
@@ -120,30 +145,28 @@ fn efficiencies(text: &mut String, all: &[Measured], columns: &[Workload]) {
         });
         row(text, &server.name(), cells);
     }
-    let ours = servers.iter().copied().filter(|server| server.is_ours());
-    for our in ours {
+    let (real, clear) = (Server::SwitchyardReal, Server::Switchyard);
+    if servers.contains(&real) {
+        let cells = columns
+            .iter()
+            .map(|&column| shown(surplus(all, real, clear, column), 0));
+        row(text, "encryption, ns each", cells);
+    }
+    if servers.contains(&clear) {
         let peers = servers.iter().copied().filter(|server| !server.is_ours());
         for peer in peers.filter(|&peer| peer != Server::Floor) {
             let cells = columns
                 .iter()
-                .map(|&column| shown(ratio(all, our, peer, column), 2));
-            row(text, &format!("{} : {}", short(our), peer.name()), cells);
+                .map(|&column| shown(ratio(all, clear, peer, column), 2));
+            row(text, &format!("ours : {}", peer.name()), cells);
         }
     }
 }
 
-fn short(server: Server) -> &'static str {
-    match server {
-        Server::SwitchyardReal => "real",
-        _ => "ours",
-    }
-}
-
-fn costs(text: &mut String, all: &[Measured]) {
+fn costs(text: &mut String, all: &[Measured], servers: &[Server]) {
     let _ = writeln!(
         text,
-        "\nRound trips at {PACE} a second; resident bytes and CPU of each idle connection\n\
-         (switchyard-real: a Noise session to a controller, with its handshake)"
+        "\nRound trips at {PACE} a second; resident bytes and CPU of each idle connection"
     );
     let columns = [
         "p50 µs",
@@ -160,7 +183,7 @@ fn costs(text: &mut String, all: &[Measured]) {
         let _ = write!(text, "{column:>NARROW$}");
     }
     text.push('\n');
-    for server in servers(all) {
+    for &server in servers {
         let paced = |of: fn(&Report) -> Option<f64>| figure(all, server, Workload::Paced, of);
         let sent = paced(|report| {
             let flow = report.flow.as_ref()?;
@@ -267,6 +290,19 @@ mod tests {
         let line = last_line(&all);
         assert!(line.starts_with("relay: push-w1 0.60 push-w8 – "), "{line}");
         assert!(render(&all).contains("30 (0.60)"));
+        assert!(!render(&all).contains("real"));
         assert_eq!(median(vec![1.0, 4.0]), Some(2.5));
+    }
+
+    #[test]
+    fn the_real_link_stands_apart_with_what_it_costs_more() {
+        let (clear, real) = (Server::Switchyard, Server::SwitchyardReal);
+        let all = [measured(1, clear, 100e3), measured(1, real, 80e3)];
+        let text = render(&all);
+        let (plain, apart) = text.split_once("The real link").unwrap();
+        assert!(!plain.contains("switchyard-real"));
+        // 12.5 µs instead of 10.
+        let encryption = apart.lines().find(|line| line.starts_with("encryption"));
+        assert!(encryption.unwrap().ends_with(" 2500"), "{text}");
     }
 }
