@@ -33,6 +33,9 @@ pub(crate) struct Kept {
     /// By bucket: the newest's number. One that nobody bears, or somebody of another bucket, is as
     /// good as none. There are at least twice as many buckets as ended commands.
     newest: Vec<u32>,
+    /// By bucket: a bit for each key in its chain, and for some that have been forgotten. Nearly every
+    /// command's key is a new one, and this small table says so without a look at the large ones.
+    marks: Vec<u8>,
     hash: FixedState,
 }
 
@@ -42,6 +45,7 @@ impl Kept {
             ring: VecDeque::new(),
             first: 0,
             newest: Vec::new(),
+            marks: Vec::new(),
             hash: hash.clone(),
         }
     }
@@ -50,9 +54,10 @@ impl Kept {
         self.ring.len()
     }
 
-    fn bucket(&self, key: Key) -> usize {
+    /// Its bucket, and its bit there.
+    fn bucket(&self, key: Key) -> (usize, u8) {
         let hash = self.hash.hash_one(u128::from_ne_bytes(key.0));
-        hash as usize & (self.newest.len() - 1)
+        (hash as usize & (self.newest.len() - 1), 1 << (hash >> 61))
     }
 
     /// Where in the ring the one of this number lies.
@@ -65,7 +70,11 @@ impl Kept {
         if self.ring.is_empty() {
             return None;
         }
-        let mut at = self.place(self.newest[self.bucket(key)])?;
+        let (bucket, mark) = self.bucket(key);
+        if self.marks[bucket] & mark == 0 {
+            return None;
+        }
+        let mut at = self.place(self.newest[bucket])?;
         while self.ring[at].key != key {
             // A number that came round again must not lead in a circle.
             at = self
@@ -95,8 +104,7 @@ impl Kept {
             self.widen();
         }
         let number = self.first.wrapping_add(self.ring.len() as u32);
-        let bucket = self.bucket(key);
-        let before = std::mem::replace(&mut self.newest[bucket], number);
+        let before = self.link(key, number);
         self.ring.push_back(Ended {
             key,
             until,
@@ -117,14 +125,24 @@ impl Kept {
         self.first = self.first.wrapping_add(1);
     }
 
+    /// Makes a number the newest of its key's bucket; the one that was is returned.
+    fn link(&mut self, key: Key, number: u32) -> u32 {
+        let (bucket, mark) = self.bucket(key);
+        let before = std::mem::replace(&mut self.newest[bucket], number);
+        let is_alone = number.wrapping_sub(before) > number.wrapping_sub(self.first);
+        let marks = &mut self.marks[bucket];
+        *marks = if is_alone { mark } else { *marks | mark };
+        before
+    }
+
     /// Doubles the buckets.
     fn widen(&mut self) {
         let buckets = (2 * self.newest.len()).max(64);
         self.newest = vec![self.first.wrapping_sub(1); buckets];
+        self.marks = vec![0; buckets];
         for at in 0..self.ring.len() {
-            let bucket = self.bucket(self.ring[at].key);
             let number = self.first.wrapping_add(at as u32);
-            self.ring[at].before = std::mem::replace(&mut self.newest[bucket], number);
+            self.ring[at].before = self.link(self.ring[at].key, number);
         }
     }
 }
