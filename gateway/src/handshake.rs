@@ -7,7 +7,7 @@ use crate::{
     clock,
     config::Settings,
     door::Door,
-    keyring::Keyring,
+    keyring::{Held, Keyring},
     store::{ConfigStore, ControllerKey},
     wire::{NoiseWire, Step, Wire, check_whole},
 };
@@ -278,8 +278,10 @@ impl Attempt<'_> {
     }
 
     async fn known(&self) -> Result<Option<Known>, Code> {
-        if let Some(key) = self.prover.keyring.key(self.address) {
-            return Ok(Some(Known { key, title: None }));
+        match self.prover.keyring.held(self.address) {
+            Held::Key(key) => return Ok(Some(Known { key, title: None })),
+            Held::Nobody => return Ok(None),
+            Held::Perhaps => {}
         }
         let found = self.prover.config.controller(self.address).await;
         let found = found.map_err(|error| {

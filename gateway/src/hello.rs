@@ -1,6 +1,6 @@
 //! A tool says who it is (`docs/protocol.md` §4.2).
 //!
-//! This runs on the gateway's general threads, as a controller's proof does: only a tool that may
+//! This runs on the gateway's general threads: only a tool that may
 //! come in is handed to the yard, so what strangers do here costs its sessions nothing.
 
 use crate::{

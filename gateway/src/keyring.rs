@@ -11,19 +11,69 @@ use switchyard_protocol::Address;
 /// Keys by address. A key is never changed or withdrawn once it is given (see
 /// [`ConfigStore`](crate::store::ConfigStore)), so none grows old here.
 #[derive(Debug, Default)]
-pub(crate) struct Keyring(RwLock<HashMap<Address, ControllerKey>>);
+pub(crate) struct Keyring(RwLock<Keys>);
+
+#[derive(Debug, Default)]
+struct Keys {
+    by_address: HashMap<Address, ControllerKey>,
+    /// `None` while there is none.
+    highest: Option<Address>,
+}
+
+/// What a keyring knows of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// The key of its controller, which the yard knows too.
+    Key(ControllerKey),
+    /// Nobody has it: addresses ascend, and higher ones are known.
+    Nobody,
+    /// Its controller may just have been enrolled, perhaps by another process.
+    Perhaps,
+}
 
 impl Keyring {
-    /// The key of a controller that the yard knows too; `None` says nothing: it may just have been
-    /// enrolled by another process.
-    pub(crate) fn key(&self, address: Address) -> Option<ControllerKey> {
+    /// What is known of an address. Only those above every known one are worth a call to the store, so
+    /// whoever asks around cannot tell by the time it takes which of the others exist.
+    pub(crate) fn held(&self, address: Address) -> Held {
         let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        keys.get(&address).copied()
+        match keys.by_address.get(&address) {
+            Some(&key) => Held::Key(key),
+            None if Some(address) <= keys.highest => Held::Nobody,
+            None => Held::Perhaps,
+        }
     }
 
-    /// Takes in controllers that the yard has been told of.
+    /// Takes in controllers that the yard has been told of: all there are above those that are known,
+    /// up to the last one of these.
     pub(crate) fn learn(&self, controllers: &[(ControllerEntry, ControllerKey)]) {
         let mut keys = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        keys.extend(controllers.iter().map(|(entry, key)| (entry.address, *key)));
+        for (entry, key) in controllers {
+            keys.by_address.insert(entry.address, *key);
+            keys.highest = keys.highest.max(Some(entry.address));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use switchyard_protocol::message::{Time, Title};
+
+    #[test]
+    fn only_what_may_be_new_is_worth_a_question() {
+        let keyring = Keyring::default();
+        assert_eq!(keyring.held(Address(1)), Held::Perhaps);
+        let controller = |number| {
+            let entry = ControllerEntry {
+                address: Address(number),
+                title: Title::new("pump").unwrap(),
+                enrolled: Time(0),
+            };
+            (entry, ControllerKey([number as u8; 32]))
+        };
+        keyring.learn(&[controller(1), controller(3)]);
+        assert_eq!(keyring.held(Address(3)), Held::Key(ControllerKey([3; 32])));
+        assert_eq!(keyring.held(Address(2)), Held::Nobody);
+        assert_eq!(keyring.held(Address(4)), Held::Perhaps);
     }
 }

@@ -5,8 +5,8 @@
 //! - [`Listeners`], [`serve`]: bound sockets in, until told to stop.
 //! - [`cli`]: the program's commands.
 //!
-//! Three sorts of threads. The *yard* is one thread on which all live sessions are read, routed and
-//! written. The *door* is one on which controllers come in and prove who they are; it gives way to
+//! Three sorts of threads. The *yard* is the thread on which live sessions are read, routed and
+//! written, with shards of its sockets on further ones where the settings want any. The *door* is one on which controllers come in and prove who they are; it gives way to
 //! the yard. Whatever else strangers can ask for before they are somebody (passwords, HTTP) and
 //! everything that may block (stores) runs on the general threads. All of them reach the yard by one
 //! bounded channel only.
@@ -20,6 +20,7 @@ mod handshake;
 mod hello;
 mod http;
 mod keyring;
+mod priority;
 mod server;
 pub mod store;
 mod telemetry;

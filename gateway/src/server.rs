@@ -7,6 +7,7 @@ use crate::{
     hello::Greeter,
     http::{self, Api},
     keyring::Keyring,
+    priority::{DOOR_NICENESS, give_way},
     store::{
         ConfigStore, ControllerEntry, ControllerKey, Guarded, SqliteConfigStore, StatusStore,
         TimeLimit,
@@ -25,7 +26,10 @@ use std::{
     time::{Duration, Instant},
 };
 use switchyard_protocol::{Address, Code, Frame, Kind, message::ErrorMessage};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
 
@@ -35,9 +39,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const COMPLAINTS_PER_MINUTE_MAX: u32 = 3;
 /// Controllers read from the store at once when starting.
 const CONTROLLERS_PER_PAGE: u32 = 10_000;
-/// How far the door's thread gives way: the yard then gets ten times its share of a core that both
-/// want, so that many controllers that come at once cannot hold up those that are there.
-const DOOR_NICENESS: i32 = 10;
 
 /// Bound sockets; a test binds them to number 0.
 #[derive(Debug)]
@@ -176,6 +177,14 @@ pub async fn serve(
         waiting = commands.len(),
         "starting"
     );
+    // All that can fail comes before the yard, which would have to be told that it is for nothing.
+    let nobodys_hash = crate::access::nobodys_hash()?;
+    if listeners.clear.is_some() {
+        tracing::warn!("offering the unencrypted controller link");
+    }
+    let door_keeper = start_door(listeners.tcp, listeners.clear)
+        .await
+        .context("cannot start the door's thread")?;
     let (yard, thread) = yard::start(YardContext {
         settings: Arc::clone(&settings),
         config: Arc::clone(&stores.config),
@@ -191,10 +200,7 @@ pub async fn serve(
 
     let (tasks, stopping) = (TaskTracker::new(), shutdown.child_token());
     let api = Api::new(
-        Arc::clone(&settings),
-        Arc::clone(&stores.config),
         Arc::clone(&telemetry),
-        yard.clone(),
         Greeter {
             settings: Arc::clone(&settings),
             config: Arc::clone(&stores.config),
@@ -204,7 +210,8 @@ pub async fn serve(
         },
         tasks.clone(),
         stopping.clone(),
-    )?;
+        nobodys_hash,
+    );
     let house = Arc::new(House {
         door: Arc::clone(&door),
         telemetry,
@@ -220,12 +227,8 @@ pub async fn serve(
         stopping: stopping.clone(),
         complaints: Throttle::new(COMPLAINTS_PER_MINUTE_MAX),
     });
-    if listeners.clear.is_some() {
-        tracing::warn!("offering the unencrypted controller link");
-    }
-    Arc::clone(&house)
-        .open_door(listeners.tcp, listeners.clear)
-        .context("cannot start the door's thread")?;
+    // It waits for that, unless it has died, which a panic has told.
+    let _ = door_keeper.send(Arc::clone(&house));
     if let Some(tls) = &tls {
         tasks.spawn(Arc::clone(tls).keep_up(stopping.clone()));
     }
@@ -265,6 +268,48 @@ pub async fn serve(
     }
 }
 
+/// Starts the thread on which controllers come in. It waits for the house, and ends with it.
+async fn start_door(
+    noise: TcpListener,
+    clear: Option<TcpListener>,
+) -> std::io::Result<oneshot::Sender<Arc<House>>> {
+    let noise = noise.into_std()?;
+    let clear = clear.map(TcpListener::into_std).transpose()?;
+    // Here and not before, since a listener belongs to the runtime that it is made on.
+    let open = || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let entered = runtime.enter();
+        let noise = TcpListener::from_std(noise)?;
+        let clear = clear.map(TcpListener::from_std).transpose()?;
+        drop(entered);
+        std::io::Result::Ok((runtime, noise, clear))
+    };
+    let (house, moved_in) = oneshot::channel::<Arc<House>>();
+    let (opened, is_open) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("door".into())
+        .spawn(move || {
+            give_way(DOOR_NICENESS);
+            let (runtime, noise, clear) = match open() {
+                Ok(open) => open,
+                Err(error) => return drop(opened.send(Err(error))),
+            };
+            // Whoever started this waits for it, or is gone with the house.
+            let _ = opened.send(Ok(()));
+            runtime.block_on(async {
+                if let Ok(house) = moved_in.await {
+                    let tasks = house.tasks.clone();
+                    tasks.track_future(house.keep_door(noise, clear)).await;
+                }
+            });
+        })?;
+    let gone = |_| Err(std::io::Error::other("its thread ended at once"));
+    is_open.await.unwrap_or_else(gone)?;
+    Ok(house)
+}
+
 fn yard_failed<T>(ended: Result<std::thread::Result<T>, tokio::task::JoinError>) -> anyhow::Error {
     match ended {
         Ok(Ok(_)) => anyhow::anyhow!("the yard ended by itself"),
@@ -290,14 +335,6 @@ async fn all_controllers(
     }
 }
 
-/// Has the system prefer other threads to this one.
-fn give_way() {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, DOOR_NICENESS) {
-        tracing::debug!(%error, "the door's thread does not give way");
-    }
-}
-
 impl House {
     /// The next connection; `None` when the gateway stops. Cancel-safe as accepting is.
     async fn accept(&self, listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
@@ -318,38 +355,15 @@ impl House {
         }
     }
 
-    /// Starts the thread on which controllers come in. It ends when the gateway stops.
-    fn open_door(
-        self: Arc<Self>,
-        noise: TcpListener,
-        clear: Option<TcpListener>,
-    ) -> std::io::Result<()> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let here = |listener: TcpListener| {
-            // A listener belongs to the runtime that it was made on.
-            let _here = runtime.enter();
-            TcpListener::from_std(listener.into_std()?)
+    /// Accepts controllers by both links until the gateway stops.
+    async fn keep_door(self: Arc<Self>, noise: TcpListener, clear: Option<TcpListener>) {
+        let accept_clear = async {
+            if let Some(clear) = clear {
+                Arc::clone(&self).accept_controllers(clear, true).await;
+            }
         };
-        let noise = here(noise)?;
-        let clear = clear.map(here).transpose()?;
-        let accepting = self.tasks.clone().track_future(async move {
-            let accept_clear = async {
-                if let Some(clear) = clear {
-                    Arc::clone(&self).accept_controllers(clear, true).await;
-                }
-            };
-            let accept_noise = Arc::clone(&self).accept_controllers(noise, false);
-            tokio::join!(accept_noise, accept_clear);
-        });
-        std::thread::Builder::new()
-            .name("door".into())
-            .spawn(move || {
-                give_way();
-                runtime.block_on(accepting);
-            })?;
-        Ok(())
+        let accept_noise = Arc::clone(&self).accept_controllers(noise, false);
+        tokio::join!(accept_noise, accept_clear);
     }
 
     async fn accept_controllers(self: Arc<Self>, listener: TcpListener, clear: bool) {

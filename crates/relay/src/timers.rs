@@ -107,3 +107,32 @@ impl Timers {
         (first.key().since_start() <= now).then(|| first.remove_entry())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_come_by_the_second_and_never_early() {
+        let ms = Duration::from_millis;
+        let mut timers = Timers::default();
+        assert_eq!(timers.arm_look(ms(1_000), 1), Second(1));
+        assert_eq!(timers.arm_look(ms(1_001), 2), Second(2));
+        assert_eq!(timers.arm_look(ms(2_000), 3), Second(2));
+        // A place that is given again within a second stands there twice.
+        assert_eq!(timers.arm_look(ms(1_500), 3), Second(2));
+        timers.arm(ms(1_500), Timer::Lane(Address(7)));
+        assert_eq!(timers.next(), Some(ms(1_000)));
+        assert_eq!(timers.looks_due(ms(999)), None);
+        assert_eq!(timers.looks_due(ms(1_999)), Some((Second(1), vec![1])));
+        assert_eq!(timers.looks_due(ms(1_999)), None);
+        assert_eq!(timers.next(), Some(ms(1_500)));
+        assert_eq!(timers.due(ms(1_999)), Some(Timer::Lane(Address(7))));
+        assert_eq!(timers.next(), Some(ms(2_000)));
+        assert_eq!(
+            timers.looks_due(ms(9_000)),
+            Some((Second(2), vec![2, 3, 3]))
+        );
+        assert_eq!(timers.next(), None);
+    }
+}

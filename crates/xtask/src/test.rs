@@ -98,9 +98,10 @@ fn rust() -> Result<()> {
         "switchyard-e2e",
     ];
     tests(&selection)?;
-    // What has just run by io_uring, where this kernel has it, and on one thread, must run by epoll
-    // and on several as well.
+    // What has just run on one thread, by io_uring where this kernel has it, must run on several and
+    // by epoll as well.
     let gateway = ["--package", "switchyard-gateway", "--test", "it"];
+    tests_with(&gateway, "auto", 2)?;
     tests_with(&gateway, "epoll", 4)?;
     if output(cargo().args(["nextest", "--version"])).is_some() {
         // nextest does not run the examples in the documentation.

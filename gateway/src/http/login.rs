@@ -4,6 +4,7 @@ use super::{Api, Client, problem::Problem};
 use crate::{
     access,
     config::Secret,
+    priority::{HASHING_NICENESS, give_way},
     store::{Account, Login, TokenHash},
     telemetry::count,
 };
@@ -122,7 +123,10 @@ async fn check(
     // Held until a failure is remembered: of many guesses at once, the later ones learn of it here.
     let _turn = api.hashing.acquire().await.map_err(|_| busy())?;
     may_try()?;
-    let work = move || access::verify_password(&password.0, &hash);
+    let work = move || {
+        give_way(HASHING_NICENESS);
+        access::verify_password(&password.0, &hash)
+    };
     let is_right = tokio::task::spawn_blocking(work).await.unwrap_or(false);
     let Some(account) = known.filter(|_| is_right) else {
         count(&api.telemetry.logins_failed);

@@ -87,27 +87,25 @@ impl Client {
 
 impl Api {
     pub(crate) fn new(
-        settings: Arc<Settings>,
-        config: Arc<dyn ConfigStore>,
         telemetry: Arc<Telemetry>,
-        yard: YardHandle,
         greeter: Greeter,
         tasks: TaskTracker,
         stopping: CancellationToken,
-    ) -> anyhow::Result<Arc<Self>> {
-        Ok(Arc::new(Api {
-            logins: LoginLimits::new(&settings),
+        nobodys_hash: String,
+    ) -> Arc<Self> {
+        Arc::new(Api {
+            logins: LoginLimits::new(&greeter.settings),
             hashing: Semaphore::new(HASHES_AT_ONCE),
             waiting: Semaphore::new(LOGINS_WAITING_MAX),
-            nobodys_hash: crate::access::nobodys_hash()?,
-            settings,
-            config,
+            nobodys_hash,
+            settings: Arc::clone(&greeter.settings),
+            config: Arc::clone(&greeter.config),
             telemetry,
-            yard,
+            yard: greeter.yard.clone(),
             greeter,
             tasks,
             stopping,
-        }))
+        })
     }
 
     /// Whose request this is: the connection's other end, or what a trusted proxy says.

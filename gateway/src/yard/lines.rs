@@ -421,14 +421,17 @@ impl Lines {
         [along, closing, slow_peers].into_iter().flatten().min()
     }
 
-    /// Has everything closed that is left, as the thread ends.
-    pub(super) fn drop_all(&mut self, driver: &mut dyn Driver) {
+    /// Has everything closed that is left, as the thread ends. Whether anything was.
+    pub(super) fn drop_all(&mut self, driver: &mut dyn Driver) -> bool {
+        let mut are_left = false;
         for connection in self.places.iter_mut().flatten() {
             if connection.stage != Stage::Closed {
                 connection.stage = Stage::Closed;
                 driver.close(connection.id);
+                are_left = true;
             }
         }
+        are_left
     }
 
     /// A buffer for a while; see [`keep_buffer`](Self::keep_buffer).
@@ -461,9 +464,7 @@ impl Lines {
             self.spare_outboxes.push(outbox);
         }
     }
-}
 
-impl Lines {
     /// Queues a frame.
     pub(super) fn send(&mut self, id: ConnectionId, frame: &[u8], haste: Haste) {
         let now = self.now;

@@ -3,8 +3,9 @@
 use super::driver::Bell;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Bytes that wait in a mailbox before whoever is patient waits with more.
-const WAITING_BYTES_MAX: usize = 4 << 20;
+/// Bytes that wait in a mailbox before whoever is patient waits with more: what the reader works off in
+/// a few milliseconds, for that long everybody's messages stand in this queue.
+pub(super) const WAITING_BYTES_MAX: usize = 256 << 10;
 /// A buffer that grew beyond this is not kept.
 const KEPT_BYTES_MAX: usize = 1 << 20;
 
@@ -73,7 +74,12 @@ impl<T> Mailbox<T> {
     }
 
     /// Leaves mail once there is room, so that a writer who is faster than the reader slows down.
+    ///
+    /// Letters without bytes count for nothing: a connection has few of them at a time.
     pub(super) fn post_patiently(&self, mail: &mut Mail<T>) {
+        if mail.letters.is_empty() {
+            return;
+        }
         let mut waiting = self.lock();
         while waiting.mail.bytes.len() > WAITING_BYTES_MAX && !waiting.is_abandoned {
             let again = self.collected.wait(waiting);

@@ -1,6 +1,7 @@
-//! The yard: the one thread on which every live session's bytes are read, routed and written.
+//! The yard: the thread on which live sessions' bytes are read, routed and written. The settings may
+//! want further ones, shards, that hold a part of the sockets; the relay is on this one alone.
 //!
-//! A message stays on this thread from its read to its write; crossing to another would halve what
+//! Without those a message stays on this thread from its read to its write; crossing to another would halve what
 //! a core can do. So nothing here blocks: stores, passwords, HTTP and everything that strangers may
 //! ask for live on the gateway's other threads, and talk to the yard through [`YardHandle`], a
 //! bounded channel.

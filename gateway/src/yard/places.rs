@@ -1,5 +1,5 @@
-//! Who stands where: every connection of the yard has a place, and places are dealt to the shards in
-//! turn, so that the tables of each shard have no gaps.
+//! Who stands where: every connection of the yard has a place, and places are dealt to the shards
+//! by what each has to do, and numbered so that the tables of each shard have no gaps.
 
 use switchyard_relay::ConnectionId;
 
@@ -40,19 +40,19 @@ impl Dealing {
 #[derive(Debug)]
 pub(super) struct Places {
     dealing: Dealing,
-    shards: Vec<Shard>,
+    shards: Vec<Share>,
     life: u32,
 }
 
 /// One shard's places, by their index.
 #[derive(Debug, Default)]
-struct Shard {
+struct Share {
     free: Vec<u32>,
     /// Those ever taken.
     made: u32,
 }
 
-impl Shard {
+impl Share {
     fn taken(&self) -> usize {
         self.made as usize - self.free.len()
     }
@@ -61,7 +61,7 @@ impl Shard {
 impl Places {
     /// All of them free.
     pub(super) fn new(dealing: Dealing) -> Self {
-        let shards = std::iter::repeat_with(Shard::default);
+        let shards = std::iter::repeat_with(Share::default);
         Places {
             dealing,
             shards: shards.take(dealing.shards()).collect(),
@@ -71,7 +71,7 @@ impl Places {
 
     /// Connections that have a place.
     pub(super) fn taken(&self) -> usize {
-        self.shards.iter().map(Shard::taken).sum()
+        self.shards.iter().map(Share::taken).sum()
     }
 
     /// A place for a new connection, on the shard that has least to do.

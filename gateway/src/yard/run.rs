@@ -60,6 +60,8 @@ struct Yard {
     statuses: Option<Statuses>,
     /// The store did not answer for all log-ins: they are looked at again at the next look.
     look_again: bool,
+    /// Log-ins are being looked up.
+    is_checking: bool,
     /// Answers of assistants that are still to come.
     open: usize,
     /// When patience with the end is over, once it has begun.
@@ -100,6 +102,7 @@ impl Yard {
             tools: HashMap::new(),
             statuses: context.status.clone().map(Statuses::new),
             look_again: false,
+            is_checking: false,
             open: 0,
             ends_at: None,
             context,
@@ -206,8 +209,8 @@ impl Yard {
             let mut told = std::mem::take(&mut self.told);
             self.shards.collect(other, &mut told);
             let mut bytes = &told.bytes[..];
-            for told in told.letters.drain(..) {
-                match told {
+            for letter in told.letters.drain(..) {
+                match letter {
                     Told::Frames(id, length) => {
                         let (frames, rest) = bytes.split_at(length);
                         bytes = rest;
@@ -221,6 +224,8 @@ impl Yard {
                 }
             }
             self.told = told;
+            // What it has caused goes out before the next one's is read.
+            self.shards.post();
         }
     }
 
@@ -443,8 +448,13 @@ impl Yard {
         }
     }
 
+    /// Has log-ins looked up. One such look at a time, so that none brings older news than another:
+    /// what is asked for meanwhile comes with the next.
     fn check_logins(&mut self, logins: Vec<super::LoginToCheck>) {
-        if !logins.is_empty() {
+        if self.is_checking {
+            self.look_again = true;
+        } else if !logins.is_empty() {
+            self.is_checking = true;
             self.ask(watch::check_logins(
                 Arc::clone(&self.context.config),
                 Arc::clone(&self.context.telemetry),
@@ -454,6 +464,7 @@ impl Yard {
     }
 
     fn logins_checked(&mut self, checked: watch::Checked) {
+        self.is_checking = false;
         self.look_again |= checked.is_incomplete;
         let mut changed = HashMap::new();
         for (id, login) in checked.logins {

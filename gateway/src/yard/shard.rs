@@ -76,10 +76,7 @@ struct Remote {
 
 impl Drop for Remote {
     fn drop(&mut self) {
-        // It must not wait for room where nobody makes any.
-        self.told.abandon();
-        self.out.letters.push(Order::End);
-        self.orders.post(&mut self.out);
+        self.dismiss();
         if let Some(thread) = self.thread.take() {
             // A panic of its has been told, and heard by whoever was still there.
             let _ = thread.join();
@@ -206,12 +203,22 @@ impl Shards {
 
     /// Has everything closed that is left, and ends the other threads.
     pub(super) fn end(&mut self, driver: &mut dyn Driver) {
+        // All of them first, so that they end side by side.
+        self.others.iter_mut().for_each(Remote::dismiss);
         self.others.clear();
         close_all(&mut self.own, driver);
     }
 }
 
 impl Remote {
+    /// Has the thread end.
+    fn dismiss(&mut self) {
+        // It must not wait for room where nobody makes any.
+        self.told.abandon();
+        self.out.letters.push(Order::End);
+        self.orders.post(&mut self.out);
+    }
+
     fn order(&mut self, order: Order, bytes: &[u8]) {
         self.out.letters.push(order);
         self.out.bytes.extend_from_slice(bytes);
@@ -233,9 +240,10 @@ impl Sink for Shards {
 
 fn close_all(lines: &mut Lines, driver: &mut dyn Driver) {
     lines.settle(driver);
-    lines.drop_all(driver);
-    // Closing is quick; what is not told by then goes with the process.
-    let _ = driver.wait(Some(CLOSING_TIME), &mut |_| {});
+    if lines.drop_all(driver) {
+        // Closing is quick; what is not told by then goes with the process.
+        let _ = driver.wait(Some(CLOSING_TIME), &mut |_| {});
+    }
 }
 
 fn start_remote(
@@ -316,7 +324,7 @@ impl Shard {
             });
             self.bell.woke();
             if let Err(error) = waited {
-                tracing::error!(%error, "cannot wait for sockets any more");
+                tracing::error!(%error, "a shard cannot wait for sockets any more");
                 self.out.letters.push(Told::Broken);
                 return self.told.post(&mut self.out);
             }
@@ -420,5 +428,144 @@ impl Intake for Shard {
             Code::LinkLost => self.gone(id),
             code => self.out.letters.push(Told::News(News::End(id, code))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::tests::{door, frame, opening},
+        *,
+    };
+    use crate::wire::check_whole;
+    use proptest::{collection::vec, prelude::*};
+    use std::net::TcpStream;
+    use switchyard_protocol::limits;
+
+    /// Sockets that take everything, or cannot be had.
+    struct Willing {
+        refuses: bool,
+    }
+
+    impl Driver for Willing {
+        fn open(&mut self, _: ConnectionId, _: TcpStream) -> io::Result<()> {
+            match self.refuses {
+                true => Err(io::ErrorKind::OutOfMemory.into()),
+                false => Ok(()),
+            }
+        }
+
+        fn send(&mut self, _: ConnectionId, buffer: Vec<u8>, _: usize) -> Option<Vec<u8>> {
+            Some(buffer)
+        }
+
+        fn defer_acknowledgements(&mut self, _: ConnectionId) {}
+
+        fn finish(&mut self, _: ConnectionId) {}
+
+        fn close(&mut self, _: ConnectionId) {}
+
+        fn wait(&mut self, _: Option<Duration>, _: &mut dyn FnMut(Event<'_>)) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    const ID: ConnectionId = ConnectionId::new(1, 1);
+
+    /// A shard that is told to take a connection over, and what came on it before.
+    fn shard(refuses: bool, came: &[u8]) -> Shard {
+        let bell = Arc::new(Bell::new().unwrap());
+        let mut shard = Shard {
+            lines: Lines::new(Dealing::among(2), Duration::from_secs(30)),
+            clock: Clock::start(),
+            orders: Mailbox::new(&bell),
+            out: Mail::default(),
+            told: Mailbox::new(&bell),
+            bell,
+        };
+        let open = Order::Open(ID, Box::new(opening(&door())));
+        let mut orders = Mail {
+            letters: vec![open, Order::Came(ID, came.len())],
+            bytes: came.to_vec(),
+        };
+        assert!(shard.obey(&mut Willing { refuses }, &mut orders));
+        shard
+    }
+
+    /// What a shard has told: all frames, each letter's whole, and the rest in a word each.
+    fn told(shard: &mut Shard) -> (Vec<u8>, Vec<String>) {
+        let (mut rest, mut words) = (&shard.out.bytes[..], Vec::new());
+        for letter in shard.out.letters.drain(..) {
+            match letter {
+                Told::Frames(id, length) => {
+                    let (frames, after) = rest.split_at(length);
+                    check_whole(frames, limits::PAYLOAD_BYTES_MAX).unwrap();
+                    assert_eq!(id, ID);
+                    rest = after;
+                }
+                Told::Gone(_) => words.push("gone".into()),
+                Told::Closed(_) => words.push("closed".into()),
+                Told::News(news) => words.push(format!("{news:?}")),
+                Told::Broken => words.push("broken".into()),
+            }
+        }
+        assert!(rest.is_empty());
+        (std::mem::take(&mut shard.out.bytes), words)
+    }
+
+    proptest! {
+        /// However the bytes are cut, also between those that came before and after the shard had the
+        /// connection, all frames are told whole and in order; and nothing after the peer has vanished.
+        #[test]
+        fn frames_are_told_whole_however_they_come(
+            payloads in vec(0..600_usize, 1..20),
+            cuts in vec(1..700_usize, 0..40),
+        ) {
+            let frames: Vec<_> = payloads.iter().zip(0..).map(|(&bytes, at)| frame(at, bytes)).collect();
+            let all = frames.concat();
+            let mut rest = &all[..];
+            let mut pieces = Vec::new();
+            for cut in cuts {
+                let (piece, after) = rest.split_at(cut.min(rest.len()));
+                pieces.push(piece);
+                rest = after;
+            }
+            let mut shard = shard(false, pieces.first().copied().unwrap_or_default());
+            for piece in pieces.iter().skip(1) {
+                shard.happened(Event::Received(ID, &mut piece.to_vec()));
+            }
+            // The peer vanishes here, at any byte.
+            shard.happened(Event::Ended(ID));
+            let came = all.len() - rest.len();
+            let mut whole = 0;
+            for frame in &frames {
+                if whole + frame.len() > came {
+                    break;
+                }
+                whole += frame.len();
+            }
+            let (bytes, words) = told(&mut shard);
+            prop_assert_eq!(bytes, &all[..whole]);
+            prop_assert_eq!(words, ["gone"]);
+        }
+    }
+
+    #[test]
+    fn a_connection_that_is_wrong_is_told_once_and_heard_no_more() {
+        let good = frame(1, 10);
+        let mut shard = shard(false, &good);
+        shard.happened(Event::Received(ID, &mut [0xFF; 40]));
+        shard.happened(Event::Received(ID, &mut good.clone()));
+        let (bytes, words) = told(&mut shard);
+        assert_eq!(bytes, good);
+        assert_eq!(words.len(), 1, "{words:?}");
+        assert!(words[0].starts_with("End("), "{words:?}");
+    }
+
+    #[test]
+    fn a_socket_that_cannot_be_had_gives_its_place_back_once() {
+        let (bytes, words) = told(&mut shard(true, &frame(1, 10)));
+        assert!(bytes.is_empty());
+        assert_eq!(words, ["gone", "closed"]);
     }
 }

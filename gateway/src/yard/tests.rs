@@ -4,7 +4,7 @@
 use super::{
     driver::{Bell, Driver, Epoll, Event},
     lines::{ALONG_TIME, Lines, News, Opening},
-    mailbox::{Mail, Mailbox},
+    mailbox::{Mail, Mailbox, WAITING_BYTES_MAX},
     places::Dealing,
 };
 use crate::{config::Settings, door::Door, telemetry::Telemetry, wire::Wire};
@@ -31,7 +31,7 @@ fn socket() -> (TcpStream, TcpStream) {
     (ours, peer)
 }
 
-fn door() -> Arc<Door> {
+pub(super) fn door() -> Arc<Door> {
     Door::new(&Settings::defaults(), Telemetry::new())
 }
 
@@ -40,7 +40,7 @@ fn place(door: &Arc<Door>) -> crate::door::Place {
 }
 
 /// Our end of a socket whose link is clear.
-fn opening(door: &Arc<Door>) -> Opening {
+pub(super) fn opening(door: &Arc<Door>) -> Opening {
     Opening {
         stream: socket().0,
         wire: Wire::Clear {
@@ -128,7 +128,7 @@ impl Driver for Scripted {
     }
 }
 
-fn frame(number: u32, payload_bytes: usize) -> Vec<u8> {
+pub(super) fn frame(number: u32, payload_bytes: usize) -> Vec<u8> {
     let payload = vec![number as u8; payload_bytes];
     let (kind, to) = (switchyard_protocol::Kind::Event, Address(9));
     let frame = switchyard_protocol::Frame::new(kind, number, Address::GATEWAY, to, &payload);
@@ -563,7 +563,7 @@ fn mail_comes_in_order_and_a_patient_writer_waits_for_room() {
         assert!(start.elapsed() < PATIENCE, "waited in vain for mail");
         // Full up to its bound and one more, at most.
         mailbox.collect(&mut mail);
-        assert!(mail.bytes.len() <= (4 << 20) + 200_000);
+        assert!(mail.bytes.len() <= WAITING_BYTES_MAX + 200_000);
         for (letter, bytes) in mail.letters.iter().zip(mail.bytes.chunks(200_000)) {
             assert_eq!(*letter, next);
             assert!(bytes.iter().all(|&byte| byte == next as u8));

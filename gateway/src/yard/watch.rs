@@ -8,6 +8,7 @@ use crate::{
     telemetry::{Telemetry, count},
 };
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use std::{
     collections::HashMap,
     sync::{Arc, atomic::Ordering},
@@ -19,6 +20,8 @@ use switchyard_relay::ConnectionId;
 /// How often the store is asked whether something changed. A withdrawn right acts on open sockets
 /// within a second.
 const LOOK_INTERVAL: Duration = Duration::from_millis(400);
+/// Log-ins looked up at once: as many as the store does in one transaction.
+const LOOKUPS_AT_ONCE: usize = 64;
 /// Controllers read from the store at once.
 const CONTROLLERS_PER_PAGE: u32 = 1_000;
 
@@ -170,8 +173,13 @@ pub(super) async fn check_logins(
     logins: Vec<LoginToCheck>,
 ) -> ToYard {
     let mut checked = Checked::default();
-    for (id, token) in logins {
-        match config.login(token, crate::clock::time()).await {
+    let lookups = logins.into_iter().map(|(id, token)| {
+        let config = Arc::clone(&config);
+        async move { (id, config.login(token, crate::clock::time()).await) }
+    });
+    let mut lookups = futures_util::stream::iter(lookups).buffered(LOOKUPS_AT_ONCE);
+    while let Some((id, outcome)) = lookups.next().await {
+        match outcome {
             Ok(login) => checked.logins.push((id, login)),
             Err(error) => {
                 store_failed(&telemetry, "whether a log-in holds", &error);

@@ -198,11 +198,14 @@ async fn a_lost_store_stops_nobody_who_is_there() {
         while !tool.receipt().await.is_final {}
         assert!(gateway.metric("gateway_store_failures_total").await > 0);
     }
-    // A controller that is known comes in, once the gateway has had the time to get to know it.
+    // A controller that is known comes in.
+    faults.set(None);
+    until("the gateway to know the controller", async || {
+        (gateway.metric("controllers_known").await == 1).then_some(())
+    })
+    .await;
+    faults.set(Some(Fault::Fail));
     until("a known controller to come in", async || {
-        faults.set(None);
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        faults.set(Some(Fault::Fail));
         let mut known = Controller::connect(gateway.tcp, who.address).await;
         known.handshake(who.key).await.ok()
     })

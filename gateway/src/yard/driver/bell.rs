@@ -45,7 +45,7 @@ impl Bell {
 
     /// Makes ringing cost nothing: the thread is awake.
     pub(in crate::yard) fn woke(&self) {
-        self.rung.store(true, Ordering::Release);
+        self.rung.swap(true, Ordering::AcqRel);
     }
 
     /// Takes note of a ring, once it has woken the thread. Apart from [`woke`](Self::woke), since a

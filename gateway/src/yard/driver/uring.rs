@@ -390,7 +390,8 @@ impl Driver for Uring {
         if is_idle && let Some(timeout) = timeout {
             self.set_alarm(timeout)?;
         }
-        self.enter(usize::from(is_idle))?;
+        // Setting it may have made room by taking completions, which are enough to go on.
+        self.enter(usize::from(is_idle && self.completions.is_empty()))?;
         self.tell_own(tell);
         // All that has come belongs to this round, so that its writes gather. The kernel hands it over
         // in portions of about twenty, and says whether there is another; sometimes it goes on saying
