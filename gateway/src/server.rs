@@ -27,12 +27,15 @@ use std::{
 };
 use switchyard_protocol::{Address, Code, Frame, Kind, message::ErrorMessage};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::oneshot,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
 
+/// Connections that may wait to be taken; the system has a bound of its own besides. Who finds no room
+/// tries again after one second, three, seven: a fleet that comes back at once should find it.
+const BACKLOG: u32 = 4096;
 /// How long to wait when no connection can be taken, as when files run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Lines about that in a minute.
@@ -52,23 +55,16 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// Binds what the settings say.
+    /// Binds what the settings say. Async, for listeners belong to the runtime that they are made on.
     ///
     /// # Errors
     /// Names the address that is not free.
     pub async fn bind(settings: &Settings) -> anyhow::Result<Self> {
-        let bind = async |addr: SocketAddr| {
-            TcpListener::bind(addr)
-                .await
-                .with_context(|| format!("cannot listen on {addr}"))
-        };
+        let bind = |addr| listen(addr).with_context(|| format!("cannot listen on {addr}"));
         Ok(Listeners {
-            tcp: bind(settings.listen_tcp).await?,
-            http: bind(settings.listen_http).await?,
-            clear: match settings.listen_clear {
-                Some(addr) => Some(bind(addr).await?),
-                None => None,
-            },
+            tcp: bind(settings.listen_tcp)?,
+            http: bind(settings.listen_http)?,
+            clear: settings.listen_clear.map(bind).transpose()?,
         })
     }
 
@@ -84,6 +80,19 @@ impl Listeners {
         }
         output.flush()
     }
+}
+
+fn listen(addr: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match addr {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A gateway that restarts takes the address over from connections that have yet to time out. What
+    // the option means elsewhere is another thing.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(addr)?;
+    socket.listen(BACKLOG)
 }
 
 /// The stores that a gateway works on.
@@ -341,7 +350,8 @@ impl House {
         loop {
             let accepted = tokio::select! {
                 () = self.stopping.cancelled() => return None,
-                accepted = listener.accept() => accepted,
+                // However many come: taking them is quick, and the queue that they wait in is short.
+                accepted = tokio::task::unconstrained(listener.accept()) => accepted,
             };
             match accepted {
                 Ok(accepted) => return Some(accepted),
