@@ -50,6 +50,21 @@ fn tool(unread: Vec<u8>) -> WebSocket<Pipe> {
     WebSocket::from_raw_socket(pipe, Role::Client, None)
 }
 
+/// A tool that has said batches of frames, some with a ping behind them; and all the frames.
+fn telling_tool(batches: &[(Vec<u8>, bool)]) -> (WebSocket<Pipe>, Vec<u8>) {
+    let mut tool = tool(Vec::new());
+    let mut plain = Vec::new();
+    for (batch, with_ping) in batches {
+        tool.send(Message::binary(batch.clone())).unwrap();
+        plain.extend_from_slice(batch);
+        if *with_ping {
+            tool.send(Message::Ping(b"there?".as_slice().into()))
+                .unwrap();
+        }
+    }
+    (tool, plain)
+}
+
 fn frame(correlation: u32, payload_bytes: usize) -> Vec<u8> {
     let payload = vec![correlation as u8; payload_bytes];
     let frame = Frame::new(
@@ -257,15 +272,7 @@ proptest! {
         version in 0..2_usize,
     ) {
         let (mut client, mut wire) = tls(version);
-        let mut tool = tool(Vec::new());
-        let mut plain = Vec::new();
-        for (batch, with_ping) in &batches {
-            tool.send(Message::binary(batch.clone())).unwrap();
-            plain.extend_from_slice(batch);
-            if *with_ping {
-                tool.send(Message::Ping(b"there?".as_slice().into())).unwrap();
-            }
-        }
+        let (tool, plain) = telling_tool(&batches);
         let mut bytes = Vec::new();
         for (number, record) in tool.get_ref().written.chunks(record_bytes).enumerate() {
             bytes.extend(say(&mut client, record));
@@ -396,15 +403,7 @@ proptest! {
         batches in vec((batch(), any::<bool>()), 1..4),
         cuts in vec(0..300_usize, 0..12),
     ) {
-        let mut tool = tool(Vec::new());
-        let mut plain = Vec::new();
-        for (batch, with_ping) in &batches {
-            tool.send(Message::binary(batch.clone())).unwrap();
-            plain.extend_from_slice(batch);
-            if *with_ping {
-                tool.send(Message::Ping(b"there?".as_slice().into())).unwrap();
-            }
-        }
+        let (tool, plain) = telling_tool(&batches);
         let mut wire = Wire::Web(Box::default());
         let fed = feed(&mut wire, &tool.get_ref().written, &cuts);
         prop_assert_eq!(fed, (plain, None));

@@ -168,11 +168,6 @@ impl Cli {
                 Some(why) => println!("without {}: {why}", server.name()),
             }
         }
-        if present.contains(&Server::SwitchyardReal) && !servers.has_tls()? {
-            println!(
-                "this gateway has no TLS of its own: switchyard-real is Noise and plain WebSocket"
-            );
-        }
         Ok(present)
     }
 }

@@ -165,15 +165,6 @@ impl Servers {
         })
     }
 
-    /// Whether our gateway can speak TLS itself.
-    pub(crate) fn has_tls(&self) -> Result<bool> {
-        let output = Command::new(&self.places.gateway)
-            .arg("--help")
-            .output()
-            .with_context(|| format!("starting {}", self.places.gateway.display()))?;
-        Ok(String::from_utf8_lossy(&output.stdout).contains(TLS_CERTIFICATE))
-    }
-
     /// Why a server cannot be measured on this machine.
     pub(crate) fn lacks(&self, server: Server) -> Option<String> {
         let program = match server {
@@ -316,7 +307,7 @@ impl Servers {
     }
 
     fn start_ours(&mut self, server: Server) -> Result<Running> {
-        let (controllers, has_tls) = (self.controllers, self.has_tls()?);
+        let controllers = self.controllers;
         let is_real = server == Server::SwitchyardReal;
         let slot = if is_real {
             &mut self.real
@@ -330,7 +321,6 @@ impl Servers {
                 &self.folder.path().join(server.name()),
                 controllers,
                 is_real,
-                is_real && has_tls,
             )?),
         };
         ours.yard.gateway()?.stop()?;
@@ -363,19 +353,13 @@ impl Servers {
 }
 
 impl Ours {
-    fn new(
-        gateway: &Path,
-        folder: &Path,
-        controllers: usize,
-        is_real: bool,
-        over_tls: bool,
-    ) -> Result<Self> {
+    fn new(gateway: &Path, folder: &Path, controllers: usize, is_real: bool) -> Result<Self> {
         std::fs::create_dir_all(folder)?;
         // The testkit looks programs up by their names in a folder.
         let gateway = std::fs::canonicalize(gateway)?;
         std::os::unix::fs::symlink(gateway, folder.join("switchyard-gateway"))?;
         let mut flags: Vec<String> = GATEWAY_FLAGS.iter().map(|&flag| flag.into()).collect();
-        let certificate = over_tls.then(|| certificate(folder)).transpose()?;
+        let certificate = is_real.then(|| certificate(folder)).transpose()?;
         if let Some((certificate, key)) = &certificate {
             flags.extend([TLS_CERTIFICATE.into(), shown(certificate)]);
             flags.extend([TLS_KEY.into(), shown(key)]);
