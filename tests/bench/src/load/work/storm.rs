@@ -23,6 +23,9 @@ use std::{
 };
 use tokio::{sync::Semaphore, task::JoinSet};
 
+/// How many sources further those who come back come from: where they were, their ports are still
+/// held, and a search for free ones would be what is measured.
+const SOURCES_FURTHER: u32 = 256;
 /// The lowest priority.
 const NICENESS: i32 = 19;
 /// Who is turned away tries again after half of this to all of it, as a controller would.
@@ -84,6 +87,10 @@ pub(crate) async fn run<D: Driver>(options: &Options, roster: &Arc<Roster>) -> R
     })
 }
 
+fn further(base: Ipv4Addr) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(base) + SOURCES_FURTHER)
+}
+
 /// How the crowd came.
 struct Arrival {
     took: Duration,
@@ -101,11 +108,12 @@ fn crowd<D: Driver>(
 ) -> (Told, tokio::sync::oneshot::Sender<()>) {
     let (tell, told) = tokio::sync::mpsc::unbounded_channel();
     let (word, wait) = tokio::sync::oneshot::channel();
-    let (options, roster) = (options.clone(), Arc::clone(roster));
+    let (mut options, roster) = (options.clone(), Arc::clone(roster));
     std::thread::spawn(move || {
         let failed = tell.clone();
         let play = async {
             let (held, arrival) = all_come::<D>(&options, &roster, options.connecting).await?;
+            options.source_base = options.source_base.map(further);
             // Whoever waits for it may have failed by then.
             let _ = tell.send(Ok(arrival));
             wait.await.context("waiting for the word")?;
