@@ -4,7 +4,7 @@
 use super::{
     Assistants, ControllerArrival, INBOX_PER_ROUND, LoggedIn, Report, ToYard, ToolArrival,
     YardContext,
-    driver::{self, Driver, Event},
+    driver::{self, Driver, Event, Waiting},
     intake::{self, Intake},
     lines::{Lines, News, Opening},
     mailbox::Mail,
@@ -68,6 +68,39 @@ struct Yard {
     ends_at: Option<Duration>,
 }
 
+impl Waiting for Yard {
+    fn timeout(&self) -> Option<Duration> {
+        if !self.inbox.is_empty() || self.shards.have_told() {
+            return Some(Duration::ZERO);
+        }
+        let moments = [
+            self.relay.next_timer(),
+            self.shards.own.next_moment(),
+            self.ends_at,
+        ];
+        let next = moments.into_iter().flatten().min();
+        next.map(|next| next.saturating_sub(self.now.since_start))
+    }
+
+    fn tell_time(&mut self) {
+        self.now = self.clock.now();
+        self.shards.own.now = self.now.since_start;
+    }
+
+    fn happened(&mut self, event: Event<'_>) {
+        match event {
+            Event::Received(id, bytes) => intake::received(self, id, bytes),
+            Event::Sent(id, buffer) => self.shards.own.sent(id, buffer),
+            Event::Progress(id) => self.shards.own.progressed(id),
+            Event::Closed(id) => self.shards.closed(id),
+            Event::Ended(id) => {
+                self.gone(id);
+                self.shards.own.ended(id);
+            }
+        }
+    }
+}
+
 impl Yard {
     fn new(
         mut context: YardContext,
@@ -117,23 +150,9 @@ impl Yard {
     fn run(mut self, driver: &mut dyn Driver) {
         let bell = Arc::clone(&self.assistants.yard.bell);
         while !self.is_over() {
-            bell.hush();
-            let timeout = self.timeout();
-            let mut woke = false;
-            let waited = driver.wait(timeout, &mut |event| {
-                // The clock is read once a round, when the waiting is over.
-                if !std::mem::replace(&mut woke, true) {
-                    self.tell_time();
-                }
-                self.happened(event);
-            });
-            bell.woke();
-            if let Err(error) = waited {
+            if let Err(error) = driver::wait(&mut self, driver, &bell) {
                 tracing::error!(%error, "cannot wait for sockets any more");
                 return;
-            }
-            if !woke {
-                self.tell_time();
             }
             self.round(driver);
         }
@@ -148,25 +167,6 @@ impl Yard {
         self.ends_at.is_some_and(|ends_at| {
             self.now.since_start >= ends_at || self.shards.connections() == 0 && self.open == 0
         })
-    }
-
-    fn tell_time(&mut self) {
-        self.now = self.clock.now();
-        self.shards.own.now = self.now.since_start;
-    }
-
-    /// How long there is nothing to do if nothing happens.
-    fn timeout(&self) -> Option<Duration> {
-        if !self.inbox.is_empty() || self.shards.have_told() {
-            return Some(Duration::ZERO);
-        }
-        let moments = [
-            self.relay.next_timer(),
-            self.shards.own.next_moment(),
-            self.ends_at,
-        ];
-        let next = moments.into_iter().flatten().min();
-        next.map(|next| next.saturating_sub(self.now.since_start))
     }
 
     /// What is done once in a round.
@@ -226,19 +226,6 @@ impl Yard {
             self.told = told;
             // What it has caused goes out before the next one's is read.
             self.shards.post();
-        }
-    }
-
-    fn happened(&mut self, event: Event<'_>) {
-        match event {
-            Event::Received(id, bytes) => intake::received(self, id, bytes),
-            Event::Sent(id, buffer) => self.shards.own.sent(id, buffer),
-            Event::Progress(id) => self.shards.own.progressed(id),
-            Event::Closed(id) => self.shards.closed(id),
-            Event::Ended(id) => {
-                self.gone(id);
-                self.shards.own.ended(id);
-            }
         }
     }
 

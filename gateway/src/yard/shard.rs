@@ -7,7 +7,7 @@
 //! which is the yard itself, none goes over at all.
 
 use super::{
-    driver::{self, Bell, Driver, Event},
+    driver::{self, Bell, Driver, Event, Waiting},
     intake::{self, Intake},
     lines::{Lines, News, Opening},
     mailbox::{Mail, Mailbox},
@@ -306,40 +306,16 @@ impl Drop for Shard {
     }
 }
 
-impl Shard {
-    fn run(mut self, driver: &mut dyn Driver) {
-        let mut orders = Mail::default();
-        loop {
-            self.bell.hush();
-            let timeout = match self.lines.next_moment() {
-                _ if self.orders.has_mail() => Some(Duration::ZERO),
-                next => next.map(|next| next.saturating_sub(self.lines.now)),
-            };
-            let mut has_woken = false;
-            let waited = driver.wait(timeout, &mut |event| {
-                if !std::mem::replace(&mut has_woken, true) {
-                    self.lines.now = self.clock.now().since_start;
-                }
-                self.happened(event);
-            });
-            self.bell.woke();
-            if let Err(error) = waited {
-                tracing::error!(%error, "a shard cannot wait for sockets any more");
-                self.out.letters.push(Told::Broken);
-                return self.told.post(&mut self.out);
-            }
-            if !has_woken {
-                self.lines.now = self.clock.now().since_start;
-            }
-            self.orders.collect(&mut orders);
-            if !self.obey(driver, &mut orders) {
-                return close_all(&mut self.lines, driver);
-            }
-            self.lines.settle(driver);
-            let news = self.lines.news.drain(..).map(Told::News);
-            self.out.letters.extend(news);
-            self.told.post_patiently(&mut self.out);
+impl Waiting for Shard {
+    fn timeout(&self) -> Option<Duration> {
+        match self.lines.next_moment() {
+            _ if self.orders.has_mail() => Some(Duration::ZERO),
+            next => next.map(|next| next.saturating_sub(self.lines.now)),
         }
+    }
+
+    fn tell_time(&mut self) {
+        self.lines.now = self.clock.now().since_start;
     }
 
     fn happened(&mut self, event: Event<'_>) {
@@ -349,6 +325,27 @@ impl Shard {
             Event::Progress(id) => self.lines.progressed(id),
             Event::Closed(id) => self.closed(id),
             Event::Ended(id) => self.gone(id),
+        }
+    }
+}
+
+impl Shard {
+    fn run(mut self, driver: &mut dyn Driver) {
+        let (bell, mut orders) = (Arc::clone(&self.bell), Mail::default());
+        loop {
+            if let Err(error) = driver::wait(&mut self, driver, &bell) {
+                tracing::error!(%error, "a shard cannot wait for sockets any more");
+                self.out.letters.push(Told::Broken);
+                return self.told.post(&mut self.out);
+            }
+            self.orders.collect(&mut orders);
+            if !self.obey(driver, &mut orders) {
+                return close_all(&mut self.lines, driver);
+            }
+            self.lines.settle(driver);
+            let news = self.lines.news.drain(..).map(Told::News);
+            self.out.letters.extend(news);
+            self.told.post_patiently(&mut self.out);
         }
     }
 

@@ -1,14 +1,19 @@
 //! Tools among each other and with controllers: status, commands, rights, and slow readers.
 
-use crate::support::{Controller, Gateway, Tool, request, timed, tool_hello, web_socket};
+use crate::support::{
+    Controller, Gateway, Tool, request, soon, timed, title, tool_hello, until, web_socket,
+};
 use futures_util::SinkExt as _;
-use std::sync::Arc;
-use std::time::Duration;
-use switchyard_gateway::{Stores, store::MemoryStatusStore};
+use std::{sync::Arc, time::Duration};
+use switchyard_gateway::{
+    Stores,
+    store::{Guard, Guarded, MemoryStatusStore, StoreFuture},
+};
 use switchyard_protocol::{
     Address, Code, Frame, Kind, Role,
     message::{Answer, Body, Delta, Event, Full, Ping, Request, Stage, StatusHead, Text},
 };
+use tokio::sync::{Notify, watch};
 use tokio_tungstenite::tungstenite::Message;
 
 #[tokio::test]
@@ -75,7 +80,7 @@ async fn a_subscriber_gets_the_snapshot_and_then_every_delta() {
         panic!("expected presence");
     };
     assert_eq!((online, reason), (false, Some(Code::LinkLost)));
-    crate::support::until("the stored status", async || {
+    until("the stored status", async || {
         let store = gateway.stores.status.as_ref()?;
         let stored = store.status(who.address).await.unwrap()?;
         (!stored.online && stored.pages.len() == 1).then_some(())
@@ -154,7 +159,7 @@ async fn refusals_say_why() {
         let (answer, _) = operator.ask(address, &Request::Identify).await;
         assert!(matches!(answer, Answer::Refused { code: found, .. } if found == code));
     }
-    let title = crate::support::title("Lamp");
+    let title = title("Lamp");
     let (answer, _) = operator
         .ask(Address::GATEWAY, &Request::Enrol { title })
         .await;
@@ -182,7 +187,7 @@ async fn a_technician_enrols_over_the_wire_and_the_controller_comes() {
     let gateway = Gateway::start().await;
     let mut tool = gateway.tool("technician").await;
     let request = Request::Enrol {
-        title: crate::support::title("Lamp"),
+        title: title("Lamp"),
     };
     let (answer, _) = tool.ask(Address::GATEWAY, &request).await;
     let Answer::Ok(Body::Enrol {
@@ -372,10 +377,7 @@ async fn withdrawn_rights_act_on_open_sockets_within_a_second() {
 
     // As another process does it: by the store alone.
     let config = &gateway.stores.config;
-    config
-        .remove_account(crate::support::title("admin"))
-        .await
-        .unwrap();
+    config.remove_account(title("admin")).await.unwrap();
     let (code, took) = timed(removed.ending()).await;
     assert_eq!(code, Some(Code::Revoked));
     assert!(took < Duration::from_secs(2), "{took:?}");
@@ -384,10 +386,10 @@ async fn withdrawn_rights_act_on_open_sockets_within_a_second() {
         .await;
 
     config
-        .set_role(crate::support::title("operator"), Role::Viewer)
+        .set_role(title("operator"), Role::Viewer)
         .await
         .unwrap();
-    crate::support::until("the smaller role", async || {
+    until("the smaller role", async || {
         demoted.command(who.address, false).await;
         let receipt = demoted.receipt().await;
         (receipt.reason == Some(Code::Forbidden)).then_some(())
@@ -398,6 +400,68 @@ async fn withdrawn_rights_act_on_open_sockets_within_a_second() {
         .await
         .err();
     assert_eq!(refused, Some(Code::BadToken));
+    gateway.stop().await;
+}
+
+/// A store that keeps the answer to `installation`, which comes after the log-in's, for itself until
+/// it is let go, and counts its answers to `access_revision`.
+#[derive(Default)]
+struct Holds {
+    is_held: Notify,
+    go: Notify,
+    revisions: watch::Sender<u32>,
+}
+
+impl Guard for Holds {
+    fn around<'a, T: Send + 'a>(
+        &'a self,
+        call: &'static str,
+        future: StoreFuture<'a, T>,
+    ) -> StoreFuture<'a, T> {
+        Box::pin(async move {
+            let answer = future.await;
+            match call {
+                "installation" => {
+                    self.is_held.notify_one();
+                    self.go.notified().await;
+                }
+                "access_revision" => self.revisions.send_modify(|count| *count += 1),
+                _ => {}
+            }
+            answer
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_log_in_withdrawn_while_its_tool_comes_in_does_not_hold() {
+    let holds = Arc::new(Holds::default());
+    let guard = Arc::clone(&holds);
+    let gateway = Gateway::start_on_stores(
+        |_| {},
+        |_, stores| Stores {
+            config: Arc::new(Guarded::new(stores.config, guard)),
+            ..stores
+        },
+    )
+    .await;
+    let token = gateway.log_in("operator").await;
+    let socket = web_socket(gateway.http, &[]).await.unwrap();
+    let coming = Tool::say_hello(socket, tool_hello(Some(&token), Some([1; 16])));
+    let withdrawn = async {
+        soon("the log-in to be looked up", holds.is_held.notified()).await;
+        let removal = gateway.stores.config.remove_account(title("operator"));
+        removal.await.unwrap();
+        // The first look from here on may have begun before; the second has told the yard when the
+        // third begins. None of them finds the tool.
+        let mut revisions = holds.revisions.subscribe();
+        let seen = *revisions.borrow() + 3;
+        let looked = revisions.wait_for(|&count| count >= seen);
+        soon("the gateway to look", looked).await.unwrap();
+        holds.go.notify_one();
+    };
+    let (tool, ()) = tokio::join!(coming, withdrawn);
+    assert_eq!(tool.unwrap().ending().await, Some(Code::Revoked));
     gateway.stop().await;
 }
 
@@ -465,7 +529,7 @@ async fn a_controller_that_stops_reading_is_cut_off_while_its_neighbours_go_on()
     let mut payload = vec![0xA2, 0x02, 0x01, 0x18, 0x63, 0x59, 0x03, 0x84];
     payload.extend_from_slice(&[0; 900]);
     let cut = "sessions_ended_total{reason=\"slow_peer\"}";
-    crate::support::until("the deaf controller's end", async || {
+    until("the deaf controller's end", async || {
         for _ in 0..8 {
             let correlation = tool.next_correlation();
             let source = tool.address;
@@ -533,7 +597,7 @@ async fn a_polite_close_is_answered() {
     let mut tool = gateway.tool("viewer").await;
     tool.socket.close(None).await.unwrap();
     let mut closed = false;
-    while let Some(message) = crate::support::soon("the close", tool.socket.next()).await {
+    while let Some(message) = soon("the close", tool.socket.next()).await {
         closed |= matches!(message, Ok(Message::Close(_)));
         assert!(message.is_ok(), "{message:?}");
     }

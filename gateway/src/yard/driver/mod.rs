@@ -70,6 +70,45 @@ pub(super) trait Driver {
     ) -> io::Result<()>;
 }
 
+/// A thread's work that waits for its sockets.
+pub(super) trait Waiting {
+    /// How long there is nothing to do if nothing happens; `None` is for ever.
+    fn timeout(&self) -> Option<Duration>;
+
+    /// Reads the clock: the waiting is over.
+    fn tell_time(&mut self);
+
+    /// Deals with what has happened.
+    fn happened(&mut self, event: Event<'_>);
+}
+
+/// Waits once, until something happens, the time is over, or the bell rings.
+///
+/// # Errors
+/// When the system interface itself fails: nothing can go on then.
+pub(super) fn wait(
+    work: &mut impl Waiting,
+    driver: &mut dyn Driver,
+    bell: &Bell,
+) -> io::Result<()> {
+    // Whoever rings from here on is heard; what was put down before shows in the time-out.
+    bell.hush();
+    let timeout = work.timeout();
+    let mut has_woken = false;
+    let waited = driver.wait(timeout, &mut |event| {
+        // The clock is read once a round.
+        if !std::mem::replace(&mut has_woken, true) {
+            work.tell_time();
+        }
+        work.happened(event);
+    });
+    bell.woke();
+    if !has_woken {
+        work.tell_time();
+    }
+    waited
+}
+
 /// The best driver that this system has for these sockets, unless another is wanted. To be called on
 /// the thread that uses it.
 ///
