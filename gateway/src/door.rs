@@ -26,11 +26,11 @@ pub(crate) struct Door {
     telemetry: Arc<Telemetry>,
 }
 
-/// A connection's place; given back when it is dropped.
+/// A connection's permit to be there; given back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Place(Arc<Door>);
+pub(crate) struct Permit(Arc<Door>);
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.0
             .telemetry
@@ -75,14 +75,14 @@ impl Door {
         })
     }
 
-    /// A place for a new connection.
+    /// A permit for a new connection.
     ///
     /// # Errors
     /// [`Code::Busy`] when the house is full, [`Code::RateLimited`] when this network has too many
     /// that have not said who they are.
-    pub(crate) fn admit(self: &Arc<Self>, ip: IpAddr) -> Result<(Place, Pending), Code> {
+    pub(crate) fn admit(self: &Arc<Self>, ip: IpAddr) -> Result<(Permit, Pending), Code> {
         let network = network_of(ip);
-        // Places are taken under this lock alone, so that no two take the last one.
+        // Permits are taken under this lock alone, so that no two take the last one.
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         if self.telemetry.connections_open.load(Ordering::Relaxed) >= self.connections_max {
             return Err(Code::Busy);
@@ -96,7 +96,7 @@ impl Door {
         count(&self.telemetry.connections_open);
         drop(pending);
         Ok((
-            Place(Arc::clone(self)),
+            Permit(Arc::clone(self)),
             Pending {
                 door: Arc::clone(self),
                 network,

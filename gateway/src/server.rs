@@ -381,7 +381,7 @@ impl House {
             let house = Arc::clone(&self);
             let ip = peer.ip();
             match self.door.admit(ip) {
-                Ok((place, pending)) => {
+                Ok((permit, pending)) => {
                     let span = tracing::info_span!("handshake", %peer);
                     let mut stream = stream;
                     let proving = async move {
@@ -391,7 +391,7 @@ impl House {
                         };
                         drop(pending);
                         match proven {
-                            Ok(proven) => house.yard.controller(stream, proven, ip, place).await,
+                            Ok(proven) => house.yard.controller(stream, proven, ip, permit).await,
                             Err(refusal) => {
                                 house.telemetry.count_refusal(refusal.code);
                                 let (reason, address) = (refusal.code.name(), refusal.address);
@@ -409,12 +409,12 @@ impl House {
     async fn accept_http(self: Arc<Self>, listener: TcpListener, serving: http::Serving) {
         while let Some((stream, peer)) = self.accept(&listener).await {
             match self.door.admit(peer.ip()) {
-                Ok(place) => {
+                Ok(permit) => {
                     // A response is written whole; waiting for acknowledgements only slows it.
                     let _ = stream.set_nodelay(true);
                     let serving = serving.clone();
                     self.tasks
-                        .spawn(http::serve_connection(serving, stream, peer, place));
+                        .spawn(http::serve_connection(serving, stream, peer, permit));
                 }
                 Err(code) => {
                     self.telemetry.count_refusal(code);

@@ -11,7 +11,7 @@ mod tls;
 use crate::{
     access::LoginLimits,
     config::Settings,
-    door::{Pending, Place},
+    door::{Pending, Permit},
     hello::Greeter,
     store::ConfigStore,
     telemetry::Telemetry,
@@ -68,17 +68,17 @@ pub(crate) struct Api {
     nobodys_hash: String,
 }
 
-/// The client of a request: its address, and its connection's place until an upgrade takes it.
+/// The client of a request: its address, and its connection's permit until an upgrade takes it.
 #[derive(Clone)]
 pub(crate) struct Client {
     ip: IpAddr,
-    place: Arc<Mutex<Option<(Place, Pending)>>>,
+    permit: Arc<Mutex<Option<(Permit, Pending)>>>,
 }
 
 impl Client {
-    /// Takes the place away from HTTP.
-    fn take_place(&self) -> Option<(Place, Pending)> {
-        self.place
+    /// Takes the permit away from HTTP.
+    fn take_permit(&self) -> Option<(Permit, Pending)> {
+        self.permit
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take()
@@ -205,7 +205,7 @@ pub(crate) async fn serve_connection(
     serving: Serving,
     stream: TcpStream,
     peer: SocketAddr,
-    place: (Place, Pending),
+    permit: (Permit, Pending),
 ) {
     let Some(stream) = serving.socket(stream, peer).await else {
         return;
@@ -215,7 +215,7 @@ pub(crate) async fn serve_connection(
     } = serving;
     let client = Client {
         ip: peer.ip(),
-        place: Arc::new(Mutex::new(Some(place))),
+        permit: Arc::new(Mutex::new(Some(permit))),
     };
     // Not by a layer: that would wrap every route anew for each connection.
     let router = TowerToHyperService::new(router);

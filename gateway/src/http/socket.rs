@@ -57,7 +57,7 @@ pub(super) async fn upgrade(
             tracing::error!("an upgraded connection is not the socket that was accepted");
             return;
         };
-        let Some((place, pending)) = client.take_place() else {
+        let Some((permit, pending)) = client.take_permit() else {
             return;
         };
         let mut stream = parts.io.into_inner();
@@ -78,7 +78,7 @@ pub(super) async fn upgrade(
                     stream,
                     tls,
                     ip,
-                    place,
+                    permit,
                     welcomed,
                 };
                 api.yard.tool(arrival).await;

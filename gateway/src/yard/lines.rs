@@ -6,7 +6,7 @@
 
 use super::{driver::Driver, places::Dealing};
 use crate::{
-    door::Place,
+    door::Permit,
     wire::{self, BATCH_BYTES_MAX, Wire},
 };
 use std::{collections::VecDeque, io, net::TcpStream, time::Duration};
@@ -44,7 +44,7 @@ const TALK_READS: u8 = 8;
 pub(super) struct Opening {
     pub(super) stream: TcpStream,
     pub(super) wire: Wire,
-    pub(super) place: Place,
+    pub(super) permit: Permit,
 }
 
 /// One socket's life on its shard.
@@ -63,7 +63,7 @@ pub(super) struct Connection {
     /// The beginning of a frame, record or message whose rest is still to come.
     rest: Vec<u8>,
     outbox: Option<Box<Outbox>>,
-    _place: Place,
+    _permit: Permit,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,7 +169,7 @@ impl Lines {
         let Opening {
             stream,
             wire,
-            place,
+            permit,
         } = opening;
         // A receipt must not wait for its neighbours' acknowledgements; a socket that refuses any of
         // this is slower and still right.
@@ -195,7 +195,7 @@ impl Lines {
             wire,
             rest: Vec::new(),
             outbox: None,
-            _place: place,
+            _permit: permit,
         });
         Ok(())
     }

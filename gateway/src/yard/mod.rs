@@ -27,7 +27,7 @@ mod watch;
 
 use crate::{
     config::Settings,
-    door::Place,
+    door::Permit,
     handshake::Proven,
     hello::Welcomed,
     keyring::Keyring,
@@ -101,7 +101,7 @@ struct ControllerArrival {
     proven: Proven,
     stream: std::net::TcpStream,
     ip: IpAddr,
-    place: Place,
+    permit: Permit,
 }
 
 /// A tool that has said who it is.
@@ -110,7 +110,7 @@ pub(crate) struct ToolArrival {
     /// What was agreed on with a tool that came by TLS.
     pub(crate) tls: Option<Session>,
     pub(crate) ip: IpAddr,
-    pub(crate) place: Place,
+    pub(crate) permit: Permit,
     pub(crate) welcomed: Welcomed,
 }
 
@@ -136,7 +136,7 @@ impl YardHandle {
         stream: tokio::net::TcpStream,
         proven: Proven,
         ip: IpAddr,
-        place: Place,
+        permit: Permit,
     ) {
         let Ok(stream) = stream.into_std() else {
             return;
@@ -145,7 +145,7 @@ impl YardHandle {
             proven,
             stream,
             ip,
-            place,
+            permit,
         };
         // Dropping an arrival closes its socket: a yard that is gone needs no more.
         let _ = self.inbox.send(ToYard::Controller(Box::new(arrival))).await;

@@ -17,7 +17,12 @@ use crate::{
     telemetry::count,
     wire::{TlsWire, Wire},
 };
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 use switchyard_protocol::{
     Address, Code, Flags, Frame, FrameRef, Kind, limits,
     message::{Body, Title, ToolWelcome},
@@ -366,9 +371,12 @@ impl Yard {
     }
 
     fn read_inbox(&mut self, driver: &mut dyn Driver) {
+        // Unlike `try_recv` this never waits for a sender that was interrupted half-way, which may be
+        // the door's thread, that gives way to this one. Its bell follows.
+        let mut nobody = Context::from_waker(Waker::noop());
         // If there is more than that, the next round does not wait.
         for _ in 0..INBOX_PER_ROUND {
-            let Ok(what) = self.inbox.try_recv() else {
+            let Poll::Ready(Some(what)) = self.inbox.poll_recv(&mut nobody) else {
                 return;
             };
             match what {
@@ -480,14 +488,14 @@ impl Yard {
             proven,
             stream,
             ip,
-            place,
+            permit,
         } = arrival;
         let address = proven.address;
         let frame_bytes_max = proven.wire.frame_bytes_max();
         let opening = Opening {
             stream,
             wire: proven.wire,
-            place,
+            permit,
         };
         let id = match self.shards.open(driver, opening) {
             Ok(id) => id,
@@ -513,7 +521,7 @@ impl Yard {
             stream,
             tls,
             ip,
-            place,
+            permit,
             welcomed,
         } = arrival;
         let wire = match tls {
@@ -523,7 +531,7 @@ impl Yard {
         let opening = Opening {
             stream,
             wire,
-            place,
+            permit,
         };
         let id = match self.shards.open(driver, opening) {
             Ok(id) => id,

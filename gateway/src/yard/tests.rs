@@ -35,7 +35,7 @@ pub(super) fn door() -> Arc<Door> {
     Door::new(&Settings::defaults(), Telemetry::new())
 }
 
-fn place(door: &Arc<Door>) -> crate::door::Place {
+fn permit(door: &Arc<Door>) -> crate::door::Permit {
     door.admit("127.0.0.1".parse().unwrap()).unwrap().0
 }
 
@@ -46,7 +46,7 @@ pub(super) fn opening(door: &Arc<Door>) -> Opening {
         wire: Wire::Clear {
             record_bytes_max: 16_384,
         },
-        place: place(door),
+        permit: permit(door),
     }
 }
 
