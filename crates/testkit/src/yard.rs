@@ -3,7 +3,7 @@
 use crate::{Program, Programs};
 use anyhow::{Context, Result, bail};
 use std::{
-    io::Write,
+    io::{self, Write},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -297,7 +297,11 @@ fn run(command: &mut Command, input: &str) -> Result<String> {
         .spawn()
         .with_context(|| format!("starting {command:?}"))?;
     if let Some(mut stdin) = child.stdin.take() {
-        writeln!(stdin, "{input}")?;
+        match writeln!(stdin, "{input}") {
+            // It has ended without reading, and says itself why.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            written => written?,
+        }
     }
     let output = child.wait_with_output()?;
     if !output.status.success() {

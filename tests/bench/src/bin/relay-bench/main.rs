@@ -188,7 +188,8 @@ fn relay(cli: &Cli, places: Places, json: &Path) -> Result<()> {
     };
     let load = |workload: Workload| workload.load(cli.connections);
     let controllers = workloads.iter().map(|&workload| load(workload).controllers);
-    let mut servers = Servers::new(places, controllers.max().unwrap_or(0))?;
+    // Nobody can be enrolled nought times, and where only operators come nobody is.
+    let mut servers = Servers::new(places, controllers.max().unwrap_or(0).max(1))?;
     let present = cli.present(&servers, &Server::DEFAULT)?;
     let timing = cli.timing();
     let mut all = Vec::new();
