@@ -122,7 +122,7 @@ impl Relay {
         Relay {
             hash: hash.clone(),
             counters: Counters::default(),
-            sessions: Sessions::new(&hash),
+            sessions: Sessions::new(&hash, settings.connections_expected),
             fleet: presence::Fleet::new(&hash),
             ledger: Ledger::new(&hash),
             timers: Timers::default(),

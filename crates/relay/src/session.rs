@@ -87,6 +87,9 @@ pub(crate) struct Sessions {
     pub(crate) queued_bytes: usize,
 }
 
+/// Sessions for which there is room from the start.
+const ROOM_MAX: usize = 65_536;
+
 /// Tools remembered as once seen; past it the one that came first looks unknown.
 const TOOLS_SEEN_MAX: usize = 65_536;
 
@@ -100,9 +103,10 @@ pub(crate) struct SeenTool {
 }
 
 impl Sessions {
-    pub(crate) fn new(hash: &FixedState) -> Self {
+    /// None yet, with room for so many.
+    pub(crate) fn new(hash: &FixedState, expected: usize) -> Self {
         Sessions {
-            slots: Vec::new(),
+            slots: Vec::with_capacity(expected.min(ROOM_MAX)),
             by_address: Map::with_hasher(hash.clone()),
             accounts: Map::with_hasher(hash.clone()),
             account_names: Vec::new(),

@@ -22,6 +22,9 @@ pub struct Settings {
     /// `busy`, and so is a request from half of it on; at twice this the controller is cut off as
     /// `slow_peer`.
     pub controller_queue_bytes_max: usize,
+    /// Connections for which the relay has room from the start, of at most 65,536; more may come. Room
+    /// that is never touched costs no memory, and a table that grows leaves holes as large as itself.
+    pub connections_expected: usize,
     /// Controllers that the relay knows, there or not: bounds its tables.
     pub controllers_max: usize,
     /// Ended commands whose last receipt is kept, so that a repeated key or a late question finds
@@ -43,6 +46,7 @@ impl Settings {
             ping_interval: limits::PING_INTERVAL_DEFAULT,
             tool_queue_bytes_max: 256 * 1024,
             controller_queue_bytes_max: 16 * 1024,
+            connections_expected: 0,
             controllers_max: 65_536,
             receipts_kept_max: 65_536,
             receipts_kept_for: Duration::from_secs(60 * 60),

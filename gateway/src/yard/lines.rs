@@ -141,7 +141,7 @@ impl Lines {
             dealing,
             slow_peer_timeout,
             slow_peers_at: SLOW_PEERS_INTERVAL,
-            places: Vec::new(),
+            places: dealing.table(),
             dirty: Vec::new(),
             along: VecDeque::new(),
             closing: VecDeque::new(),

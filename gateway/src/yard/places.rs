@@ -3,20 +3,32 @@
 
 use switchyard_relay::ConnectionId;
 
+/// Connections for which tables have room from the start; beyond, they grow.
+const ROOM_MAX: usize = 65_536;
+
 /// How places are dealt out.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Dealing {
     /// Shards are a power of two: this one.
     shift: u32,
+    /// Connections that there may be in all.
+    connections_max: usize,
 }
 
 impl Dealing {
-    /// Among so many shards: a power of two.
-    pub(super) fn among(shards: u32) -> Self {
+    /// Among so many shards, a power of two, which have at most so many connections in all.
+    pub(super) fn among(shards: u32, connections_max: usize) -> Self {
         debug_assert!(shards.is_power_of_two());
         Dealing {
             shift: shards.trailing_zeros(),
+            connections_max,
         }
+    }
+
+    /// A shard's table of connections, empty. Its room is set aside at once: what is never touched
+    /// costs no memory, and a table that grows leaves holes as large as itself.
+    pub(super) fn table<T>(self) -> Vec<Option<T>> {
+        Vec::with_capacity(self.connections_max.min(ROOM_MAX) >> self.shift)
     }
 
     pub(super) fn shards(self) -> usize {
@@ -121,7 +133,7 @@ mod tests {
             (4, &[143, 286, 286, 285]),
             (8, &[2, 143, 143, 143, 143, 142, 142, 142]),
         ] {
-            let dealing = Dealing::among(shards);
+            let dealing = Dealing::among(shards, 40);
             let mut places = Places::new(dealing);
             let ids: Vec<_> = (0..1000).map(|_| places.take()).collect();
             assert_eq!(ids.iter().collect::<HashSet<_>>().len(), 1000);

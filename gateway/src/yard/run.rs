@@ -119,6 +119,7 @@ impl Yard {
             ping_interval: settings.ping_interval,
             tool_queue_bytes_max: settings.tool_queue_bytes_max,
             controller_queue_bytes_max: settings.controller_queue_bytes_max,
+            connections_expected: settings.connections_max,
             // What was enrolled under a larger bound stays known.
             controllers_max: (settings.controllers_max as usize).max(context.controllers.len()),
             ..switchyard_relay::Settings::new(

@@ -94,7 +94,7 @@ impl Shards {
         clock: Clock,
         bell: &Arc<Bell>,
     ) -> io::Result<Self> {
-        let dealing = Dealing::among(settings.shards);
+        let dealing = Dealing::among(settings.shards, settings.connections_max);
         let others = (1..settings.shards).map(|number| start_remote(settings, clock, bell, number));
         Ok(Shards {
             dealing,
@@ -254,7 +254,7 @@ fn start_remote(
 ) -> io::Result<Remote> {
     let bell = Arc::new(Bell::new()?);
     let (orders, told) = (Mailbox::new(&bell), Mailbox::new(yard_bell));
-    let dealing = Dealing::among(settings.shards);
+    let dealing = Dealing::among(settings.shards, settings.connections_max);
     let shard = Shard {
         lines: Lines::new(dealing, settings.slow_peer_timeout),
         clock,
@@ -473,7 +473,7 @@ mod tests {
     fn shard(refuses: bool, came: &[u8]) -> Shard {
         let bell = Arc::new(Bell::new().unwrap());
         let mut shard = Shard {
-            lines: Lines::new(Dealing::among(2), Duration::from_secs(30)),
+            lines: Lines::new(Dealing::among(2, 8), Duration::from_secs(30)),
             clock: Clock::start(),
             orders: Mailbox::new(&bell),
             out: Mail::default(),

@@ -140,7 +140,7 @@ const SLOW_PEER_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Lines, a scripted driver and one open connection.
 fn yard(takes: Option<Vec<usize>>) -> (Lines, Scripted, ConnectionId) {
-    let mut lines = Lines::new(Dealing::among(1), SLOW_PEER_TIMEOUT);
+    let mut lines = Lines::new(Dealing::among(1, 8), SLOW_PEER_TIMEOUT);
     let mut driver = Scripted::default();
     let id = ConnectionId::new(0, 1);
     lines.open(&mut driver, id, opening(&door())).unwrap();
@@ -325,7 +325,7 @@ fn drive<D: Driver>(
 /// What both drivers must do, over real sockets.
 fn contract<D: Driver>(new: impl Fn(&Arc<Bell>, Dealing) -> io::Result<D>) {
     let bell = Arc::new(Bell::new().unwrap());
-    let mut driver = new(&bell, Dealing::among(2)).unwrap();
+    let mut driver = new(&bell, Dealing::among(2, 8)).unwrap();
     let id = |index: u32, life| ConnectionId::new(index << 1 | 1, life);
 
     // Everything that the peer writes is told, in order, and then its end, once.
@@ -488,7 +488,7 @@ fn echo<D: Driver>(new: impl Fn(&Arc<Bell>, Dealing) -> io::Result<D>) {
     const PEERS: u32 = 16;
     const ECHOES: usize = 3_000;
     let bell = Arc::new(Bell::new().unwrap());
-    let mut driver = new(&bell, Dealing::among(1)).unwrap();
+    let mut driver = new(&bell, Dealing::among(1, 8)).unwrap();
     let mut peers = Vec::new();
     for index in 0..PEERS {
         let (ours, mut peer) = socket();
@@ -534,7 +534,7 @@ fn epoll_keeps_the_contract() {
 #[test]
 fn io_uring_keeps_the_contract() {
     let bell = Arc::new(Bell::new().unwrap());
-    match super::driver::Uring::new(&bell, Dealing::among(1)) {
+    match super::driver::Uring::new(&bell, Dealing::among(1, 8)) {
         Ok(_) => {
             contract(super::driver::Uring::new);
             echo(super::driver::Uring::new);

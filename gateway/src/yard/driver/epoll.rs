@@ -65,7 +65,7 @@ impl Epoll {
             bell: Arc::clone(bell),
             dealing,
             events: Events::with_capacity(EVENTS_MAX),
-            sockets: Vec::new(),
+            sockets: dealing.table(),
             buffer: vec![0; READ_BYTES].into(),
             unread: Vec::new(),
             broken: Vec::new(),

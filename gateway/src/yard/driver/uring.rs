@@ -107,7 +107,7 @@ impl Uring {
             bell_is_armed: false,
             alarms: Vec::new(),
             alarm_after: Box::default(),
-            sockets: Vec::new(),
+            sockets: dealing.table(),
             arming: Vec::new(),
             broken: Vec::new(),
             closed: Vec::new(),
