@@ -476,16 +476,13 @@ impl Settings {
             return refused("record_bytes_max", "264 to 65535 bytes", found);
         }
         // One frame of the largest size, and as much again before conflation begins.
-        for (key, bytes) in [
-            ("tool_queue_bytes_max", self.tool_queue_bytes_max),
-            (
-                "controller_queue_bytes_max",
-                self.controller_queue_bytes_max,
-            ),
-        ] {
-            if bytes < 16 * 1024 {
-                return refused(key, "at least 16384 bytes", bytes.to_string());
-            }
+        if self.tool_queue_bytes_max < 2 * limits::TOOL_MESSAGE_BYTES_MAX {
+            let found = self.tool_queue_bytes_max.to_string();
+            return refused("tool_queue_bytes_max", "at least 131102 bytes", found);
+        }
+        if self.controller_queue_bytes_max < 16 * 1024 {
+            let found = self.controller_queue_bytes_max.to_string();
+            return refused("controller_queue_bytes_max", "at least 16384 bytes", found);
         }
         if self.slow_peer_timeout > limits::SLOW_PEER_TIMEOUT {
             let found = format!("{:?}", self.slow_peer_timeout);

@@ -13,7 +13,8 @@ use crate::{
 };
 use bytes::{Buf as _, Bytes, BytesMut};
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, VecDeque, hash_map::RandomState},
+    hash::BuildHasher as _,
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -35,22 +36,27 @@ const MESSAGE_1_BYTES: usize = 48;
 const HELLO_BYTES_MAX: usize = 256;
 /// First messages remembered for each address. One that was forgotten again still opens nothing:
 /// only a valid record does, and a replayer cannot make one.
-const REPLAYS_REMEMBERED: usize = 32;
+const REPLAYS_REMEMBERED: usize = 16;
 /// How long a refused peer has to read why.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Message-1 keys that were seen, for each controller that has a right key. Bounded by the number
-/// of enrolled controllers, since messages that fail are not remembered.
+/// Message-1 keys that were seen, by a hash each, for each controller that has a right key. Bounded by
+/// the number of enrolled controllers, since messages that fail are not remembered.
 #[derive(Debug, Default)]
-pub(crate) struct Replays(Mutex<HashMap<Address, VecDeque<[u8; 32]>>>);
+pub(crate) struct Replays {
+    seen: Mutex<HashMap<Address, VecDeque<u64>>>,
+    /// Seeded at random: nobody can choose keys that collide, and by chance none do.
+    hash: RandomState,
+}
 
 impl Replays {
     /// Remembers a message; false when it was there already.
     fn is_new(&self, address: Address, message_1: &[u8]) -> bool {
-        let Some(&ephemeral) = message_1.first_chunk::<32>() else {
+        let Some(ephemeral) = message_1.first_chunk::<32>() else {
             return false;
         };
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let ephemeral = self.hash.hash_one(ephemeral);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let seen = seen.entry(address).or_default();
         if seen.contains(&ephemeral) {
             return false;

@@ -1,7 +1,7 @@
 //! A tool says who it is (`docs/protocol.md` §4.2).
 //!
-//! This runs on the gateway's general threads: only a tool that may
-//! come in is handed to the yard, so what strangers do here costs its sessions nothing.
+//! This runs on the gateway's general threads: only a tool that may come in is handed to the yard, so
+//! what strangers do here costs its sessions nothing.
 
 use crate::{
     access,

@@ -6,8 +6,8 @@
 //! - [`cli`]: the program's commands.
 //!
 //! Three sorts of threads. The *yard* is the thread on which live sessions are read, routed and
-//! written, with shards of its sockets on further ones where the settings want any. The *door* is one on which controllers come in and prove who they are; it gives way to
-//! the yard. Whatever else strangers can ask for before they are somebody (passwords, HTTP) and
+//! written, with shards of its sockets on further ones where the settings want any. The *door* is
+//! one on which controllers come in and prove who they are; it gives way to the yard. Whatever else strangers can ask for before they are somebody (passwords, HTTP) and
 //! everything that may block (stores) runs on the general threads. All of them reach the yard by one
 //! bounded channel only.
 

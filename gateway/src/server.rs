@@ -40,6 +40,10 @@ const BACKLOG: u32 = 4096;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Lines about that in a minute.
 const COMPLAINTS_PER_MINUTE_MAX: u32 = 3;
+/// Lines in a minute about connections that were refused.
+const REFUSALS_PER_MINUTE_MAX: u32 = 60;
+/// Connections taken before others on the same thread have their turn.
+const ACCEPTS_IN_A_ROW: usize = 64;
 /// Controllers read from the store at once when starting.
 const CONTROLLERS_PER_PAGE: u32 = 10_000;
 
@@ -150,13 +154,15 @@ struct House {
     stopping: CancellationToken,
     /// Bounds the lines about connections that cannot be taken: such a state lasts.
     complaints: Throttle<()>,
+    /// Bounds the lines about connections that were refused.
+    refusals: Throttle<()>,
 }
 
 /// Runs a gateway on bound sockets until `shutdown` is cancelled; then peers are told, queues are
 /// written out, and everything ends within `shutdown_timeout`.
 ///
 /// # Errors
-/// When the stores do not give what the start needs, or the yard's thread dies.
+/// When the stores do not give what the start needs, or a thread dies without which nobody is served.
 pub async fn serve(
     settings: Settings,
     stores: Stores,
@@ -191,7 +197,7 @@ pub async fn serve(
     if listeners.clear.is_some() {
         tracing::warn!("offering the unencrypted controller link");
     }
-    let door_keeper = start_door(listeners.tcp, listeners.clear)
+    let (door_keeper, door_ends) = start_door(listeners.tcp, listeners.clear)
         .await
         .context("cannot start the door's thread")?;
     let (yard, thread) = yard::start(YardContext {
@@ -235,8 +241,9 @@ pub async fn serve(
         tasks: tasks.clone(),
         stopping: stopping.clone(),
         complaints: Throttle::new(COMPLAINTS_PER_MINUTE_MAX),
+        refusals: Throttle::new(REFUSALS_PER_MINUTE_MAX),
     });
-    // It waits for that, unless it has died, which a panic has told.
+    // It waits for that, unless it has died, which is noticed below.
     let _ = door_keeper.send(Arc::clone(&house));
     if let Some(tls) = &tls {
         tasks.spawn(Arc::clone(tls).keep_up(stopping.clone()));
@@ -247,15 +254,19 @@ pub async fn serve(
         settings,
         stopping: stopping.clone(),
     };
-    tasks.spawn(Arc::clone(&house).accept_http(listeners.http, serving));
+    let http_ends = tasks.spawn(Arc::clone(&house).accept_http(listeners.http, serving));
     drop(house);
 
-    tokio::select! {
-        () = shutdown.cancelled() => {}
-        ended = &mut yard_ends => {
-            stopping.cancel();
-            return Err(yard_failed(ended));
-        }
+    let failure = tokio::select! {
+        biased;
+        () = shutdown.cancelled() => None,
+        ended = &mut yard_ends => Some(yard_failed(ended)),
+        _ = door_ends => Some(anyhow::anyhow!("the door's thread panicked")),
+        _ = http_ends => Some(anyhow::anyhow!("accepting HTTP connections panicked")),
+    };
+    if let Some(failure) = failure {
+        stopping.cancel();
+        return Err(failure);
     }
     tracing::info!("stopping");
     yard.shut_down().await;
@@ -277,11 +288,12 @@ pub async fn serve(
     }
 }
 
-/// Starts the thread on which controllers come in. It waits for the house, and ends with it.
+/// Starts the thread on which controllers come in. It waits for the house, and ends with it; the
+/// second half tells when it has ended, by an error.
 async fn start_door(
     noise: TcpListener,
     clear: Option<TcpListener>,
-) -> std::io::Result<oneshot::Sender<Arc<House>>> {
+) -> std::io::Result<(oneshot::Sender<Arc<House>>, oneshot::Receiver<()>)> {
     let noise = noise.into_std()?;
     let clear = clear.map(TcpListener::into_std).transpose()?;
     // Here and not before, since a listener belongs to the runtime that it is made on.
@@ -297,9 +309,12 @@ async fn start_door(
     };
     let (house, moved_in) = oneshot::channel::<Arc<House>>();
     let (opened, is_open) = oneshot::channel();
+    let (lives, ends) = oneshot::channel::<()>();
     std::thread::Builder::new()
         .name("door".into())
         .spawn(move || {
+            // Dropped at the thread's end, however that comes.
+            let _lives = lives;
             give_way(DOOR_NICENESS);
             let (runtime, noise, clear) = match open() {
                 Ok(open) => open,
@@ -316,7 +331,7 @@ async fn start_door(
         })?;
     let gone = |_| Err(std::io::Error::other("its thread ended at once"));
     is_open.await.unwrap_or_else(gone)?;
-    Ok(house)
+    Ok((house, ends))
 }
 
 fn yard_failed<T>(ended: Result<std::thread::Result<T>, tokio::task::JoinError>) -> anyhow::Error {
@@ -365,6 +380,23 @@ impl House {
         }
     }
 
+    /// Lets the others have their turn now and then, however many come: accepting does not by itself.
+    async fn accepted(&self, count: &mut usize) {
+        *count += 1;
+        if count.is_multiple_of(ACCEPTS_IN_A_ROW) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Says why somebody was refused, as often as that helps.
+    fn tell_refusal(&self, peer: IpAddr, code: Code) {
+        self.telemetry.count_refusal(code);
+        if self.refusals.pass((), Instant::now()) {
+            let reason = code.name();
+            tracing::info!(%peer, reason, "connection refused; refusals are counted in the metrics");
+        }
+    }
+
     /// Accepts controllers by both links until the gateway stops.
     async fn keep_door(self: Arc<Self>, noise: TcpListener, clear: Option<TcpListener>) {
         let accept_clear = async {
@@ -377,7 +409,9 @@ impl House {
     }
 
     async fn accept_controllers(self: Arc<Self>, listener: TcpListener, clear: bool) {
+        let mut count = 0;
         while let Some((stream, peer)) = self.accept(&listener).await {
+            self.accepted(&mut count).await;
             let house = Arc::clone(&self);
             let ip = peer.ip();
             match self.door.admit(ip) {
@@ -407,7 +441,9 @@ impl House {
     }
 
     async fn accept_http(self: Arc<Self>, listener: TcpListener, serving: http::Serving) {
+        let mut count = 0;
         while let Some((stream, peer)) = self.accept(&listener).await {
+            self.accepted(&mut count).await;
             match self.door.admit(peer.ip()) {
                 Ok(permit) => {
                     // A response is written whole; waiting for acknowledgements only slows it.
@@ -416,18 +452,14 @@ impl House {
                     self.tasks
                         .spawn(http::serve_connection(serving, stream, peer, permit));
                 }
-                Err(code) => {
-                    self.telemetry.count_refusal(code);
-                    tracing::info!(%peer, reason = code.name(), "HTTP connection refused");
-                }
+                Err(code) => self.tell_refusal(peer.ip(), code),
             }
         }
     }
 
     /// Refuses a connection without spending a task on it: one try to say why.
     fn turn_away(&self, stream: TcpStream, ip: IpAddr, code: Code) {
-        self.telemetry.count_refusal(code);
-        tracing::info!(peer = %ip, reason = code.name(), "connection refused");
+        self.tell_refusal(ip, code);
         let message = ErrorMessage { code, detail: None }.encode();
         let (gateway, nobody) = (Address::GATEWAY, Address::GATEWAY);
         let frame = Frame::new(Kind::Error, 0, gateway, nobody, &message);

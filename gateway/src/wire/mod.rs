@@ -16,8 +16,9 @@ pub(crate) use web::WebWire;
 use std::ops::Range;
 use switchyard_protocol::{Code, FrameRef, limits};
 
-/// Plain bytes that are wrapped at once. More would make a slow peer's progress too coarse to see.
-pub(crate) const BATCH_BYTES_MAX: usize = 64 * 1024;
+/// Plain bytes that are wrapped at once. More would make a slow peer's progress too coarse to see, and
+/// less would leave the largest frame no way out.
+pub(crate) const BATCH_BYTES_MAX: usize = limits::TOOL_MESSAGE_BYTES_MAX;
 
 /// What unwrapping came to.
 #[derive(Debug, PartialEq, Eq)]

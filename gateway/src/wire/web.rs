@@ -18,7 +18,6 @@ const RESERVED: u8 = 0x70;
 const MASKED: u8 = 0x80;
 
 const CONTINUATION: u8 = 0x0;
-const TEXT: u8 = 0x1;
 const BINARY: u8 = 0x2;
 const CLOSE: u8 = 0x8;
 const PING: u8 = 0x9;
@@ -132,7 +131,7 @@ impl WebWire {
                     self.has_closed = true;
                     return Err(Code::LinkLost);
                 }
-                TEXT => return Err(Code::Malformed),
+                // Text, and what there is no such thing as.
                 _ => return Err(Code::Malformed),
             }
         }

@@ -29,7 +29,8 @@ impl<T> Mail<T> {
     fn clear(&mut self) {
         self.letters.clear();
         self.bytes.clear();
-        if self.bytes.capacity() > KEPT_BYTES_MAX {
+        let letter_bytes = self.letters.capacity() * size_of::<T>();
+        if self.bytes.capacity().max(letter_bytes) > KEPT_BYTES_MAX {
             *self = Mail::default();
         }
     }

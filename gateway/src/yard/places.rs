@@ -25,10 +25,17 @@ impl Dealing {
         }
     }
 
+    /// Places for which tables have room, of all shards together.
+    pub(super) fn room(self) -> usize {
+        let room = self.connections_max.min(ROOM_MAX);
+        // Where there are several, the yard's own has the smallest part and the others have more.
+        if self.shift == 0 { room } else { 2 * room }
+    }
+
     /// A shard's table of connections, empty. Its room is set aside at once: what is never touched
     /// costs no memory, and a table that grows leaves holes as large as itself.
     pub(super) fn table<T>(self) -> Vec<Option<T>> {
-        Vec::with_capacity(self.connections_max.min(ROOM_MAX) >> self.shift)
+        Vec::with_capacity(self.room() >> self.shift)
     }
 
     pub(super) fn shards(self) -> usize {
@@ -133,13 +140,15 @@ mod tests {
             (4, &[143, 286, 286, 285]),
             (8, &[2, 143, 143, 143, 143, 142, 142, 142]),
         ] {
-            let dealing = Dealing::among(shards, 40);
+            let dealing = Dealing::among(shards, 1000);
+            let room = dealing.table::<u64>().capacity();
             let mut places = Places::new(dealing);
             let ids: Vec<_> = (0..1000).map(|_| places.take()).collect();
             assert_eq!(ids.iter().collect::<HashSet<_>>().len(), 1000);
             for (shard, &count) in expected.iter().enumerate() {
                 let mine = ids.iter().filter(|&&id| dealing.shard(id) == shard);
                 let indexes: Vec<_> = mine.map(|&id| dealing.index(id)).collect();
+                assert!(count <= room, "{count} of {shards}, and room for {room}");
                 assert_eq!(indexes, (0..count).collect::<Vec<_>>(), "{shards}, {shard}");
             }
             assert_eq!(places.taken(), 1000);

@@ -32,6 +32,9 @@ use switchyard_relay::{
 };
 use tokio::sync::mpsc;
 
+/// How long the yard lets go of its core for a sender that was interrupted half-way.
+const STUCK_PAUSE: Duration = Duration::from_millis(1);
+
 /// Runs the yard until it is told to stop and has, or its time for that is over.
 pub(super) fn run(context: YardContext, inbox: mpsc::Receiver<ToYard>, assistants: Assistants) {
     let (clock, bell) = (Clock::start(), Arc::clone(&assistants.yard.bell));
@@ -59,6 +62,8 @@ struct Yard {
     /// What a shard has told, while it is read.
     told: Mail<Told>,
     inbox: mpsc::Receiver<ToYard>,
+    /// There was more in it that could not be taken yet.
+    is_inbox_stuck: bool,
     assistants: Assistants,
     tools: HashMap<ConnectionId, LoggedIn>,
     /// What the status store is to be told, where there is one.
@@ -75,8 +80,16 @@ struct Yard {
 
 impl Waiting for Yard {
     fn timeout(&self) -> Option<Duration> {
-        if !self.inbox.is_empty() || self.shards.have_told() {
+        if self.shards.have_told() {
             return Some(Duration::ZERO);
+        }
+        if !self.inbox.is_empty() {
+            // Before what could not be taken is a sender half-way, who needs this core.
+            return Some(if self.is_inbox_stuck {
+                STUCK_PAUSE
+            } else {
+                Duration::ZERO
+            });
         }
         let moments = [
             self.relay.next_timer(),
@@ -119,7 +132,7 @@ impl Yard {
             ping_interval: settings.ping_interval,
             tool_queue_bytes_max: settings.tool_queue_bytes_max,
             controller_queue_bytes_max: settings.controller_queue_bytes_max,
-            connections_expected: settings.connections_max,
+            connections_expected: shards.dealing().room(),
             // What was enrolled under a larger bound stays known.
             controllers_max: (settings.controllers_max as usize).max(context.controllers.len()),
             ..switchyard_relay::Settings::new(
@@ -137,6 +150,7 @@ impl Yard {
             shards,
             told: Mail::default(),
             inbox,
+            is_inbox_stuck: false,
             assistants,
             tools: HashMap::new(),
             statuses: context.status.clone().map(Statuses::new),
@@ -372,12 +386,14 @@ impl Yard {
     }
 
     fn read_inbox(&mut self, driver: &mut dyn Driver) {
-        // Unlike `try_recv` this never waits for a sender that was interrupted half-way, which may be
-        // the door's thread, that gives way to this one. Its bell follows.
+        // Unlike `try_recv` this does not sleep until a sender that was interrupted half-way is done,
+        // which may be the door's thread, that gives way to this one. Its bell follows.
         let mut nobody = Context::from_waker(Waker::noop());
+        self.is_inbox_stuck = false;
         // If there is more than that, the next round does not wait.
         for _ in 0..INBOX_PER_ROUND {
             let Poll::Ready(Some(what)) = self.inbox.poll_recv(&mut nobody) else {
+                self.is_inbox_stuck = !self.inbox.is_empty();
                 return;
             };
             match what {

@@ -159,6 +159,21 @@ fn written(lines: &mut Lines) -> usize {
     counts.sum()
 }
 
+/// A batch is never empty: the largest frame goes, alone, behind a small one and before one.
+#[test]
+fn the_largest_frames_leave() {
+    for sizes in [&[65_535][..], &[7, 65_535], &[65_521, 65_520, 65_535, 0]] {
+        let (mut lines, mut driver, id) = yard(None);
+        let frames: Vec<_> = sizes.iter().map(|&bytes| frame(1, bytes)).collect();
+        for frame in &frames {
+            lines.send(id, frame, Haste::Now);
+        }
+        lines.settle(&mut driver);
+        assert_eq!(driver.taken[&id], frames.concat());
+        assert_eq!(written(&mut lines), frames.concat().len());
+    }
+}
+
 proptest! {
     /// Frames arrive whole and in order, and every byte is accounted for once it has left, however
     /// little the socket takes at a time.

@@ -67,7 +67,7 @@ pub(crate) fn now() -> Time {
 }
 
 /// On how many shards the gateways of this run work, and by which interface: `cargo xtask test` goes
-/// through all tests on one by io_uring, and on several by epoll.
+/// through all tests on one and on two by the system's best, and on four by epoll.
 fn shards() -> u32 {
     std::env::var("SWITCHYARD_SHARDS").map_or(1, |shards| shards.parse().unwrap())
 }

@@ -211,6 +211,22 @@ async fn a_technician_enrols_over_the_wire_and_the_controller_comes() {
 }
 
 #[tokio::test]
+async fn the_largest_frame_goes_from_tool_to_tool() {
+    let gateway = Gateway::start().await;
+    let mut one = gateway.tool("viewer").await;
+    let mut other = gateway.tool("viewer").await;
+    for payload_bytes in [65_520, 65_521, 65_535] {
+        let payload = vec![7; payload_bytes];
+        let (from, to) = (one.address, other.address);
+        one.send(Frame::new(Kind::Response, 1, from, to, &payload))
+            .await;
+        let came = other.receive_kind(Kind::Response).await;
+        assert_eq!(came.payload(), payload);
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn tools_speak_to_each_other_and_for_nobody_else() {
     let gateway = Gateway::start().await;
     let mut one = gateway.tool("viewer").await;

@@ -45,7 +45,7 @@ pub(super) trait Driver {
     fn open(&mut self, id: ConnectionId, stream: TcpStream) -> io::Result<()>;
 
     /// Begins to send `buffer` from `from` on. There must be no other on its way. `Some` when all of
-    /// it has left, or never will, since the socket broke, which an event tells; else
+    /// it has left, or never will, since the socket broke, which an event tells (it counts as left); else
     /// [`Event::Sent`] follows.
     fn send(&mut self, id: ConnectionId, buffer: Vec<u8>, from: usize) -> Option<Vec<u8>>;
 
