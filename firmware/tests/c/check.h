@@ -40,5 +40,6 @@ void test_robust(void);
 void test_link(void);
 void test_commands(void);
 void test_storm(void);
+void test_script(void);
 
 #endif

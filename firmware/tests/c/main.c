@@ -123,6 +123,7 @@ int main(int count, char **arguments)
     printf("robustness seed %llu\n", (unsigned long long)seed);
     test_robust();
     test_storm();
+    test_script();
     printf("%lu passed, %lu failed\n", passed_count, failed_count);
     return failed_count == 0 ? 0 : 1;
 }

@@ -1,0 +1,775 @@
+/*
+ * compile.c: declarations and statements. Expressions are in expression.c.
+ */
+#include "compile_inside.h"
+
+#include "code.h"
+
+/* ---- errors ---- */
+
+bool fw_compile_fail(fw_compiler_t *compiler, const fw_token_t *at, const char *expected,
+                     const char *fix)
+{
+    if (!compiler->failed) {
+        compiler->failed = true;
+        compiler->error = (fw_script_error_t){
+            .expected = at->kind == FW_TOKEN_BAD ? at->expected : expected,
+            .fix = at->kind == FW_TOKEN_BAD ? NULL : fix,
+            .line = at->line,
+            .column = at->column,
+            .at = at->at,
+            .length = at->kind == FW_TOKEN_LINE ? 0u : at->length,
+        };
+    }
+    return false;
+}
+
+static bool fail_clash(fw_compiler_t *compiler, const fw_token_t *at, const char *expected,
+                       const char *fix, uint16_t other_line)
+{
+    fw_compile_fail(compiler, at, expected, fix);
+    compiler->error.other_line = other_line;
+    return false;
+}
+
+/* ---- tokens ---- */
+
+void fw_compile_advance(fw_compiler_t *compiler)
+{
+    fw_lex_next(&compiler->lexer, &compiler->token);
+}
+
+bool fw_compile_at(const fw_compiler_t *compiler, const char *word)
+{
+    const fw_token_t *token = &compiler->token;
+    size_t length = fw_string_length(word);
+    return token->kind == FW_TOKEN_NAME && token->length == length &&
+           fw_equal(compiler->lexer.source + token->at, (const uint8_t *)word, length);
+}
+
+bool fw_compile_accept(fw_compiler_t *compiler, const char *word)
+{
+    if (!fw_compile_at(compiler, word)) {
+        return false;
+    }
+    fw_compile_advance(compiler);
+    return true;
+}
+
+bool fw_compile_take(fw_compiler_t *compiler, uint8_t kind, const char *expected)
+{
+    if (compiler->token.kind != kind) {
+        return fw_compile_fail(compiler, &compiler->token, expected, NULL);
+    }
+    fw_compile_advance(compiler);
+    return true;
+}
+
+static bool at_line_end(const fw_compiler_t *compiler)
+{
+    return compiler->token.kind == FW_TOKEN_LINE || compiler->token.kind == FW_TOKEN_END;
+}
+
+static bool take_line_end(fw_compiler_t *compiler, const char *expected)
+{
+    if (!at_line_end(compiler)) {
+        return fw_compile_fail(compiler, &compiler->token, expected, NULL);
+    }
+    return true;
+}
+
+/* ---- what is written ---- */
+
+static void flush(fw_compiler_t *compiler)
+{
+    static const fw_token_t nowhere = {.line = 1, .column = 1};
+    for (uint8_t i = 0; i < compiler->held_words; i++) {
+        if (compiler->code_words == FW_SCRIPT_CODE_WORDS_MAX) {
+            fw_compile_fail(compiler, &compiler->token, "the end: the program has 4 KB by here",
+                            "make the script shorter");
+            return;
+        }
+        if (!compiler->sink.code(compiler->sink.ctx, compiler->held[i])) {
+            fw_compile_fail(compiler, &nowhere, "room to write the program", NULL);
+            return;
+        }
+        compiler->code_words++;
+    }
+    compiler->held_words = 0;
+}
+
+void fw_compile_emit(fw_compiler_t *compiler, fw_op_t op, uint8_t a, uint8_t b, uint8_t c)
+{
+    flush(compiler);
+    compiler->held[0] = fw_instruction(op, a, b, c);
+    compiler->held_words = 1;
+    compiler->operations++;
+}
+
+void fw_compile_emit_block(fw_compiler_t *compiler, fw_op_t op, const uint8_t cells[4])
+{
+    fw_compile_emit(compiler, op, cells[0], cells[1], cells[2]);
+    compiler->held[1] = (uint32_t)compiler->blocks | ((uint32_t)cells[3] << 8);
+    compiler->held_words = 2;
+    compiler->blocks++;
+}
+
+static void write_table(fw_compiler_t *compiler, uint32_t word)
+{
+    if (compiler->table_words == FW_SCRIPT_TABLE_WORDS_MAX) {
+        fw_compile_fail(compiler, &compiler->token, "the end: the script's names fill 4 KB by here",
+                        "use shorter names");
+        return;
+    }
+    if (!compiler->sink.table(compiler->sink.ctx, word)) {
+        fw_compile_fail(compiler, &compiler->token, "room to write the program", NULL);
+        return;
+    }
+    compiler->table_words++;
+}
+
+/* A record's head, the words that every kind of it has, and room for a name behind them. */
+static void write_record(fw_compiler_t *compiler, fw_record_tag_t tag, uint8_t a, uint8_t b,
+                         const int32_t *words, uint8_t count, const fw_symbol_t *symbol)
+{
+    uint32_t name_words = symbol == NULL ? 0u : 1u + (symbol->length + 3u) / 4u;
+    uint32_t following = count + name_words;
+    write_table(compiler, (uint32_t)tag | ((uint32_t)a << 8) | ((uint32_t)b << 16) |
+                              (following << 24));
+    for (uint8_t i = 0; i < count; i++) {
+        write_table(compiler, (uint32_t)words[i]);
+    }
+    if (symbol == NULL) {
+        return;
+    }
+    write_table(compiler, symbol->length);
+    for (uint8_t at = 0; at < symbol->length; at = (uint8_t)(at + 4u)) {
+        uint32_t word = 0;
+        for (uint8_t i = 0; i < 4u && at + i < symbol->length; i++) {
+            word |= (uint32_t)compiler->lexer.source[symbol->at + at + i] << (8u * i);
+        }
+        write_table(compiler, word);
+    }
+}
+
+/* ---- cells ---- */
+
+static bool cells_left(fw_compiler_t *compiler)
+{
+    if (compiler->named >= compiler->least_temporary) {
+        return fw_compile_fail(compiler, &compiler->token,
+                               "the end: names and intermediate results fill all 256 cells",
+                               "split long expressions, or use fewer names");
+    }
+    return true;
+}
+
+static uint8_t new_cell(fw_compiler_t *compiler)
+{
+    if (!cells_left(compiler)) {
+        return 0;
+    }
+    return (uint8_t)compiler->named++;
+}
+
+uint8_t fw_compile_temporary(fw_compiler_t *compiler)
+{
+    uint16_t cell = (uint16_t)(FW_SCRIPT_CELLS - 1u - compiler->temporaries);
+    if (cell < compiler->least_temporary) {
+        compiler->least_temporary = cell;
+    }
+    if (compiler->named > cell) {
+        cells_left(compiler);
+        return (uint8_t)(FW_SCRIPT_CELLS - 1u);
+    }
+    compiler->temporaries++;
+    return (uint8_t)cell;
+}
+
+uint8_t fw_compile_constant(fw_compiler_t *compiler, int32_t value)
+{
+    for (uint8_t i = 0; i < compiler->constants_count; i++) {
+        if (compiler->constants[i] == value) {
+            return compiler->constant_cells[i];
+        }
+    }
+    if (compiler->constants_count == FW_SCRIPT_CONSTANTS_MAX) {
+        fw_compile_fail(compiler, &compiler->token, "no further number: a script has 64 at most",
+                        "give numbers that belong together one name");
+        return 0;
+    }
+    uint8_t cell = new_cell(compiler);
+    compiler->constants[compiler->constants_count] = value;
+    compiler->constant_cells[compiler->constants_count] = cell;
+    compiler->constants_count++;
+    write_record(compiler, FW_RECORD_CONSTANT, cell, 0, &value, 1, NULL);
+    return cell;
+}
+
+/* ---- names ---- */
+
+static bool is_reserved(const fw_compiler_t *compiler)
+{
+    static const char *const words[] = {
+        "in",   "out",  "var",   "retain", "param", "command", "if",    "else",  "end",
+        "when", "and",  "or",    "not",    "mod",   "event",   "alarm", "state", "interlock",
+        "true", "false", "on",   "off",    "from",  "to",      "boot",  "online", "synced",
+        "bool", "time",
+    };
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (fw_compile_at(compiler, words[i])) {
+            return true;
+        }
+    }
+    return fw_compile_is_function(compiler);
+}
+
+fw_symbol_t *fw_compile_find(fw_compiler_t *compiler, const fw_token_t *name)
+{
+    const uint8_t *source = compiler->lexer.source;
+    for (uint8_t i = 0; i < compiler->symbols_count; i++) {
+        fw_symbol_t *symbol = &compiler->symbols[i];
+        if (symbol->length == name->length &&
+            fw_equal(source + symbol->at, source + name->at, name->length)) {
+            return symbol;
+        }
+    }
+    return NULL;
+}
+
+/* The name that is declared here. Its cell is given, its type not. */
+static fw_symbol_t *declare(fw_compiler_t *compiler, fw_symbol_kind_t kind)
+{
+    const fw_token_t name = compiler->token;
+    if (name.kind != FW_TOKEN_NAME || is_reserved(compiler)) {
+        fw_compile_fail(compiler, &name, "a name",
+                        name.kind == FW_TOKEN_NAME ? "this word is the language's own" : NULL);
+        return NULL;
+    }
+    const fw_symbol_t *known = fw_compile_find(compiler, &name);
+    if (known != NULL) {
+        fail_clash(compiler, &name, "a name that is not taken", NULL, known->line);
+        return NULL;
+    }
+    if (compiler->symbols_count == FW_SCRIPT_VARIABLES_MAX) {
+        fw_compile_fail(compiler, &name, "no further name: a script has 128 at most", NULL);
+        return NULL;
+    }
+    if (compiler->depth > 0u) {
+        fw_compile_fail(compiler, &name, "a statement", "declare names above the `if`");
+        return NULL;
+    }
+    fw_symbol_t *symbol = &compiler->symbols[compiler->symbols_count++];
+    *symbol = (fw_symbol_t){
+        .at = name.at,
+        .line = name.line,
+        .length = (uint8_t)name.length,
+        .kind = (uint8_t)kind,
+        .cell = new_cell(compiler),
+    };
+    fw_compile_advance(compiler);
+    return symbol;
+}
+
+/* ---- types and constants ---- */
+
+static bool read_type(fw_compiler_t *compiler, uint8_t *type)
+{
+    static const char *const names[] = {
+        [FW_TYPE_BOOL] = "bool", [FW_TYPE_INT] = "int", [FW_TYPE_NUM] = "num",
+        [FW_TYPE_TIME] = "time"};
+    for (uint8_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (fw_compile_accept(compiler, names[i])) {
+            *type = i;
+            return true;
+        }
+    }
+    return fw_compile_fail(compiler, &compiler->token, "a type: bool, int, num or time", NULL);
+}
+
+/* A literal with its sign. */
+static bool read_constant(fw_compiler_t *compiler, uint8_t *type, int32_t *value)
+{
+    bool negative = compiler->token.kind == FW_TOKEN_MINUS;
+    if (negative) {
+        fw_compile_advance(compiler);
+    }
+    const fw_token_t *token = &compiler->token;
+    bool is_true = fw_compile_at(compiler, "true") || fw_compile_at(compiler, "on");
+    bool is_false = fw_compile_at(compiler, "false") || fw_compile_at(compiler, "off");
+    if (!negative && (is_true || is_false)) {
+        *type = FW_TYPE_BOOL;
+        *value = is_true ? 1 : 0;
+    } else if (token->kind == FW_TOKEN_INT || token->kind == FW_TOKEN_NUM ||
+               token->kind == FW_TOKEN_TIME) {
+        *type = token->kind == FW_TOKEN_INT   ? FW_TYPE_INT
+                : token->kind == FW_TOKEN_NUM ? FW_TYPE_NUM
+                                              : FW_TYPE_TIME;
+        *value = negative ? -token->value : token->value;
+    } else {
+        return fw_compile_fail(compiler, token, "a number, a time, true or false", NULL);
+    }
+    fw_compile_advance(compiler);
+    return true;
+}
+
+/* The same, as a value of a type. */
+static bool read_constant_of(fw_compiler_t *compiler, uint8_t type, int32_t *value)
+{
+    static const char *const expected[] = {
+        [FW_TYPE_BOOL] = "true or false",
+        [FW_TYPE_INT] = "a whole number",
+        [FW_TYPE_NUM] = "a number from -2147483.647 to 2147483.647",
+        [FW_TYPE_TIME] = "a time, such as 30s",
+    };
+    fw_token_t at = compiler->token;
+    uint8_t found = 0;
+    if (!read_constant(compiler, &found, value)) {
+        return false;
+    }
+    if (found == FW_TYPE_INT && type == FW_TYPE_NUM) {
+        if (!fw_compile_to_thousandths(value)) {
+            return fw_compile_fail(compiler, &at, expected[type], NULL);
+        }
+        found = type;
+    }
+    return found == type || fw_compile_fail(compiler, &at, expected[type], NULL);
+}
+
+/* ---- declarations ---- */
+
+static const fw_pin_t *read_pin(fw_compiler_t *compiler, bool is_output)
+{
+    const fw_token_t *token = &compiler->token;
+    for (uint8_t i = 0; i < compiler->board->count; i++) {
+        const fw_pin_t *pin = &compiler->board->pins[i];
+        bool drives = pin->type == FW_POINT_DIGITAL_OUTPUT || pin->type == FW_POINT_ANALOGUE_OUTPUT;
+        if (fw_compile_at(compiler, pin->name) && drives == is_output) {
+            fw_compile_advance(compiler);
+            return pin;
+        }
+    }
+    fw_compile_fail(compiler, token,
+                    is_output ? "an output of this board" : "an input of this board", NULL);
+    return NULL;
+}
+
+static bool is_analogue(const fw_pin_t *pin)
+{
+    return pin->type == FW_POINT_ANALOGUE_INPUT || pin->type == FW_POINT_ANALOGUE_OUTPUT;
+}
+
+/* `: type`, where it stands, and `= pin`. */
+static const fw_pin_t *read_point(fw_compiler_t *compiler, fw_symbol_t *symbol)
+{
+    bool is_output = symbol->kind == FW_SYMBOL_OUTPUT;
+    bool has_type = compiler->token.kind == FW_TOKEN_COLON;
+    fw_token_t at = compiler->token;
+    if (has_type) {
+        fw_compile_advance(compiler);
+        at = compiler->token;
+        if (!read_type(compiler, &symbol->type)) {
+            return NULL;
+        }
+    }
+    if (!fw_compile_take(compiler, FW_TOKEN_IS, "`=` and a pin of the board")) {
+        return NULL;
+    }
+    const fw_pin_t *pin = read_pin(compiler, is_output);
+    if (pin == NULL) {
+        return NULL;
+    }
+    uint8_t type = is_analogue(pin) ? FW_TYPE_NUM : FW_TYPE_BOOL;
+    if (has_type && symbol->type != type) {
+        fw_compile_fail(compiler, &at,
+                        type == FW_TYPE_NUM ? "num, for this pin is analogue"
+                                            : "bool, for this pin is digital",
+                        NULL);
+        return NULL;
+    }
+    symbol->type = type;
+    return pin;
+}
+
+static bool declare_input(fw_compiler_t *compiler)
+{
+    fw_symbol_t *symbol = declare(compiler, FW_SYMBOL_INPUT);
+    const fw_pin_t *pin = symbol == NULL ? NULL : read_point(compiler, symbol);
+    if (pin == NULL) {
+        return false;
+    }
+    const int32_t words[] = {pin->channel, symbol->line};
+    write_record(compiler, FW_RECORD_INPUT, symbol->cell, symbol->type, words, 2, symbol);
+    return take_line_end(compiler, "the end of the line");
+}
+
+static bool declare_output(fw_compiler_t *compiler)
+{
+    fw_symbol_t *symbol = declare(compiler, FW_SYMBOL_OUTPUT);
+    const fw_pin_t *pin = symbol == NULL ? NULL : read_point(compiler, symbol);
+    if (pin == NULL) {
+        return false;
+    }
+    int32_t flags = 0;
+    int32_t safe = 0;
+    if (!fw_compile_accept(compiler, "safe")) {
+        return fw_compile_fail(compiler, &compiler->token, "`safe` and a value: what this output "
+                                                           "does when the script does not run",
+                               "add `safe off` or `safe hold`");
+    }
+    if (fw_compile_accept(compiler, "hold")) {
+        flags |= (int32_t)FW_OUTPUT_HOLD;
+    } else if (!read_constant_of(compiler, symbol->type, &safe)) {
+        return false;
+    }
+    if (fw_compile_accept(compiler, "manual")) {
+        flags |= (int32_t)FW_OUTPUT_MANUAL;
+        symbol->kind = FW_SYMBOL_MANUAL;
+    }
+    const int32_t words[] = {pin->channel, symbol->line, flags, safe};
+    write_record(compiler, FW_RECORD_OUTPUT, symbol->cell, symbol->type, words, 4, symbol);
+    return take_line_end(compiler, "`manual` or the end of the line");
+}
+
+static bool declare_variable(fw_compiler_t *compiler, fw_symbol_kind_t kind)
+{
+    fw_symbol_t *symbol = declare(compiler, kind);
+    if (symbol == NULL) {
+        return false;
+    }
+    int32_t words[4] = {0, symbol->line, INT32_MIN, INT32_MAX};
+    bool has_type = compiler->token.kind == FW_TOKEN_COLON;
+    if (has_type) {
+        fw_compile_advance(compiler);
+        if (!read_type(compiler, &symbol->type)) {
+            return false;
+        }
+    }
+    bool has_value = compiler->token.kind == FW_TOKEN_IS;
+    if (!has_value && (!has_type || kind == FW_SYMBOL_PARAMETER)) {
+        return fw_compile_fail(compiler, &compiler->token,
+                               has_type ? "`=` and a value" : "`: type` or `= value`", NULL);
+    }
+    if (has_value) {
+        fw_compile_advance(compiler);
+        if (!(has_type ? read_constant_of(compiler, symbol->type, &words[0])
+                       : read_constant(compiler, &symbol->type, &words[0]))) {
+            return false;
+        }
+    }
+    fw_token_t at = compiler->token;
+    if (kind == FW_SYMBOL_PARAMETER && fw_compile_accept(compiler, "in")) {
+        at = compiler->token;
+        if (!read_constant_of(compiler, symbol->type, &words[2]) ||
+            !fw_compile_take(compiler, FW_TOKEN_TO, "`..`") ||
+            !read_constant_of(compiler, symbol->type, &words[3])) {
+            return false;
+        }
+        if (words[2] > words[3] || words[0] < words[2] || words[0] > words[3]) {
+            return fw_compile_fail(compiler, &at, "a range that holds the value", NULL);
+        }
+    }
+    fw_record_tag_t tag = kind == FW_SYMBOL_PARAMETER  ? FW_RECORD_PARAMETER
+                          : kind == FW_SYMBOL_RETAINED ? FW_RECORD_RETAINED
+                                                       : FW_RECORD_VARIABLE;
+    write_record(compiler, tag, symbol->cell, symbol->type, words,
+                 kind == FW_SYMBOL_PARAMETER ? 4 : 2, symbol);
+    return take_line_end(compiler, "the end of the line");
+}
+
+/* ---- statements ---- */
+
+/* From here on the branch that this is in decides. */
+static void emit_branch(fw_compiler_t *compiler)
+{
+    if (compiler->depth == 0u) {
+        fw_compile_emit(compiler, FW_OP_ALWAYS, 0, 0, 0);
+    } else {
+        fw_compile_emit(compiler, FW_OP_WHEN, compiler->branches[compiler->depth - 1u].taken, 0, 0);
+    }
+}
+
+static bool read_condition(fw_compiler_t *compiler, fw_operand_t *condition)
+{
+    fw_token_t at = compiler->token;
+    if (!fw_compile_expression(compiler, condition)) {
+        return false;
+    }
+    return condition->type == FW_TYPE_BOOL ||
+           fw_compile_fail(compiler, &at, "a condition: something that is true or false", NULL);
+}
+
+static bool begin_if(fw_compiler_t *compiler)
+{
+    if (compiler->depth == FW_BRANCH_DEPTH_MAX) {
+        return fw_compile_fail(compiler, &compiler->token, "no further `if` inside of eight others",
+                               "join conditions with `and`");
+    }
+    uint16_t line = compiler->token.line;
+    fw_compile_advance(compiler);
+    if (compiler->depth == 0u) {
+        compiler->chains++;
+    }
+    fw_branch_t branch = {.line = line, .branch = ++compiler->branches_begun};
+    branch.taken = fw_compile_temporary(compiler);
+    branch.open = fw_compile_temporary(compiler);
+    fw_operand_t condition;
+    if (!read_condition(compiler, &condition) ||
+        !take_line_end(compiler, "an operator, or the end of the line")) {
+        return false;
+    }
+    fw_compile_emit(compiler, FW_OP_NOT, branch.open, condition.cell, 0);
+    if (compiler->depth > 0u) {
+        uint8_t outer = compiler->branches[compiler->depth - 1u].taken;
+        fw_compile_emit(compiler, FW_OP_AND, branch.open, branch.open, outer);
+        fw_compile_emit(compiler, FW_OP_AND, branch.taken, condition.cell, outer);
+    } else {
+        fw_compile_emit(compiler, FW_OP_MOVE, branch.taken, condition.cell, 0);
+    }
+    fw_compile_release(compiler, &condition);
+    compiler->branches[compiler->depth++] = branch;
+    emit_branch(compiler);
+    return true;
+}
+
+static bool take_else(fw_compiler_t *compiler)
+{
+    if (compiler->depth == 0u) {
+        return fw_compile_fail(compiler, &compiler->token, "a statement: there is no `if` here",
+                               NULL);
+    }
+    fw_branch_t *branch = &compiler->branches[compiler->depth - 1u];
+    if (branch->has_else) {
+        return fail_clash(compiler, &compiler->token, "`end`: the `if` has its `else`", NULL,
+                          branch->line);
+    }
+    fw_compile_advance(compiler);
+    branch->branch = ++compiler->branches_begun;
+    if (at_line_end(compiler)) {
+        branch->has_else = true;
+        fw_compile_emit(compiler, FW_OP_MOVE, branch->taken, branch->open, 0);
+        emit_branch(compiler);
+        return true;
+    }
+    if (!fw_compile_accept(compiler, "if")) {
+        return fw_compile_fail(compiler, &compiler->token, "`if`, or the end of the line", NULL);
+    }
+    /* The condition belongs to no branch of this chain, and may hold blocks if the chain may. */
+    compiler->depth--;
+    emit_branch(compiler);
+    fw_operand_t condition;
+    if (!read_condition(compiler, &condition) ||
+        !take_line_end(compiler, "an operator, or the end of the line")) {
+        return false;
+    }
+    compiler->depth++;
+    fw_compile_emit(compiler, FW_OP_AND, branch->taken, branch->open, condition.cell);
+    /* Taken implies open: what stays open is the one without the other. */
+    fw_compile_emit(compiler, FW_OP_DIFFERS, branch->open, branch->open, branch->taken);
+    fw_compile_release(compiler, &condition);
+    emit_branch(compiler);
+    return true;
+}
+
+static bool take_end(fw_compiler_t *compiler)
+{
+    if (compiler->depth == 0u) {
+        return fw_compile_fail(compiler, &compiler->token, "a statement: there is no `if` here",
+                               NULL);
+    }
+    fw_compile_advance(compiler);
+    compiler->depth--;
+    compiler->temporaries = (uint8_t)(compiler->temporaries - 2u);
+    emit_branch(compiler);
+    return take_line_end(compiler, "the end of the line");
+}
+
+/* Rule 2: one statement assigns a name, a whole `if` counting as one. */
+static bool claim(fw_compiler_t *compiler, fw_symbol_t *symbol, const fw_token_t *name)
+{
+    static const char *const refusals[] = {
+        [FW_SYMBOL_INPUT] = "an output or a variable: this is an input",
+        [FW_SYMBOL_PARAMETER] = "an output or a variable: this is a parameter",
+        [FW_SYMBOL_MANUAL] = "an output or a variable: this output is switched by hand",
+    };
+    if (symbol->kind < sizeof(refusals) / sizeof(refusals[0]) && refusals[symbol->kind] != NULL) {
+        const char *fix = symbol->kind == FW_SYMBOL_MANUAL ? "take away `manual`" : NULL;
+        return fail_clash(compiler, name, refusals[symbol->kind], fix, symbol->line);
+    }
+    uint16_t chain = compiler->depth == 0u ? 0u : compiler->chains;
+    uint16_t branch = compiler->depth == 0u ? 0u : compiler->branches[compiler->depth - 1u].branch;
+    if (symbol->assigned_line != 0u &&
+        (chain == 0u || symbol->chain != chain || symbol->branch == branch)) {
+        return fail_clash(compiler, name, "a name that no other statement assigns",
+                          "join the two with `or`, or put both into one `if`",
+                          symbol->assigned_line);
+    }
+    symbol->assigned_line = name->line;
+    symbol->chain = chain;
+    symbol->branch = branch;
+    return true;
+}
+
+/* Puts a result into a name's cell. */
+static void store(fw_compiler_t *compiler, uint8_t cell, const fw_operand_t *value)
+{
+    bool is_held = compiler->held_words > 0u && value->is_temporary &&
+                   ((compiler->held[0] >> 8) & 0xFFu) == value->cell;
+    if (compiler->depth > 0u) {
+        fw_compile_emit(compiler, FW_OP_SET, cell, value->cell, 0);
+    } else if (is_held) {
+        compiler->held[0] = (compiler->held[0] & ~0xFF00u) | ((uint32_t)cell << 8);
+    } else {
+        fw_compile_emit(compiler, FW_OP_MOVE, cell, value->cell, 0);
+    }
+}
+
+static bool increase(fw_compiler_t *compiler, const fw_symbol_t *symbol, fw_operand_t *value)
+{
+    uint8_t sum = fw_compile_temporary(compiler);
+    fw_compile_emit(compiler, FW_OP_ADD, sum, symbol->cell, value->cell);
+    fw_operand_t result = {.cell = sum, .type = symbol->type, .is_temporary = true};
+    if (!fw_compile_accept(compiler, "when")) {
+        store(compiler, symbol->cell, &result);
+    } else {
+        fw_operand_t condition;
+        if (!read_condition(compiler, &condition)) {
+            return false;
+        }
+        uint8_t taken = condition.cell;
+        if (compiler->depth > 0u) {
+            taken = fw_compile_temporary(compiler);
+            fw_compile_emit(compiler, FW_OP_AND, taken, condition.cell,
+                            compiler->branches[compiler->depth - 1u].taken);
+            compiler->temporaries--;
+        }
+        fw_compile_emit(compiler, FW_OP_WHEN, taken, 0, 0);
+        fw_compile_emit(compiler, FW_OP_SET, symbol->cell, sum, 0);
+        emit_branch(compiler);
+        fw_compile_release(compiler, &condition);
+    }
+    fw_compile_release(compiler, &result);
+    return true;
+}
+
+static bool assign(fw_compiler_t *compiler)
+{
+    const fw_token_t name = compiler->token;
+    fw_symbol_t *symbol = fw_compile_find(compiler, &name);
+    if (symbol == NULL) {
+        return fw_compile_fail(compiler, &name, "a declared name, or a word of the language",
+                               "declare it above with `var`, `in` or `out`");
+    }
+    fw_compile_advance(compiler);
+    bool is_increase = compiler->token.kind == FW_TOKEN_INCREASE;
+    if (!is_increase && compiler->token.kind != FW_TOKEN_ASSIGN) {
+        const char *fix = compiler->token.kind == FW_TOKEN_IS ? "write `:=`" : NULL;
+        return fw_compile_fail(compiler, &compiler->token, "`:=` or `+=`", fix);
+    }
+    if (!claim(compiler, symbol, &name)) {
+        return false;
+    }
+    if (is_increase && symbol->type == FW_TYPE_BOOL) {
+        return fw_compile_fail(compiler, &compiler->token, "`:=`, for this is true or false", NULL);
+    }
+    fw_compile_advance(compiler);
+    fw_token_t at = compiler->token;
+    fw_operand_t value;
+    if (!fw_compile_expression(compiler, &value)) {
+        return false;
+    }
+    if (!fw_compile_convert(compiler, &value, symbol->type)) {
+        static const char *const expected[] = {
+            [FW_TYPE_BOOL] = "a value that is true or false, as the name is",
+            [FW_TYPE_INT] = "a whole number, as the name is",
+            [FW_TYPE_NUM] = "a number, as the name is",
+            [FW_TYPE_TIME] = "a time, as the name is",
+        };
+        const char *fix = symbol->type == FW_TYPE_INT && value.type == FW_TYPE_NUM
+                              ? "round it with int( )"
+                              : NULL;
+        return fw_compile_fail(compiler, &at, expected[symbol->type], fix);
+    }
+    if (is_increase) {
+        if (!increase(compiler, symbol, &value)) {
+            return false;
+        }
+    } else {
+        store(compiler, symbol->cell, &value);
+    }
+    fw_compile_release(compiler, &value);
+    return take_line_end(compiler, is_increase ? "an operator, `when` or the end of the line"
+                                               : "an operator, or the end of the line");
+}
+
+static bool statement(fw_compiler_t *compiler)
+{
+    if (compiler->token.kind != FW_TOKEN_NAME) {
+        return fw_compile_fail(compiler, &compiler->token, "a declaration or a statement", NULL);
+    }
+    if (fw_compile_accept(compiler, "in")) {
+        return declare_input(compiler);
+    }
+    if (fw_compile_accept(compiler, "out")) {
+        return declare_output(compiler);
+    }
+    if (fw_compile_accept(compiler, "var")) {
+        return declare_variable(compiler, FW_SYMBOL_VARIABLE);
+    }
+    if (fw_compile_accept(compiler, "retain")) {
+        return declare_variable(compiler, FW_SYMBOL_RETAINED);
+    }
+    if (fw_compile_accept(compiler, "param")) {
+        return declare_variable(compiler, FW_SYMBOL_PARAMETER);
+    }
+    if (fw_compile_at(compiler, "if")) {
+        return begin_if(compiler);
+    }
+    if (fw_compile_at(compiler, "else")) {
+        return take_else(compiler);
+    }
+    if (fw_compile_at(compiler, "end")) {
+        return take_end(compiler);
+    }
+    return assign(compiler);
+}
+
+/* ---- from outside ---- */
+
+bool fw_compile_begin(fw_compiler_t *compiler, const uint8_t *source, size_t length,
+                      const fw_board_t *board, fw_program_sink_t sink)
+{
+    *compiler = (fw_compiler_t){
+        .board = board,
+        .sink = sink,
+        .least_temporary = FW_SCRIPT_CELLS,
+    };
+    if (length > FW_SCRIPT_SOURCE_MAX) {
+        const fw_token_t start = {.line = 1, .column = 1};
+        return fw_compile_fail(compiler, &start, "a script of at most 8,192 bytes", NULL);
+    }
+    fw_lex_init(&compiler->lexer, source, (uint16_t)length);
+    fw_compile_advance(compiler);
+    return true;
+}
+
+fw_compile_state_t fw_compile_step(fw_compiler_t *compiler)
+{
+    while (!compiler->failed && compiler->token.kind == FW_TOKEN_LINE) {
+        fw_compile_advance(compiler);
+    }
+    if (!compiler->failed && compiler->token.kind == FW_TOKEN_END) {
+        if (compiler->depth > 0u) {
+            fail_clash(compiler, &compiler->token, "`end`: an `if` is open",
+                       "close it with `end`", compiler->branches[compiler->depth - 1u].line);
+        } else {
+            fw_compile_emit(compiler, FW_OP_END, 0, 0, 0);
+            flush(compiler);
+        }
+        return compiler->failed ? FW_COMPILE_FAILED : FW_COMPILE_DONE;
+    }
+    if (!compiler->failed) {
+        (void)statement(compiler);
+    }
+    return compiler->failed ? FW_COMPILE_FAILED : FW_COMPILE_MORE;
+}

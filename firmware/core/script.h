@@ -1,0 +1,125 @@
+/*
+ * script.h: what compiler and virtual machine share: types, instructions, and the compiled program.
+ *
+ * A program has no jumps. Every statement is worked through in every scan; inside a branch that is
+ * not taken, values are worked out and not stored. So a scan costs the same each time, and its cost
+ * is the sum of its instructions, known when the script is compiled. (Rule 3 of docs/script.md, every
+ * block runs every scan, is then no rule that anything could break.)
+ *
+ * Values live in 256 cells of 32 bits: names and constants from the bottom, intermediate results
+ * from the top. An instruction is one word or two, its operands are cells:
+ *
+ *   bits 0-7 operation, 8-15 `a` (mostly the result), 16-23 `b`, 24-31 `c`
+ *
+ * A program is two lists of 32-bit words, code and table, each only ever appended to: both can go
+ * straight to flash while the script is read, and the chip, which cannot load bytes from flash, runs
+ * them where they lie.
+ */
+#ifndef FW_SCRIPT_H
+#define FW_SCRIPT_H
+
+#include "bytes.h"
+#include "config.h"
+
+#define FW_SCRIPT_SOURCE_MAX 8192u
+#define FW_SCRIPT_CODE_WORDS_MAX 1024u /* 4 KB */
+#define FW_SCRIPT_TABLE_WORDS_MAX 1024u
+#define FW_SCRIPT_VARIABLES_MAX 128u
+#define FW_SCRIPT_BLOCKS_MAX 64u
+#define FW_SCRIPT_CONSTANTS_MAX 64u
+#define FW_SCRIPT_COMMANDS_MAX FW_SIGNATURES_MAX
+#define FW_SCRIPT_CELLS 256u
+
+/* num is thousandths, time is milliseconds. */
+typedef enum {
+    FW_TYPE_BOOL = 0,
+    FW_TYPE_INT,
+    FW_TYPE_NUM,
+    FW_TYPE_TIME,
+} fw_type_t;
+
+typedef enum {
+    FW_OP_END = 0,
+
+    /* a = f(b, c) */
+    FW_OP_MOVE, /* a = b, branch or not */
+    FW_OP_NOT,
+    FW_OP_AND,
+    FW_OP_OR,
+    FW_OP_NEGATE,
+    FW_OP_ABS,
+    FW_OP_ADD,
+    FW_OP_SUBTRACT,
+    FW_OP_MULTIPLY,     /* of whole numbers */
+    FW_OP_MULTIPLY_NUM, /* one of them is thousandths */
+    FW_OP_DIVIDE,
+    FW_OP_DIVIDE_NUM, /* the result, or the divisor, is thousandths */
+    FW_OP_MODULO,
+    FW_OP_MIN,
+    FW_OP_MAX,
+    FW_OP_EQUAL,
+    FW_OP_DIFFERS,
+    FW_OP_BELOW,
+    FW_OP_AT_MOST,
+    FW_OP_INT_TO_NUM,
+    FW_OP_NUM_TO_INT,
+
+    /* Branches: from here on values are stored only if cell a is not 0; BOTH ends that. */
+    FW_OP_WHEN,
+    FW_OP_ALWAYS,
+    FW_OP_SET, /* a = b, if the branch is taken */
+
+    /* Blocks: a second word has the instance in bits 0-7, further inputs in 8-15 and 16-23. */
+    FW_OP_RISE,
+    FW_OP_FALL,
+    FW_OP_TOGGLE,
+    FW_OP_TON,
+    FW_OP_TOF,
+    FW_OP_TP,
+    FW_OP_BLINK,
+    FW_OP_SR,
+    FW_OP_RS,
+    FW_OP_CTU,
+    FW_OP_HYSTERESIS,
+    FW_OP_FILTER,
+    FW_OP_RUNTIME,
+
+    FW_OPS,
+} fw_op_t;
+
+static inline uint32_t fw_instruction(fw_op_t op, uint8_t a, uint8_t b, uint8_t c)
+{
+    return (uint32_t)op | ((uint32_t)a << 8) | ((uint32_t)b << 16) | ((uint32_t)c << 24);
+}
+
+static inline bool fw_op_is_block(uint8_t op)
+{
+    return op >= FW_OP_RISE && op <= FW_OP_RUNTIME;
+}
+
+/*
+ * The table: records of a head word (bits 0-7 tag, 8-15 `a`, 16-23 `b`, 24-31 words that follow) and
+ * their words. A name is a word with its length, then its bytes, four to a word, lowest first.
+ */
+typedef enum {
+    FW_RECORD_CONSTANT = 1, /* a: cell. Value */
+    FW_RECORD_INPUT,        /* a: cell, b: type. Pin (channel), line, name */
+    FW_RECORD_OUTPUT,       /* a: cell, b: type. Pin (channel), line, flags, safe value, name */
+    FW_RECORD_VARIABLE,     /* a: cell, b: type. Initial value, line, name */
+    FW_RECORD_RETAINED,     /* the same */
+    FW_RECORD_PARAMETER,    /* a: cell, b: type. Initial value, line, minimum, maximum, name */
+} fw_record_tag_t;
+
+/* Flags of an output. */
+#define FW_OUTPUT_MANUAL 1u
+#define FW_OUTPUT_HOLD 2u /* safe hold */
+
+/* A compiled program, wherever it lies. */
+typedef struct {
+    const uint32_t *code;
+    const uint32_t *table;
+    uint16_t code_words;
+    uint16_t table_words;
+} fw_program_t;
+
+#endif

@@ -1,0 +1,394 @@
+/*
+ * vm.c: see vm.h.
+ */
+#include "vm.h"
+
+/* ---- the table ---- */
+
+/* How many words of a record come before its name. */
+static uint8_t words_before_name(uint8_t tag)
+{
+    switch (tag) {
+    case FW_RECORD_INPUT:
+    case FW_RECORD_VARIABLE:
+    case FW_RECORD_RETAINED:
+        return 2;
+    case FW_RECORD_OUTPUT:
+    case FW_RECORD_PARAMETER:
+        return 4;
+    default:
+        return 1;
+    }
+}
+
+bool fw_program_next(const fw_program_t *program, uint16_t *at, fw_record_t *record)
+{
+    if (*at >= program->table_words) {
+        return false;
+    }
+    uint32_t head = program->table[*at];
+    uint32_t following = head >> 24;
+    *record = (fw_record_t){
+        .words = program->table + *at + 1u,
+        .tag = (uint8_t)head,
+        .a = (uint8_t)(head >> 8),
+        .b = (uint8_t)(head >> 16),
+    };
+    uint32_t before = words_before_name(record->tag);
+    if (following < before || *at + 1u + following > program->table_words) {
+        return false;
+    }
+    if (following > before) {
+        record->name = record->words + before;
+        if (1u + (record->name[0] + 3u) / 4u > following - before) {
+            return false;
+        }
+    }
+    *at = (uint16_t)(*at + 1u + following);
+    return true;
+}
+
+bool fw_record_is(const fw_record_t *record, fw_span_t name)
+{
+    if (record->name == NULL || record->name[0] != name.length) {
+        return false;
+    }
+    for (size_t i = 0; i < name.length; i++) {
+        if ((uint8_t)(record->name[1u + i / 4u] >> (8u * (i % 4u))) != name.bytes[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- arithmetic ---- */
+
+static int32_t saturate(int64_t value)
+{
+    return value > INT32_MAX ? INT32_MAX : value < INT32_MIN ? INT32_MIN : (int32_t)value;
+}
+
+/* Rounded, half away from zero. */
+static int64_t divide_rounded(int64_t dividend, int64_t divisor)
+{
+    int64_t half = (divisor < 0 ? -divisor : divisor) / 2;
+    return (dividend < 0 ? dividend - half : dividend + half) / divisor;
+}
+
+/* A quotient that 0 has none of: 0, and a fault if the branch is taken. */
+static int32_t no_quotient(fw_vm_t *vm, bool taken)
+{
+    if (taken) {
+        vm->divisions_by_zero++;
+    }
+    return 0;
+}
+
+static int32_t divide(fw_vm_t *vm, int32_t dividend, int32_t divisor, bool taken)
+{
+    return divisor == 0 ? no_quotient(vm, taken) : saturate((int64_t)dividend / divisor);
+}
+
+static int32_t divide_num(fw_vm_t *vm, int32_t dividend, int32_t divisor, bool taken)
+{
+    return divisor == 0 ? no_quotient(vm, taken)
+                        : saturate(divide_rounded((int64_t)dividend * 1000, divisor));
+}
+
+static int32_t modulo(fw_vm_t *vm, int32_t dividend, int32_t divisor, bool taken)
+{
+    return divisor == 0 ? no_quotient(vm, taken) : (int32_t)((int64_t)dividend % divisor);
+}
+
+/* ---- blocks ---- */
+
+/* Bits of fw_block_t.value. */
+#define LAST 1  /* the input of the scan before */
+#define STATE 2 /* the output, or that time runs */
+
+/* Phases of a timer. */
+enum { AT_REST = 0, RUNNING, OVER };
+
+/* A time that is below 0 counts as none. */
+static bool is_over(const fw_block_t *block, uint32_t now_ms, int32_t time_ms)
+{
+    return time_ms <= 0 || now_ms - block->since_ms >= (uint32_t)time_ms;
+}
+
+static bool rises(fw_block_t *block, bool input, bool may)
+{
+    bool rose = may && input && (block->value & LAST) == 0;
+    block->value = (block->value & ~LAST) | (input ? LAST : 0);
+    return rose;
+}
+
+static bool ton(fw_block_t *block, bool input, int32_t time_ms, uint32_t now_ms)
+{
+    if (!input) {
+        block->value = AT_REST;
+    } else {
+        if (block->value == AT_REST) {
+            block->value = RUNNING;
+            block->since_ms = now_ms;
+        }
+        /* Over stays over, however long the count goes round. */
+        if (block->value == RUNNING && is_over(block, now_ms, time_ms)) {
+            block->value = OVER;
+        }
+    }
+    return block->value == OVER;
+}
+
+static bool tof(fw_block_t *block, bool input, int32_t time_ms, uint32_t now_ms)
+{
+    if (input) {
+        block->value = OVER; /* on, and no time runs */
+    } else if (block->value == OVER) {
+        block->value = RUNNING;
+        block->since_ms = now_ms;
+    }
+    if (block->value == RUNNING && is_over(block, now_ms, time_ms)) {
+        block->value = AT_REST;
+    }
+    return block->value != AT_REST;
+}
+
+static bool tp(fw_block_t *block, bool input, int32_t time_ms, uint32_t now_ms, bool may)
+{
+    if ((block->value & STATE) != 0 && is_over(block, now_ms, time_ms)) {
+        block->value &= ~STATE;
+    }
+    bool rose = rises(block, input, may);
+    if (rose && (block->value & STATE) == 0 && time_ms > 0) {
+        block->value |= STATE;
+        block->since_ms = now_ms;
+    }
+    return (block->value & STATE) != 0;
+}
+
+/* On first, then off, and so on; a phase that is none takes one scan. */
+static bool blink(fw_block_t *block, bool input, int32_t on_ms, int32_t off_ms, uint32_t now_ms)
+{
+    if (!input) {
+        block->value = AT_REST;
+        return false;
+    }
+    if (block->value == AT_REST) {
+        block->value = RUNNING;
+        block->since_ms = now_ms;
+        return true;
+    }
+    int32_t phase_ms = block->value == RUNNING ? on_ms : off_ms;
+    if (is_over(block, now_ms, phase_ms)) {
+        block->value = block->value == RUNNING ? OVER : RUNNING;
+        uint32_t late_ms = now_ms - block->since_ms - (uint32_t)(phase_ms > 0 ? phase_ms : 0);
+        int32_t next_ms = block->value == RUNNING ? on_ms : off_ms;
+        /* In step, unless a scan came so late that a phase was missed. */
+        block->since_ms = next_ms > 0 && late_ms < (uint32_t)next_ms ? now_ms - late_ms : now_ms;
+    }
+    return block->value == RUNNING;
+}
+
+static bool ctu(fw_block_t *block, bool input, bool reset, int32_t limit, bool may)
+{
+    bool was = block->since_ms != 0u;
+    block->since_ms = input ? 1u : 0u;
+    if (reset) {
+        block->value = 0;
+    } else if (may && input && !was && block->value < INT32_MAX) {
+        block->value++;
+    }
+    return block->value >= limit;
+}
+
+/* Off between the two until it was on, on until it was off; above or below, as the two say. */
+static bool hysteresis(fw_block_t *block, int32_t input, int32_t on, int32_t off)
+{
+    bool is_on = on >= off ? input >= on : input <= on;
+    bool is_off = on >= off ? input <= off : input >= off;
+    if (is_on) {
+        block->value = 1;
+    } else if (is_off) {
+        block->value = 0;
+    }
+    return block->value != 0;
+}
+
+/* A low-pass of first order: after `time_ms`, 63 % of a step. `since_ms` has 16 more bits. */
+static int32_t filter(fw_block_t *block, int32_t input, int32_t time_ms, uint32_t elapsed_ms,
+                      bool has_value)
+{
+    if (!has_value || time_ms <= 0) {
+        block->value = input;
+        block->since_ms = 0;
+        return input;
+    }
+    int64_t fine = (int64_t)block->value * 65536 + (int64_t)block->since_ms;
+    int64_t distance = (int64_t)input * 65536 - fine;
+    uint32_t step_ms = elapsed_ms < 60000u ? elapsed_ms : 60000u;
+    fine += distance / ((int64_t)time_ms + step_ms) * step_ms +
+            distance % ((int64_t)time_ms + step_ms) * step_ms / ((int64_t)time_ms + step_ms);
+    int64_t whole = fine / 65536 - (fine % 65536 < 0 ? 1 : 0);
+    block->value = (int32_t)whole;
+    block->since_ms = (uint32_t)(fine - whole * 65536);
+    return block->since_ms >= 32768u ? saturate(whole + 1) : block->value;
+}
+
+static int32_t runtime(fw_block_t *block, bool input, int32_t seconds, uint32_t elapsed_ms)
+{
+    if (input) {
+        block->since_ms += elapsed_ms < 86400000u ? elapsed_ms : 86400000u;
+        seconds = saturate((int64_t)seconds + block->since_ms / 1000u);
+        block->since_ms %= 1000u;
+    }
+    return seconds;
+}
+
+static int32_t run_block(fw_vm_t *vm, uint32_t word, uint32_t further, uint32_t elapsed_ms)
+{
+    fw_block_t *block = &vm->blocks[further % FW_SCRIPT_BLOCKS_MAX];
+    int32_t b = vm->cells[(word >> 16) & 0xFFu];
+    int32_t c = vm->cells[word >> 24];
+    int32_t d = vm->cells[(further >> 8) & 0xFFu];
+    bool may = vm->has_scanned; /* the first scan has no edges */
+    switch (word & 0xFFu) {
+    case FW_OP_RISE:
+        return rises(block, b != 0, may);
+    case FW_OP_FALL:
+        return rises(block, b == 0, may);
+    case FW_OP_TOGGLE:
+        block->value ^= rises(block, b != 0, may) ? STATE : 0;
+        return (block->value & STATE) != 0;
+    case FW_OP_TON:
+        return ton(block, b != 0, c, vm->now_ms);
+    case FW_OP_TOF:
+        return tof(block, b != 0, c, vm->now_ms);
+    case FW_OP_TP:
+        return tp(block, b != 0, c, vm->now_ms, may);
+    case FW_OP_BLINK:
+        return blink(block, b != 0, c, d, vm->now_ms);
+    case FW_OP_SR:
+        block->value = b != 0 || (block->value != 0 && c == 0);
+        return block->value;
+    case FW_OP_RS:
+        block->value = c == 0 && (b != 0 || block->value != 0);
+        return block->value;
+    case FW_OP_CTU:
+        return ctu(block, b != 0, c != 0, d, may);
+    case FW_OP_HYSTERESIS:
+        return hysteresis(block, b, c, d);
+    case FW_OP_FILTER:
+        return filter(block, b, c, elapsed_ms, may);
+    case FW_OP_RUNTIME:
+        return runtime(block, b != 0, c, elapsed_ms);
+    default:
+        return 0;
+    }
+}
+
+/* ---- the machine ---- */
+
+void fw_vm_start(fw_vm_t *vm, const fw_program_t *program)
+{
+    *vm = (fw_vm_t){.program = *program};
+    uint16_t at = 0;
+    fw_record_t record;
+    while (fw_program_next(program, &at, &record)) {
+        switch (record.tag) {
+        case FW_RECORD_CONSTANT:
+        case FW_RECORD_VARIABLE:
+        case FW_RECORD_RETAINED:
+        case FW_RECORD_PARAMETER:
+            vm->cells[record.a] = (int32_t)record.words[0];
+            break;
+        case FW_RECORD_OUTPUT:
+            vm->cells[record.a] = (int32_t)record.words[3];
+            break;
+        default:
+            break;
+        }
+    }
+}
+
+/* What one instruction that is no block and no branch gives. */
+static int32_t work_out(fw_vm_t *vm, uint32_t word, bool taken)
+{
+    int32_t b = vm->cells[(word >> 16) & 0xFFu];
+    int32_t c = vm->cells[word >> 24];
+    switch (word & 0xFFu) {
+    case FW_OP_NOT:
+        return b == 0;
+    case FW_OP_AND:
+        return b != 0 && c != 0;
+    case FW_OP_OR:
+        return b != 0 || c != 0;
+    case FW_OP_NEGATE:
+        return saturate(-(int64_t)b);
+    case FW_OP_ABS:
+        return saturate(b < 0 ? -(int64_t)b : (int64_t)b);
+    case FW_OP_ADD:
+        return saturate((int64_t)b + c);
+    case FW_OP_SUBTRACT:
+        return saturate((int64_t)b - c);
+    case FW_OP_MULTIPLY:
+        return saturate((int64_t)b * c);
+    case FW_OP_MULTIPLY_NUM:
+        return saturate(divide_rounded((int64_t)b * c, 1000));
+    case FW_OP_DIVIDE:
+        return divide(vm, b, c, taken);
+    case FW_OP_DIVIDE_NUM:
+        return divide_num(vm, b, c, taken);
+    case FW_OP_MODULO:
+        return modulo(vm, b, c, taken);
+    case FW_OP_MIN:
+        return b < c ? b : c;
+    case FW_OP_MAX:
+        return b > c ? b : c;
+    case FW_OP_EQUAL:
+        return b == c;
+    case FW_OP_DIFFERS:
+        return b != c;
+    case FW_OP_BELOW:
+        return b < c;
+    case FW_OP_AT_MOST:
+        return b <= c;
+    case FW_OP_INT_TO_NUM:
+        return saturate((int64_t)b * 1000);
+    case FW_OP_NUM_TO_INT:
+        return (int32_t)divide_rounded(b, 1000);
+    default: /* MOVE */
+        return b;
+    }
+}
+
+void fw_vm_scan(fw_vm_t *vm, uint32_t now_ms)
+{
+    uint32_t elapsed_ms = vm->has_scanned ? now_ms - vm->now_ms : 0u;
+    const uint32_t *code = vm->program.code;
+    const uint32_t *end = code + vm->program.code_words;
+    bool taken = true;
+    vm->now_ms = now_ms;
+    while (code < end) {
+        uint32_t word = *code++;
+        uint8_t op = (uint8_t)word;
+        uint8_t a = (uint8_t)(word >> 8);
+        if (op == FW_OP_END) {
+            break;
+        }
+        if (op == FW_OP_WHEN) {
+            taken = vm->cells[a] != 0;
+        } else if (op == FW_OP_ALWAYS) {
+            taken = true;
+        } else if (op == FW_OP_SET) {
+            if (taken) {
+                vm->cells[a] = vm->cells[(word >> 16) & 0xFFu];
+            }
+        } else if (fw_op_is_block(op)) {
+            uint32_t further = code < end ? *code++ : 0u;
+            vm->cells[a] = run_block(vm, word, further, elapsed_ms);
+        } else {
+            vm->cells[a] = work_out(vm, word, taken);
+        }
+    }
+    vm->has_scanned = true;
+}

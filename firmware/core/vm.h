@@ -1,0 +1,49 @@
+/*
+ * vm.h: runs a program: one call, one scan.
+ *
+ * Whoever runs it puts inputs, parameters and what a command brings into their cells, scans, and takes
+ * outputs out of theirs. The machine knows of no pin and no clock but the milliseconds it is given.
+ */
+#ifndef FW_VM_H
+#define FW_VM_H
+
+#include "script.h"
+
+/* What a function block keeps from scan to scan. */
+typedef struct {
+    int32_t value;
+    uint32_t since_ms;
+} fw_block_t;
+
+typedef struct {
+    fw_program_t program;
+    int32_t cells[FW_SCRIPT_CELLS];
+    fw_block_t blocks[FW_SCRIPT_BLOCKS_MAX];
+    uint32_t now_ms;
+    uint32_t divisions_by_zero; /* so far; each gave 0 */
+    bool has_scanned;
+} fw_vm_t;
+
+/* Sets every cell to its constant or initial value, every block to its beginning. */
+void fw_vm_start(fw_vm_t *vm, const fw_program_t *program);
+
+/* `now_ms` counts on and may wrap. */
+void fw_vm_scan(fw_vm_t *vm, uint32_t now_ms);
+
+/* A record of the table. */
+typedef struct {
+    const uint32_t *words; /* that follow the head */
+    const uint32_t *name;  /* NULL: it has none. A length, then bytes, four to a word */
+    uint8_t tag;
+    uint8_t a;
+    uint8_t b;
+} fw_record_t;
+
+/* The record at `*at`, which goes on to the next one; false at the end, and where there is no whole
+ * record. Begin with 0. */
+bool fw_program_next(const fw_program_t *program, uint16_t *at, fw_record_t *record);
+
+/* Whether a record bears this name. */
+bool fw_record_is(const fw_record_t *record, fw_span_t name);
+
+#endif

@@ -1,0 +1,526 @@
+/*
+ * test_script.c: the script language, from text to what its names hold after a scan.
+ */
+#include "check.h"
+#include "code.h"
+#include "compile.h"
+#include "vm.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const fw_pin_t pins[] = {
+    {"DI1", FW_POINT_DIGITAL_INPUT, 0},  {"DI2", FW_POINT_DIGITAL_INPUT, 1},
+    {"RL1", FW_POINT_DIGITAL_OUTPUT, 2}, {"RL2", FW_POINT_DIGITAL_OUTPUT, 3},
+    {"AI0", FW_POINT_ANALOGUE_INPUT, 4}, {"AO1", FW_POINT_ANALOGUE_OUTPUT, 5},
+    {"RL3", FW_POINT_DIGITAL_OUTPUT, 6},
+};
+static const fw_board_t board = {pins, sizeof(pins) / sizeof(pins[0])};
+
+typedef struct {
+    uint32_t code[FW_SCRIPT_CODE_WORDS_MAX];
+    uint32_t table[FW_SCRIPT_TABLE_WORDS_MAX];
+    uint16_t code_words;
+    uint16_t table_words;
+} image_t;
+
+static bool put_code(void *ctx, uint32_t word)
+{
+    image_t *image = ctx;
+    image->code[image->code_words++] = word;
+    return true;
+}
+
+static bool put_table(void *ctx, uint32_t word)
+{
+    image_t *image = ctx;
+    image->table[image->table_words++] = word;
+    return true;
+}
+
+static fw_compiler_t compiler;
+static image_t image;
+static fw_vm_t vm;
+static uint32_t now_ms;
+
+static bool compile(const char *text)
+{
+    size_t length = 0;
+    uint8_t *source = bytes_exact((const uint8_t *)text, length = strlen(text));
+    image.code_words = 0;
+    image.table_words = 0;
+    fw_program_sink_t sink = {&image, put_code, put_table};
+    fw_compile_state_t state = FW_COMPILE_FAILED;
+    if (fw_compile_begin(&compiler, source, length, &board, sink)) {
+        do {
+            state = fw_compile_step(&compiler);
+        } while (state == FW_COMPILE_MORE);
+    }
+    free(source);
+    return state == FW_COMPILE_DONE;
+}
+
+static int32_t *cell(const char *name)
+{
+    uint16_t at = 0;
+    fw_record_t record;
+    fw_span_t span = {(const uint8_t *)name, strlen(name)};
+    while (fw_program_next(&vm.program, &at, &record)) {
+        if (fw_record_is(&record, span)) {
+            return &vm.cells[record.a];
+        }
+    }
+    return NULL;
+}
+
+static void start(const char *text)
+{
+    bool compiled = compile(text);
+    if (!compiled) {
+        printf("line %u:%u: expected %s\n", compiler.error.line, compiler.error.column,
+               compiler.error.expected);
+    }
+    CHECK_NOTE(compiled, text);
+    fw_program_t program = {image.code, image.table, image.code_words, image.table_words};
+    fw_vm_start(&vm, &program);
+    /* The count goes round in the middle of every test. */
+    now_ms = (uint32_t)-60000;
+}
+
+static void scan(uint32_t after_ms)
+{
+    now_ms += after_ms;
+    fw_vm_scan(&vm, now_ms);
+}
+
+/* ---- values ---- */
+
+static void test_values(void)
+{
+    static const struct {
+        const char *type;
+        const char *expression;
+        int32_t value;
+    } rows[] = {
+        {"int", "2 + 3 * 4", 14},
+        {"int", "(2 + 3) * 4", 20},
+        {"int", "10 - 4 - 3", 3},
+        {"int", "-2 * -3", 6},
+        {"int", "- (2 + 3)", -5},
+        {"int", "7 / 2", 3},
+        {"int", "-7 / 2", -3},
+        {"int", "-7 mod 3", -1},
+        {"int", "2147483647 + 1", INT32_MAX},
+        {"int", "-2147483647 - 2", INT32_MIN},
+        {"int", "65536 * 65536", INT32_MAX},
+        {"int", "int(2.5)", 3},
+        {"int", "int(-2.5)", -3},
+        {"int", "min(3, 2)", 2},
+        {"int", "limit(7, 1, 5)", 5},
+        {"int", "limit(-7, 1, 5)", 1},
+        {"int", "abs(-5)", 5},
+        {"num", "1.5 * 2", 3000},
+        {"num", "2 * 1.5", 3000},
+        {"num", "1 / 3.0", 333},
+        {"num", "2 / 3.0", 667},
+        {"num", "-2 / 3.0", -667},
+        {"num", "0.5 * 0.001", 1},
+        {"num", "0.4 * 0.001", 0},
+        {"num", "-0.5 * 0.001", -1},
+        {"num", "7", 7000},
+        {"num", "max(1, 2.5)", 2500},
+        {"num", "2000000.0 * 2000", INT32_MAX},
+        {"num", "90s / 60s", 1500},
+        {"num", "seconds(1500ms)", 1500},
+        {"time", "30s + 500ms", 30500},
+        {"time", "2 * 30s", 60000},
+        {"time", "30s * 1.5", 45000},
+        {"time", "1m / 4", 15000},
+        {"time", "1.5h", 5400000},
+        {"time", "20d + 20d", INT32_MAX},
+        {"time", "max(1s, 2s)", 2000},
+        {"bool", "1 < 2", 1},
+        {"bool", "2 < 1.5", 0},
+        {"bool", "2 >= 2", 1},
+        {"bool", "1s > 999ms", 1},
+        {"bool", "1 <> 1.0", 0},
+        {"bool", "true = off", 0},
+        {"bool", "not false and true", 1},
+        {"bool", "true or false and false", 1},
+        {"bool", "not (1 = 2) and not not on", 1},
+        {"bool", "false = not true", 1},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char text[200];
+        snprintf(text, sizeof(text), "var x : %s\nx := %s\n", rows[i].type, rows[i].expression);
+        start(text);
+        scan(10);
+        CHECK_NOTE(cell("x") != NULL && *cell("x") == rows[i].value, text);
+    }
+    start("var n = 0\nvar a : int\nvar b : num\na := 5 / n\nb := 5.0 / n\n");
+    scan(10);
+    CHECK(*cell("a") == 0 && *cell("b") == 0);
+    CHECK(vm.divisions_by_zero == 2);
+}
+
+/* ---- statements ---- */
+
+static void test_statements(void)
+{
+    start("in door = DI1\nout lamp = RL1 safe off\nparam step : int = 2 in 1..10\n"
+          "retain count : int = 40\nvar seen : bool\n\n"
+          "seen := lamp # of the scan before\nlamp := door\ncount += step when door\n");
+    *cell("door") = 1;
+    scan(10);
+    CHECK(*cell("lamp") == 1 && *cell("seen") == 0 && *cell("count") == 42);
+    *cell("door") = 0;
+    *cell("step") = 5;
+    scan(10);
+    CHECK(*cell("lamp") == 0 && *cell("seen") == 1 && *cell("count") == 42);
+
+    start("var x = 0\nvar y = 0\nvar n = 0\nvar z = 7\n"
+          "if x = 1\n  y := 10\n  n := 5 / (x - 1)\nelse if x = 2\n  if z > 5\n    y := 20\n"
+          "  else\n    y := 21\n  end\nelse\n  y := 30\nend\n");
+    static const struct {
+        int32_t x, z, y;
+        uint32_t faults;
+    } rows[] = {{0, 7, 30, 0}, {1, 7, 10, 1}, {2, 7, 20, 1}, {2, 5, 21, 1}, {3, 5, 30, 1}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        *cell("x") = rows[i].x;
+        *cell("z") = rows[i].z;
+        scan(10);
+        CHECK(*cell("y") == rows[i].y);
+        CHECK(vm.divisions_by_zero == rows[i].faults);
+    }
+
+    /* What is not assigned keeps its value; a branch inside of one that is not taken is not. */
+    start("var a : bool\nvar b : bool\nvar y = 1\nvar n = 0\n"
+          "if a\n  if b\n    y := 2\n  else\n    y := 3\n  end\n  n += 1 when b\nend\n");
+    static const int32_t steps[][4] = {{0, 1, 1, 0}, {0, 0, 1, 0}, {1, 0, 3, 0}, {1, 1, 2, 1},
+                                       {0, 0, 2, 1}};
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        *cell("a") = steps[i][0];
+        *cell("b") = steps[i][1];
+        scan(10);
+        CHECK(*cell("y") == steps[i][2] && *cell("n") == steps[i][3]);
+    }
+
+    start("out heat : num = AO1 safe 12.5\nout pump = RL1 safe hold\nout spare = RL2 safe on manual\n");
+    CHECK(*cell("heat") == 12500 && *cell("pump") == 0 && *cell("spare") == 1);
+}
+
+/* ---- blocks ---- */
+
+/* Inputs a and b scan by scan, 10 ms apart, and what comes out, as 0 and 1. */
+static void test_blocks(void)
+{
+    static const struct {
+        const char *block;
+        const char *a;
+        const char *b;
+        const char *q;
+    } rows[] = {
+        {"rise(a)", "1101101", "0000000", "0001001"},
+        {"fall(a)", "0110100", "0000000", "0001010"},
+        {"toggle(a)", "1010110", "0000000", "0011000"},
+        {"ton(a, 30ms)", "1111011110", "0000000000", "0001000010"},
+        {"ton(a, 0ms)", "0110", "0000", "0110"},
+        {"tof(a, 30ms)", "0100001001000", "0000000000000", "0111101111111"},
+        {"tp(a, 30ms)", "1011111001001", "0000000000000", "0011100001111"},
+        {"blink(a, 20ms, 10ms)", "011111110110", "000000000000", "011011010110"},
+        {"sr(a, b)", "0100010", "0001011", "0110010"},
+        {"rs(a, b)", "0100010", "0001011", "0110000"},
+        {"ctu(a, b, 2)", "1010101010", "0000001000", "0000110000"},
+        {"not a and rise(b)", "0010", "0101", "0101"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char text[200];
+        snprintf(text, sizeof(text), "in a = DI1\nin b = DI2\nvar q : bool\nq := %s\n",
+                 rows[i].block);
+        start(text);
+        char out[20] = {0};
+        for (size_t at = 0; rows[i].a[at] != '\0'; at++) {
+            *cell("a") = rows[i].a[at] - '0';
+            *cell("b") = rows[i].b[at] - '0';
+            scan(10);
+            out[at] = (char)('0' + *cell("q"));
+        }
+        CHECK_STRING(out, rows[i].q, rows[i].block);
+    }
+
+    static const struct {
+        const char *block;
+        int32_t in[8];
+        const char *q;
+    } levels[] = {
+        {"hysteresis(x, 80, 20)", {50, 80, 50, 20, 50, 90, 21, 19}, "01100110"},
+        {"hysteresis(x, 20, 80)", {50, 20, 50, 80, 50, 10, 79, 81}, "01100110"},
+        {"hysteresis(x, 50, 50)", {49, 50, 51, 50, 49, 50, 49, 0}, "01110100"},
+    };
+    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+        char text[200];
+        snprintf(text, sizeof(text), "in x = AI0\nvar q : bool\nq := %s\n", levels[i].block);
+        start(text);
+        char out[9] = {0};
+        for (size_t at = 0; at < 8; at++) {
+            *cell("x") = levels[i].in[at] * 1000;
+            scan(10);
+            out[at] = (char)('0' + *cell("q"));
+        }
+        CHECK_STRING(out, levels[i].q, levels[i].block);
+    }
+
+    /* A timer that is over stays over when the count has gone round. */
+    start("in a = DI1\nvar q : bool\nq := ton(a, 1s)\n");
+    *cell("a") = 1;
+    scan(10);
+    scan(1000);
+    CHECK(*cell("q") == 1);
+    for (int i = 0; i < 50; i++) {
+        scan(100000000u);
+        CHECK(*cell("q") == 1);
+    }
+
+    start("in x = AI0\nvar y : num\ny := filter(x, 1s)\n");
+    *cell("x") = 10000;
+    scan(10);
+    CHECK(*cell("y") == 10000);
+    *cell("x") = 20000;
+    for (int i = 0; i < 100; i++) {
+        scan(10);
+    }
+    CHECK(*cell("y") > 16250 && *cell("y") < 16400); /* 63 % of the step after its time */
+    for (int i = 0; i < 2000; i++) {
+        scan(10);
+    }
+    CHECK(*cell("y") == 20000);
+
+    start("in a = DI1\nretain s : int\ns := runtime(a, s)\n");
+    *cell("a") = 1;
+    for (int i = 0; i < 251; i++) {
+        scan(10);
+    }
+    CHECK(*cell("s") == 2);
+    *cell("a") = 0;
+    scan(5000);
+    CHECK(*cell("s") == 2);
+    *cell("a") = 1;
+    scan(500);
+    CHECK(*cell("s") == 3);
+}
+
+/* The example of docs/script.md: a tank is pumped empty, and its fan runs on. */
+static void test_example(void)
+{
+    start("in   door  = DI1\n"
+          "in   level : num = AI0\n"
+          "out  pump  = RL1 safe off\n"
+          "out  fan   = RL2 safe hold\n"
+          "out  spare = RL3 safe off manual\n"
+          "retain runs : int\n"
+          "param  delay : time = 30s in 1s..10m\n"
+          "var  starts : bool\n"
+          "\n"
+          "pump   := hysteresis(level, 80, 20) or toggle(door)\n"
+          "fan    := tof(pump, delay)\n"
+          "starts := rise(pump)\n"
+          "runs   += 1 when starts\n");
+    static const struct {
+        uint32_t after_ms;
+        int32_t level, door, pump, fan, runs;
+    } rows[] = {
+        {10, 50, 0, 0, 0, 0},    {10, 80, 0, 1, 1, 1},    {10, 50, 0, 1, 1, 1},
+        {10, 20, 0, 0, 1, 1},    {29990, 30, 0, 0, 1, 1}, {10, 30, 0, 0, 0, 1},
+        {10, 30, 1, 1, 1, 2},    {10, 30, 0, 1, 1, 2},    {10, 30, 1, 0, 1, 2},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        *cell("level") = rows[i].level * 1000;
+        *cell("door") = rows[i].door;
+        scan(rows[i].after_ms);
+        CHECK(*cell("pump") == rows[i].pump && *cell("fan") == rows[i].fan &&
+              *cell("runs") == rows[i].runs);
+    }
+    CHECK(compiler.operations == 10);
+}
+
+/* ---- errors ---- */
+
+static void test_errors(void)
+{
+    static const struct {
+        const char *text;
+        uint16_t line, column, other_line;
+        const char *expected;
+    } rows[] = {
+        {"x := 1", 1, 1, 0, "a declared name, or a word of the language"},
+        {"var x : int\nx := y", 2, 6, 0, "a declared name"},
+        {"var x : int\nx = 1", 2, 3, 0, "`:=` or `+=`"},
+        {"var x : int\nx := 1 +", 2, 9, 0, "a value: a name, a number or a call"},
+        {"var x : int\nx := (1 + 2", 2, 12, 0, "an operator, or `)`"},
+        {"var x : int\nx := 1 2", 2, 8, 0, "an operator, or the end of the line"},
+        {"var x : int\nx := 1.5", 2, 6, 0, "a whole number, as the name is"},
+        {"var x : bool\nx := 1", 2, 6, 0, "a value that is true or false, as the name is"},
+        {"var x : bool\nx := 1 and true", 2, 8, 0, "a condition on both sides of this"},
+        {"var x : bool\nx := 1 < 1s", 2, 8, 0, "two numbers, or two times, around this"},
+        {"var x : int\nx := 1s * 1s", 2, 9, 0,
+         "two numbers, or a time and a number, around this"},
+        {"var x : bool\nx := ton(true)", 2, 6, 0, "ton(condition, time)"},
+        {"var x : bool\nx := rise(true, 1s)", 2, 15, 0, "rise(condition)"},
+        {"var x : int\nx := 1\nx := 2", 3, 1, 2, "a name that no other statement assigns"},
+        {"var x : int\nif true\nx := 1\nend\nx := 2", 5, 1, 3,
+         "a name that no other statement assigns"},
+        {"var x : int\nif true\nx := 1\nx := 2\nend", 4, 1, 3,
+         "a name that no other statement assigns"},
+        {"var x : bool\nif true\nx := rise(true)\nend", 3, 6, 0,
+         "no block inside of an `if`: a block runs in every scan"},
+        {"in a = DI1\na := true", 2, 1, 1, "an output or a variable: this is an input"},
+        {"param p : int = 1\np := 2", 2, 1, 1, "an output or a variable: this is a parameter"},
+        {"out r = RL1 safe off manual\nr := true", 2, 1, 1,
+         "an output or a variable: this output is switched by hand"},
+        {"in a = RL1", 1, 8, 0, "an input of this board"},
+        {"out a = RL1", 1, 12, 0,
+         "`safe` and a value: what this output does when the script does not run"},
+        {"in a : int = AI0", 1, 8, 0, "num, for this pin is analogue"},
+        {"in a = DI1\nin a = DI2", 2, 4, 1, "a name that is not taken"},
+        {"var if : int", 1, 5, 0, "a name"},
+        {"var ton : int", 1, 5, 0, "a name"},
+        {"var x", 1, 6, 0, "`: type` or `= value`"},
+        {"var x : float", 1, 9, 0, "a type: bool, int, num or time"},
+        {"param p : int = 5 in 6..9", 1, 22, 0, "a range that holds the value"},
+        {"if true", 1, 8, 1, "`end`: an `if` is open"},
+        {"end", 1, 1, 0, "a statement: there is no `if` here"},
+        {"if true\nelse\nelse\nend", 3, 1, 1, "`end`: the `if` has its `else`"},
+        {"var x : num\nx := 1.2345", 2, 6, 0, "at most three decimals"},
+        {"var x : time\nx := 25d", 2, 6, 0, "a time of at most 24 days"},
+        {"var x : int\nx := 2147483648", 2, 6, 0, "a number of at most 2147483647"},
+        {"var x : num\nx := 3000000", 2, 6, 0, "a number, as the name is"},
+        {"var x : int\nx := 3kg", 2, 6, 0, "a number, or one with a unit: ms, s, m, h or d"},
+        {"var x : int\nx := 1 $ 2", 2, 8, 0,
+         "a name, a number, a text in quotes or a sign of the language"},
+        {"var abcdefghijklmnopqrstuvwxy : int", 1, 5, 0,
+         "a name of at most 24 letters, digits and underscores"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        bool compiled = compile(rows[i].text);
+        CHECK_NOTE(!compiled, rows[i].text);
+        CHECK_STRING(compiler.error.expected, rows[i].expected, rows[i].text);
+        bool at_place = compiler.error.line == rows[i].line &&
+                        compiler.error.column == rows[i].column &&
+                        compiler.error.other_line == rows[i].other_line;
+        if (!at_place) {
+            printf("at %u:%u, other %u\n", compiler.error.line, compiler.error.column,
+                   compiler.error.other_line);
+        }
+        CHECK_NOTE(at_place, rows[i].text);
+    }
+}
+
+/* ---- limits ---- */
+
+/* `count` lines, each `before`, its number, `after`. */
+static char *lines(size_t count, const char *before, const char *after)
+{
+    size_t room = count * (strlen(before) + strlen(after) + 8u) + 1u;
+    char *text = malloc(room);
+    size_t at = 0;
+    for (size_t i = 0; i < count; i++) {
+        at += (size_t)snprintf(text + at, room - at, "%s%zu%s\n", before, i, after);
+    }
+    return text;
+}
+
+static void test_limits(void)
+{
+    for (size_t count = 128; count <= 129; count++) {
+        char *text = lines(count, "var v", " : int");
+        CHECK(compile(text) == (count == 128));
+        free(text);
+    }
+    CHECK_STRING(compiler.error.expected, "no further name: a script has 128 at most", "");
+    for (size_t count = 64; count <= 65; count++) {
+        char text[1024] = "var x : int\nx := 0";
+        for (size_t at = 1; at < count; at++) {
+            snprintf(text + strlen(text), 16, " + %zu", at);
+        }
+        CHECK(compile(text) == (count == 64));
+    }
+    CHECK_STRING(compiler.error.expected, "no further number: a script has 64 at most", "");
+    /* Sixty-four blocks in three statements, and one more. */
+    for (size_t count = 64; count <= 65; count++) {
+        char text[4096] = "in a = DI1\nvar q : bool\nq := a";
+        for (size_t at = 0; at < count; at++) {
+            strcat(text, " or rise(a)");
+        }
+        CHECK(compile(text) == (count == 64));
+    }
+    CHECK_STRING(compiler.error.expected, "no further block: a script has 64 at most", "");
+    for (size_t depth = 8; depth <= 9; depth++) {
+        char text[400] = "var q : bool\n";
+        for (size_t at = 0; at < depth; at++) {
+            strcat(text, "if q\n");
+        }
+        for (size_t at = 0; at < depth; at++) {
+            strcat(text, "end\n");
+        }
+        CHECK(compile(text) == (depth == 8));
+    }
+    for (size_t depth = 30; depth <= 40; depth += 10) {
+        char text[400] = "var x : int\nx := ";
+        for (size_t at = 0; at < depth; at++) {
+            strcat(text, "(");
+        }
+        strcat(text, "1");
+        for (size_t at = 0; at < depth; at++) {
+            strcat(text, ")");
+        }
+        CHECK(compile(text) == (depth == 30));
+    }
+    CHECK_STRING(compiler.error.expected, "a shorter expression", "");
+}
+
+/* ---- anything ---- */
+
+/* Pieces of the language in any order: the compiler never hangs or strays, and what it lets through
+ * runs, by whatever number of cells. */
+static void test_anything(void)
+{
+    static const char *const pieces[] = {
+        "var x", " : int", " : bool", " = 1", "\n",      "x := ",  "x",     " + ", " * ", "(",
+        ")",     "rise(",  "ton(x, 1s)", "if ", "else ", "end",    "1",     "1.5", "30s", "true",
+        " and ", " not ",  ",",      "in a = DI1", "out r = RL1 safe off", "r := ", "a", "#c", "..",
+        "param p : num = 1 in 0..2", " when ", " += ", "retain k : time", "\"t\"", "07:00", "limit(",
+    };
+    size_t compiled = 0;
+    for (int round = 0; round < 20000; round++) {
+        char text[600] = "var x : bool\n";
+        uint32_t count = 1 + random_below(20);
+        for (uint32_t i = 0; i < count; i++) {
+            strcat(text, pieces[random_below(sizeof(pieces) / sizeof(pieces[0]))]);
+        }
+        if (compile(text)) {
+            compiled++;
+            start(text);
+            scan(10);
+            scan(10);
+        } else {
+            CHECK_NOTE(compiler.error.expected != NULL && compiler.error.line > 0, text);
+        }
+        uint8_t noise[64];
+        random_fill(noise, sizeof(noise));
+        noise[63] = 0;
+        (void)compile((const char *)noise);
+    }
+    CHECK(compiled > 100);
+}
+
+void test_script(void)
+{
+    test_values();
+    test_statements();
+    test_blocks();
+    test_example();
+    test_errors();
+    test_limits();
+    test_anything();
+}
