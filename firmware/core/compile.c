@@ -128,28 +128,38 @@ static void write_table(fw_compiler_t *compiler, uint32_t word)
     compiler->table_words++;
 }
 
-/* A record's head, the words that every kind of it has, and room for a name behind them. */
-static void write_record(fw_compiler_t *compiler, fw_record_tag_t tag, uint8_t a, uint8_t b,
-                         const int32_t *words, uint8_t count, const fw_symbol_t *symbol)
+/* A record's head, the words that every kind of it has, and a name or text of the source behind
+ * them, unless it is empty. */
+static void write_text_record(fw_compiler_t *compiler, fw_record_tag_t tag, uint8_t a, uint8_t b,
+                              const int32_t *words, uint8_t count, uint16_t text_at,
+                              uint16_t text_length)
 {
-    uint32_t name_words = symbol == NULL ? 0u : 1u + (symbol->length + 3u) / 4u;
-    uint32_t following = count + name_words;
+    uint32_t text_words = text_length == 0u ? 0u : 1u + (text_length + 3u) / 4u;
+    uint32_t following = count + text_words;
     write_table(compiler, (uint32_t)tag | ((uint32_t)a << 8) | ((uint32_t)b << 16) |
                               (following << 24));
     for (uint8_t i = 0; i < count; i++) {
         write_table(compiler, (uint32_t)words[i]);
     }
-    if (symbol == NULL) {
+    if (text_length == 0u) {
         return;
     }
-    write_table(compiler, symbol->length);
-    for (uint8_t at = 0; at < symbol->length; at = (uint8_t)(at + 4u)) {
+    write_table(compiler, text_length);
+    for (uint16_t at = 0; at < text_length; at = (uint16_t)(at + 4u)) {
         uint32_t word = 0;
-        for (uint8_t i = 0; i < 4u && at + i < symbol->length; i++) {
-            word |= (uint32_t)compiler->lexer.source[symbol->at + at + i] << (8u * i);
+        for (uint16_t i = 0; i < 4u && at + i < text_length; i++) {
+            word |= (uint32_t)compiler->lexer.source[text_at + at + i] << (8u * i);
         }
         write_table(compiler, word);
     }
+}
+
+static void write_record(fw_compiler_t *compiler, fw_record_tag_t tag, uint8_t a, uint8_t b,
+                         const int32_t *words, uint8_t count, const fw_symbol_t *symbol)
+{
+    uint16_t at = symbol == NULL ? 0u : symbol->at;
+    uint16_t length = symbol == NULL ? 0u : symbol->length;
+    write_text_record(compiler, tag, a, b, words, count, at, length);
 }
 
 /* ---- cells ---- */
@@ -213,7 +223,7 @@ static bool is_reserved(const fw_compiler_t *compiler)
     static const char *const words[] = {
         "in",   "out",  "var",   "retain", "param", "command", "if",    "else",  "end",
         "when", "and",  "or",    "not",    "mod",   "event",   "alarm", "state", "interlock",
-        "true", "false", "on",   "off",    "from",  "to",      "boot",  "online", "synced",
+        "refuse", "clear", "true", "false", "on",   "off",    "from",  "to",      "boot",  "online", "synced",
         "bool", "time",
     };
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
@@ -229,12 +239,79 @@ fw_symbol_t *fw_compile_find(fw_compiler_t *compiler, const fw_token_t *name)
     const uint8_t *source = compiler->lexer.source;
     for (uint8_t i = 0; i < compiler->symbols_count; i++) {
         fw_symbol_t *symbol = &compiler->symbols[i];
-        if (symbol->length == name->length &&
+        if (symbol->kind != FW_SYMBOL_ARGUMENT && symbol->length == name->length &&
             fw_equal(source + symbol->at, source + name->at, name->length)) {
             return symbol;
         }
     }
     return NULL;
+}
+
+/* A flag's cell, made when it is first asked for. */
+static uint8_t flag_cell(fw_compiler_t *compiler, uint8_t *cell, fw_flag_t flag, int32_t point)
+{
+    if (*cell == FW_CELL_NONE) {
+        *cell = new_cell(compiler);
+        write_record(compiler, FW_RECORD_FLAG, *cell, (uint8_t)flag, &point, 1, NULL);
+    }
+    return *cell;
+}
+
+/* Past a name, at the dot: its argument, or its flag. */
+static bool read_member(fw_compiler_t *compiler, fw_symbol_t *symbol, fw_operand_t *value)
+{
+    fw_compile_advance(compiler);
+    const fw_token_t member = compiler->token;
+    uint8_t parent = (uint8_t)(symbol - compiler->symbols);
+    if (symbol->kind == FW_SYMBOL_INPUT && fw_compile_accept(compiler, "bad")) {
+        *value = (fw_operand_t){
+            .cell = flag_cell(compiler, &symbol->flag, FW_FLAG_BAD, symbol->cell),
+            .type = FW_TYPE_BOOL,
+        };
+        return true;
+    }
+    for (uint8_t i = 0; symbol->kind == FW_SYMBOL_COMMAND && i < compiler->symbols_count; i++) {
+        const fw_symbol_t *argument = &compiler->symbols[i];
+        if (argument->kind == FW_SYMBOL_ARGUMENT && argument->parent == parent &&
+            member.kind == FW_TOKEN_NAME && argument->length == member.length &&
+            fw_equal(compiler->lexer.source + argument->at, compiler->lexer.source + member.at,
+                     member.length)) {
+            *value = (fw_operand_t){.cell = argument->cell, .type = argument->type};
+            fw_compile_advance(compiler);
+            return true;
+        }
+    }
+    return fw_compile_fail(compiler, &member,
+                           symbol->kind == FW_SYMBOL_COMMAND ? "an argument of this command"
+                           : symbol->kind == FW_SYMBOL_INPUT ? "bad"
+                                                             : "no dot: this has no parts",
+                           NULL);
+}
+
+bool fw_compile_name(fw_compiler_t *compiler, fw_operand_t *value)
+{
+    static const char *const flags[] = {
+        [FW_FLAG_BOOT] = "boot", [FW_FLAG_ONLINE] = "online", [FW_FLAG_SYNCED] = "synced"};
+    for (uint8_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+        if (fw_compile_accept(compiler, flags[i])) {
+            *value = (fw_operand_t){
+                .cell = flag_cell(compiler, &compiler->flags[i], (fw_flag_t)i, FW_CELL_NONE),
+                .type = FW_TYPE_BOOL,
+            };
+            return true;
+        }
+    }
+    fw_symbol_t *symbol = fw_compile_find(compiler, &compiler->token);
+    if (symbol == NULL) {
+        return fw_compile_fail(compiler, &compiler->token, "a declared name",
+                               "declare it above with `var`, `in` or `out`");
+    }
+    fw_compile_advance(compiler);
+    if (compiler->token.kind == FW_TOKEN_DOT) {
+        return read_member(compiler, symbol, value);
+    }
+    *value = (fw_operand_t){.cell = symbol->cell, .type = symbol->type};
+    return true;
 }
 
 /* The name that is declared here. Its cell is given, its type not. */
@@ -266,6 +343,7 @@ static fw_symbol_t *declare(fw_compiler_t *compiler, fw_symbol_kind_t kind)
         .length = (uint8_t)name.length,
         .kind = (uint8_t)kind,
         .cell = new_cell(compiler),
+        .flag = FW_CELL_NONE,
     };
     fw_compile_advance(compiler);
     return symbol;
@@ -334,6 +412,22 @@ static bool read_constant_of(fw_compiler_t *compiler, uint8_t type, int32_t *val
         found = type;
     }
     return found == type || fw_compile_fail(compiler, &at, expected[type], NULL);
+}
+
+/* A range, `in a..b`, where one stands. */
+static bool read_range(fw_compiler_t *compiler, uint8_t type, int32_t range[2])
+{
+    if (!fw_compile_accept(compiler, "in")) {
+        return true;
+    }
+    fw_token_t at = compiler->token;
+    if (!read_constant_of(compiler, type, &range[0]) ||
+        !fw_compile_take(compiler, FW_TOKEN_TO, "`..`") ||
+        !read_constant_of(compiler, type, &range[1])) {
+        return false;
+    }
+    return range[0] <= range[1] ||
+           fw_compile_fail(compiler, &at, "a range from the smaller to the larger", NULL);
 }
 
 /* ---- declarations ---- */
@@ -458,16 +552,11 @@ static bool declare_variable(fw_compiler_t *compiler, fw_symbol_kind_t kind)
         }
     }
     fw_token_t at = compiler->token;
-    if (kind == FW_SYMBOL_PARAMETER && fw_compile_accept(compiler, "in")) {
-        at = compiler->token;
-        if (!read_constant_of(compiler, symbol->type, &words[2]) ||
-            !fw_compile_take(compiler, FW_TOKEN_TO, "`..`") ||
-            !read_constant_of(compiler, symbol->type, &words[3])) {
-            return false;
-        }
-        if (words[2] > words[3] || words[0] < words[2] || words[0] > words[3]) {
-            return fw_compile_fail(compiler, &at, "a range that holds the value", NULL);
-        }
+    if (kind == FW_SYMBOL_PARAMETER && !read_range(compiler, symbol->type, &words[2])) {
+        return false;
+    }
+    if (words[0] < words[2] || words[0] > words[3]) {
+        return fw_compile_fail(compiler, &at, "a range that holds the value", NULL);
     }
     fw_record_tag_t tag = kind == FW_SYMBOL_PARAMETER  ? FW_RECORD_PARAMETER
                           : kind == FW_SYMBOL_RETAINED ? FW_RECORD_RETAINED
@@ -479,16 +568,6 @@ static bool declare_variable(fw_compiler_t *compiler, fw_symbol_kind_t kind)
 
 /* ---- statements ---- */
 
-/* From here on the branch that this is in decides. */
-static void emit_branch(fw_compiler_t *compiler)
-{
-    if (compiler->depth == 0u) {
-        fw_compile_emit(compiler, FW_OP_ALWAYS, 0, 0, 0);
-    } else {
-        fw_compile_emit(compiler, FW_OP_WHEN, compiler->branches[compiler->depth - 1u].taken, 0, 0);
-    }
-}
-
 static bool read_condition(fw_compiler_t *compiler, fw_operand_t *condition)
 {
     fw_token_t at = compiler->token;
@@ -497,6 +576,238 @@ static bool read_condition(fw_compiler_t *compiler, fw_operand_t *condition)
     }
     return condition->type == FW_TYPE_BOOL ||
            fw_compile_fail(compiler, &at, "a condition: something that is true or false", NULL);
+}
+
+/* One argument; its record comes after its command's, and so do the others': they are kept in the
+ * symbols till then, and the ranges in `ranges`. */
+static bool read_argument(fw_compiler_t *compiler, uint8_t parent, int32_t range[2])
+{
+    const fw_token_t name = compiler->token;
+    if (name.kind != FW_TOKEN_NAME) {
+        return fw_compile_fail(compiler, &name, "the name of an argument", NULL);
+    }
+    for (uint8_t i = 0; i < compiler->symbols_count; i++) {
+        const fw_symbol_t *other = &compiler->symbols[i];
+        if (other->kind == FW_SYMBOL_ARGUMENT && other->parent == parent &&
+            other->length == name.length &&
+            fw_equal(compiler->lexer.source + other->at, compiler->lexer.source + name.at,
+                     name.length)) {
+            return fail_clash(compiler, &name, "a name that is not taken", NULL, other->line);
+        }
+    }
+    if (compiler->symbols_count == FW_SCRIPT_VARIABLES_MAX) {
+        return fw_compile_fail(compiler, &name, "no further name: a script has 128 at most", NULL);
+    }
+    fw_symbol_t *symbol = &compiler->symbols[compiler->symbols_count++];
+    *symbol = (fw_symbol_t){
+        .at = name.at,
+        .line = name.line,
+        .length = (uint8_t)name.length,
+        .kind = FW_SYMBOL_ARGUMENT,
+        .cell = new_cell(compiler),
+        .parent = parent,
+        .flag = FW_CELL_NONE,
+    };
+    fw_compile_advance(compiler);
+    if (!fw_compile_take(compiler, FW_TOKEN_COLON, "`:` and a type") ||
+        !read_type(compiler, &symbol->type)) {
+        return false;
+    }
+    range[0] = symbol->type == FW_TYPE_BOOL || symbol->type == FW_TYPE_TIME ? 0 : INT32_MIN;
+    range[1] = symbol->type == FW_TYPE_BOOL ? 1 : INT32_MAX;
+    return symbol->type == FW_TYPE_BOOL || read_range(compiler, symbol->type, range);
+}
+
+static bool read_arguments(fw_compiler_t *compiler, const fw_symbol_t *command)
+{
+    int32_t ranges[FW_ARGUMENTS_MAX][2];
+    uint8_t count = 0;
+    uint8_t parent = (uint8_t)(command - compiler->symbols);
+    if (compiler->token.kind == FW_TOKEN_OPEN) {
+        do {
+            fw_compile_advance(compiler);
+            if (count == FW_ARGUMENTS_MAX) {
+                return fw_compile_fail(compiler, &compiler->token,
+                                       "`)`: a command has four arguments at most", NULL);
+            }
+            if (!read_argument(compiler, parent, ranges[count])) {
+                return false;
+            }
+            count++;
+        } while (compiler->token.kind == FW_TOKEN_COMMA);
+        if (!fw_compile_take(compiler, FW_TOKEN_CLOSE, "`,` or `)`")) {
+            return false;
+        }
+    }
+    const int32_t line = command->line;
+    write_record(compiler, FW_RECORD_COMMAND, command->cell, count, &line, 1, command);
+    for (uint8_t i = 0; i < count; i++) {
+        const fw_symbol_t *argument = &compiler->symbols[parent + 1u + i];
+        write_record(compiler, FW_RECORD_ARGUMENT, argument->cell, argument->type, ranges[i], 2,
+                     argument);
+    }
+    return true;
+}
+
+static bool declare_command(fw_compiler_t *compiler)
+{
+    if (compiler->commands == FW_SCRIPT_COMMANDS_MAX) {
+        return fw_compile_fail(compiler, &compiler->token,
+                               "no further command: a script has 16 at most", NULL);
+    }
+    fw_symbol_t *symbol = declare(compiler, FW_SYMBOL_COMMAND);
+    if (symbol == NULL || !read_arguments(compiler, symbol)) {
+        return false;
+    }
+    uint8_t number = compiler->commands++;
+    uint8_t arguments = (uint8_t)(compiler->symbols_count - 1u - (symbol - compiler->symbols));
+    fw_compile_emit(compiler, FW_OP_OFFER, number, (uint8_t)(symbol->cell + 1u), arguments);
+    fw_operand_t refuses = {.cell = fw_compile_constant(compiler, 0)};
+    if (fw_compile_accept(compiler, "refuse")) {
+        const fw_token_t text = compiler->token;
+        if (!fw_compile_take(compiler, FW_TOKEN_STRING, "why it refuses, in quotes")) {
+            return false;
+        }
+        write_text_record(compiler, FW_RECORD_REFUSAL, number, 0, NULL, 0, text.at, text.length);
+        if (!fw_compile_accept(compiler, "when")) {
+            return fw_compile_fail(compiler, &compiler->token, "`when` and a condition", NULL);
+        }
+        if (!read_condition(compiler, &refuses)) {
+            return false;
+        }
+    }
+    fw_compile_emit(compiler, FW_OP_TAKE, number, symbol->cell, refuses.cell);
+    fw_compile_release(compiler, &refuses);
+    return take_line_end(compiler, "`refuse`, an operator, or the end of the line");
+}
+
+/* Blocks run in every scan, so what is one stands in no branch. */
+static bool stands_in_no_branch(fw_compiler_t *compiler)
+{
+    if (compiler->depth > 0u) {
+        return fw_compile_fail(compiler, &compiler->token,
+                               "no event and no alarm inside of an `if`: each has its `when`",
+                               "move it below the `if`, and join the conditions with `and`");
+    }
+    if (compiler->blocks == FW_SCRIPT_BLOCKS_MAX) {
+        return fw_compile_fail(compiler, &compiler->token,
+                               "no further block: a script has 64 at most", NULL);
+    }
+    return true;
+}
+
+static bool take_event(fw_compiler_t *compiler)
+{
+    if (!stands_in_no_branch(compiler)) {
+        return false;
+    }
+    if (compiler->events == FW_SCRIPT_EVENTS_MAX) {
+        return fw_compile_fail(compiler, &compiler->token,
+                               "no further event: a script has 32 at most", NULL);
+    }
+    int32_t words[2] = {compiler->token.line, 0};
+    const fw_token_t text = compiler->token;
+    uint8_t values = 0;
+    if (!fw_compile_take(compiler, FW_TOKEN_STRING, "what happened, in quotes")) {
+        return false;
+    }
+    while (!fw_compile_at(compiler, "when")) {
+        fw_operand_t value;
+        if (values > 0u && !fw_compile_take(compiler, FW_TOKEN_COMMA, "`,` or `when`")) {
+            return false;
+        }
+        if (values == FW_SCRIPT_EVENT_VALUES_MAX) {
+            return fw_compile_fail(compiler, &compiler->token,
+                                   "`when`: an event has four values at most", NULL);
+        }
+        if (compiler->token.kind != FW_TOKEN_NAME) {
+            return fw_compile_fail(compiler, &compiler->token, "a name, or `when`", NULL);
+        }
+        if (!fw_compile_name(compiler, &value)) {
+            return false;
+        }
+        words[1] |= (int32_t)((uint32_t)value.cell << (8u * values));
+        values++;
+    }
+    fw_compile_advance(compiler);
+    write_text_record(compiler, FW_RECORD_EVENT, compiler->events, values, words, 2, text.at,
+                      text.length);
+    fw_operand_t condition;
+    if (!read_condition(compiler, &condition)) {
+        return false;
+    }
+    const uint8_t cells[4] = {compiler->events, condition.cell, 0, 0};
+    compiler->events++;
+    fw_compile_emit_block(compiler, FW_OP_EVENT, cells);
+    fw_compile_release(compiler, &condition);
+    return take_line_end(compiler, "an operator, or the end of the line");
+}
+
+static bool read_level(fw_compiler_t *compiler, uint8_t *level)
+{
+    static const char *const levels[] = {
+        [FW_ALARM_LOW] = "LOW", [FW_ALARM_MEDIUM] = "MEDIUM", [FW_ALARM_HIGH] = "HIGH"};
+    for (uint8_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+        if (fw_compile_accept(compiler, levels[i])) {
+            *level = i;
+            return true;
+        }
+    }
+    return fw_compile_fail(compiler, &compiler->token, "how grave it is: LOW, MEDIUM or HIGH", NULL);
+}
+
+static bool take_alarm(fw_compiler_t *compiler)
+{
+    if (!stands_in_no_branch(compiler)) {
+        return false;
+    }
+    if (compiler->alarms == FW_SCRIPT_ALARMS_MAX) {
+        return fw_compile_fail(compiler, &compiler->token,
+                               "no further alarm: a script has 16 at most", NULL);
+    }
+    const int32_t line = compiler->token.line;
+    uint8_t level = 0;
+    if (!read_level(compiler, &level)) {
+        return false;
+    }
+    const fw_token_t text = compiler->token;
+    if (!fw_compile_take(compiler, FW_TOKEN_STRING, "what is wrong, in quotes")) {
+        return false;
+    }
+    write_text_record(compiler, FW_RECORD_ALARM, compiler->alarms, level, &line, 1, text.at,
+                      text.length);
+    if (!fw_compile_accept(compiler, "when")) {
+        return fw_compile_fail(compiler, &compiler->token, "`when` and a condition", NULL);
+    }
+    fw_operand_t raised;
+    fw_operand_t over;
+    if (!read_condition(compiler, &raised)) {
+        return false;
+    }
+    if (fw_compile_accept(compiler, "clear")) {
+        if (!read_condition(compiler, &over)) {
+            return false;
+        }
+    } else {
+        over = (fw_operand_t){.cell = fw_compile_temporary(compiler), .is_temporary = true};
+        fw_compile_emit(compiler, FW_OP_NOT, over.cell, raised.cell, 0);
+    }
+    const uint8_t cells[4] = {compiler->alarms, raised.cell, over.cell, 0};
+    compiler->alarms++;
+    fw_compile_emit_block(compiler, FW_OP_ALARM, cells);
+    fw_compile_release(compiler, &over);
+    fw_compile_release(compiler, &raised);
+    return take_line_end(compiler, "an operator, `clear` or the end of the line");
+}
+
+/* From here on the branch that this is in decides. */
+static void emit_branch(fw_compiler_t *compiler)
+{
+    if (compiler->depth == 0u) {
+        fw_compile_emit(compiler, FW_OP_ALWAYS, 0, 0, 0);
+    } else {
+        fw_compile_emit(compiler, FW_OP_WHEN, compiler->branches[compiler->depth - 1u].taken, 0, 0);
+    }
 }
 
 static bool begin_if(fw_compiler_t *compiler)
@@ -591,6 +902,7 @@ static bool claim(fw_compiler_t *compiler, fw_symbol_t *symbol, const fw_token_t
         [FW_SYMBOL_INPUT] = "an output or a variable: this is an input",
         [FW_SYMBOL_PARAMETER] = "an output or a variable: this is a parameter",
         [FW_SYMBOL_MANUAL] = "an output or a variable: this output is switched by hand",
+        [FW_SYMBOL_COMMAND] = "an output or a variable: this is a command",
     };
     if (symbol->kind < sizeof(refusals) / sizeof(refusals[0]) && refusals[symbol->kind] != NULL) {
         const char *fix = symbol->kind == FW_SYMBOL_MANUAL ? "take away `manual`" : NULL;
@@ -722,6 +1034,15 @@ static bool statement(fw_compiler_t *compiler)
     if (fw_compile_accept(compiler, "param")) {
         return declare_variable(compiler, FW_SYMBOL_PARAMETER);
     }
+    if (fw_compile_accept(compiler, "command")) {
+        return declare_command(compiler);
+    }
+    if (fw_compile_accept(compiler, "event")) {
+        return take_event(compiler);
+    }
+    if (fw_compile_accept(compiler, "alarm")) {
+        return take_alarm(compiler);
+    }
     if (fw_compile_at(compiler, "if")) {
         return begin_if(compiler);
     }
@@ -743,6 +1064,7 @@ bool fw_compile_begin(fw_compiler_t *compiler, const uint8_t *source, size_t len
         .board = board,
         .sink = sink,
         .least_temporary = FW_SCRIPT_CELLS,
+        .flags = {FW_CELL_NONE, FW_CELL_NONE, FW_CELL_NONE},
     };
     if (length > FW_SCRIPT_SOURCE_MAX) {
         const fw_token_t start = {.line = 1, .column = 1};

@@ -56,6 +56,8 @@ typedef struct {
     uint8_t cell;
     uint8_t kind;
     uint8_t type;
+    uint8_t parent; /* of an argument: its command's number among the symbols */
+    uint8_t flag;   /* of an input: the cell of its `bad`, or FW_CELL_NONE */
 } fw_symbol_t;
 
 typedef struct {
@@ -86,6 +88,10 @@ typedef struct {
     uint16_t chains;     /* outermost `if`s so far */
     uint16_t branches_begun;
     uint16_t least_temporary; /* the lowest cell that was used from the top */
+    uint8_t flags[3]; /* cells of `boot`, `online` and `synced`, or FW_CELL_NONE */
+    uint8_t commands;
+    uint8_t events;
+    uint8_t alarms;
     uint8_t symbols_count;
     uint8_t constants_count;
     uint8_t blocks;

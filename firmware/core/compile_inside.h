@@ -10,6 +10,8 @@ typedef enum {
     FW_SYMBOL_INPUT = 0,
     FW_SYMBOL_PARAMETER,
     FW_SYMBOL_MANUAL, /* an output that is switched by hand */
+    FW_SYMBOL_COMMAND,
+    FW_SYMBOL_ARGUMENT, /* of a command; found by both names */
     FW_SYMBOL_OUTPUT,
     FW_SYMBOL_VARIABLE,
     FW_SYMBOL_RETAINED,
@@ -43,6 +45,8 @@ void fw_compile_emit_block(fw_compiler_t *compiler, fw_op_t op, const uint8_t ce
 uint8_t fw_compile_temporary(fw_compiler_t *compiler);
 uint8_t fw_compile_constant(fw_compiler_t *compiler, int32_t value);
 fw_symbol_t *fw_compile_find(fw_compiler_t *compiler, const fw_token_t *name);
+/* The value of the name that the token is, with what follows it after a dot. */
+bool fw_compile_name(fw_compiler_t *compiler, fw_operand_t *value);
 
 /* ---- expression.c ---- */
 

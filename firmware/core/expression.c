@@ -484,13 +484,8 @@ static bool read_operand(fw_expression_t *expression, bool *more)
                                                     : FW_TYPE_TIME;
         pushed = push_constant(expression, type, token.value, &token);
     } else if (token.kind == FW_TOKEN_NAME) {
-        const fw_symbol_t *symbol = fw_compile_find(compiler, &token);
-        if (symbol == NULL) {
-            return fw_compile_fail(compiler, &token, "a declared name",
-                                   "declare it above with `var`, `in` or `out`");
-        }
-        pushed = push(expression, (fw_operand_t){.cell = symbol->cell, .type = symbol->type},
-                      &token);
+        fw_operand_t value;
+        return fw_compile_name(compiler, &value) && push(expression, value, &token);
     } else {
         return fw_compile_fail(compiler, &token, "a value: a name, a number or a call", NULL);
     }

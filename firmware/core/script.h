@@ -28,6 +28,9 @@
 #define FW_SCRIPT_BLOCKS_MAX 64u
 #define FW_SCRIPT_CONSTANTS_MAX 64u
 #define FW_SCRIPT_COMMANDS_MAX FW_SIGNATURES_MAX
+#define FW_SCRIPT_EVENTS_MAX 32u
+#define FW_SCRIPT_ALARMS_MAX 16u
+#define FW_SCRIPT_EVENT_VALUES_MAX 4u
 #define FW_SCRIPT_CELLS 256u
 
 /* num is thousandths, time is milliseconds. */
@@ -69,6 +72,11 @@ typedef enum {
     FW_OP_ALWAYS,
     FW_OP_SET, /* a = b, if the branch is taken */
 
+    /* A command's call, if this scan has one for command a: OFFER puts its c arguments into the cells
+     * from b on, and TAKE makes cell b true, or puts the old arguments back if cell c refuses. */
+    FW_OP_OFFER,
+    FW_OP_TAKE,
+
     /* Blocks: a second word has the instance in bits 0-7, further inputs in 8-15 and 16-23. */
     FW_OP_RISE,
     FW_OP_FALL,
@@ -83,6 +91,8 @@ typedef enum {
     FW_OP_HYSTERESIS,
     FW_OP_FILTER,
     FW_OP_RUNTIME,
+    FW_OP_EVENT, /* number a, when b becomes true */
+    FW_OP_ALARM, /* number a: raised by b, over when c */
 
     FW_OPS,
 } fw_op_t;
@@ -94,7 +104,7 @@ static inline uint32_t fw_instruction(fw_op_t op, uint8_t a, uint8_t b, uint8_t 
 
 static inline bool fw_op_is_block(uint8_t op)
 {
-    return op >= FW_OP_RISE && op <= FW_OP_RUNTIME;
+    return op >= FW_OP_RISE && op <= FW_OP_ALARM;
 }
 
 /*
@@ -108,7 +118,29 @@ typedef enum {
     FW_RECORD_VARIABLE,     /* a: cell, b: type. Initial value, line, name */
     FW_RECORD_RETAINED,     /* the same */
     FW_RECORD_PARAMETER,    /* a: cell, b: type. Initial value, line, minimum, maximum, name */
+    FW_RECORD_COMMAND,      /* a: cell, b: arguments. Line, name; its arguments' records follow */
+    FW_RECORD_ARGUMENT,     /* a: cell, b: type. Minimum, maximum, name */
+    FW_RECORD_REFUSAL,      /* a: command. Text: why it refuses */
+    FW_RECORD_EVENT,        /* a: number, b: values. Line, their cells (a byte each), text */
+    FW_RECORD_ALARM,        /* a: number, b: fw_alarm_level_t. Line, text */
+    FW_RECORD_FLAG,         /* a: cell, b: fw_flag_t. The cell of the point that it is of */
 } fw_record_tag_t;
+
+/* What a cell tells besides the values of points. */
+typedef enum {
+    FW_FLAG_BOOT = 0, /* this is the first scan */
+    FW_FLAG_ONLINE,   /* the gateway is there */
+    FW_FLAG_SYNCED,   /* the time of day is known */
+    FW_FLAG_BAD,      /* of an input: it cannot be believed */
+} fw_flag_t;
+
+typedef enum {
+    FW_ALARM_LOW = 0,
+    FW_ALARM_MEDIUM,
+    FW_ALARM_HIGH,
+} fw_alarm_level_t;
+
+#define FW_CELL_NONE 0xFFu /* the first temporary: no name's */
 
 /* Flags of an output. */
 #define FW_OUTPUT_MANUAL 1u

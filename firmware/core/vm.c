@@ -13,9 +13,14 @@ static uint8_t words_before_name(uint8_t tag)
     case FW_RECORD_VARIABLE:
     case FW_RECORD_RETAINED:
         return 2;
+    case FW_RECORD_ARGUMENT:
+    case FW_RECORD_EVENT:
+        return 2;
     case FW_RECORD_OUTPUT:
     case FW_RECORD_PARAMETER:
         return 4;
+    case FW_RECORD_REFUSAL:
+        return 0;
     default:
         return 1;
     }
@@ -244,6 +249,28 @@ static int32_t runtime(fw_block_t *block, bool input, int32_t seconds, uint32_t 
     return seconds;
 }
 
+static void note(uint32_t *bits, uint8_t number, bool is_set)
+{
+    uint32_t bit = 1u << (number & 31u);
+    *bits = is_set ? *bits | bit : *bits & ~bit;
+}
+
+/* An event happens when its condition becomes true, in the first scan too; an alarm stands from being
+ * raised until it is over. Neither has a result. */
+static void run_report(fw_vm_t *vm, uint32_t word, uint32_t further)
+{
+    fw_block_t *block = &vm->blocks[further % FW_SCRIPT_BLOCKS_MAX];
+    uint8_t number = (uint8_t)(word >> 8);
+    bool b = vm->cells[(word >> 16) & 0xFFu] != 0;
+    bool c = vm->cells[word >> 24] != 0;
+    if ((word & 0xFFu) == FW_OP_EVENT) {
+        note(&vm->events, number, rises(block, b, true));
+    } else {
+        block->value = b || (block->value != 0 && !c);
+        note(&vm->alarms, number, block->value != 0);
+    }
+}
+
 static int32_t run_block(fw_vm_t *vm, uint32_t word, uint32_t further, uint32_t elapsed_ms)
 {
     fw_block_t *block = &vm->blocks[further % FW_SCRIPT_BLOCKS_MAX];
@@ -290,7 +317,7 @@ static int32_t run_block(fw_vm_t *vm, uint32_t word, uint32_t further, uint32_t 
 
 void fw_vm_start(fw_vm_t *vm, const fw_program_t *program)
 {
-    *vm = (fw_vm_t){.program = *program};
+    *vm = (fw_vm_t){.program = *program, .boot_cell = FW_CELL_NONE};
     uint16_t at = 0;
     fw_record_t record;
     while (fw_program_next(program, &at, &record)) {
@@ -303,6 +330,15 @@ void fw_vm_start(fw_vm_t *vm, const fw_program_t *program)
             break;
         case FW_RECORD_OUTPUT:
             vm->cells[record.a] = (int32_t)record.words[3];
+            break;
+        case FW_RECORD_ARGUMENT:
+            vm->cells[record.a] = (int32_t)record.words[0] > 0 ? (int32_t)record.words[0] : 0;
+            break;
+        case FW_RECORD_FLAG:
+            if (record.b == FW_FLAG_BOOT) {
+                vm->boot_cell = record.a;
+                vm->cells[record.a] = 1;
+            }
             break;
         default:
             break;
@@ -361,8 +397,27 @@ static int32_t work_out(fw_vm_t *vm, uint32_t word, bool taken)
     }
 }
 
-void fw_vm_scan(fw_vm_t *vm, uint32_t now_ms)
+/* Exchanges the arguments in their cells, which end with the names, for others. */
+static void exchange(fw_vm_t *vm, uint8_t first_cell, int32_t arguments[FW_ARGUMENTS_MAX],
+                     uint8_t count)
 {
+    for (uint8_t i = 0; i < count && i < FW_ARGUMENTS_MAX; i++) {
+        int32_t *cell = &vm->cells[(uint8_t)(first_cell + i)];
+        int32_t value = *cell;
+        *cell = arguments[i];
+        arguments[i] = value;
+    }
+}
+
+fw_vm_answer_t fw_vm_scan(fw_vm_t *vm, uint32_t now_ms, const fw_vm_call_t *call)
+{
+    fw_vm_call_t offered = {.command = FW_CELL_NONE};
+    fw_vm_answer_t answer = FW_VM_NO_CALL;
+    uint8_t arguments_at = 0;
+    uint8_t arguments = 0;
+    if (call != NULL) {
+        offered = *call;
+    }
     uint32_t elapsed_ms = vm->has_scanned ? now_ms - vm->now_ms : 0u;
     const uint32_t *code = vm->program.code;
     const uint32_t *end = code + vm->program.code_words;
@@ -375,7 +430,23 @@ void fw_vm_scan(fw_vm_t *vm, uint32_t now_ms)
         if (op == FW_OP_END) {
             break;
         }
-        if (op == FW_OP_WHEN) {
+        if (op == FW_OP_OFFER) {
+            if (a == offered.command) {
+                arguments_at = (uint8_t)(word >> 16);
+                arguments = (uint8_t)(word >> 24);
+                exchange(vm, arguments_at, offered.arguments, arguments);
+            }
+        } else if (op == FW_OP_TAKE) {
+            bool is_called = a == offered.command;
+            bool is_refused = is_called && vm->cells[word >> 24] != 0;
+            if (is_refused) {
+                exchange(vm, arguments_at, offered.arguments, arguments);
+            }
+            if (is_called) {
+                answer = is_refused ? FW_VM_REFUSED : FW_VM_TAKEN;
+            }
+            vm->cells[(word >> 16) & 0xFFu] = is_called && !is_refused;
+        } else if (op == FW_OP_WHEN) {
             taken = vm->cells[a] != 0;
         } else if (op == FW_OP_ALWAYS) {
             taken = true;
@@ -385,10 +456,18 @@ void fw_vm_scan(fw_vm_t *vm, uint32_t now_ms)
             }
         } else if (fw_op_is_block(op)) {
             uint32_t further = code < end ? *code++ : 0u;
-            vm->cells[a] = run_block(vm, word, further, elapsed_ms);
+            if (op >= FW_OP_EVENT) {
+                run_report(vm, word, further);
+            } else {
+                vm->cells[a] = run_block(vm, word, further, elapsed_ms);
+            }
         } else {
             vm->cells[a] = work_out(vm, word, taken);
         }
     }
     vm->has_scanned = true;
+    if (vm->boot_cell != FW_CELL_NONE) {
+        vm->cells[vm->boot_cell] = 0;
+    }
+    return answer;
 }

@@ -15,20 +15,35 @@ typedef struct {
     uint32_t since_ms;
 } fw_block_t;
 
+/* A command that was called, its arguments within their ranges. */
+typedef struct {
+    uint8_t command; /* its number, in the order of the script */
+    int32_t arguments[FW_ARGUMENTS_MAX];
+} fw_vm_call_t;
+
+typedef enum {
+    FW_VM_NO_CALL = 0,
+    FW_VM_TAKEN,
+    FW_VM_REFUSED,
+} fw_vm_answer_t;
+
 typedef struct {
     fw_program_t program;
     int32_t cells[FW_SCRIPT_CELLS];
     fw_block_t blocks[FW_SCRIPT_BLOCKS_MAX];
     uint32_t now_ms;
     uint32_t divisions_by_zero; /* so far; each gave 0 */
+    uint32_t events;            /* a bit for each that happened in the last scan */
+    uint32_t alarms;            /* a bit for each that is raised */
+    uint8_t boot_cell;          /* FW_CELL_NONE: nobody asks */
     bool has_scanned;
 } fw_vm_t;
 
 /* Sets every cell to its constant or initial value, every block to its beginning. */
 void fw_vm_start(fw_vm_t *vm, const fw_program_t *program);
 
-/* `now_ms` counts on and may wrap. */
-void fw_vm_scan(fw_vm_t *vm, uint32_t now_ms);
+/* One scan. `now_ms` counts on and may wrap; `call` may be NULL. What became of the call. */
+fw_vm_answer_t fw_vm_scan(fw_vm_t *vm, uint32_t now_ms, const fw_vm_call_t *call);
 
 /* A record of the table. */
 typedef struct {

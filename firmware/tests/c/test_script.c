@@ -91,7 +91,7 @@ static void start(const char *text)
 static void scan(uint32_t after_ms)
 {
     now_ms += after_ms;
-    fw_vm_scan(&vm, now_ms);
+    CHECK(fw_vm_scan(&vm, now_ms, NULL) == FW_VM_NO_CALL);
 }
 
 /* ---- values ---- */
@@ -310,6 +310,87 @@ static void test_blocks(void)
     CHECK(*cell("s") == 3);
 }
 
+/* ---- commands, events, alarms ---- */
+
+static fw_vm_answer_t call(uint8_t command, int32_t first, int32_t second)
+{
+    const fw_vm_call_t called = {command, {first, second}};
+    now_ms += 10;
+    return fw_vm_scan(&vm, now_ms, &called);
+}
+
+static void test_commands_of_scripts(void)
+{
+    start("in level : num = AI0\n"
+          "command boost(t: time in 1s..10m, on: bool) refuse \"tank empty\" when level < 5 or "
+          "boost.t > 5m\n"
+          "command stop\n"
+          "out pump = RL1 safe off\n"
+          "var calls = 0\n"
+          "pump := tp(boost and boost.on, boost.t) and not stop\n"
+          "calls += 1 when boost\n");
+    *cell("level") = 10000;
+    scan(10);
+    CHECK(*cell("pump") == 0 && *cell("t") == 1000); /* the least that it can be */
+    CHECK(call(0, 2000, 1) == FW_VM_TAKEN);
+    CHECK(*cell("pump") == 1 && *cell("boost") == 1 && *cell("calls") == 1);
+    scan(10); /* true for one scan, and its arguments stay */
+    CHECK(*cell("pump") == 1 && *cell("boost") == 0 && *cell("calls") == 1 && *cell("t") == 2000);
+    CHECK(call(1, 0, 0) == FW_VM_TAKEN && *cell("pump") == 0 && *cell("boost") == 0);
+    scan(10);
+    CHECK(*cell("pump") == 1);
+    /* Refused by what it brings, and by how things stand; either changes nothing. */
+    CHECK(call(0, 400000, 0) == FW_VM_REFUSED);
+    CHECK(*cell("t") == 2000 && *cell("on") == 1 && *cell("boost") == 0 && *cell("calls") == 1);
+    *cell("level") = 4000;
+    CHECK(call(0, 3000, 1) == FW_VM_REFUSED && *cell("t") == 2000);
+    CHECK(call(7, 0, 0) == FW_VM_NO_CALL); /* there is no such command */
+    scan(2000);
+    CHECK(*cell("pump") == 0);
+}
+
+static void test_reports(void)
+{
+    start("in a = DI1\nvar n = 0\nretain k = 7\nn += 1 when a\n"
+          "event \"started\" n, k when a\n"
+          "event \"booted\" when boot\n"
+          "alarm HIGH \"hot\" when n > 2 clear not a\n"
+          "alarm LOW \"on\" when a\n");
+    static const struct {
+        int32_t a;
+        uint32_t events, alarms;
+    } rows[] = {{0, 2, 0}, {1, 1, 2}, {1, 0, 2}, {1, 0, 3}, {0, 0, 1}, {0, 0, 0}, {1, 1, 2}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (i == 5) {
+            *cell("n") = 0;
+        }
+        *cell("a") = rows[i].a;
+        scan(10);
+        CHECK(vm.events == rows[i].events && vm.alarms == rows[i].alarms);
+    }
+    uint16_t at = 0;
+    size_t found = 0;
+    fw_record_t record;
+    while (fw_program_next(&vm.program, &at, &record)) {
+        fw_span_t started = {(const uint8_t *)"started", 7};
+        if (record.tag == FW_RECORD_EVENT && fw_record_is(&record, started)) {
+            found++;
+            CHECK(record.a == 0 && record.b == 2 && record.words[0] == 5);
+            CHECK(&vm.cells[record.words[1] & 0xFFu] == cell("n"));
+            CHECK(&vm.cells[(record.words[1] >> 8) & 0xFFu] == cell("k"));
+        }
+        if (record.tag == FW_RECORD_ALARM && record.a == 0) {
+            found++;
+            CHECK(record.b == FW_ALARM_HIGH && record.words[0] == 7);
+        }
+    }
+    CHECK(found == 2);
+
+    start("in x = AI0\nvar q : bool\nq := x.bad or not online or synced\n");
+    scan(10);
+    CHECK(*cell("q") == 1); /* nobody has said that it is on line */
+}
+
 /* The example of docs/script.md: a tank is pumped empty, and its fan runs on. */
 static void test_example(void)
 {
@@ -387,7 +468,22 @@ static void test_errors(void)
         {"var ton : int", 1, 5, 0, "a name"},
         {"var x", 1, 6, 0, "`: type` or `= value`"},
         {"var x : float", 1, 9, 0, "a type: bool, int, num or time"},
-        {"param p : int = 5 in 6..9", 1, 22, 0, "a range that holds the value"},
+        {"param p : int = 5 in 6..9", 1, 19, 0, "a range that holds the value"},
+        {"command c(t: time in 2s..1s)", 1, 22, 0, "a range from the smaller to the larger"},
+        {"command c(a: int, a: int)", 1, 19, 1, "a name that is not taken"},
+        {"command c(a: int, b: int, d: int, e: int, f: int)", 1, 43, 0,
+         "`)`: a command has four arguments at most"},
+        {"command c refuse when true", 1, 18, 0, "why it refuses, in quotes"},
+        {"command c(t: time)\nvar x : bool\nx := c.u", 3, 8, 0, "an argument of this command"},
+        {"command c\nc := true", 2, 1, 1, "an output or a variable: this is a command"},
+        {"var x = 1\nvar y = 2\ny := x.bad", 3, 8, 0, "no dot: this has no parts"},
+        {"in a = DI1\nevent \"e\" when 1", 2, 16, 0,
+         "a condition: something that is true or false"},
+        {"in a = DI1\nevent \"e\" a, 1 when a", 2, 14, 0, "a name, or `when`"},
+        {"in a = DI1\nif a\nevent \"e\" when a\nend", 3, 7, 0,
+         "no event and no alarm inside of an `if`: each has its `when`"},
+        {"alarm \"hot\" when true", 1, 7, 0, "how grave it is: LOW, MEDIUM or HIGH"},
+        {"alarm HIGH \"hot", 1, 12, 0, "the closing quote on the same line"},
         {"if true", 1, 8, 1, "`end`: an `if` is open"},
         {"end", 1, 1, 0, "a statement: there is no `if` here"},
         {"if true\nelse\nelse\nend", 3, 1, 1, "`end`: the `if` has its `else`"},
@@ -489,7 +585,8 @@ static void test_anything(void)
         "var x", " : int", " : bool", " = 1", "\n",      "x := ",  "x",     " + ", " * ", "(",
         ")",     "rise(",  "ton(x, 1s)", "if ", "else ", "end",    "1",     "1.5", "30s", "true",
         " and ", " not ",  ",",      "in a = DI1", "out r = RL1 safe off", "r := ", "a", "#c", "..",
-        "param p : num = 1 in 0..2", " when ", " += ", "retain k : time", "\"t\"", "07:00", "limit(",
+        "command c(t: time)", "c.t", "event \"e\" ", "alarm LOW \"l\" ", " clear ", "boot", "a.bad",
+        " refuse \"no\" when ", "param p : num = 1 in 0..2", " when ", " += ", "retain k : time", "\"t\"", "07:00", "limit(",
     };
     size_t compiled = 0;
     for (int round = 0; round < 20000; round++) {
@@ -519,6 +616,8 @@ void test_script(void)
     test_values();
     test_statements();
     test_blocks();
+    test_commands_of_scripts();
+    test_reports();
     test_example();
     test_errors();
     test_limits();
