@@ -106,11 +106,18 @@ void fw_compile_emit(fw_compiler_t *compiler, fw_op_t op, uint8_t a, uint8_t b, 
     compiler->operations++;
 }
 
-void fw_compile_emit_block(fw_compiler_t *compiler, fw_op_t op, const uint8_t cells[4])
+void fw_compile_emit_long(fw_compiler_t *compiler, fw_op_t op, const uint8_t cells[3],
+                          uint32_t further)
 {
     fw_compile_emit(compiler, op, cells[0], cells[1], cells[2]);
-    compiler->held[1] = (uint32_t)compiler->blocks | ((uint32_t)cells[3] << 8);
+    compiler->held[1] = further;
     compiler->held_words = 2;
+}
+
+void fw_compile_emit_block(fw_compiler_t *compiler, fw_op_t op, const uint8_t cells[4])
+{
+    fw_compile_emit_long(compiler, op, cells,
+                         (uint32_t)compiler->blocks | ((uint32_t)cells[3] << 8));
     compiler->blocks++;
 }
 
@@ -239,12 +246,59 @@ fw_symbol_t *fw_compile_find(fw_compiler_t *compiler, const fw_token_t *name)
     const uint8_t *source = compiler->lexer.source;
     for (uint8_t i = 0; i < compiler->symbols_count; i++) {
         fw_symbol_t *symbol = &compiler->symbols[i];
-        if (symbol->kind != FW_SYMBOL_ARGUMENT && symbol->length == name->length &&
+        if (symbol->kind < FW_SYMBOL_ARGUMENT && symbol->length == name->length &&
             fw_equal(source + symbol->at, source + name->at, name->length)) {
             return symbol;
         }
     }
     return NULL;
+}
+
+/* A part of a name, an argument or a state; NULL when the token is none of its. */
+static const fw_symbol_t *find_part(const fw_compiler_t *compiler, uint8_t parent,
+                                    const fw_token_t *name)
+{
+    const uint8_t *source = compiler->lexer.source;
+    for (uint8_t i = 0; name->kind == FW_TOKEN_NAME && i < compiler->symbols_count; i++) {
+        const fw_symbol_t *part = &compiler->symbols[i];
+        if (part->kind >= FW_SYMBOL_ARGUMENT && part->parent == parent &&
+            part->length == name->length &&
+            fw_equal(source + part->at, source + name->at, name->length)) {
+            return part;
+        }
+    }
+    return NULL;
+}
+
+/* Another part of a name, which the token is. */
+static fw_symbol_t *declare_part(fw_compiler_t *compiler, uint8_t parent, fw_symbol_kind_t kind,
+                                 const char *expected)
+{
+    const fw_token_t name = compiler->token;
+    if (name.kind != FW_TOKEN_NAME) {
+        fw_compile_fail(compiler, &name, expected, NULL);
+        return NULL;
+    }
+    const fw_symbol_t *other = find_part(compiler, parent, &name);
+    if (other != NULL) {
+        fail_clash(compiler, &name, "a name that is not taken", NULL, other->line);
+        return NULL;
+    }
+    if (compiler->symbols_count == FW_SCRIPT_VARIABLES_MAX) {
+        fw_compile_fail(compiler, &name, "no further name: a script has 128 at most", NULL);
+        return NULL;
+    }
+    fw_symbol_t *symbol = &compiler->symbols[compiler->symbols_count++];
+    *symbol = (fw_symbol_t){
+        .at = name.at,
+        .line = name.line,
+        .length = (uint8_t)name.length,
+        .kind = (uint8_t)kind,
+        .parent = parent,
+        .flag = FW_CELL_NONE,
+    };
+    fw_compile_advance(compiler);
+    return symbol;
 }
 
 /* A flag's cell, made when it is first asked for. */
@@ -270,19 +324,26 @@ static bool read_member(fw_compiler_t *compiler, fw_symbol_t *symbol, fw_operand
         };
         return true;
     }
-    for (uint8_t i = 0; symbol->kind == FW_SYMBOL_COMMAND && i < compiler->symbols_count; i++) {
-        const fw_symbol_t *argument = &compiler->symbols[i];
-        if (argument->kind == FW_SYMBOL_ARGUMENT && argument->parent == parent &&
-            member.kind == FW_TOKEN_NAME && argument->length == member.length &&
-            fw_equal(compiler->lexer.source + argument->at, compiler->lexer.source + member.at,
-                     member.length)) {
-            *value = (fw_operand_t){.cell = argument->cell, .type = argument->type};
-            fw_compile_advance(compiler);
-            return true;
-        }
+    const fw_symbol_t *part = find_part(compiler, parent, &member);
+    if (part != NULL && part->kind == FW_SYMBOL_ARGUMENT) {
+        *value = (fw_operand_t){.cell = part->cell, .type = part->type};
+        fw_compile_advance(compiler);
+        return true;
+    }
+    if (part != NULL) {
+        uint8_t state = fw_compile_constant(compiler, part->cell);
+        *value = (fw_operand_t){
+            .cell = fw_compile_temporary(compiler),
+            .type = FW_TYPE_BOOL,
+            .is_temporary = true,
+        };
+        fw_compile_emit(compiler, FW_OP_EQUAL, value->cell, symbol->cell, state);
+        fw_compile_advance(compiler);
+        return true;
     }
     return fw_compile_fail(compiler, &member,
-                           symbol->kind == FW_SYMBOL_COMMAND ? "an argument of this command"
+                           symbol->kind == FW_SYMBOL_COMMAND   ? "an argument of this command"
+                           : symbol->kind == FW_SYMBOL_MACHINE ? "a state of this machine"
                            : symbol->kind == FW_SYMBOL_INPUT ? "bad"
                                                              : "no dot: this has no parts",
                            NULL);
@@ -582,33 +643,12 @@ static bool read_condition(fw_compiler_t *compiler, fw_operand_t *condition)
  * symbols till then, and the ranges in `ranges`. */
 static bool read_argument(fw_compiler_t *compiler, uint8_t parent, int32_t range[2])
 {
-    const fw_token_t name = compiler->token;
-    if (name.kind != FW_TOKEN_NAME) {
-        return fw_compile_fail(compiler, &name, "the name of an argument", NULL);
+    fw_symbol_t *symbol =
+        declare_part(compiler, parent, FW_SYMBOL_ARGUMENT, "the name of an argument");
+    if (symbol == NULL) {
+        return false;
     }
-    for (uint8_t i = 0; i < compiler->symbols_count; i++) {
-        const fw_symbol_t *other = &compiler->symbols[i];
-        if (other->kind == FW_SYMBOL_ARGUMENT && other->parent == parent &&
-            other->length == name.length &&
-            fw_equal(compiler->lexer.source + other->at, compiler->lexer.source + name.at,
-                     name.length)) {
-            return fail_clash(compiler, &name, "a name that is not taken", NULL, other->line);
-        }
-    }
-    if (compiler->symbols_count == FW_SCRIPT_VARIABLES_MAX) {
-        return fw_compile_fail(compiler, &name, "no further name: a script has 128 at most", NULL);
-    }
-    fw_symbol_t *symbol = &compiler->symbols[compiler->symbols_count++];
-    *symbol = (fw_symbol_t){
-        .at = name.at,
-        .line = name.line,
-        .length = (uint8_t)name.length,
-        .kind = FW_SYMBOL_ARGUMENT,
-        .cell = new_cell(compiler),
-        .parent = parent,
-        .flag = FW_CELL_NONE,
-    };
-    fw_compile_advance(compiler);
+    symbol->cell = new_cell(compiler);
     if (!fw_compile_take(compiler, FW_TOKEN_COLON, "`:` and a type") ||
         !read_type(compiler, &symbol->type)) {
         return false;
@@ -723,8 +763,13 @@ static bool take_event(fw_compiler_t *compiler)
         if (compiler->token.kind != FW_TOKEN_NAME) {
             return fw_compile_fail(compiler, &compiler->token, "a name, or `when`", NULL);
         }
+        const fw_token_t name = compiler->token;
         if (!fw_compile_name(compiler, &value)) {
             return false;
+        }
+        if (value.is_temporary) {
+            return fw_compile_fail(compiler, &name, "the name of a value, or `when`",
+                                   "the machine itself is the number of its state");
         }
         words[1] |= (int32_t)((uint32_t)value.cell << (8u * values));
         values++;
@@ -903,6 +948,7 @@ static bool claim(fw_compiler_t *compiler, fw_symbol_t *symbol, const fw_token_t
         [FW_SYMBOL_PARAMETER] = "an output or a variable: this is a parameter",
         [FW_SYMBOL_MANUAL] = "an output or a variable: this output is switched by hand",
         [FW_SYMBOL_COMMAND] = "an output or a variable: this is a command",
+        [FW_SYMBOL_MACHINE] = "an output or a variable: this is a state machine",
     };
     if (symbol->kind < sizeof(refusals) / sizeof(refusals[0]) && refusals[symbol->kind] != NULL) {
         const char *fix = symbol->kind == FW_SYMBOL_MANUAL ? "take away `manual`" : NULL;
@@ -1014,8 +1060,102 @@ static bool assign(fw_compiler_t *compiler)
                                                : "an operator, or the end of the line");
 }
 
+/* `state name: first, second`; its transitions follow, up to `end`. */
+static bool begin_machine(fw_compiler_t *compiler)
+{
+    fw_symbol_t *symbol = declare(compiler, FW_SYMBOL_MACHINE);
+    if (symbol == NULL || !fw_compile_take(compiler, FW_TOKEN_COLON, "`:` and its states")) {
+        return false;
+    }
+    if (compiler->blocks == FW_SCRIPT_BLOCKS_MAX) {
+        return fw_compile_fail(compiler, &compiler->token,
+                               "no further block: a script has 64 at most", NULL);
+    }
+    uint8_t parent = (uint8_t)(symbol - compiler->symbols);
+    uint8_t count = 0;
+    symbol->type = FW_TYPE_INT;
+    symbol->flag = compiler->blocks;
+    for (;;) {
+        if (count == FW_SCRIPT_STATES_MAX) {
+            return fw_compile_fail(compiler, &compiler->token,
+                                   "no further state: a machine has 32 at most", NULL);
+        }
+        fw_symbol_t *state =
+            declare_part(compiler, parent, FW_SYMBOL_STATE, "the name of a state");
+        if (state == NULL) {
+            return false;
+        }
+        state->cell = count++;
+        if (compiler->token.kind != FW_TOKEN_COMMA) {
+            break;
+        }
+        fw_compile_advance(compiler);
+    }
+    const int32_t line = symbol->line;
+    write_record(compiler, FW_RECORD_MACHINE, symbol->cell, count, &line, 1, symbol);
+    for (uint8_t i = 0; i < count; i++) {
+        write_record(compiler, FW_RECORD_STATE, symbol->cell, i, NULL, 0,
+                     &compiler->symbols[parent + 1u + i]);
+    }
+    const uint8_t cells[4] = {symbol->cell, 0, 0, 0};
+    fw_compile_emit_block(compiler, FW_OP_STATES, cells);
+    compiler->machine = parent;
+    return take_line_end(compiler, "`,` or the end of the line");
+}
+
+static bool read_state(fw_compiler_t *compiler, uint8_t *value)
+{
+    const fw_symbol_t *state = find_part(compiler, compiler->machine, &compiler->token);
+    if (state == NULL) {
+        return fw_compile_fail(compiler, &compiler->token, "a state of this machine", NULL);
+    }
+    *value = state->cell;
+    fw_compile_advance(compiler);
+    return true;
+}
+
+/* A line within a machine: `from a to b when condition`, or its `end`. */
+static bool transition(fw_compiler_t *compiler)
+{
+    const fw_symbol_t *machine = &compiler->symbols[compiler->machine];
+    uint8_t from = FW_STATE_ANY;
+    uint8_t to = 0;
+    if (fw_compile_accept(compiler, "end")) {
+        compiler->machine = FW_SYMBOL_NONE;
+        return take_line_end(compiler, "the end of the line");
+    }
+    if (!fw_compile_accept(compiler, "from")) {
+        return fail_clash(compiler, &compiler->token,
+                          "`from`, or the `end` of the state machine", NULL, machine->line);
+    }
+    if (!fw_compile_accept(compiler, "any") && !read_state(compiler, &from)) {
+        return false;
+    }
+    if (!fw_compile_accept(compiler, "to")) {
+        return fw_compile_fail(compiler, &compiler->token, "`to` and a state", NULL);
+    }
+    if (!read_state(compiler, &to)) {
+        return false;
+    }
+    if (!fw_compile_accept(compiler, "when")) {
+        return fw_compile_fail(compiler, &compiler->token, "`when` and a condition", NULL);
+    }
+    fw_operand_t condition;
+    if (!read_condition(compiler, &condition)) {
+        return false;
+    }
+    const uint8_t cells[3] = {machine->cell, condition.cell, from};
+    fw_compile_emit_long(compiler, FW_OP_STEP, cells,
+                         (uint32_t)machine->flag | ((uint32_t)to << 8));
+    fw_compile_release(compiler, &condition);
+    return take_line_end(compiler, "an operator, or the end of the line");
+}
+
 static bool statement(fw_compiler_t *compiler)
 {
+    if (compiler->machine != FW_SYMBOL_NONE) {
+        return transition(compiler);
+    }
     if (compiler->token.kind != FW_TOKEN_NAME) {
         return fw_compile_fail(compiler, &compiler->token, "a declaration or a statement", NULL);
     }
@@ -1036,6 +1176,9 @@ static bool statement(fw_compiler_t *compiler)
     }
     if (fw_compile_accept(compiler, "command")) {
         return declare_command(compiler);
+    }
+    if (fw_compile_accept(compiler, "state")) {
+        return begin_machine(compiler);
     }
     if (fw_compile_accept(compiler, "event")) {
         return take_event(compiler);
@@ -1065,6 +1208,7 @@ bool fw_compile_begin(fw_compiler_t *compiler, const uint8_t *source, size_t len
         .sink = sink,
         .least_temporary = FW_SCRIPT_CELLS,
         .flags = {FW_CELL_NONE, FW_CELL_NONE, FW_CELL_NONE},
+        .machine = FW_SYMBOL_NONE,
     };
     if (length > FW_SCRIPT_SOURCE_MAX) {
         const fw_token_t start = {.line = 1, .column = 1};
@@ -1081,7 +1225,10 @@ fw_compile_state_t fw_compile_step(fw_compiler_t *compiler)
         fw_compile_advance(compiler);
     }
     if (!compiler->failed && compiler->token.kind == FW_TOKEN_END) {
-        if (compiler->depth > 0u) {
+        if (compiler->machine != FW_SYMBOL_NONE) {
+            fail_clash(compiler, &compiler->token, "`end`: a state machine is open",
+                       "close it with `end`", compiler->symbols[compiler->machine].line);
+        } else if (compiler->depth > 0u) {
             fail_clash(compiler, &compiler->token, "`end`: an `if` is open",
                        "close it with `end`", compiler->branches[compiler->depth - 1u].line);
         } else {

@@ -56,8 +56,8 @@ typedef struct {
     uint8_t cell;
     uint8_t kind;
     uint8_t type;
-    uint8_t parent; /* of an argument: its command's number among the symbols */
-    uint8_t flag;   /* of an input: the cell of its `bad`, or FW_CELL_NONE */
+    uint8_t parent; /* of an argument or state: the number among the symbols of what it is of */
+    uint8_t flag;   /* of an input: the cell of its `bad`, or FW_CELL_NONE. Of a machine: its instance */
 } fw_symbol_t;
 
 typedef struct {
@@ -69,6 +69,7 @@ typedef struct {
 } fw_branch_t;
 
 #define FW_BRANCH_DEPTH_MAX 8u
+#define FW_SYMBOL_NONE 0xFFu
 
 typedef struct {
     fw_lexer_t lexer;
@@ -89,6 +90,7 @@ typedef struct {
     uint16_t branches_begun;
     uint16_t least_temporary; /* the lowest cell that was used from the top */
     uint8_t flags[3]; /* cells of `boot`, `online` and `synced`, or FW_CELL_NONE */
+    uint8_t machine; /* the symbol whose transitions are being read, or FW_SYMBOL_NONE */
     uint8_t commands;
     uint8_t events;
     uint8_t alarms;

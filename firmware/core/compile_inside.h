@@ -11,10 +11,14 @@ typedef enum {
     FW_SYMBOL_PARAMETER,
     FW_SYMBOL_MANUAL, /* an output that is switched by hand */
     FW_SYMBOL_COMMAND,
-    FW_SYMBOL_ARGUMENT, /* of a command; found by both names */
+    FW_SYMBOL_MACHINE,
     FW_SYMBOL_OUTPUT,
     FW_SYMBOL_VARIABLE,
     FW_SYMBOL_RETAINED,
+    /* Parts, found by both names: an argument of a command, and a state of a machine, whose cell is
+     * its value. */
+    FW_SYMBOL_ARGUMENT,
+    FW_SYMBOL_STATE,
 } fw_symbol_kind_t;
 
 /* A value that an instruction may use. */
@@ -39,6 +43,9 @@ bool fw_compile_at(const fw_compiler_t *compiler, const char *word);
 bool fw_compile_accept(fw_compiler_t *compiler, const char *word);
 bool fw_compile_take(fw_compiler_t *compiler, uint8_t kind, const char *expected);
 void fw_compile_emit(fw_compiler_t *compiler, fw_op_t op, uint8_t a, uint8_t b, uint8_t c);
+/* With a second word. */
+void fw_compile_emit_long(fw_compiler_t *compiler, fw_op_t op, const uint8_t cells[3],
+                          uint32_t further);
 /* The result and three inputs; the instance is the next one. */
 void fw_compile_emit_block(fw_compiler_t *compiler, fw_op_t op, const uint8_t cells[4]);
 /* A free cell, the next from the top; released in the reverse order. */

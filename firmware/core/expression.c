@@ -18,7 +18,7 @@ typedef struct {
     char gives;
 } fw_function_t;
 
-enum { CALL_INT = FW_OPS, CALL_NUM, CALL_SECONDS, CALL_LIMIT };
+enum { CALL_INT = FW_OPS, CALL_NUM, CALL_SECONDS, CALL_LIMIT, CALL_AFTER };
 
 static const fw_function_t functions[] = {
     {"rise", "b", "rise(condition)", FW_OP_RISE, 'b'},
@@ -41,6 +41,7 @@ static const fw_function_t functions[] = {
     {"int", "n", "int(number)", CALL_INT, 'i'},
     {"num", "i", "num(whole number)", CALL_NUM, 'n'},
     {"seconds", "t", "seconds(time)", CALL_SECONDS, 'n'},
+    {"after", "t", "after(time)", CALL_AFTER, 'b'},
 };
 
 /* Operators, by how closely they bind. */
@@ -378,6 +379,11 @@ static bool apply_call(fw_expression_t *expression)
         return fw_compile_fail(compiler, &call.at, function->expected, NULL);
     }
     bool is_block = function->op < FW_OPS && fw_op_is_block(function->op);
+    if (function->op == CALL_AFTER && compiler->machine == FW_SYMBOL_NONE) {
+        return fw_compile_fail(compiler, &call.at,
+                               "no `after` here: it belongs into a state machine's transition",
+                               "use `ton` for how long something is true");
+    }
     if (is_block && compiler->depth > 0u) {
         return fw_compile_fail(compiler, &call.at,
                                "no block inside of an `if`: a block runs in every scan",
@@ -406,6 +412,12 @@ static bool apply_call(fw_expression_t *expression)
         fw_compile_emit(compiler, function->op == CALL_NUM ? FW_OP_INT_TO_NUM : FW_OP_MOVE, result,
                         taken[0].cell, 0);
         break;
+    case CALL_AFTER: {
+        const uint8_t cells[3] = {result, taken[0].cell, 0};
+        fw_compile_emit_long(compiler, FW_OP_AFTER, cells,
+                             compiler->symbols[compiler->machine].flag);
+        break;
+    }
     case CALL_LIMIT:
         fw_compile_emit(compiler, FW_OP_MIN, result, taken[0].cell, taken[2].cell);
         fw_compile_emit(compiler, FW_OP_MAX, result, result, taken[1].cell);

@@ -31,6 +31,7 @@
 #define FW_SCRIPT_EVENTS_MAX 32u
 #define FW_SCRIPT_ALARMS_MAX 16u
 #define FW_SCRIPT_EVENT_VALUES_MAX 4u
+#define FW_SCRIPT_STATES_MAX 32u /* of one machine */
 #define FW_SCRIPT_CELLS 256u
 
 /* num is thousandths, time is milliseconds. */
@@ -94,6 +95,11 @@ typedef enum {
     FW_OP_EVENT, /* number a, when b becomes true */
     FW_OP_ALARM, /* number a: raised by b, over when c */
 
+    /* State machines, whose state is cell a; the second word has the instance in bits 0-7. */
+    FW_OP_STATES, /* a scan of the machine begins */
+    FW_OP_STEP,   /* from state c, or any if FW_STATE_ANY, to the one in bits 8-15, when b */
+    FW_OP_AFTER,  /* a = the machine has been in its state for the time b */
+
     FW_OPS,
 } fw_op_t;
 
@@ -102,10 +108,13 @@ static inline uint32_t fw_instruction(fw_op_t op, uint8_t a, uint8_t b, uint8_t 
     return (uint32_t)op | ((uint32_t)a << 8) | ((uint32_t)b << 16) | ((uint32_t)c << 24);
 }
 
+/* Whether it keeps something from scan to scan, and so has a second word. */
 static inline bool fw_op_is_block(uint8_t op)
 {
-    return op >= FW_OP_RISE && op <= FW_OP_ALARM;
+    return op >= FW_OP_RISE && op <= FW_OP_AFTER;
 }
+
+#define FW_STATE_ANY 0xFFu
 
 /*
  * The table: records of a head word (bits 0-7 tag, 8-15 `a`, 16-23 `b`, 24-31 words that follow) and
@@ -123,6 +132,8 @@ typedef enum {
     FW_RECORD_REFUSAL,      /* a: command. Text: why it refuses */
     FW_RECORD_EVENT,        /* a: number, b: values. Line, their cells (a byte each), text */
     FW_RECORD_ALARM,        /* a: number, b: fw_alarm_level_t. Line, text */
+    FW_RECORD_MACHINE,      /* a: cell, b: states. Line, name; its states' records follow */
+    FW_RECORD_STATE,        /* a: the machine's cell, b: its value. Name */
     FW_RECORD_FLAG,         /* a: cell, b: fw_flag_t. The cell of the point that it is of */
 } fw_record_tag_t;
 

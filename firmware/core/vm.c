@@ -20,6 +20,7 @@ static uint8_t words_before_name(uint8_t tag)
     case FW_RECORD_PARAMETER:
         return 4;
     case FW_RECORD_REFUSAL:
+    case FW_RECORD_STATE:
         return 0;
     default:
         return 1;
@@ -255,6 +256,40 @@ static void note(uint32_t *bits, uint8_t number, bool is_set)
     *bits = is_set ? *bits | bit : *bits & ~bit;
 }
 
+/* How long a machine has been in its state is told up to this: any time that a script can name. */
+#define AGE_MS_MAX 0x80000000u
+
+/* `value` is the state in which the scan found the machine, `since_ms` when it entered that. */
+static void run_machine(fw_vm_t *vm, uint32_t word, uint32_t further)
+{
+    fw_block_t *block = &vm->blocks[further % FW_SCRIPT_BLOCKS_MAX];
+    int32_t *a = &vm->cells[(word >> 8) & 0xFFu];
+    int32_t b = vm->cells[(word >> 16) & 0xFFu];
+    int32_t from = (int32_t)(word >> 24);
+    int32_t to = (int32_t)((further >> 8) & 0xFFu);
+    switch (word & 0xFFu) {
+    case FW_OP_STATES:
+        block->value = *a;
+        if (!vm->has_scanned) {
+            block->since_ms = vm->now_ms;
+        } else if (vm->now_ms - block->since_ms > AGE_MS_MAX) {
+            block->since_ms = vm->now_ms - AGE_MS_MAX;
+        }
+        break;
+    case FW_OP_STEP:
+        /* One step a scan: the machine still is where the scan found it. */
+        if (b != 0 && *a == block->value && *a != to &&
+            (from == (int32_t)FW_STATE_ANY || from == *a)) {
+            *a = to;
+            block->since_ms = vm->now_ms;
+        }
+        break;
+    default: /* AFTER. A step in this scan is no reason for another. */
+        *a = is_over(block, vm->now_ms, b);
+        break;
+    }
+}
+
 /* An event happens when its condition becomes true, in the first scan too; an alarm stands from being
  * raised until it is over. Neither has a result. */
 static void run_report(fw_vm_t *vm, uint32_t word, uint32_t further)
@@ -456,7 +491,9 @@ fw_vm_answer_t fw_vm_scan(fw_vm_t *vm, uint32_t now_ms, const fw_vm_call_t *call
             }
         } else if (fw_op_is_block(op)) {
             uint32_t further = code < end ? *code++ : 0u;
-            if (op >= FW_OP_EVENT) {
+            if (op >= FW_OP_STATES) {
+                run_machine(vm, word, further);
+            } else if (op >= FW_OP_EVENT) {
                 run_report(vm, word, further);
             } else {
                 vm->cells[a] = run_block(vm, word, further, elapsed_ms);

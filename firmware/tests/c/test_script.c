@@ -391,6 +391,44 @@ static void test_reports(void)
     CHECK(*cell("q") == 1); /* nobody has said that it is on line */
 }
 
+static void test_machines(void)
+{
+    start("in level : num = AI0\nin stop = DI1\nout pump = RL1 safe off\nvar rests : bool\n"
+          "state tank : idle, filling, broken\n"
+          "  from idle to filling when level < 20 and after(30ms)\n"
+          "  from filling to idle when level > 80\n"
+          "  from filling to broken when after(100ms)\n"
+          "  from any to idle when stop\n"
+          "end\n"
+          "pump := tank.filling\nrests := tank.idle and not tank.broken\n");
+    static const struct {
+        uint32_t after_ms;
+        int32_t level, stop, tank;
+    } rows[] = {
+        {10, 10, 0, 0}, {10, 10, 0, 0}, {10, 10, 0, 0},  {10, 10, 0, 1}, /* 30 ms after the start */
+        {10, 90, 0, 0}, {10, 10, 0, 0}, {20, 10, 0, 1},  {99, 50, 0, 1}, {1, 50, 0, 2},
+        {10, 90, 0, 2}, {10, 10, 1, 0}, {10, 10, 1, 0},  {20, 10, 1, 1}, /* one step a scan */
+        {10, 10, 1, 0}, {10, 50, 0, 0},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        *cell("level") = rows[i].level * 1000;
+        *cell("stop") = rows[i].stop;
+        scan(rows[i].after_ms);
+        if (*cell("tank") != rows[i].tank) {
+            printf("row %zu: state %d\n", i, *cell("tank"));
+        }
+        CHECK(*cell("tank") == rows[i].tank && *cell("pump") == (rows[i].tank == 1) &&
+              *cell("rests") == (rows[i].tank == 0));
+    }
+    /* However long ago, it stays so when the count goes round. */
+    for (int i = 0; i < 50; i++) {
+        scan(100000000u);
+    }
+    *cell("level") = 10000;
+    scan(10);
+    CHECK(*cell("tank") == 1);
+}
+
 /* The example of docs/script.md: a tank is pumped empty, and its fan runs on. */
 static void test_example(void)
 {
@@ -469,6 +507,18 @@ static void test_errors(void)
         {"var x", 1, 6, 0, "`: type` or `= value`"},
         {"var x : float", 1, 9, 0, "a type: bool, int, num or time"},
         {"param p : int = 5 in 6..9", 1, 19, 0, "a range that holds the value"},
+        {"state s : a, a", 1, 14, 1, "a name that is not taken"},
+        {"state s : a, b\nfrom a to c when true\nend", 2, 11, 0, "a state of this machine"},
+        {"state s : a, b\nvar x : int\nend", 2, 1, 1,
+         "`from`, or the `end` of the state machine"},
+        {"state s : a, b\nfrom a to b when true", 2, 22, 1, "`end`: a state machine is open"},
+        {"state s : a, b\nend\nvar x : bool\nx := s.c", 4, 8, 0, "a state of this machine"},
+        {"state s : a, b\nend\ns := 1", 3, 1, 1,
+         "an output or a variable: this is a state machine"},
+        {"state s : a, b\nend\nevent \"e\" s.a when true", 3, 11, 0,
+         "the name of a value, or `when`"},
+        {"var x : bool\nx := after(1s)", 2, 6, 0,
+         "no `after` here: it belongs into a state machine's transition"},
         {"command c(t: time in 2s..1s)", 1, 22, 0, "a range from the smaller to the larger"},
         {"command c(a: int, a: int)", 1, 19, 1, "a name that is not taken"},
         {"command c(a: int, b: int, d: int, e: int, f: int)", 1, 43, 0,
@@ -585,6 +635,7 @@ static void test_anything(void)
         "var x", " : int", " : bool", " = 1", "\n",      "x := ",  "x",     " + ", " * ", "(",
         ")",     "rise(",  "ton(x, 1s)", "if ", "else ", "end",    "1",     "1.5", "30s", "true",
         " and ", " not ",  ",",      "in a = DI1", "out r = RL1 safe off", "r := ", "a", "#c", "..",
+        "state s : a, b\n", "from a to b when ", "from any to a when ", "after(1s)", "s.b", "end\n",
         "command c(t: time)", "c.t", "event \"e\" ", "alarm LOW \"l\" ", " clear ", "boot", "a.bad",
         " refuse \"no\" when ", "param p : num = 1 in 0..2", " when ", " += ", "retain k : time", "\"t\"", "07:00", "limit(",
     };
@@ -618,6 +669,7 @@ void test_script(void)
     test_blocks();
     test_commands_of_scripts();
     test_reports();
+    test_machines();
     test_example();
     test_errors();
     test_limits();
