@@ -317,9 +317,12 @@ static bool read_member(fw_compiler_t *compiler, fw_symbol_t *symbol, fw_operand
     fw_compile_advance(compiler);
     const fw_token_t member = compiler->token;
     uint8_t parent = (uint8_t)(symbol - compiler->symbols);
-    if (symbol->kind == FW_SYMBOL_INPUT && fw_compile_accept(compiler, "bad")) {
+    bool has_bad = symbol->kind == FW_SYMBOL_INPUT;
+    if ((has_bad && fw_compile_accept(compiler, "bad")) ||
+        (symbol->confirms && fw_compile_accept(compiler, "fault"))) {
+        fw_flag_t flag = has_bad ? FW_FLAG_BAD : FW_FLAG_FAULT;
         *value = (fw_operand_t){
-            .cell = flag_cell(compiler, &symbol->flag, FW_FLAG_BAD, symbol->cell),
+            .cell = flag_cell(compiler, &symbol->flag, flag, symbol->cell),
             .type = FW_TYPE_BOOL,
         };
         return true;
@@ -344,7 +347,8 @@ static bool read_member(fw_compiler_t *compiler, fw_symbol_t *symbol, fw_operand
     return fw_compile_fail(compiler, &member,
                            symbol->kind == FW_SYMBOL_COMMAND   ? "an argument of this command"
                            : symbol->kind == FW_SYMBOL_MACHINE ? "a state of this machine"
-                           : symbol->kind == FW_SYMBOL_INPUT ? "bad"
+                           : symbol->kind == FW_SYMBOL_INPUT   ? "bad"
+                           : symbol->confirms                  ? "fault"
                                                              : "no dot: this has no parts",
                            NULL);
 }
@@ -546,44 +550,205 @@ static const fw_pin_t *read_point(fw_compiler_t *compiler, fw_symbol_t *symbol)
     return pin;
 }
 
+/* `a..b`, from other than to. */
+static bool read_span(fw_compiler_t *compiler, int32_t *from, int32_t *to)
+{
+    fw_token_t at = compiler->token;
+    if (!read_constant_of(compiler, FW_TYPE_NUM, from) ||
+        !fw_compile_take(compiler, FW_TOKEN_TO, "`..`") ||
+        !read_constant_of(compiler, FW_TYPE_NUM, to)) {
+        return false;
+    }
+    return *from != *to || fw_compile_fail(compiler, &at, "two different numbers", NULL);
+}
+
+/* A time that is above 0. */
+static bool read_time(fw_compiler_t *compiler, int32_t *ms)
+{
+    fw_token_t at = compiler->token;
+    return read_constant_of(compiler, FW_TYPE_TIME, ms) &&
+           (*ms > 0 || fw_compile_fail(compiler, &at, "a time above 0", NULL));
+}
+
+/* One option of an input; false when there is none, or it is wrong. */
+static bool read_input_option(fw_compiler_t *compiler, uint8_t type, int32_t *words)
+{
+    if (type == FW_TYPE_BOOL) {
+        return fw_compile_accept(compiler, "debounce") &&
+               read_time(compiler, &words[FW_INPUT_DEBOUNCE_MS]);
+    }
+    if (fw_compile_accept(compiler, "scale")) {
+        if (!read_span(compiler, &words[FW_INPUT_RAW_FROM], &words[FW_INPUT_RAW_TO])) {
+            return false;
+        }
+        if (!fw_compile_accept(compiler, "to")) {
+            return fw_compile_fail(compiler, &compiler->token, "`to` and what that stands for",
+                                   NULL);
+        }
+        return read_span(compiler, &words[FW_INPUT_FROM], &words[FW_INPUT_TO]);
+    }
+    if (!fw_compile_accept(compiler, "bad")) {
+        return false;
+    }
+    if (fw_compile_accept(compiler, "below")) {
+        return read_constant_of(compiler, type, &words[FW_INPUT_BAD_BELOW]);
+    }
+    if (fw_compile_accept(compiler, "above")) {
+        return read_constant_of(compiler, type, &words[FW_INPUT_BAD_ABOVE]);
+    }
+    return fw_compile_fail(compiler, &compiler->token, "`below` or `above`", NULL);
+}
+
+/* The board knows no more pins, and status no more points. */
+static bool count_point(fw_compiler_t *compiler)
+{
+    if (compiler->points == FW_POINTS_MAX) {
+        return fw_compile_fail(compiler, &compiler->token,
+                               "no further point: a script has 32 at most", NULL);
+    }
+    compiler->points++;
+    return true;
+}
+
 static bool declare_input(fw_compiler_t *compiler)
 {
+    if (!count_point(compiler)) {
+        return false;
+    }
     fw_symbol_t *symbol = declare(compiler, FW_SYMBOL_INPUT);
     const fw_pin_t *pin = symbol == NULL ? NULL : read_point(compiler, symbol);
     if (pin == NULL) {
         return false;
     }
-    const int32_t words[] = {pin->channel, symbol->line};
-    write_record(compiler, FW_RECORD_INPUT, symbol->cell, symbol->type, words, 2, symbol);
-    return take_line_end(compiler, "the end of the line");
+    int32_t words[FW_INPUT_WORDS] = {
+        [FW_INPUT_CHANNEL] = pin->channel,
+        [FW_INPUT_LINE] = symbol->line,
+        [FW_INPUT_RAW_TO] = 1000,
+        [FW_INPUT_TO] = 1000,
+        [FW_INPUT_BAD_BELOW] = INT32_MIN,
+        [FW_INPUT_BAD_ABOVE] = INT32_MAX,
+    };
+    while (read_input_option(compiler, symbol->type, words)) {
+    }
+    write_record(compiler, FW_RECORD_INPUT, symbol->cell, symbol->type, words, FW_INPUT_WORDS,
+                 symbol);
+    return take_line_end(compiler, symbol->type == FW_TYPE_BOOL
+                                       ? "`debounce`, or the end of the line"
+                                       : "`scale`, `bad` or the end of the line");
+}
+
+/* One option of an output behind its `safe`; likewise. */
+static bool read_output_option(fw_compiler_t *compiler, fw_symbol_t *symbol, int32_t *words)
+{
+    if (fw_compile_accept(compiler, "manual")) {
+        words[FW_OUTPUT_FLAGS] |= (int32_t)FW_OUTPUT_MANUAL;
+        symbol->kind = FW_SYMBOL_MANUAL;
+        return true;
+    }
+    if (fw_compile_accept(compiler, "linkloss")) {
+        return (fw_compile_accept(compiler, "safe") && fw_compile_accept(compiler, "after"))
+                   ? read_time(compiler, &words[FW_OUTPUT_LINK_LOSS_MS])
+                   : fw_compile_fail(compiler, &compiler->token, "`linkloss safe after` and a time",
+                                     NULL);
+    }
+    if (!fw_compile_accept(compiler, "confirm")) {
+        return false;
+    }
+    const fw_token_t name = compiler->token;
+    const fw_symbol_t *feedback = fw_compile_find(compiler, &name);
+    if (name.kind != FW_TOKEN_NAME || feedback == NULL || feedback->kind != FW_SYMBOL_INPUT ||
+        feedback->type != FW_TYPE_BOOL || symbol->type != FW_TYPE_BOOL) {
+        return fw_compile_fail(compiler, &name, "a digital input, for a digital output", NULL);
+    }
+    fw_compile_advance(compiler);
+    words[FW_OUTPUT_FEEDBACK] = feedback->cell;
+    symbol->confirms = true;
+    return fw_compile_accept(compiler, "within")
+               ? read_time(compiler, &words[FW_OUTPUT_WITHIN_MS])
+               : fw_compile_fail(compiler, &compiler->token, "`within` and a time", NULL);
 }
 
 static bool declare_output(fw_compiler_t *compiler)
 {
+    if (!count_point(compiler)) {
+        return false;
+    }
     fw_symbol_t *symbol = declare(compiler, FW_SYMBOL_OUTPUT);
     const fw_pin_t *pin = symbol == NULL ? NULL : read_point(compiler, symbol);
     if (pin == NULL) {
         return false;
     }
-    int32_t flags = 0;
-    int32_t safe = 0;
+    int32_t words[FW_OUTPUT_WORDS] = {
+        [FW_OUTPUT_CHANNEL] = pin->channel,
+        [FW_OUTPUT_LINE] = symbol->line,
+        [FW_OUTPUT_FEEDBACK] = FW_CELL_NONE,
+    };
     if (!fw_compile_accept(compiler, "safe")) {
         return fw_compile_fail(compiler, &compiler->token, "`safe` and a value: what this output "
                                                            "does when the script does not run",
                                "add `safe off` or `safe hold`");
     }
     if (fw_compile_accept(compiler, "hold")) {
-        flags |= (int32_t)FW_OUTPUT_HOLD;
-    } else if (!read_constant_of(compiler, symbol->type, &safe)) {
+        words[FW_OUTPUT_FLAGS] |= (int32_t)FW_OUTPUT_HOLD;
+    } else if (!read_constant_of(compiler, symbol->type, &words[FW_OUTPUT_SAFE])) {
         return false;
     }
-    if (fw_compile_accept(compiler, "manual")) {
-        flags |= (int32_t)FW_OUTPUT_MANUAL;
-        symbol->kind = FW_SYMBOL_MANUAL;
+    while (read_output_option(compiler, symbol, words)) {
     }
-    const int32_t words[] = {pin->channel, symbol->line, flags, safe};
-    write_record(compiler, FW_RECORD_OUTPUT, symbol->cell, symbol->type, words, 4, symbol);
-    return take_line_end(compiler, "`manual` or the end of the line");
+    write_record(compiler, FW_RECORD_OUTPUT, symbol->cell, symbol->type, words, FW_OUTPUT_WORDS,
+                 symbol);
+    return take_line_end(compiler, "`confirm`, `linkloss`, `manual` or the end of the line");
+}
+
+/* `interlock a, b gap time` */
+static bool declare_interlock(fw_compiler_t *compiler)
+{
+    int32_t words[3] = {compiler->token.line, 0, 0};
+    uint8_t count = 0;
+    if (compiler->interlocks == FW_INTERLOCKS_MAX) {
+        return fw_compile_fail(compiler, &compiler->token,
+                               "no further interlock: a script has 8 at most", NULL);
+    }
+    if (compiler->depth > 0u) {
+        return fw_compile_fail(compiler, &compiler->token, "a statement",
+                               "interlocks hold always: move it above the `if`");
+    }
+    do {
+        if (count > 0u) {
+            fw_compile_advance(compiler);
+        }
+        const fw_token_t name = compiler->token;
+        const fw_symbol_t *symbol = fw_compile_find(compiler, &name);
+        bool is_output = symbol != NULL && symbol->type == FW_TYPE_BOOL &&
+                         (symbol->kind == FW_SYMBOL_OUTPUT || symbol->kind == FW_SYMBOL_MANUAL);
+        if (name.kind != FW_TOKEN_NAME || !is_output) {
+            return fw_compile_fail(compiler, &name, "a digital output", NULL);
+        }
+        if (count == FW_INTERLOCK_OUTPUTS_MAX) {
+            return fw_compile_fail(compiler, &name, "`gap`: an interlock has four outputs at most",
+                                   NULL);
+        }
+        for (uint8_t i = 0; i < count; i++) {
+            if (((uint32_t)words[1] >> (8u * i) & 0xFFu) == symbol->cell) {
+                return fw_compile_fail(compiler, &name, "another output", NULL);
+            }
+        }
+        words[1] |= (int32_t)((uint32_t)symbol->cell << (8u * count));
+        count++;
+        fw_compile_advance(compiler);
+    } while (compiler->token.kind == FW_TOKEN_COMMA);
+    if (count < 2u) {
+        return fw_compile_fail(compiler, &compiler->token, "`,` and another output", NULL);
+    }
+    if (!fw_compile_accept(compiler, "gap")) {
+        return fw_compile_fail(compiler, &compiler->token, "`,`, or `gap` and a time", NULL);
+    }
+    if (!read_constant_of(compiler, FW_TYPE_TIME, &words[2])) {
+        return false;
+    }
+    compiler->interlocks++;
+    write_record(compiler, FW_RECORD_INTERLOCK, 0, count, words, 3, NULL);
+    return take_line_end(compiler, "the end of the line");
 }
 
 static bool declare_variable(fw_compiler_t *compiler, fw_symbol_kind_t kind)
@@ -1173,6 +1338,9 @@ static bool statement(fw_compiler_t *compiler)
     }
     if (fw_compile_accept(compiler, "param")) {
         return declare_variable(compiler, FW_SYMBOL_PARAMETER);
+    }
+    if (fw_compile_accept(compiler, "interlock")) {
+        return declare_interlock(compiler);
     }
     if (fw_compile_accept(compiler, "command")) {
         return declare_command(compiler);

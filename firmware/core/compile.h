@@ -57,7 +57,9 @@ typedef struct {
     uint8_t kind;
     uint8_t type;
     uint8_t parent; /* of an argument or state: the number among the symbols of what it is of */
-    uint8_t flag;   /* of an input: the cell of its `bad`, or FW_CELL_NONE. Of a machine: its instance */
+    bool confirms;  /* an output with a feedback */
+    uint8_t flag;   /* of an input or output: the cell of its `bad` or `fault`, or FW_CELL_NONE. Of a
+                     * machine: its instance */
 } fw_symbol_t;
 
 typedef struct {
@@ -94,6 +96,8 @@ typedef struct {
     uint8_t commands;
     uint8_t events;
     uint8_t alarms;
+    uint8_t points;
+    uint8_t interlocks;
     uint8_t symbols_count;
     uint8_t constants_count;
     uint8_t blocks;

@@ -122,8 +122,8 @@ static inline bool fw_op_is_block(uint8_t op)
  */
 typedef enum {
     FW_RECORD_CONSTANT = 1, /* a: cell. Value */
-    FW_RECORD_INPUT,        /* a: cell, b: type. Pin (channel), line, name */
-    FW_RECORD_OUTPUT,       /* a: cell, b: type. Pin (channel), line, flags, safe value, name */
+    FW_RECORD_INPUT,        /* a: cell, b: type. fw_input_word_t, name */
+    FW_RECORD_OUTPUT,       /* a: cell, b: type. fw_output_word_t, name */
     FW_RECORD_VARIABLE,     /* a: cell, b: type. Initial value, line, name */
     FW_RECORD_RETAINED,     /* the same */
     FW_RECORD_PARAMETER,    /* a: cell, b: type. Initial value, line, minimum, maximum, name */
@@ -134,6 +134,7 @@ typedef enum {
     FW_RECORD_ALARM,        /* a: number, b: fw_alarm_level_t. Line, text */
     FW_RECORD_MACHINE,      /* a: cell, b: states. Line, name; its states' records follow */
     FW_RECORD_STATE,        /* a: the machine's cell, b: its value. Name */
+    FW_RECORD_INTERLOCK,    /* b: outputs. Line, their cells (a byte each), gap in ms */
     FW_RECORD_FLAG,         /* a: cell, b: fw_flag_t. The cell of the point that it is of */
 } fw_record_tag_t;
 
@@ -143,6 +144,7 @@ typedef enum {
     FW_FLAG_ONLINE,   /* the gateway is there */
     FW_FLAG_SYNCED,   /* the time of day is known */
     FW_FLAG_BAD,      /* of an input: it cannot be believed */
+    FW_FLAG_FAULT,    /* of an output: its feedback disagrees */
 } fw_flag_t;
 
 typedef enum {
@@ -152,6 +154,35 @@ typedef enum {
 } fw_alarm_level_t;
 
 #define FW_CELL_NONE 0xFFu /* the first temporary: no name's */
+
+/* The words of an input. */
+typedef enum {
+    FW_INPUT_CHANNEL = 0,
+    FW_INPUT_LINE,
+    FW_INPUT_DEBOUNCE_MS,
+    FW_INPUT_RAW_FROM, /* what the pin gives, in thousandths, ... */
+    FW_INPUT_RAW_TO,
+    FW_INPUT_FROM, /* ... and what that stands for */
+    FW_INPUT_TO,
+    FW_INPUT_BAD_BELOW,
+    FW_INPUT_BAD_ABOVE,
+    FW_INPUT_WORDS,
+} fw_input_word_t;
+
+/* The words of an output. */
+typedef enum {
+    FW_OUTPUT_CHANNEL = 0,
+    FW_OUTPUT_LINE,
+    FW_OUTPUT_FLAGS,
+    FW_OUTPUT_SAFE,
+    FW_OUTPUT_FEEDBACK, /* an input's cell, or FW_CELL_NONE */
+    FW_OUTPUT_WITHIN_MS,
+    FW_OUTPUT_LINK_LOSS_MS, /* 0: it carries on */
+    FW_OUTPUT_WORDS,
+} fw_output_word_t;
+
+#define FW_INTERLOCK_OUTPUTS_MAX 4u
+#define FW_INTERLOCKS_MAX 8u
 
 /* Flags of an output. */
 #define FW_OUTPUT_MANUAL 1u

@@ -10,13 +10,16 @@ static uint8_t words_before_name(uint8_t tag)
 {
     switch (tag) {
     case FW_RECORD_INPUT:
+        return FW_INPUT_WORDS;
+    case FW_RECORD_OUTPUT:
+        return FW_OUTPUT_WORDS;
+    case FW_RECORD_INTERLOCK:
+        return 3;
     case FW_RECORD_VARIABLE:
     case FW_RECORD_RETAINED:
-        return 2;
     case FW_RECORD_ARGUMENT:
     case FW_RECORD_EVENT:
         return 2;
-    case FW_RECORD_OUTPUT:
     case FW_RECORD_PARAMETER:
         return 4;
     case FW_RECORD_REFUSAL:
@@ -364,7 +367,7 @@ void fw_vm_start(fw_vm_t *vm, const fw_program_t *program)
             vm->cells[record.a] = (int32_t)record.words[0];
             break;
         case FW_RECORD_OUTPUT:
-            vm->cells[record.a] = (int32_t)record.words[3];
+            vm->cells[record.a] = (int32_t)record.words[FW_OUTPUT_SAFE];
             break;
         case FW_RECORD_ARGUMENT:
             vm->cells[record.a] = (int32_t)record.words[0] > 0 ? (int32_t)record.words[0] : 0;

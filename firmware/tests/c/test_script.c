@@ -4,7 +4,7 @@
 #include "check.h"
 #include "code.h"
 #include "compile.h"
-#include "vm.h"
+#include "runner.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -463,6 +463,152 @@ static void test_example(void)
     CHECK(compiler.operations == 10);
 }
 
+/* ---- the runner ---- */
+
+static fw_runner_t runner;
+static int32_t raw[FW_POINTS_MAX];
+
+static void begin(const char *text)
+{
+    start(text);
+    fw_program_t program = vm.program;
+    memset(raw, 0, sizeof(raw));
+    fw_runner_start(&runner, &program, now_ms);
+}
+
+static void pass(uint32_t after_ms, bool online)
+{
+    now_ms += after_ms;
+    const fw_runner_scan_t around = {raw, NULL, now_ms, online, false};
+    CHECK(fw_runner_scan(&runner, &around) == FW_VM_NO_CALL);
+}
+
+/* What a name holds in the runner. */
+static int32_t staged(const char *name)
+{
+    return runner.vm.cells[cell(name) - vm.cells];
+}
+
+static void test_inputs(void)
+{
+    begin("in a = DI1 debounce 30ms\nin x = AI0 scale 0..1023 to 0..100 bad below 5 bad above 95\n"
+          "var wrong : bool\nwrong := x.bad\n");
+    raw[0] = 1; /* the first scan takes what there is */
+    raw[1] = 511500;
+    pass(0, true);
+    CHECK(staged("a") == 1 && staged("x") == 50000 && staged("wrong") == 0);
+    static const struct {
+        uint32_t after_ms;
+        int32_t raw, a;
+    } rows[] = {{10, 0, 1}, {10, 0, 1}, {10, 1, 1}, {10, 0, 1}, {20, 0, 1}, {10, 0, 0},
+                {10, 1, 0}, {25, 1, 0}, {5, 1, 1}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        raw[0] = rows[i].raw;
+        pass(rows[i].after_ms, true);
+        CHECK(staged("a") == rows[i].a);
+    }
+    raw[1] = 1023000; /* past what can be: it keeps the last that was good */
+    pass(10, true);
+    CHECK(staged("x") == 50000 && staged("wrong") == 1);
+    raw[1] = 51150;
+    pass(10, true);
+    CHECK(staged("x") == 5000 && staged("wrong") == 0);
+
+    static const struct {
+        const char *scale;
+        int32_t raw, value;
+    } lines_[] = {
+        {"0..10 to 0..100", 5000, 50000},       {"0..10 to 100..0", 2500, 75000},
+        {"10..0 to 0..100", 2500, 75000},       {"4..20 to 0..10", 2000, -1250},
+        {"0..3 to 0..1", 1000, 333},            {"0..3 to 0..1", 2000, 667},
+        {"0..0.001 to 0..2000000", INT32_MAX, INT32_MAX},
+        {"0..0.001 to 0..-2000000", INT32_MAX, INT32_MIN},
+        {"-2000000..2000000 to -2000000..2000000", 1234567890, 1234567890},
+        {"2000000..-2000000 to -2000000..2000000", 1234567890, -1234567890},
+    };
+    for (size_t i = 0; i < sizeof(lines_) / sizeof(lines_[0]); i++) {
+        char text[100];
+        snprintf(text, sizeof(text), "in x = AI0 scale %s\n", lines_[i].scale);
+        begin(text);
+        raw[0] = lines_[i].raw;
+        pass(10, true);
+        CHECK_NOTE(staged("x") == lines_[i].value, text);
+    }
+}
+
+static void test_outputs(void)
+{
+    begin("in a = DI1\nin b = DI2\nout up = RL1 safe off\nout down = RL2 safe off\n"
+          "interlock up, down gap 50ms\nup := a\ndown := b\n");
+    static const struct {
+        uint32_t after_ms;
+        int32_t a, b, up, down;
+    } rows[] = {
+        {10, 1, 1, 0, 0}, /* what they did before the start is not known: the gap first */
+        {40, 1, 1, 1, 0}, /* of two at once the first */
+        {10, 1, 1, 1, 0},  {10, 0, 1, 0, 0}, {40, 0, 1, 0, 0}, {10, 0, 1, 0, 1},
+        {10, 1, 1, 0, 1},  {10, 1, 0, 0, 0}, {49, 1, 0, 0, 0}, {1, 1, 0, 1, 0},
+        {10, 0, 0, 0, 0},  {10, 1, 0, 1, 0}, /* itself it need not wait for */
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        raw[0] = rows[i].a;
+        raw[1] = rows[i].b;
+        pass(rows[i].after_ms, true);
+        CHECK(runner.outputs[0].level == rows[i].up && runner.outputs[1].level == rows[i].down);
+        CHECK(runner.outputs[0].level == 0 || runner.outputs[1].level == 0);
+    }
+
+    begin("in a = DI1\nout r = RL1 safe off linkloss safe after 1s\n"
+          "out k = RL2 safe hold linkloss safe after 1s\nout c = RL3 safe off\n"
+          "r := a\nk := a\nc := a\n");
+    raw[0] = 1;
+    pass(10, true);
+    pass(999, false);
+    CHECK(runner.outputs[0].level == 1 && runner.outputs[1].level == 1);
+    pass(1, false);
+    CHECK(runner.outputs[0].level == 0 && runner.outputs[1].level == 1 && runner.outputs[2].level == 1);
+    raw[0] = 0;
+    pass(10, false);
+    CHECK(runner.outputs[1].level == 1 && runner.outputs[2].level == 0); /* held, and carried on */
+    for (int i = 0; i < 50; i++) {
+        pass(100000000u, false);
+        CHECK(runner.outputs[1].level == 1);
+    }
+    pass(10, true);
+    CHECK(runner.outputs[0].level == 0 && runner.outputs[1].level == 0);
+
+    begin("in a = DI1\nin f = DI2\nout r = RL1 safe off confirm f within 100ms\n"
+          "var wrong : bool\nr := a\nwrong := r.fault\n");
+    static const struct {
+        uint32_t after_ms;
+        int32_t a, f, fault;
+    } steps[] = {
+        {10, 0, 0, 0},  {10, 1, 0, 0},  {99, 1, 0, 0}, {1, 1, 0, 1},  {10, 1, 1, 0},
+        {10, 0, 1, 0},  {90, 0, 0, 0},  {10, 0, 0, 0}, {10, 0, 1, 0}, /* late is a fault too */
+        {100, 0, 1, 1}, {10, 0, 0, 0},
+    };
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        raw[0] = steps[i].a;
+        raw[1] = steps[i].f;
+        pass(steps[i].after_ms, true);
+        CHECK(runner.outputs[0].fault == (steps[i].fault != 0));
+        CHECK(runner.outputs[0].level == steps[i].a); /* never a switch */
+    }
+    raw[1] = 1;
+    pass(10, true);
+    pass(100, true);
+    pass(10, true);
+    CHECK(staged("wrong") == 1);
+
+    begin("out a = RL1 safe on manual\nout b = RL2 safe off\nb := true\n");
+    pass(10, true);
+    CHECK(runner.outputs[0].level == 1 && runner.outputs[1].level == 1);
+    CHECK(fw_runner_set(&runner, 0, 0) && !fw_runner_set(&runner, 0, 2) && !fw_runner_set(&runner, 1, 0) &&
+          !fw_runner_set(&runner, 2, 0));
+    pass(10, true);
+    CHECK(runner.outputs[0].level == 0);
+}
+
 /* ---- errors ---- */
 
 static void test_errors(void)
@@ -498,6 +644,16 @@ static void test_errors(void)
         {"out r = RL1 safe off manual\nr := true", 2, 1, 1,
          "an output or a variable: this output is switched by hand"},
         {"in a = RL1", 1, 8, 0, "an input of this board"},
+        {"in a = DI1 scale 0..1 to 0..2", 1, 12, 0, "`debounce`, or the end of the line"},
+        {"in a = AI0 scale 5..5 to 0..2", 1, 18, 0, "two different numbers"},
+        {"in a = AI0 bad 5", 1, 16, 0, "`below` or `above`"},
+        {"in a = DI1 debounce 0s", 1, 21, 0, "a time above 0"},
+        {"in a = AI0\nout r = RL1 safe off confirm a within 1s", 2, 30, 0,
+         "a digital input, for a digital output"},
+        {"out r = RL1 safe off\nvar x : bool\nx := r.fault", 3, 8, 0,
+         "no dot: this has no parts"},
+        {"out r = RL1 safe off\ninterlock r gap 1s", 2, 13, 0, "`,` and another output"},
+        {"out r = RL1 safe off\ninterlock r, r gap 1s", 2, 14, 0, "another output"},
         {"out a = RL1", 1, 12, 0,
          "`safe` and a value: what this output does when the script does not run"},
         {"in a : int = AI0", 1, 8, 0, "num, for this pin is analogue"},
@@ -670,6 +826,8 @@ void test_script(void)
     test_commands_of_scripts();
     test_reports();
     test_machines();
+    test_inputs();
+    test_outputs();
     test_example();
     test_errors();
     test_limits();
