@@ -1,5 +1,5 @@
 /*
- * compile_inside.h: what the two files of the compiler tell each other.
+ * compile_inside.h: what the files of the compiler tell each other.
  */
 #ifndef FW_COMPILE_INSIDE_H
 #define FW_COMPILE_INSIDE_H
@@ -24,36 +24,76 @@ typedef enum {
 /* A value that an instruction may use. */
 typedef struct {
     int32_t value; /* of a constant */
-    uint16_t line; /* where it stands */
-    uint16_t column;
     uint8_t cell;
     uint8_t type;
     bool is_temporary;
     bool is_constant;
 } fw_operand_t;
 
-/* ---- compile.c ---- */
+/* ---- compile_base.c ---- */
 
 /* Notes what is wrong, if nothing was before. Always false. */
 bool fw_compile_fail(fw_compiler_t *compiler, const fw_token_t *at, const char *expected,
                      const char *fix);
+/* The same, of two that exclude each other. */
+bool fw_compile_clash(fw_compiler_t *compiler, const fw_token_t *at, const char *expected,
+                      const char *fix, uint16_t other_line);
 void fw_compile_advance(fw_compiler_t *compiler);
 /* Whether the token is this word; and if it is, goes past it. */
 bool fw_compile_at(const fw_compiler_t *compiler, const char *word);
 bool fw_compile_accept(fw_compiler_t *compiler, const char *word);
 bool fw_compile_take(fw_compiler_t *compiler, uint8_t kind, const char *expected);
+bool fw_compile_at_line_end(const fw_compiler_t *compiler);
+bool fw_compile_take_line_end(fw_compiler_t *compiler, const char *expected);
+/* Writes the instruction that is held back. */
+void fw_compile_flush(fw_compiler_t *compiler);
 void fw_compile_emit(fw_compiler_t *compiler, fw_op_t op, uint8_t a, uint8_t b, uint8_t c);
 /* With a second word. */
 void fw_compile_emit_long(fw_compiler_t *compiler, fw_op_t op, const uint8_t cells[3],
                           uint32_t further);
 /* The result and three inputs; the instance is the next one. */
 void fw_compile_emit_block(fw_compiler_t *compiler, fw_op_t op, const uint8_t cells[4]);
+/* A record's head, the words that every kind of it has, and a text of the source behind them, unless it
+ * is empty; or a symbol's name, unless there is none. */
+void fw_compile_write_text(fw_compiler_t *compiler, fw_record_tag_t tag, uint8_t a, uint8_t b,
+                           const int32_t *words, uint8_t count, uint16_t text_at,
+                           uint16_t text_length);
+void fw_compile_write_record(fw_compiler_t *compiler, fw_record_tag_t tag, uint8_t a, uint8_t b,
+                             const int32_t *words, uint8_t count, const fw_symbol_t *symbol);
+/* A cell for a name or constant. */
+uint8_t fw_compile_cell(fw_compiler_t *compiler);
 /* A free cell, the next from the top; released in the reverse order. */
 uint8_t fw_compile_temporary(fw_compiler_t *compiler);
 uint8_t fw_compile_constant(fw_compiler_t *compiler, int32_t value);
 fw_symbol_t *fw_compile_find(fw_compiler_t *compiler, const fw_token_t *name);
 /* The value of the name that the token is, with what follows it after a dot. */
 bool fw_compile_name(fw_compiler_t *compiler, fw_operand_t *value);
+
+/* The name that is declared here, in a cell of its own; its type is still to be said. NULL: failed. */
+fw_symbol_t *fw_compile_declare(fw_compiler_t *compiler, fw_symbol_kind_t kind);
+/* A part of a name, an argument or a state; NULL when the token is none of its. */
+const fw_symbol_t *fw_compile_find_part(const fw_compiler_t *compiler, uint8_t parent,
+                                        const fw_token_t *name);
+/* Another part of a name, which the token is; it has no cell yet. NULL: failed. */
+fw_symbol_t *fw_compile_declare_part(fw_compiler_t *compiler, uint8_t parent, fw_symbol_kind_t kind,
+                                     const char *expected);
+bool fw_compile_read_type(fw_compiler_t *compiler, uint8_t *type);
+/* A literal with its sign; and the same as a value of a type. */
+bool fw_compile_read_constant(fw_compiler_t *compiler, uint8_t *type, int32_t *value);
+bool fw_compile_read_constant_of(fw_compiler_t *compiler, uint8_t type, int32_t *value);
+/* A range, `in a..b`, where one stands. */
+bool fw_compile_read_range(fw_compiler_t *compiler, uint8_t type, int32_t range[2]);
+/* An expression that is true or false. It is to be released. */
+bool fw_compile_read_condition(fw_compiler_t *compiler, fw_operand_t *condition);
+
+/* ---- declare.c: each past its first word ---- */
+
+bool fw_compile_declare_input(fw_compiler_t *compiler);
+bool fw_compile_declare_output(fw_compiler_t *compiler);
+bool fw_compile_declare_variable(fw_compiler_t *compiler, fw_symbol_kind_t kind);
+bool fw_compile_declare_interlock(fw_compiler_t *compiler);
+bool fw_compile_declare_command(fw_compiler_t *compiler);
+bool fw_compile_declare_machine(fw_compiler_t *compiler);
 
 /* ---- expression.c ---- */
 
