@@ -41,5 +41,6 @@ void test_link(void);
 void test_commands(void);
 void test_storm(void);
 void test_script(void);
+void test_zone(void);
 
 #endif
