@@ -98,6 +98,7 @@ typedef struct {
     uint8_t alarms;
     uint8_t points;
     uint8_t interlocks;
+    uint8_t durings;
     uint8_t symbols_count;
     uint8_t constants_count;
     uint8_t blocks;

@@ -95,6 +95,11 @@ bool fw_compile_declare_interlock(fw_compiler_t *compiler);
 bool fw_compile_declare_command(fw_compiler_t *compiler);
 bool fw_compile_declare_machine(fw_compiler_t *compiler);
 
+/* ---- during.c ---- */
+
+/* Past the word `during`. The value is a cell of its own. */
+bool fw_compile_during(fw_compiler_t *compiler, fw_operand_t *value);
+
 /* ---- expression.c ---- */
 
 /* Compiles an expression, as far as it goes. The result is to be released. */

@@ -475,6 +475,11 @@ static bool read_operand(fw_expression_t *expression, bool *more)
         fw_compile_advance(compiler);
         return push_operator(expression, operator_);
     }
+    if (fw_compile_accept(compiler, "during")) {
+        fw_operand_t value;
+        *more = false;
+        return fw_compile_during(compiler, &value) && push(expression, value, &token);
+    }
     const fw_function_t *function = find_function(compiler);
     if (function != NULL) {
         operator_.function = function;

@@ -47,6 +47,7 @@ void fw_runner_start(fw_runner_t *runner, const fw_program_t *program, uint32_t 
     runner->online_cell = FW_CELL_NONE;
     runner->synced_cell = FW_CELL_NONE;
     runner->online_ms = now_ms;
+    runner->looked_utc = -1;
     uint16_t at = 0;
     fw_record_t record;
     while (fw_program_next(program, &at, &record)) {
@@ -63,6 +64,8 @@ void fw_runner_start(fw_runner_t *runner, const fw_program_t *program, uint32_t 
         } else if (record.tag == FW_RECORD_INTERLOCK &&
                    runner->interlocks_count < FW_INTERLOCKS_MAX) {
             runner->interlocks[runner->interlocks_count++] = record;
+        } else if (record.tag == FW_RECORD_DURING) {
+            runner->vm.cells[record.a] = word_of(&record, FW_DURING_UNSYNCED);
         } else if (record.tag == FW_RECORD_FLAG) {
             hang_flag(runner, &record);
         }
@@ -120,6 +123,45 @@ static void latch_analogue(fw_runner_input_t *input, int32_t *cell, int32_t raw)
     }
 }
 
+/* Half-open, and of the day that it begins on. */
+static bool is_within(const fw_zone_t *zone, const uint32_t *window, int64_t utc)
+{
+    int32_t today = fw_zone_day(zone, utc);
+    int32_t from = (int32_t)window[FW_WINDOW_FROM];
+    int32_t to = (int32_t)window[FW_WINDOW_TO];
+    for (int32_t day = today - 1; day <= today; day++) {
+        bool is_due = (window[FW_WINDOW_DAYS] >> fw_weekday(day) & 1u) != 0u;
+        int64_t begins = fw_zone_moment(zone, day, from);
+        int64_t ends = fw_zone_moment(zone, to > from ? day : day + 1, to);
+        if (is_due && utc >= begins && utc < ends) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Looks at the clock, once a second and whenever it begins or ceases to be known. */
+static void look_at_clock(fw_runner_t *runner, const fw_runner_scan_t *scan)
+{
+    int64_t utc = scan->synced ? scan->utc : -1;
+    if (utc == runner->looked_utc) {
+        return;
+    }
+    runner->looked_utc = utc;
+    uint16_t at = 0;
+    fw_record_t record;
+    while (fw_program_next(&runner->vm.program, &at, &record)) {
+        if (record.tag != FW_RECORD_DURING) {
+            continue;
+        }
+        bool is_on = !scan->synced && word_of(&record, FW_DURING_UNSYNCED) != 0;
+        for (uint8_t i = 0; scan->synced && i < record.b && !is_on; i++) {
+            is_on = is_within(scan->zone, record.words + FW_DURING_WORDS + i * FW_WINDOW_WORDS, utc);
+        }
+        runner->vm.cells[record.a] = is_on;
+    }
+}
+
 static void latch(fw_runner_t *runner, const fw_runner_scan_t *scan)
 {
     for (uint8_t i = 0; i < runner->inputs_count; i++) {
@@ -134,6 +176,7 @@ static void latch(fw_runner_t *runner, const fw_runner_scan_t *scan)
             runner->vm.cells[input->bad_cell] = input->bad;
         }
     }
+    look_at_clock(runner, scan);
     if (runner->online_cell != FW_CELL_NONE) {
         runner->vm.cells[runner->online_cell] = scan->online;
     }

@@ -9,6 +9,7 @@
 #define FW_RUNNER_H
 
 #include "vm.h"
+#include "zone.h"
 
 typedef struct {
     fw_record_t record;
@@ -33,6 +34,7 @@ typedef struct {
     fw_runner_input_t inputs[FW_POINTS_MAX];
     fw_runner_output_t outputs[FW_POINTS_MAX];
     fw_record_t interlocks[FW_INTERLOCKS_MAX];
+    int64_t looked_utc; /* when the clock was looked at last; -1 = not since it was known */
     uint32_t online_ms; /* when the gateway was there last */
     uint8_t inputs_count;
     uint8_t outputs_count;
@@ -46,8 +48,10 @@ typedef struct {
     const int32_t *raw;       /* of each input, in the script's order: 0 and 1, or thousandths */
     const fw_vm_call_t *call; /* or NULL */
     uint32_t now_ms;
+    const fw_zone_t *zone;
+    int64_t utc; /* seconds since 1970; counts only if `synced` */
     bool online;
-    bool synced;
+    bool synced; /* the time of day is known */
 } fw_runner_scan_t;
 
 /* Everything off or safe. The program must outlive the runner. */

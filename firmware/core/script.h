@@ -135,6 +135,7 @@ typedef enum {
     FW_RECORD_MACHINE,      /* a: cell, b: states. Line, name; its states' records follow */
     FW_RECORD_STATE,        /* a: the machine's cell, b: its value. Name */
     FW_RECORD_INTERLOCK,    /* b: outputs. Line, their cells (a byte each), gap in ms */
+    FW_RECORD_DURING,       /* a: cell, b: windows. fw_during_word_t, then of each fw_window_word_t */
     FW_RECORD_FLAG,         /* a: cell, b: fw_flag_t. The cell of the point that it is of */
 } fw_record_tag_t;
 
@@ -180,6 +181,23 @@ typedef enum {
     FW_OUTPUT_LINK_LOSS_MS, /* 0: it carries on */
     FW_OUTPUT_WORDS,
 } fw_output_word_t;
+
+/* The words of a `during`, and of each of its windows. */
+typedef enum {
+    FW_DURING_LINE = 0,
+    FW_DURING_UNSYNCED, /* what holds while the time of day is not known */
+    FW_DURING_WORDS,
+} fw_during_word_t;
+
+typedef enum {
+    FW_WINDOW_DAYS = 0, /* on which it begins: a bit each, Sunday first */
+    FW_WINDOW_FROM,     /* seconds after midnight */
+    FW_WINDOW_TO,       /* likewise; not after FROM: on the next day */
+    FW_WINDOW_WORDS,
+} fw_window_word_t;
+
+#define FW_DURINGS_MAX 16u
+#define FW_WINDOWS_MAX 8u
 
 #define FW_INTERLOCK_OUTPUTS_MAX 4u
 #define FW_INTERLOCKS_MAX 8u

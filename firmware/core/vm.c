@@ -6,9 +6,11 @@
 /* ---- the table ---- */
 
 /* How many words of a record come before its name. */
-static uint8_t words_before_name(uint8_t tag)
+static uint32_t words_before_name(const fw_record_t *record)
 {
-    switch (tag) {
+    switch (record->tag) {
+    case FW_RECORD_DURING:
+        return FW_DURING_WORDS + (uint32_t)record->b * FW_WINDOW_WORDS;
     case FW_RECORD_INPUT:
         return FW_INPUT_WORDS;
     case FW_RECORD_OUTPUT:
@@ -43,7 +45,7 @@ bool fw_program_next(const fw_program_t *program, uint16_t *at, fw_record_t *rec
         .a = (uint8_t)(head >> 8),
         .b = (uint8_t)(head >> 16),
     };
-    uint32_t before = words_before_name(record->tag);
+    uint32_t before = words_before_name(record);
     if (following < before || *at + 1u + following > program->table_words) {
         return false;
     }

@@ -479,7 +479,7 @@ static void begin(const char *text)
 static void pass(uint32_t after_ms, bool online)
 {
     now_ms += after_ms;
-    const fw_runner_scan_t around = {raw, NULL, now_ms, online, false};
+    const fw_runner_scan_t around = {.raw = raw, .now_ms = now_ms, .online = online};
     CHECK(fw_runner_scan(&runner, &around) == FW_VM_NO_CALL);
 }
 
@@ -534,6 +534,52 @@ static void test_inputs(void)
         pass(10, true);
         CHECK_NOTE(staged("x") == lines_[i].value, text);
     }
+}
+
+static void test_schedules(void)
+{
+    begin("out lamp = RL1 safe off\nout night = RL2 safe off\nout all = RL3 safe off\n"
+          "lamp := during(mon-fri 07:00-19:30, sat 08:00-12:00, unsynced off)\n"
+          "night := during(sat 22:00-06:00, unsynced on)\n"
+          "all := during(02:30-24:00, unsynced off)\n");
+    fw_zone_t zone;
+    static const char berlin[] = "CET-1CEST,M3.5.0,M10.5.0/3";
+    CHECK(fw_zone_parse(&zone, (fw_span_t){(const uint8_t *)berlin, sizeof(berlin) - 1u}));
+    pass(10, true);
+    CHECK(runner.outputs[0].level == 0 && runner.outputs[1].level == 1);
+    static const struct {
+        int64_t utc; /* local time in the comment */
+        int32_t lamp, night, all;
+    } rows[] = {
+        {1764136799, 0, 0, 1}, /* Wed 2025-11-26 06:59:59 */
+        {1764136800, 1, 0, 1}, /* 07:00:00 */
+        {1764181799, 1, 0, 1}, /* 19:29:59 */
+        {1764181800, 0, 0, 1}, /* 19:30:00 */
+        {1764197999, 0, 0, 1}, /* 23:59:59, a whole day's end */
+        {1764198000, 0, 0, 0}, /* Thu 00:00 */
+        {1764403200, 1, 0, 1}, /* Sat 09:00 */
+        {1764414000, 0, 0, 1}, /* Sat 12:00 */
+        {1764449999, 0, 0, 1}, /* Sat 21:59:59 */
+        {1764450000, 0, 1, 1}, /* Sat 22:00 */
+        {1764478799, 0, 1, 1}, /* Sun 05:59:59 */
+        {1764478800, 0, 0, 1}, /* Sun 06:00 */
+        {1774745999, 0, 1, 0}, /* Sun 2026-03-29 01:59:59, before the jump to 03:00 */
+        {1774746000, 0, 1, 1}, /* 03:00: 02:30 is jumped over, so it begins with the jump */
+        {1792886399, 0, 1, 0}, /* Sun 2026-10-25 01:59:59 */
+        {1792888199, 0, 1, 0}, /* 02:29:59, the first time */
+        {1792888200, 0, 1, 1}, /* 02:30, the first time */
+        {1792890600, 0, 1, 1}, /* 02:10, the second time: it has begun */
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        now_ms += 10;
+        const fw_runner_scan_t around = {
+            .raw = raw, .now_ms = now_ms, .zone = &zone, .utc = rows[i].utc, .synced = true};
+        fw_runner_scan(&runner, &around);
+        CHECK(runner.outputs[0].level == rows[i].lamp && runner.outputs[1].level == rows[i].night &&
+              runner.outputs[2].level == rows[i].all);
+    }
+    pass(10, true);
+    CHECK(runner.outputs[0].level == 0 && runner.outputs[1].level == 1);
 }
 
 static void test_outputs(void)
@@ -663,6 +709,15 @@ static void test_errors(void)
         {"var x", 1, 6, 0, "`: type` or `= value`"},
         {"var x : float", 1, 9, 0, "a type: bool, int, num or time"},
         {"param p : int = 5 in 6..9", 1, 19, 0, "a range that holds the value"},
+        {"var x : bool\nx := during(07:00-08:00)", 2, 24, 0,
+         "`,` and another window, or `unsynced` and what holds while the time of day is not known"},
+        {"var x : bool\nx := during(mon-xyz 07:00-08:00, unsynced off)", 2, 17, 0,
+         "a day, such as fri"},
+        {"var x : bool\nx := during(07:00-07:00, unsynced off)", 2, 19, 0,
+         "two different times of day"},
+        {"var x : bool\nx := during(unsynced off)", 2, 13, 0, "a time of day, such as 07:00"},
+        {"var x : bool\nx := during(25:00-07:00, unsynced off)", 2, 13, 0,
+         "a time of day from 00:00 to 24:00"},
         {"state s : a, a", 1, 14, 1, "a name that is not taken"},
         {"state s : a, b\nfrom a to c when true\nend", 2, 11, 0, "a state of this machine"},
         {"state s : a, b\nvar x : int\nend", 2, 1, 1,
@@ -791,7 +846,7 @@ static void test_anything(void)
         "var x", " : int", " : bool", " = 1", "\n",      "x := ",  "x",     " + ", " * ", "(",
         ")",     "rise(",  "ton(x, 1s)", "if ", "else ", "end",    "1",     "1.5", "30s", "true",
         " and ", " not ",  ",",      "in a = DI1", "out r = RL1 safe off", "r := ", "a", "#c", "..",
-        "state s : a, b\n", "from a to b when ", "from any to a when ", "after(1s)", "s.b", "end\n",
+        "during(", "mon-fri ", "07:00-19:30", ", unsynced off)", "state s : a, b\n", "from a to b when ", "from any to a when ", "after(1s)", "s.b", "end\n",
         "command c(t: time)", "c.t", "event \"e\" ", "alarm LOW \"l\" ", " clear ", "boot", "a.bad",
         " refuse \"no\" when ", "param p : num = 1 in 0..2", " when ", " += ", "retain k : time", "\"t\"", "07:00", "limit(",
     };
@@ -827,6 +882,7 @@ void test_script(void)
     test_reports();
     test_machines();
     test_inputs();
+    test_schedules();
     test_outputs();
     test_example();
     test_errors();
