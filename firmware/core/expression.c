@@ -401,6 +401,16 @@ static bool apply_call(fw_expression_t *expression)
                    : function->gives == 'i' ? FW_TYPE_INT
                    : function->gives == 'n' ? FW_TYPE_NUM
                                             : common;
+    /* Above the operands: the result may lie in any of their cells, so only the last instruction that
+     * reads them may write it. */
+    uint8_t between = 0;
+    if (function->op == CALL_LIMIT) {
+        between = fw_compile_temporary(compiler);
+        if (compiler->failed) {
+            return false;
+        }
+        compiler->temporaries--;
+    }
     give(expression, taken, count, type);
     uint8_t result = result_cell(expression);
     switch (function->op) {
@@ -419,8 +429,8 @@ static bool apply_call(fw_expression_t *expression)
         break;
     }
     case CALL_LIMIT:
-        fw_compile_emit(compiler, FW_OP_MIN, result, taken[0].cell, taken[2].cell);
-        fw_compile_emit(compiler, FW_OP_MAX, result, result, taken[1].cell);
+        fw_compile_emit(compiler, FW_OP_MIN, between, taken[0].cell, taken[2].cell);
+        fw_compile_emit(compiler, FW_OP_MAX, result, between, taken[1].cell);
         break;
     default:
         if (is_block) {
