@@ -1,6 +1,6 @@
 //! The safe wrapper around the C core: one controller, driven by calls.
 //!
-//! The only module of this crate with unsafe code.
+//! With `script`, the only module of this crate with unsafe code.
 
 #![expect(unsafe_code, reason = "the C core is called through raw pointers")]
 

@@ -45,7 +45,94 @@ pub struct FwSettings {
     pub key: [u8; 32],
 }
 
+/// `fw_compiler_t`, whose fields only C knows.
+#[repr(C)]
+pub struct FwCompiler {
+    _private: [u8; 0],
+}
+
+/// `fw_vm_t`, whose fields only C knows.
+#[repr(C)]
+pub struct FwVm {
+    _private: [u8; 0],
+}
+
+/// `fw_pin_t`.
+#[repr(C)]
+pub struct FwPin {
+    pub name: *const c_char,
+    pub kind: u8,
+    pub channel: u8,
+}
+
+/// `fw_board_t`.
+#[repr(C)]
+pub struct FwBoard {
+    pub pins: *const FwPin,
+    pub count: u8,
+}
+
+/// `fw_program_sink_t`.
+#[repr(C)]
+pub struct FwProgramSink {
+    pub ctx: *mut c_void,
+    pub code: extern "C" fn(*mut c_void, u32) -> bool,
+    pub table: extern "C" fn(*mut c_void, u32) -> bool,
+}
+
+/// `fw_script_error_t`.
+#[repr(C)]
+pub struct FwScriptError {
+    pub expected: *const c_char,
+    pub fix: *const c_char,
+    pub line: u16,
+    pub column: u16,
+    pub at: u16,
+    pub length: u16,
+    pub other_line: u16,
+}
+
+/// `fw_program_t`.
+#[repr(C)]
+pub struct FwProgram {
+    pub code: *const u32,
+    pub table: *const u32,
+    pub code_words: u16,
+    pub table_words: u16,
+}
+
+/// `fw_vm_call_t`.
+#[repr(C)]
+pub struct FwVmCall {
+    pub command: u8,
+    pub arguments: [i32; 4],
+}
+
 unsafe extern "C" {
+    pub fn fw_compile_begin(
+        compiler: *mut FwCompiler,
+        source: *const u8,
+        length: usize,
+        board: *const FwBoard,
+        sink: FwProgramSink,
+    ) -> bool;
+    pub fn fw_compile_step(compiler: *mut FwCompiler) -> u32;
+    pub fn fw_vm_start(vm: *mut FwVm, program: *const FwProgram);
+    pub fn fw_vm_scan(vm: *mut FwVm, now_ms: u32, call: *const FwVmCall) -> u32;
+
+    pub fn fw_host_compiler_bytes() -> usize;
+    pub fn fw_host_compiler_align() -> usize;
+    pub fn fw_host_vm_bytes() -> usize;
+    pub fn fw_host_vm_align() -> usize;
+    pub fn fw_host_script_bytes(bytes: *mut [usize; 6]);
+    pub fn fw_host_compiler_error(compiler: *const FwCompiler) -> *const FwScriptError;
+    pub fn fw_host_compiler_operations(compiler: *const FwCompiler) -> u16;
+    pub fn fw_host_vm_value(vm: *const FwVm, cell: u8) -> i32;
+    pub fn fw_host_vm_put(vm: *mut FwVm, cell: u8, value: i32);
+    pub fn fw_host_vm_events(vm: *const FwVm) -> u32;
+    pub fn fw_host_vm_alarms(vm: *const FwVm) -> u32;
+    pub fn fw_host_vm_divisions_by_zero(vm: *const FwVm) -> u32;
+
     pub fn fw_controller_init(
         controller: *mut FwController,
         settings: *const FwSettings,

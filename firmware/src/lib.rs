@@ -4,6 +4,7 @@
 //!   [`Action`]s come out; simulations and tests drive it under a clock of their own.
 //! - [`VirtualController`]: the same on tokio and a real socket, with a simulated [`Plant`] at its
 //!   inputs and outputs. Thousands fit in one process.
+//! - [`script`]: the script language's compiler, and the machine that runs what it makes.
 //!
 //! ```
 //! use std::time::Duration;
@@ -25,6 +26,7 @@ mod controller;
 pub mod ffi;
 mod key;
 mod plant;
+pub mod script;
 mod virtual_controller;
 
 pub use controller::{

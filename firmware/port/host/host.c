@@ -48,6 +48,71 @@ uint32_t fw_host_backoff_wait_ms(const fw_controller_t *controller)
     return controller->link.wait_ms;
 }
 
+size_t fw_host_compiler_bytes(void)
+{
+    return sizeof(fw_compiler_t);
+}
+
+size_t fw_host_compiler_align(void)
+{
+    return _Alignof(fw_compiler_t);
+}
+
+size_t fw_host_vm_bytes(void)
+{
+    return sizeof(fw_vm_t);
+}
+
+size_t fw_host_vm_align(void)
+{
+    return _Alignof(fw_vm_t);
+}
+
+void fw_host_script_bytes(size_t bytes[FW_HOST_SCRIPT_STRUCTS])
+{
+    bytes[0] = sizeof(fw_pin_t);
+    bytes[1] = sizeof(fw_board_t);
+    bytes[2] = sizeof(fw_program_sink_t);
+    bytes[3] = sizeof(fw_script_error_t);
+    bytes[4] = sizeof(fw_program_t);
+    bytes[5] = sizeof(fw_vm_call_t);
+}
+
+const fw_script_error_t *fw_host_compiler_error(const fw_compiler_t *compiler)
+{
+    return &compiler->error;
+}
+
+uint16_t fw_host_compiler_operations(const fw_compiler_t *compiler)
+{
+    return compiler->operations;
+}
+
+int32_t fw_host_vm_value(const fw_vm_t *vm, uint8_t cell)
+{
+    return vm->cells[cell];
+}
+
+void fw_host_vm_put(fw_vm_t *vm, uint8_t cell, int32_t value)
+{
+    vm->cells[cell] = value;
+}
+
+uint32_t fw_host_vm_events(const fw_vm_t *vm)
+{
+    return vm->events;
+}
+
+uint32_t fw_host_vm_alarms(const fw_vm_t *vm)
+{
+    return vm->alarms;
+}
+
+uint32_t fw_host_vm_divisions_by_zero(const fw_vm_t *vm)
+{
+    return vm->divisions_by_zero;
+}
+
 void fw_host_forge_source(fw_controller_t *controller, uint32_t source)
 {
     controller->settings.address = source;
