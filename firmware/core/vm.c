@@ -372,7 +372,10 @@ void fw_vm_start(fw_vm_t *vm, const fw_program_t *program)
             vm->cells[record.a] = (int32_t)record.words[FW_OUTPUT_SAFE];
             break;
         case FW_RECORD_ARGUMENT:
-            vm->cells[record.a] = (int32_t)record.words[0] > 0 ? (int32_t)record.words[0] : 0;
+            /* 0, or what is nearest to it in the range. */
+            vm->cells[record.a] = (int32_t)record.words[0] > 0   ? (int32_t)record.words[0]
+                                  : (int32_t)record.words[1] < 0 ? (int32_t)record.words[1]
+                                                                 : 0;
             break;
         case FW_RECORD_FLAG:
             if (record.b == FW_FLAG_BOOT) {

@@ -164,6 +164,8 @@ pub enum NameKind {
     Parameter,
     /// `command`: a `bool`, true in the scan that takes a call.
     Command,
+    /// A state machine; its value is the number of its state, from 0.
+    Machine,
     /// A command's argument, named `command.argument`.
     Argument,
     /// `boot`, `online`, `synced` and `input.bad`, of those the ones that the script asks for.
@@ -514,7 +516,8 @@ mod tag {
     pub(super) const PARAMETER: u8 = 6;
     pub(super) const COMMAND: u8 = 7;
     pub(super) const ARGUMENT: u8 = 8;
-    pub(super) const FLAG: u8 = 12;
+    pub(super) const MACHINE: u8 = 12;
+    pub(super) const FLAG: u8 = 16;
 }
 
 /// What the table declares. Its format is in `core/script.h`.
@@ -537,13 +540,14 @@ fn read_names(table: &[u32]) -> Vec<Name> {
             value_max: i32::MAX,
         };
         let (kind, before_name) = match record_tag {
-            tag::INPUT => (NameKind::Input, 2),
-            tag::OUTPUT => (NameKind::Output, 4),
+            tag::INPUT => (NameKind::Input, 9),
+            tag::OUTPUT => (NameKind::Output, 7),
             tag::VARIABLE => (NameKind::Variable, 2),
             tag::RETAINED => (NameKind::Retained, 2),
             tag::PARAMETER => (NameKind::Parameter, 4),
             tag::COMMAND => (NameKind::Command, 1),
             tag::ARGUMENT => (NameKind::Argument, 2),
+            tag::MACHINE => (NameKind::Machine, 1),
             tag::FLAG => (NameKind::Flag, 1),
             _ => continue,
         };
@@ -554,10 +558,11 @@ fn read_names(table: &[u32]) -> Vec<Name> {
             (NameKind::Flag, 1) => "online".into(),
             (NameKind::Flag, 2) => "synced".into(),
             (NameKind::Flag, _) => {
-                let input = names
+                let point = names
                     .iter()
                     .find(|name| words.first() == Some(&u32::from(name.cell)));
-                format!("{}.bad", input.map_or("", |input| &input.name))
+                let part = if b == 3 { "bad" } else { "fault" };
+                format!("{}.{part}", point.map_or("", |point| &point.name))
             }
             (NameKind::Argument, _) => format!("{command}.{text}"),
             _ => text,
@@ -565,9 +570,11 @@ fn read_names(table: &[u32]) -> Vec<Name> {
         if kind == NameKind::Command {
             command.clone_from(&name.name);
         }
-        if matches!(kind, NameKind::Command | NameKind::Flag) {
+        match kind {
             // `b` is no type there.
-            name.value_type = ValueType::Bool;
+            NameKind::Command | NameKind::Flag => name.value_type = ValueType::Bool,
+            NameKind::Machine => name.value_type = ValueType::Int,
+            _ => {}
         }
         let range = match kind {
             NameKind::Parameter => words.get(2..4),
