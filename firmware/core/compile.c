@@ -152,6 +152,7 @@ static bool begin_if(fw_compiler_t *compiler)
         compiler->chains++;
     }
     fw_branch_t branch = {.line = line, .branch = ++compiler->branches_begun};
+    branch.first = branch.branch;
     branch.taken = fw_compile_temporary(compiler);
     branch.open = fw_compile_temporary(compiler);
     fw_operand_t condition;
@@ -212,6 +213,17 @@ static bool take_else(fw_compiler_t *compiler)
     return true;
 }
 
+/* What an `if` has assigned in any of its branches, the branch around it has assigned. */
+static void lift(fw_compiler_t *compiler, uint16_t first, uint16_t around)
+{
+    for (uint8_t i = 0; i < compiler->symbols_count; i++) {
+        fw_symbol_t *symbol = &compiler->symbols[i];
+        if (symbol->assigned_line != 0u && symbol->branch >= first) {
+            symbol->branch = around;
+        }
+    }
+}
+
 static bool take_end(fw_compiler_t *compiler)
 {
     if (compiler->depth == 0u) {
@@ -220,9 +232,24 @@ static bool take_end(fw_compiler_t *compiler)
     }
     fw_compile_advance(compiler);
     compiler->depth--;
+    if (compiler->depth > 0u) {
+        lift(compiler, compiler->branches[compiler->depth].first,
+             compiler->branches[compiler->depth - 1u].branch);
+    }
     compiler->temporaries = (uint8_t)(compiler->temporaries - 2u);
     emit_branch(compiler);
     return fw_compile_take_line_end(compiler, "the end of the line");
+}
+
+/* Whether the statement stands in that branch, or in one within it. */
+static bool is_within(const fw_compiler_t *compiler, uint16_t branch)
+{
+    for (uint8_t i = 0; i < compiler->depth; i++) {
+        if (compiler->branches[i].branch == branch) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Rule 2: one statement assigns a name, a whole `if` counting as one. */
@@ -242,7 +269,7 @@ static bool claim(fw_compiler_t *compiler, fw_symbol_t *symbol, const fw_token_t
     uint16_t chain = compiler->depth == 0u ? 0u : compiler->chains;
     uint16_t branch = compiler->depth == 0u ? 0u : compiler->branches[compiler->depth - 1u].branch;
     if (symbol->assigned_line != 0u &&
-        (chain == 0u || symbol->chain != chain || symbol->branch == branch)) {
+        (chain == 0u || symbol->chain != chain || is_within(compiler, symbol->branch))) {
         return fw_compile_clash(compiler, name, "a name that no other statement assigns",
                           "join the two with `or`, or put both into one `if`",
                           symbol->assigned_line);

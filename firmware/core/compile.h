@@ -51,7 +51,7 @@ typedef struct {
     uint16_t line;
     uint16_t assigned_line; /* 0 = nowhere yet */
     uint16_t chain;         /* the outermost `if` that it is assigned in; 0 = none */
-    uint16_t branch;        /* and the branch */
+    uint16_t branch;        /* and the branch; once an `if` has ended, the one that is around it */
     uint8_t length;
     uint8_t cell;
     uint8_t kind;
@@ -66,7 +66,8 @@ typedef struct {
     uint16_t line;   /* of the `if` */
     uint8_t taken;   /* cell: this branch is */
     uint8_t open;    /* cell: no branch before it was */
-    uint16_t branch;
+    uint16_t branch; /* numbered through the script */
+    uint16_t first;  /* the number of its first branch */
     bool has_else;
 } fw_branch_t;
 

@@ -210,6 +210,13 @@ static void test_statements(void)
         CHECK(*cell("y") == steps[i][2] && *cell("n") == steps[i][3]);
     }
 
+    /* Branches that exclude each other may all assign, however deep. */
+    start("var a : bool\nvar y = 0\n"
+          "if a\n  if a\n    y := 1\n  else\n    y := 2\n  end\nelse if not a\n"
+          "  if a\n    y := 3\n  else\n    y := 4\n  end\nelse\n  y := 5\nend\n");
+    scan(10);
+    CHECK(*cell("y") == 4);
+
     start("out heat : num = AO1 safe 12.5\nout pump = RL1 safe hold\nout spare = RL2 safe on manual\n");
     CHECK(*cell("heat") == 12500 && *cell("pump") == 0 && *cell("spare") == 1);
 }
@@ -686,6 +693,12 @@ static void test_errors(void)
         {"var x : int\nif true\nx := 1\nend\nx := 2", 5, 1, 3,
          "a name that no other statement assigns"},
         {"var x : int\nif true\nx := 1\nx := 2\nend", 4, 1, 3,
+         "a name that no other statement assigns"},
+        {"var x : int\nif true\nx := 1\nif true\nx := 2\nend\nend", 5, 1, 3,
+         "a name that no other statement assigns"},
+        {"var x : int\nif true\nif true\nx := 1\nelse\nx := 2\nend\nx := 3\nend", 8, 1, 6,
+         "a name that no other statement assigns"},
+        {"var x : int\nif true\nif true\nx := 1\nend\nif true\nx := 2\nend\nend", 7, 1, 4,
          "a name that no other statement assigns"},
         {"var x : bool\nif true\nx := rise(true)\nend", 3, 6, 0,
          "no block inside of an `if`: a block runs in every scan"},
