@@ -42,5 +42,6 @@ void test_commands(void);
 void test_storm(void);
 void test_script(void);
 void test_zone(void);
+void test_runner(void);
 
 #endif

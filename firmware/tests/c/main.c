@@ -124,6 +124,7 @@ int main(int count, char **arguments)
     test_robust();
     test_storm();
     test_script();
+    test_runner();
     test_zone();
     printf("%lu passed, %lu failed\n", passed_count, failed_count);
     return failed_count == 0 ? 0 : 1;
