@@ -272,17 +272,12 @@ const fw_symbol_t *fw_compile_find_part(const fw_compiler_t *compiler, uint8_t p
 }
 
 /* Another part of a name, which the token is. */
-fw_symbol_t *fw_compile_declare_part(fw_compiler_t *compiler, uint8_t parent, fw_symbol_kind_t kind,
-                                 const char *expected)
+/* Enters the name that the token is, and goes past it. `known` bears it already, or is NULL. */
+static fw_symbol_t *enter(fw_compiler_t *compiler, fw_symbol_kind_t kind, const fw_symbol_t *known)
 {
     const fw_token_t name = compiler->token;
-    if (name.kind != FW_TOKEN_NAME) {
-        fw_compile_fail(compiler, &name, expected, NULL);
-        return NULL;
-    }
-    const fw_symbol_t *other = fw_compile_find_part(compiler, parent, &name);
-    if (other != NULL) {
-        fw_compile_clash(compiler, &name, "a name that is not taken", NULL, other->line);
+    if (known != NULL) {
+        fw_compile_clash(compiler, &name, "a name that is not taken", NULL, known->line);
         return NULL;
     }
     if (compiler->symbols_count == FW_SCRIPT_VARIABLES_MAX) {
@@ -295,10 +290,24 @@ fw_symbol_t *fw_compile_declare_part(fw_compiler_t *compiler, uint8_t parent, fw
         .line = name.line,
         .length = (uint8_t)name.length,
         .kind = (uint8_t)kind,
-        .parent = parent,
         .flag = FW_CELL_NONE,
     };
     fw_compile_advance(compiler);
+    return symbol;
+}
+
+fw_symbol_t *fw_compile_declare_part(fw_compiler_t *compiler, uint8_t parent, fw_symbol_kind_t kind,
+                                     const char *expected)
+{
+    const fw_token_t *name = &compiler->token;
+    if (name->kind != FW_TOKEN_NAME) {
+        fw_compile_fail(compiler, name, expected, NULL);
+        return NULL;
+    }
+    fw_symbol_t *symbol = enter(compiler, kind, fw_compile_find_part(compiler, parent, name));
+    if (symbol != NULL) {
+        symbol->parent = parent;
+    }
     return symbol;
 }
 
@@ -389,29 +398,14 @@ fw_symbol_t *fw_compile_declare(fw_compiler_t *compiler, fw_symbol_kind_t kind)
                         name.kind == FW_TOKEN_NAME ? "this word is the language's own" : NULL);
         return NULL;
     }
-    const fw_symbol_t *known = fw_compile_find(compiler, &name);
-    if (known != NULL) {
-        fw_compile_clash(compiler, &name, "a name that is not taken", NULL, known->line);
-        return NULL;
-    }
-    if (compiler->symbols_count == FW_SCRIPT_VARIABLES_MAX) {
-        fw_compile_fail(compiler, &name, "no further name: a script has 128 at most", NULL);
-        return NULL;
-    }
     if (compiler->depth > 0u) {
         fw_compile_fail(compiler, &name, "a statement", "declare names above the `if`");
         return NULL;
     }
-    fw_symbol_t *symbol = &compiler->symbols[compiler->symbols_count++];
-    *symbol = (fw_symbol_t){
-        .at = name.at,
-        .line = name.line,
-        .length = (uint8_t)name.length,
-        .kind = (uint8_t)kind,
-        .cell = fw_compile_cell(compiler),
-        .flag = FW_CELL_NONE,
-    };
-    fw_compile_advance(compiler);
+    fw_symbol_t *symbol = enter(compiler, kind, fw_compile_find(compiler, &name));
+    if (symbol != NULL) {
+        symbol->cell = fw_compile_cell(compiler);
+    }
     return symbol;
 }
 

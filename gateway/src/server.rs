@@ -359,6 +359,14 @@ async fn all_controllers(
     }
 }
 
+/// Lets the others have their turn now and then, however many come: accepting does not by itself.
+async fn accepted(count: &mut usize) {
+    *count += 1;
+    if count.is_multiple_of(ACCEPTS_IN_A_ROW) {
+        tokio::task::yield_now().await;
+    }
+}
+
 impl House {
     /// The next connection; `None` when the gateway stops. Cancel-safe as accepting is.
     async fn accept(&self, listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
@@ -377,14 +385,6 @@ impl House {
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
-        }
-    }
-
-    /// Lets the others have their turn now and then, however many come: accepting does not by itself.
-    async fn accepted(&self, count: &mut usize) {
-        *count += 1;
-        if count.is_multiple_of(ACCEPTS_IN_A_ROW) {
-            tokio::task::yield_now().await;
         }
     }
 
@@ -411,7 +411,7 @@ impl House {
     async fn accept_controllers(self: Arc<Self>, listener: TcpListener, clear: bool) {
         let mut count = 0;
         while let Some((stream, peer)) = self.accept(&listener).await {
-            self.accepted(&mut count).await;
+            accepted(&mut count).await;
             let house = Arc::clone(&self);
             let ip = peer.ip();
             match self.door.admit(ip) {
@@ -443,7 +443,7 @@ impl House {
     async fn accept_http(self: Arc<Self>, listener: TcpListener, serving: http::Serving) {
         let mut count = 0;
         while let Some((stream, peer)) = self.accept(&listener).await {
-            self.accepted(&mut count).await;
+            accepted(&mut count).await;
             match self.door.admit(peer.ip()) {
                 Ok(permit) => {
                     // A response is written whole; waiting for acknowledgements only slows it.
