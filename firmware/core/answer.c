@@ -173,14 +173,19 @@ static void write_identify(const fw_controller_t *controller, fw_cbor_writer_t *
 
 static void write_describe(const fw_controller_t *controller, fw_cbor_writer_t *writer)
 {
-    const fw_behaviour_t *behaviour = controller->behaviour;
+    const fw_program_t *program = &controller->runner.vm.program;
     fw_cbor_write_unsigned(writer, FW_KEY_DESCRIBE_BEHAVIOUR);
-    fw_cbor_write_string(writer, behaviour->title);
+    fw_cbor_write_string(writer, controller->script_title);
     fw_cbor_write_unsigned(writer, FW_KEY_DESCRIBE_COMMANDS);
-    fw_cbor_write_array(writer, behaviour->commands_count);
-    for (uint8_t i = 0; i < behaviour->commands_count; i++) {
-        fw_cbor_write_string(writer, behaviour->commands[i].signature);
+    size_t mark = fw_cbor_array_begin(writer);
+    uint16_t at = 0;
+    uint8_t number = 0;
+    fw_signature_t signature;
+    while (fw_program_next_command(program, &at, &number, &signature)) {
+        uint8_t text[FW_TEXT_BYTES_MAX];
+        fw_cbor_write_text(writer, (const char *)text, fw_signature_text(&signature, text));
     }
+    fw_cbor_array_end(writer, mark, number);
 }
 
 /* Returns the number of pairs written. */

@@ -7,38 +7,41 @@
 
 void fw_clock_init(fw_clock_t *clock)
 {
-    clock->heard = 0;
-    clock->given = 0;
-    clock->heard_at_ms = 0;
-    clock->fresh = false;
+    *clock = (fw_clock_t){.known = false};
 }
 
 void fw_clock_hear(fw_clock_t *clock, uint32_t now_ms, uint64_t time)
 {
-    clock->heard = time;
-    clock->heard_at_ms = now_ms;
-    clock->fresh = true;
+    clock->base = time;
+    clock->base_at_ms = now_ms;
+    clock->age_ms = 0;
+    clock->known = true;
+}
+
+static void count_on(fw_clock_t *clock, uint32_t now_ms)
+{
+    uint32_t elapsed_ms = now_ms - clock->base_at_ms;
+    clock->base_at_ms = now_ms;
+    clock->age_ms = elapsed_ms < UINT32_MAX - clock->age_ms ? clock->age_ms + elapsed_ms : UINT32_MAX;
+    /* Beyond this it could not be written, and what bears a time would never leave again. */
+    clock->base = clock->base < (uint64_t)FW_INTEGER_MAX - elapsed_ms ? clock->base + elapsed_ms
+                                                                      : (uint64_t)FW_INTEGER_MAX;
 }
 
 bool fw_clock_now(fw_clock_t *clock, uint32_t now_ms, uint64_t *time)
 {
-    if (!clock->fresh) {
+    count_on(clock, now_ms);
+    if (!clock->known || clock->age_ms > FW_CLOCK_STALE_AFTER_MS) {
         return false;
     }
-    uint32_t elapsed = now_ms - clock->heard_at_ms;
-    if (elapsed > FW_CLOCK_STALE_AFTER_MS) {
-        clock->fresh = false;
-        return false;
-    }
-    uint64_t estimate = clock->heard + elapsed;
-    if (estimate < clock->given) {
-        estimate = clock->given;
-    }
-    /* Beyond this it could not be written, and what bears a time would never leave again. */
-    if (estimate > (uint64_t)FW_INTEGER_MAX) {
-        estimate = (uint64_t)FW_INTEGER_MAX;
-    }
-    clock->given = estimate;
-    *time = estimate;
+    clock->given = clock->base > clock->given ? clock->base : clock->given;
+    *time = clock->given;
     return true;
+}
+
+bool fw_clock_wall(fw_clock_t *clock, uint32_t now_ms, uint64_t *time)
+{
+    count_on(clock, now_ms);
+    *time = clock->base;
+    return clock->known;
 }

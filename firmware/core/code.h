@@ -151,6 +151,7 @@ typedef enum {
 /* Features announced as bits (section 11). */
 #define FW_FEATURE_NOISE 1u
 #define FW_FEATURE_BUILT_IN 2u
+#define FW_FEATURE_SCRIPT 4u
 
 /* What a peer says it is in the response to identify. */
 #define FW_PEER_KIND_CONTROLLER 1u

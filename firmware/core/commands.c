@@ -10,7 +10,6 @@ void fw_commands_init(fw_commands_t *commands)
     commands->kept = 0;
     commands->head = 0;
     commands->queued = 0;
-    commands->confirming = FW_OUTCOME_NONE;
 }
 
 uint8_t fw_commands_find(const fw_commands_t *commands, const uint8_t key[FW_COMMAND_KEY_BYTES])
@@ -76,11 +75,14 @@ static fw_code_t read_set(const fw_commands_scene_t *scene, const fw_cbor_map_t 
     if (index == FW_POINT_NONE) {
         return FW_CODE_UNKNOWN_POINT;
     }
-    const fw_point_profile_t *profile = &scene->points->profiles[index];
-    if ((profile->flags & FW_POINT_MANUAL) == 0u) {
+    const fw_point_t *point = &scene->points->at[index];
+    if ((point->flags & FW_POINT_MANUAL) == 0u) {
         return FW_CODE_NOT_MANUAL;
     }
-    if (value < profile->value_min || value > profile->value_max) {
+    bool is_within = fw_point_type_is_analogue(point->type)
+                         ? value >= INT32_MIN && value <= INT32_MAX
+                         : value == 0 || value == 1;
+    if (!is_within) {
         return FW_CODE_OUT_OF_RANGE;
     }
     queued->set = true;
@@ -89,16 +91,16 @@ static fw_code_t read_set(const fw_commands_scene_t *scene, const fw_cbor_map_t 
     return FW_CODE_OK;
 }
 
-static uint8_t find_command(const fw_behaviour_t *behaviour, fw_span_t name)
+static bool find_command(const fw_program_t *program, fw_span_t name, fw_signature_t *signature)
 {
-    for (uint8_t i = 0; i < behaviour->commands_count; i++) {
-        const char *known = behaviour->commands[i].name;
-        if (fw_string_length(known) == name.length &&
-            fw_equal((const uint8_t *)known, name.bytes, name.length)) {
-            return i;
+    uint16_t at = 0;
+    uint8_t number = 0;
+    while (fw_program_next_command(program, &at, &number, signature)) {
+        if (fw_record_is(&signature->record, name)) {
+            return true;
         }
     }
-    return FW_OUTCOME_NONE;
+    return false;
 }
 
 /* Reads and checks a `call`. The wrong number of arguments is a bad field. */
@@ -112,31 +114,31 @@ static fw_code_t read_call(const fw_commands_scene_t *scene, const fw_cbor_map_t
             FW_FIELD_PRESENT) {
         return FW_CODE_BAD_FIELD;
     }
-    uint8_t index = find_command(scene->behaviour, name);
-    if (index == FW_OUTCOME_NONE) {
+    fw_signature_t signature;
+    if (!find_command(scene->program, name, &signature)) {
         return FW_CODE_UNKNOWN_COMMAND;
     }
-    const fw_command_profile_t *profile = &scene->behaviour->commands[index];
     uint8_t count = 0;
     bool within = true;
     fw_cbor_item_t item;
     while (fw_cbor_next(&list, &item)) {
         if ((item.type != FW_CBOR_UNSIGNED && item.type != FW_CBOR_NEGATIVE) ||
-            count >= profile->arguments) {
+            count >= signature.arguments_count) {
             return FW_CODE_BAD_FIELD;
         }
-        if (item.integer < profile->min[count] || item.integer > profile->max[count]) {
+        const uint32_t *range = signature.arguments[count].words;
+        if (item.integer < (int32_t)range[0] || item.integer > (int32_t)range[1]) {
             within = false;
         } else {
             queued->arguments[count] = (int32_t)item.integer;
         }
         count++;
     }
-    if (count != profile->arguments) {
+    if (count != signature.arguments_count) {
         return FW_CODE_BAD_FIELD;
     }
     queued->set = false;
-    queued->index = index;
+    queued->index = signature.number;
     return within ? FW_CODE_OK : FW_CODE_OUT_OF_RANGE;
 }
 
@@ -224,6 +226,9 @@ fw_code_t fw_commands_take(fw_commands_t *commands, const fw_commands_scene_t *s
         code = FW_CODE_BUSY;
     }
     entry = entry_for_new(commands);
+    if (entry == FW_OUTCOME_NONE) {
+        return FW_CODE_BUSY; /* all that are kept are under way: this one cannot be, so it has no receipt */
+    }
     fw_outcome_t *outcome = &commands->outcomes[entry];
     fw_copy(outcome->key, key.bytes, FW_COMMAND_KEY_BYTES);
     outcome->source = header->source;
@@ -258,47 +263,47 @@ bool fw_commands_next(fw_commands_t *commands, const fw_commands_scene_t *scene,
             continue;
         }
         execution->outcome = queued->outcome;
-        execution->set = queued->set;
-        execution->point = queued->index;
-        execution->call.command = queued->index;
+        execution->command = (fw_command_t){
+            .cause = {.kind = FW_CAUSE_COMMAND,
+                      .by = outcome->source,
+                      .reference = fw_load_u32(outcome->key)},
+            .index = queued->index,
+            .is_set = queued->set,
+        };
         for (size_t i = 0; i < FW_ARGUMENTS_MAX; i++) {
-            execution->call.arguments[i] = queued->arguments[i];
+            execution->command.arguments[i] = queued->arguments[i];
         }
-        execution->call.cause = (fw_cause_t){.kind = FW_CAUSE_COMMAND,
-                                             .by = outcome->source,
-                                             .reference = fw_load_u32(outcome->key)};
         return true;
     }
     return false;
 }
 
 void fw_commands_finish(fw_commands_t *commands, const fw_commands_scene_t *scene, uint8_t entry,
-                        fw_call_result_t result)
+                        fw_result_t result)
 {
     fw_outcome_t *outcome = &commands->outcomes[entry];
-    if (result == FW_CALL_REFUSED) {
+    if (result == FW_RESULT_REFUSED) {
         advance(outcome, scene, FW_STAGE_REFUSED, FW_CODE_REFUSED_BY_SCRIPT, true);
         return;
     }
     commands->executed++;
-    advance(outcome, scene, FW_STAGE_EXECUTED, FW_CODE_OK, result == FW_CALL_EXECUTED);
-    if (result == FW_CALL_CONFIRMING) {
-        commands->confirming = entry;
-    }
+    advance(outcome, scene, FW_STAGE_EXECUTED, FW_CODE_OK, result == FW_RESULT_EXECUTED);
 }
 
-void fw_commands_settle(fw_commands_t *commands, const fw_commands_scene_t *scene,
-                        fw_settled_t settled)
+void fw_commands_settle(fw_commands_t *commands, const fw_commands_scene_t *scene, uint8_t entry,
+                        bool confirmed)
 {
-    if (settled == FW_SETTLED_NOT || commands->confirming == FW_OUTCOME_NONE) {
-        return;
-    }
-    fw_outcome_t *outcome = &commands->outcomes[commands->confirming];
-    commands->confirming = FW_OUTCOME_NONE;
-    if (settled == FW_SETTLED_CONFIRMED) {
-        advance(outcome, scene, FW_STAGE_CONFIRMED, FW_CODE_OK, true);
-    } else {
-        advance(outcome, scene, FW_STAGE_FAILED, FW_CODE_NOT_CONFIRMED, true);
+    advance(&commands->outcomes[entry], scene, confirmed ? FW_STAGE_CONFIRMED : FW_STAGE_FAILED,
+            confirmed ? FW_CODE_OK : FW_CODE_NOT_CONFIRMED, true);
+}
+
+void fw_commands_drop(fw_commands_t *commands, const fw_commands_scene_t *scene)
+{
+    for (; commands->queued > 0u; commands->queued--) {
+        uint8_t entry = commands->queue[commands->head].outcome;
+        advance(&commands->outcomes[entry], scene, FW_STAGE_REFUSED, FW_CODE_REFUSED_BY_SCRIPT,
+                true);
+        commands->head = (uint8_t)((commands->head + 1u) % FW_COMMAND_QUEUE);
     }
 }
 

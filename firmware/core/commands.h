@@ -12,10 +12,10 @@
 #ifndef FW_COMMANDS_H
 #define FW_COMMANDS_H
 
-#include "behaviour.h"
 #include "cbor.h"
 #include "clock.h"
 #include "frame.h"
+#include "runner.h"
 
 /* What the gateway may have in flight to one controller, so that it never sees us refuse `busy`. */
 #define FW_COMMAND_QUEUE FW_IN_FLIGHT_MAX
@@ -52,7 +52,6 @@ typedef struct {
     uint8_t kept;
     uint8_t head;
     uint8_t queued;
-    uint8_t confirming; /* entry whose feedback is awaited */
 } fw_commands_t;
 
 #define FW_OUTCOME_NONE 0xFFu
@@ -61,7 +60,7 @@ _Static_assert(FW_OUTCOMES_KEPT > FW_COMMAND_QUEUE + 1u, "some outcome must alwa
 
 /* What a command is checked against, and the time it happens at. */
 typedef struct {
-    const fw_behaviour_t *behaviour;
+    const fw_program_t *program;
     const fw_points_t *points;
     uint64_t time;
     bool time_known;
@@ -69,10 +68,8 @@ typedef struct {
 
 /* A command to execute in this scan. */
 typedef struct {
-    fw_call_t call;
+    fw_command_t command;
     uint8_t outcome;
-    uint8_t point;
-    bool set; /* `point` gets call.arguments[0]; the behaviour is not asked */
 } fw_execution_t;
 
 void fw_commands_init(fw_commands_t *commands);
@@ -86,13 +83,16 @@ fw_code_t fw_commands_take(fw_commands_t *commands, const fw_commands_scene_t *s
 bool fw_commands_next(fw_commands_t *commands, const fw_commands_scene_t *scene,
                       fw_execution_t *execution);
 
-/* The scan's outputs are written; or the behaviour refused. */
+/* The scan's outputs are written; or the script refused. */
 void fw_commands_finish(fw_commands_t *commands, const fw_commands_scene_t *scene, uint8_t outcome,
-                        fw_call_result_t result);
+                        fw_result_t result);
 
-/* The feedback followed, or did not in time. */
-void fw_commands_settle(fw_commands_t *commands, const fw_commands_scene_t *scene,
-                        fw_settled_t settled);
+/* The feedback that a command waited for followed, or did not in time. */
+void fw_commands_settle(fw_commands_t *commands, const fw_commands_scene_t *scene, uint8_t outcome,
+                        bool confirmed);
+
+/* Another script is to run: what still waits to be executed was meant for the one before, and is refused. */
+void fw_commands_drop(fw_commands_t *commands, const fw_commands_scene_t *scene);
 
 /* A new session: the gateway asks for outcomes itself, so what was not sent is not due any more. */
 void fw_commands_forget_receipts(fw_commands_t *commands);

@@ -281,26 +281,32 @@ static bool claim(fw_compiler_t *compiler, fw_symbol_t *symbol, const fw_token_t
 }
 
 /* Puts a result into a name's cell. */
-static void store(fw_compiler_t *compiler, uint8_t cell, const fw_operand_t *value)
+static void store(fw_compiler_t *compiler, fw_symbol_t *symbol, const fw_operand_t *value)
 {
+    uint8_t cell = symbol->cell;
+    uint32_t causes = compiler->causes[value->cell];
+    uint8_t number =
+        fw_compile_trace_assignment(compiler, symbol, symbol->assigned_line, causes);
     bool is_held = compiler->held_words > 0u && value->is_temporary &&
                    ((compiler->held[0] >> 8) & 0xFFu) == value->cell;
     if (compiler->depth > 0u) {
-        fw_compile_emit(compiler, FW_OP_SET, cell, value->cell, 0);
+        compiler->causes[cell] |= compiler->causes[compiler->branches[compiler->depth - 1u].taken];
+        fw_compile_emit(compiler, FW_OP_SET, cell, value->cell, number);
     } else if (is_held) {
         compiler->held[0] = (compiler->held[0] & ~0xFF00u) | ((uint32_t)cell << 8);
+        compiler->causes[cell] = causes;
     } else {
         fw_compile_emit(compiler, FW_OP_MOVE, cell, value->cell, 0);
     }
 }
 
-static bool increase(fw_compiler_t *compiler, const fw_symbol_t *symbol, fw_operand_t *value)
+static bool increase(fw_compiler_t *compiler, fw_symbol_t *symbol, fw_operand_t *value)
 {
     uint8_t sum = fw_compile_temporary(compiler);
     fw_compile_emit(compiler, FW_OP_ADD, sum, symbol->cell, value->cell);
     fw_operand_t result = {.cell = sum, .type = symbol->type, .is_temporary = true};
     if (!fw_compile_accept(compiler, "when")) {
-        store(compiler, symbol->cell, &result);
+        store(compiler, symbol, &result);
     } else {
         fw_operand_t condition;
         if (!fw_compile_read_condition(compiler, &condition)) {
@@ -313,8 +319,12 @@ static bool increase(fw_compiler_t *compiler, const fw_symbol_t *symbol, fw_oper
                             compiler->branches[compiler->depth - 1u].taken);
             compiler->temporaries--;
         }
+        uint32_t causes = compiler->causes[sum] | compiler->causes[taken];
+        uint8_t number =
+            fw_compile_trace_assignment(compiler, symbol, symbol->assigned_line, causes);
         fw_compile_emit(compiler, FW_OP_WHEN, taken, 0, 0);
-        fw_compile_emit(compiler, FW_OP_SET, symbol->cell, sum, 0);
+        fw_compile_emit(compiler, FW_OP_SET, symbol->cell, sum, number);
+        compiler->causes[symbol->cell] |= causes;
         emit_branch(compiler);
         fw_compile_release(compiler, &condition);
     }
@@ -365,7 +375,7 @@ static bool assign(fw_compiler_t *compiler)
             return false;
         }
     } else {
-        store(compiler, symbol->cell, &value);
+        store(compiler, symbol, &value);
     }
     fw_compile_release(compiler, &value);
     return fw_compile_take_line_end(compiler, is_increase

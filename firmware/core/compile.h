@@ -58,6 +58,7 @@ typedef struct {
     uint8_t type;
     uint8_t parent; /* of an argument or state: the number among the symbols of what it is of */
     bool confirms;  /* an output with a feedback */
+    uint8_t assignments; /* in branches, so far */
     uint8_t flag;   /* of an input or output: the cell of its `bad` or `fault`, or FW_CELL_NONE. Of a
                      * machine: its instance */
 } fw_symbol_t;
@@ -84,6 +85,7 @@ typedef struct {
     int32_t constants[FW_SCRIPT_CONSTANTS_MAX];
     uint8_t constant_cells[FW_SCRIPT_CONSTANTS_MAX];
     fw_branch_t branches[FW_BRANCH_DEPTH_MAX];
+    uint32_t causes[FW_SCRIPT_CELLS]; /* what a cell hangs on: the bits of FW_RECORD_ASSIGNMENT */
     uint32_t held[2]; /* the last instruction, whose result may yet be put elsewhere */
     uint16_t code_words;
     uint16_t table_words;

@@ -105,6 +105,10 @@ void fw_compile_emit(fw_compiler_t *compiler, fw_op_t op, uint8_t a, uint8_t b, 
     compiler->held[0] = fw_instruction(op, a, b, c);
     compiler->held_words = 1;
     compiler->operations++;
+    const uint8_t cells[4] = {a, b, c, 0};
+    if (!fw_op_is_block((uint8_t)op)) {
+        fw_compile_trace(compiler, op, cells);
+    }
 }
 
 void fw_compile_emit_long(fw_compiler_t *compiler, fw_op_t op, const uint8_t cells[3],
@@ -113,6 +117,8 @@ void fw_compile_emit_long(fw_compiler_t *compiler, fw_op_t op, const uint8_t cel
     fw_compile_emit(compiler, op, cells[0], cells[1], cells[2]);
     compiler->held[1] = further;
     compiler->held_words = 2;
+    const uint8_t traced[4] = {cells[0], cells[1], cells[2], (uint8_t)(further >> 8)};
+    fw_compile_trace(compiler, op, traced);
 }
 
 void fw_compile_emit_block(fw_compiler_t *compiler, fw_op_t op, const uint8_t cells[4])

@@ -86,6 +86,15 @@ bool fw_compile_read_range(fw_compiler_t *compiler, uint8_t type, int32_t range[
 /* An expression that is true or false. It is to be released. */
 bool fw_compile_read_condition(fw_compiler_t *compiler, fw_operand_t *condition);
 
+/* ---- causes.c ---- */
+
+/* What the result of an instruction hangs on. `inputs` are the cells that it reads. */
+void fw_compile_trace(fw_compiler_t *compiler, fw_op_t op, const uint8_t cells[4]);
+/* A name takes a value that lies in a cell, in the branch that is open. Returns the assignment's number:
+ * 0 outside of all branches, where it is the only one. */
+uint8_t fw_compile_trace_assignment(fw_compiler_t *compiler, fw_symbol_t *symbol, uint16_t line,
+                                    uint32_t causes);
+
 /* ---- declare.c: each past its first word ---- */
 
 bool fw_compile_declare_input(fw_compiler_t *compiler);

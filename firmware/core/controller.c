@@ -16,8 +16,8 @@ void fw_log(const fw_controller_t *controller, fw_log_level_t level, const char 
 
 fw_commands_scene_t fw_scene(fw_controller_t *controller)
 {
-    fw_commands_scene_t scene = {.behaviour = controller->behaviour,
-                                 .points = &controller->points};
+    fw_commands_scene_t scene = {.program = &controller->runner.vm.program,
+                                 .points = &controller->runner.points};
     scene.time_known = fw_clock_now(&controller->clock, fw_now(controller), &scene.time);
     return scene;
 }
@@ -29,17 +29,28 @@ static bool settings_valid(const fw_settings_t *settings)
     bool address = settings->address != FW_ADDRESS_GATEWAY &&
                    settings->address <= FW_ADDRESS_CONTROLLER_MAX;
     bool gateways = settings->gateways >= 1u && settings->gateways <= FW_GATEWAYS_MAX;
-    return record && address && gateways && settings->behaviour <= FW_BEHAVIOUR_RAMP &&
-           (!settings->clear || FW_CLEAR_LINK != 0);
+    return record && address && gateways && (!settings->clear || FW_CLEAR_LINK != 0);
+}
+
+/* The zone that the settings name; false if it is none. */
+static bool read_zone(fw_zone_t *zone, const char *text)
+{
+    fw_span_t span = {.bytes = (const uint8_t *)text};
+    if (text == NULL) {
+        return fw_zone_parse(zone, (fw_span_t){(const uint8_t *)"UTC0", 4});
+    }
+    span.length = fw_string_length(text);
+    return fw_zone_parse(zone, span);
 }
 
 bool fw_controller_init(fw_controller_t *controller, const fw_settings_t *settings,
                         const fw_port_t *port)
 {
-    if (!settings_valid(settings)) {
+    static const fw_program_t nothing = {.code = NULL};
+    fw_fill((uint8_t *)controller, 0, sizeof *controller);
+    if (!settings_valid(settings) || !read_zone(&controller->zone, settings->zone)) {
         return false;
     }
-    fw_fill((uint8_t *)controller, 0, sizeof *controller);
     controller->settings = *settings;
     controller->port = port;
     if (controller->settings.record_bytes_max == 0u) {
@@ -55,12 +66,9 @@ bool fw_controller_init(fw_controller_t *controller, const fw_settings_t *settin
     controller->counted_ms = now_ms;
     /* The first poll is to scan at once: outputs are ours from the first moment on. */
     controller->scanned_ms = now_ms - FW_SCAN_INTERVAL_MS;
-    controller->busy = true;
-    controller->behaviour = fw_behaviour((fw_behaviour_kind_t)settings->behaviour);
-    fw_points_init(&controller->points, controller->behaviour->points,
-                   controller->behaviour->points_count);
-    controller->behaviour->start(&controller->state, now_ms);
-    fw_status_init(&controller->status, boot_id, &controller->points, now_ms);
+    controller->script_title = "none";
+    fw_runner_start(&controller->runner, &nothing, now_ms);
+    fw_status_init(&controller->status, boot_id, &controller->runner.points, now_ms);
     fw_commands_init(&controller->commands);
     fw_clock_init(&controller->clock);
     fw_link_init(controller);
@@ -69,73 +77,113 @@ bool fw_controller_init(fw_controller_t *controller, const fw_settings_t *settin
 
 /* ---- the scan ---- */
 
-static void latch_inputs(fw_controller_t *controller)
+static bool is_online(const fw_controller_t *controller)
 {
-    fw_points_t *points = &controller->points;
-    const fw_port_t *port = controller->port;
-    for (uint8_t i = 0; i < points->count; i++) {
-        const fw_point_profile_t *profile = &points->profiles[i];
-        if (fw_point_type_is_output(profile->type)) {
-            continue;
-        }
-        int32_t value = port->read_input(port->ctx, profile->channel);
-        if (!fw_point_type_is_analogue(profile->type)) {
-            value = value != 0 ? 1 : 0;
-        } else {
-            bool bad = value < profile->value_min || value > profile->value_max;
-            fw_points_flag(points, i, FW_POINT_BAD, bad);
-        }
-        fw_points_set(points, i, value, (fw_cause_t){.kind = FW_CAUSE_INPUT});
-    }
+    return controller->link.state == FW_LINK_LIVE;
 }
 
 static void drive_outputs(fw_controller_t *controller)
 {
-    fw_points_t *points = &controller->points;
+    fw_points_t *points = &controller->runner.points;
     const fw_port_t *port = controller->port;
     for (uint8_t i = 0; i < points->count && points->undriven != 0u; i++) {
         if (((points->undriven >> i) & 1u) != 0u) {
-            port->write_output(port->ctx, points->profiles[i].channel, points->at[i].value);
+            const fw_point_t *point = &points->at[i];
+            port->write_output(port->ctx, fw_point_channel(point), point->value);
         }
     }
     points->undriven = 0;
 }
 
-/* Inputs, one command, the behaviour, outputs; then, the outputs being written, the receipts. */
+/* Notes a scan that comes late. The first one of a script comes when it comes. */
+static void note_gap(fw_controller_t *controller, uint32_t now_ms)
+{
+    uint32_t gap_ms = fw_since(now_ms, controller->scanned_ms);
+    uint32_t due_ms = controller->runner.due_ms;
+    due_ms = due_ms < FW_SCAN_INTERVAL_MS ? FW_SCAN_INTERVAL_MS : due_ms;
+    if (!controller->runner.vm.has_scanned || gap_ms < due_ms + FW_SCAN_INTERVAL_MS) {
+        return;
+    }
+    controller->late_scans++;
+    if (gap_ms > controller->longest_gap_ms) {
+        controller->longest_gap_ms = gap_ms;
+    }
+}
+
+/* Commands whose feedback followed or did not. */
+static void settle(fw_controller_t *controller, const fw_commands_scene_t *scene)
+{
+    uint8_t outcome = 0;
+    bool confirmed = false;
+    while (fw_runner_settled(&controller->runner, &outcome, &confirmed)) {
+        fw_commands_settle(&controller->commands, scene, outcome, confirmed);
+    }
+}
+
+/* Inputs, one command, the script, outputs; then, the outputs being written, the receipts. */
 static void scan(fw_controller_t *controller, uint32_t now_ms)
 {
+    fw_runner_t *runner = &controller->runner;
+    const fw_port_t *port = controller->port;
+    int32_t raw[FW_POINTS_MAX];
+    note_gap(controller, now_ms);
     controller->scanned_ms = now_ms;
     controller->input_news = false;
-    latch_inputs(controller);
-
+    for (uint8_t i = 0; i < runner->points.count; i++) {
+        const fw_point_t *point = &runner->points.at[i];
+        if (!fw_point_type_is_output(point->type)) {
+            raw[i] = port->read_input(port->ctx, fw_point_channel(point));
+        }
+    }
     fw_commands_scene_t scene = fw_scene(controller);
     fw_execution_t execution;
     bool executing = fw_commands_next(&controller->commands, &scene, &execution);
-    bool calling = executing && !execution.set;
-    if (executing && execution.set) {
-        fw_points_set(&controller->points, execution.point, execution.call.arguments[0],
-                      execution.call.cause);
-    }
-    fw_scan_t result = controller->behaviour->scan(&controller->state, &controller->points,
-                                                   calling ? &execution.call : NULL, now_ms);
+    uint64_t wall_ms = 0;
+    fw_runner_scan_t around = {
+        .raw = raw,
+        .command = executing ? &execution.command : NULL,
+        .now_ms = now_ms,
+        .zone = &controller->zone,
+        .online = is_online(controller),
+        .synced = fw_clock_wall(&controller->clock, now_ms, &wall_ms),
+    };
+    around.utc = (int64_t)(wall_ms / 1000u);
+    fw_result_t result = fw_runner_scan(runner, &around);
     drive_outputs(controller);
 
-    controller->busy = result.busy;
-    fw_commands_settle(&controller->commands, &scene, result.settled);
+    settle(controller, &scene);
     if (executing) {
-        fw_commands_finish(&controller->commands, &scene, execution.outcome,
-                           calling ? result.result : FW_CALL_EXECUTED);
+        if (result == FW_RESULT_CONFIRMING) {
+            fw_runner_await(runner, execution.outcome);
+        }
+        fw_commands_finish(&controller->commands, &scene, execution.outcome, result);
     }
+}
+
+void fw_controller_run(fw_controller_t *controller, const fw_program_t *program, const char *title)
+{
+    fw_runner_t *runner = &controller->runner;
+    fw_commands_scene_t scene = fw_scene(controller);
+    uint32_t now_ms = fw_now(controller);
+    fw_runner_abandon(runner);
+    settle(controller, &scene);
+    fw_commands_drop(&controller->commands, &scene);
+    controller->script_title = title;
+    fw_runner_start(runner, program, now_ms);
+    controller->scanned_ms = now_ms - FW_SCAN_INTERVAL_MS;
+    fw_status_relayout(&controller->status, &runner->points);
 }
 
 /* Milliseconds until the next scan must be; FW_WAKE_MS_MAX while nothing moves. */
 static uint32_t scan_due_ms(const fw_controller_t *controller, uint32_t now_ms)
 {
-    if (!controller->busy && !controller->input_news && controller->commands.queued == 0u) {
-        return FW_WAKE_MS_MAX;
-    }
+    const fw_runner_t *runner = &controller->runner;
+    bool is_news = controller->input_news || controller->commands.queued > 0u ||
+                   !runner->vm.has_scanned || is_online(controller) != runner->was_online;
+    uint32_t due_ms = is_news || runner->due_ms < FW_SCAN_INTERVAL_MS ? FW_SCAN_INTERVAL_MS
+                                                                     : runner->due_ms;
     uint32_t elapsed = fw_since(now_ms, controller->scanned_ms);
-    return elapsed >= FW_SCAN_INTERVAL_MS ? 0u : FW_SCAN_INTERVAL_MS - elapsed;
+    return elapsed >= due_ms ? 0u : due_ms - elapsed;
 }
 
 static uint32_t least(uint32_t a, uint32_t b)
@@ -155,8 +203,8 @@ uint32_t fw_controller_poll(fw_controller_t *controller)
     fw_send_pump(controller);
     wake_ms = least(wake_ms, scan_due_ms(controller, now_ms));
     if (fw_link_open(&controller->link)) {
-        wake_ms = least(wake_ms, fw_status_delta_due_ms(&controller->status, &controller->points,
-                                                        now_ms));
+        wake_ms = least(wake_ms, fw_status_delta_due_ms(&controller->status,
+                                                        &controller->runner.points, now_ms));
         if (controller->link.filled != 0u) {
             /* The link takes no more: it says `sent` when it does, or is asked again then. */
             wake_ms = wake_ms == 0u ? FW_SCAN_INTERVAL_MS : wake_ms;

@@ -18,12 +18,11 @@
 #define FW_CONTROLLER_H
 
 #include "backoff.h"
-#include "behaviour.h"
 #include "clock.h"
 #include "commands.h"
 #include "noise.h"
-#include "points.h"
 #include "port.h"
+#include "runner.h"
 #include "status.h"
 
 /* Whether the clear link can be asked for. Release firmware is built without it. */
@@ -31,7 +30,6 @@
 #define FW_CLEAR_LINK 0
 #endif
 
-#define FW_SCAN_INTERVAL_MS 10u
 #define FW_GATEWAYS_MAX 2u
 /* Answers that wait for room in the link. More requests than this in one go are dropped, and their
  * askers time out. Room for the gateway's outcome queries after a lost link is kept free of tools',
@@ -48,10 +46,10 @@ typedef struct {
     const char *title;    /* what `identify` says */
     const char *software;
     const char *board;
+    const char *zone;     /* local time, see zone.h; NULL = UTC */
     uint32_t address;
     uint32_t boot_id;    /* 0 = take a random one */
     uint16_t record_bytes_max; /* FW_RECORD_BYTES_MIN … FW_RECORD_BYTES_MAX; 0 = the most */
-    uint8_t behaviour;   /* fw_behaviour_kind_t */
     uint8_t gateways;    /* 1 or 2 */
     bool clear;          /* lab only, and only where FW_CLEAR_LINK is 1 */
     uint8_t key[FW_NOISE_KEY_BYTES];
@@ -112,25 +110,31 @@ typedef struct {
 typedef struct {
     fw_settings_t settings;
     const fw_port_t *port;
-    const fw_behaviour_t *behaviour;
-    fw_behaviour_state_t state;
+    const char *script_title;
+    fw_runner_t runner;
+    fw_zone_t zone;
     uint64_t uptime_ms;
     uint32_t counted_ms; /* uptime is counted up to here */
     uint32_t scanned_ms; /* the last scan's beginning */
-    bool busy;           /* the behaviour's own timers run */
+    uint32_t late_scans;     /* that came 10 ms late or later, since boot */
+    uint32_t longest_gap_ms; /* between two scans */
     bool input_news;     /* the port says that an input changed */
     fw_backoff_t backoff;
     fw_clock_t clock;
-    fw_points_t points;
     fw_status_t status;
     fw_commands_t commands;
     fw_link_t link;
 } fw_controller_t;
 
 /* False if a setting is out of its range; the controller is then not usable. `port` must outlive
- * the controller. Inputs are read at the first poll, which also drives every output. */
+ * the controller. No script runs yet, and so there is no point. */
 bool fw_controller_init(fw_controller_t *controller, const fw_settings_t *settings,
                         const fw_port_t *port);
+
+/* Runs a script from the next poll on, which reads its inputs and drives its outputs. `title` is what the
+ * yard calls it. Both must stay until another one runs. What the one before had still to do is over: its
+ * outputs are safe, what waited to be executed is refused, what waited for a feedback has failed. */
+void fw_controller_run(fw_controller_t *controller, const fw_program_t *program, const char *title);
 
 /* Scans when 10 ms have passed since the last scan, runs all timers, sends what is to be sent.
  * Returns the milliseconds until it must be called again: 10 at most while anything moves, much

@@ -33,6 +33,7 @@ static const fw_function_t functions[] = {
     {"ctu", "bbi", "ctu(count, reset, limit)", FW_OP_CTU, 'b'},
     {"hysteresis", "xxx", "hysteresis(number, on at, off at)", FW_OP_HYSTERESIS, 'b'},
     {"filter", "nt", "filter(number, time)", FW_OP_FILTER, 'n'},
+    {"slew", "nn", "slew(number, most a second)", FW_OP_SLEW, 'n'},
     {"runtime", "bi", "runtime(condition, seconds so far)", FW_OP_RUNTIME, 'i'},
     {"min", "yy", "min(a, b), both numbers or both times", FW_OP_MIN, 'y'},
     {"max", "yy", "max(a, b), both numbers or both times", FW_OP_MAX, 'y'},

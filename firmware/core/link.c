@@ -210,7 +210,7 @@ static void take_hello_reply(fw_controller_t *controller, const uint8_t *payload
     link->announced = false;
     link->first_full = true;
     fw_commands_forget_receipts(&controller->commands);
-    fw_status_full_begin(&controller->status, &controller->points);
+    fw_status_full_begin(&controller->status, &controller->runner.points);
     if (controller->settings.clear) {
         /* Frames keep to what a record would hold. */
         fw_frame_reader_init(&link->frames, link->rx, link->record_bytes_max - FW_TAG_BYTES);

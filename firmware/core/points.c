@@ -13,19 +13,41 @@ bool fw_point_type_is_analogue(uint8_t type)
     return type == FW_POINT_ANALOGUE_INPUT || type == FW_POINT_ANALOGUE_OUTPUT;
 }
 
-void fw_points_init(fw_points_t *points, const fw_point_profile_t *profiles, uint8_t count)
+static fw_point_t input_of(const fw_record_t *record)
 {
-    points->profiles = profiles;
-    points->count = count;
+    return (fw_point_t){
+        .record = *record,
+        .type = record->b == FW_TYPE_BOOL ? FW_POINT_DIGITAL_INPUT : FW_POINT_ANALOGUE_INPUT,
+        .cause = {.kind = FW_CAUSE_BOOT},
+    };
+}
+
+static fw_point_t output_of(const fw_record_t *record)
+{
+    bool is_manual = (record->words[FW_OUTPUT_FLAGS] & FW_OUTPUT_MANUAL) != 0u;
+    bool confirms = record->words[FW_OUTPUT_FEEDBACK] != FW_CELL_NONE;
+    return (fw_point_t){
+        .record = *record,
+        .type = record->b == FW_TYPE_BOOL ? FW_POINT_DIGITAL_OUTPUT : FW_POINT_ANALOGUE_OUTPUT,
+        .value = (int32_t)record->words[FW_OUTPUT_SAFE],
+        .cause = {.kind = FW_CAUSE_BOOT},
+        .flags = (uint8_t)((is_manual ? FW_POINT_MANUAL : 0) | (confirms ? FW_POINT_CONFIRM : 0)),
+    };
+}
+
+void fw_points_init(fw_points_t *points, const fw_program_t *program)
+{
+    points->count = 0;
     points->changed = 0;
     points->undriven = 0;
-    for (uint8_t i = 0; i < count; i++) {
-        fw_point_t *point = &points->at[i];
-        point->value = 0;
-        point->flags = profiles[i].flags;
-        point->cause = (fw_cause_t){.kind = FW_CAUSE_BOOT};
-        if (fw_point_type_is_output(profiles[i].type)) {
-            points->undriven |= (uint32_t)1 << i;
+    uint16_t at = 0;
+    fw_record_t record;
+    while (points->count < FW_POINTS_MAX && fw_program_next(program, &at, &record)) {
+        if (record.tag == FW_RECORD_INPUT) {
+            points->at[points->count++] = input_of(&record);
+        } else if (record.tag == FW_RECORD_OUTPUT) {
+            points->undriven |= (uint32_t)1 << points->count;
+            points->at[points->count++] = output_of(&record);
         }
     }
 }
@@ -39,7 +61,7 @@ bool fw_points_set(fw_points_t *points, uint8_t index, int32_t value, fw_cause_t
     point->value = value;
     point->cause = cause;
     points->changed |= (uint32_t)1 << index;
-    if (fw_point_type_is_output(points->profiles[index].type)) {
+    if (fw_point_type_is_output(point->type)) {
         points->undriven |= (uint32_t)1 << index;
     }
     return true;
@@ -58,13 +80,28 @@ void fw_points_flag(fw_points_t *points, uint8_t index, uint8_t flag, bool raise
 uint8_t fw_points_find(const fw_points_t *points, fw_span_t name)
 {
     for (uint8_t i = 0; i < points->count; i++) {
-        const char *known = points->profiles[i].name;
-        if (fw_string_length(known) == name.length &&
-            fw_equal((const uint8_t *)known, name.bytes, name.length)) {
+        if (fw_record_is(&points->at[i].record, name)) {
             return i;
         }
     }
     return FW_POINT_NONE;
+}
+
+uint8_t fw_points_find_cell(const fw_points_t *points, uint8_t cell)
+{
+    for (uint8_t i = 0; i < points->count; i++) {
+        if (points->at[i].record.a == cell) {
+            return i;
+        }
+    }
+    return FW_POINT_NONE;
+}
+
+uint8_t fw_point_channel(const fw_point_t *point)
+{
+    return (uint8_t)point->record.words[fw_point_type_is_output(point->type)
+                                            ? (uint32_t)FW_OUTPUT_CHANNEL
+                                            : (uint32_t)FW_INPUT_CHANNEL];
 }
 
 static uint32_t hash_byte(uint32_t hash, uint8_t byte)
@@ -76,11 +113,13 @@ uint32_t fw_points_layout(const fw_points_t *points)
 {
     uint32_t hash = 2166136261u;
     for (uint8_t i = 0; i < points->count; i++) {
-        for (const char *at = points->profiles[i].name; *at != '\0'; at++) {
-            hash = hash_byte(hash, (uint8_t)*at);
+        uint8_t bytes[FW_NAME_BYTES_MAX];
+        fw_span_t name = fw_record_text(&points->at[i].record, bytes, sizeof bytes);
+        for (size_t at = 0; at < name.length; at++) {
+            hash = hash_byte(hash, name.bytes[at]);
         }
         hash = hash_byte(hash, 0);
-        hash = hash_byte(hash, points->profiles[i].type);
+        hash = hash_byte(hash, points->at[i].type);
     }
     return hash;
 }

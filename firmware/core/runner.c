@@ -8,10 +8,15 @@ static int32_t word_of(const fw_record_t *record, uint8_t at)
     return (int32_t)record->words[at];
 }
 
+static bool is_output(const fw_runner_t *runner, uint8_t point)
+{
+    return fw_point_type_is_output(runner->points.at[point].type);
+}
+
 /* Hangs a flag's cell where it is written. */
 static void hang_flag(fw_runner_t *runner, const fw_record_t *record)
 {
-    uint8_t point = (uint8_t)record->words[0];
+    uint8_t point = 0;
     switch (record->b) {
     case FW_FLAG_ONLINE:
         runner->online_cell = record->a;
@@ -20,17 +25,10 @@ static void hang_flag(fw_runner_t *runner, const fw_record_t *record)
         runner->synced_cell = record->a;
         break;
     case FW_FLAG_BAD:
-        for (uint8_t i = 0; i < runner->inputs_count; i++) {
-            if (runner->inputs[i].record.a == point) {
-                runner->inputs[i].bad_cell = record->a;
-            }
-        }
-        break;
     case FW_FLAG_FAULT:
-        for (uint8_t i = 0; i < runner->outputs_count; i++) {
-            if (runner->outputs[i].record.a == point) {
-                runner->outputs[i].fault_cell = record->a;
-            }
+        point = fw_points_find_cell(&runner->points, (uint8_t)record->words[0]);
+        if (point != FW_POINT_NONE) {
+            runner->at[point].flag_cell = record->a;
         }
         break;
     default: /* the machine knows of its first scan itself */
@@ -41,56 +39,78 @@ static void hang_flag(fw_runner_t *runner, const fw_record_t *record)
 void fw_runner_start(fw_runner_t *runner, const fw_program_t *program, uint32_t now_ms)
 {
     fw_vm_start(&runner->vm, program);
-    runner->inputs_count = 0;
-    runner->outputs_count = 0;
+    fw_points_init(&runner->points, program);
+    for (uint8_t i = 0; i < runner->points.count; i++) {
+        runner->at[i] = (fw_runner_point_t){
+            .wish = {.kind = FW_CAUSE_BOOT},
+            .wanted = runner->points.at[i].value,
+            .changed_ms = now_ms,
+            .flag_cell = FW_CELL_NONE,
+            .tag = FW_TAG_NONE,
+        };
+    }
+    for (uint8_t i = 0; i < FW_FORCES_MAX; i++) {
+        runner->forces[i].length_ms = 0;
+    }
+    runner->durings = 0;
     runner->interlocks_count = 0;
     runner->online_cell = FW_CELL_NONE;
     runner->synced_cell = FW_CELL_NONE;
     runner->online_ms = now_ms;
+    runner->was_online = false;
+    runner->is_stopped = false;
+    runner->is_awaited = false;
+    runner->confirming = 0;
+    runner->schedules = 0;
     runner->looked_utc = -1;
+    runner->due_ms = 0;
+    runner->digest = 0;
     uint16_t at = 0;
     fw_record_t record;
     while (fw_program_next(program, &at, &record)) {
-        if (record.tag == FW_RECORD_INPUT && runner->inputs_count < FW_POINTS_MAX) {
-            runner->inputs[runner->inputs_count++] =
-                (fw_runner_input_t){.record = record, .bad_cell = FW_CELL_NONE};
-        } else if (record.tag == FW_RECORD_OUTPUT && runner->outputs_count < FW_POINTS_MAX) {
-            runner->outputs[runner->outputs_count++] = (fw_runner_output_t){
-                .record = record,
-                .level = word_of(&record, FW_OUTPUT_SAFE),
-                .changed_ms = now_ms,
-                .fault_cell = FW_CELL_NONE,
-            };
-        } else if (record.tag == FW_RECORD_INTERLOCK &&
-                   runner->interlocks_count < FW_INTERLOCKS_MAX) {
+        if (record.tag == FW_RECORD_INTERLOCK && runner->interlocks_count < FW_INTERLOCKS_MAX) {
             runner->interlocks[runner->interlocks_count++] = record;
         } else if (record.tag == FW_RECORD_DURING) {
             runner->vm.cells[record.a] = word_of(&record, FW_DURING_UNSYNCED);
+            runner->durings++;
         } else if (record.tag == FW_RECORD_FLAG) {
             hang_flag(runner, &record);
         }
     }
 }
 
+/* Something will happen by itself in so long. */
+static void expect(fw_runner_t *runner, uint32_t length_ms, uint32_t elapsed_ms)
+{
+    uint32_t left_ms = elapsed_ms < length_ms ? length_ms - elapsed_ms : 0u;
+    if (left_ms < runner->due_ms) {
+        runner->due_ms = left_ms;
+    }
+}
+
 /* ---- inputs ---- */
 
-static void latch_digital(fw_runner_input_t *input, int32_t *cell, int32_t raw, uint32_t now_ms,
-                          bool is_first)
+static const fw_cause_t from_input = {.kind = FW_CAUSE_INPUT};
+
+static void latch_digital(fw_runner_t *runner, uint8_t point, int32_t raw, uint32_t now_ms)
 {
-    uint32_t debounce_ms = input->record.words[FW_INPUT_DEBOUNCE_MS];
+    fw_runner_point_t *state = &runner->at[point];
+    const fw_record_t *record = &runner->points.at[point].record;
+    int32_t *cell = &runner->vm.cells[record->a];
+    uint32_t debounce_ms = record->words[FW_INPUT_DEBOUNCE_MS];
     raw = raw != 0;
-    if (is_first || raw == *cell) {
-        *cell = raw;
-        input->candidate = raw;
-        return;
+    if (runner->vm.has_scanned && raw != *cell) {
+        if (state->wanted != raw) {
+            state->wanted = raw;
+            state->changed_ms = now_ms;
+        }
+        if (now_ms - state->changed_ms < debounce_ms) {
+            expect(runner, debounce_ms, now_ms - state->changed_ms);
+            return;
+        }
     }
-    if (input->candidate != raw) {
-        input->candidate = raw;
-        input->candidate_ms = now_ms;
-    }
-    if (now_ms - input->candidate_ms >= debounce_ms) {
-        *cell = raw;
-    }
+    *cell = raw;
+    state->wanted = raw;
 }
 
 /* The straight line through the two pairs of an input, rounded half away from what the first gives.
@@ -113,13 +133,18 @@ static int32_t scaled(const fw_record_t *record, int32_t raw)
 }
 
 /* One that cannot be believed keeps its last good value. */
-static void latch_analogue(fw_runner_input_t *input, int32_t *cell, int32_t raw)
+static void latch_analogue(fw_runner_t *runner, uint8_t point, int32_t raw)
 {
-    int32_t value = scaled(&input->record, raw);
-    input->bad = value < word_of(&input->record, FW_INPUT_BAD_BELOW) ||
-                 value > word_of(&input->record, FW_INPUT_BAD_ABOVE);
-    if (!input->bad) {
-        *cell = value;
+    const fw_record_t *record = &runner->points.at[point].record;
+    int32_t value = scaled(record, raw);
+    bool is_bad = value < word_of(record, FW_INPUT_BAD_BELOW) ||
+                  value > word_of(record, FW_INPUT_BAD_ABOVE);
+    fw_points_flag(&runner->points, point, FW_POINT_BAD, is_bad);
+    if (!is_bad) {
+        runner->vm.cells[record->a] = value;
+    }
+    if (runner->at[point].flag_cell != FW_CELL_NONE) {
+        runner->vm.cells[runner->at[point].flag_cell] = is_bad;
     }
 }
 
@@ -144,11 +169,13 @@ static bool is_within(const fw_zone_t *zone, const uint32_t *window, int64_t utc
 static void look_at_clock(fw_runner_t *runner, const fw_runner_scan_t *scan)
 {
     int64_t utc = scan->synced ? scan->utc : -1;
+    runner->schedules = 0;
     if (utc == runner->looked_utc) {
         return;
     }
     runner->looked_utc = utc;
     uint16_t at = 0;
+    uint8_t number = 0;
     fw_record_t record;
     while (fw_program_next(&runner->vm.program, &at, &record)) {
         if (record.tag != FW_RECORD_DURING) {
@@ -158,25 +185,31 @@ static void look_at_clock(fw_runner_t *runner, const fw_runner_scan_t *scan)
         for (uint8_t i = 0; scan->synced && i < record.b && !is_on; i++) {
             is_on = is_within(scan->zone, record.words + FW_DURING_WORDS + i * FW_WINDOW_WORDS, utc);
         }
-        runner->vm.cells[record.a] = is_on;
+        if (is_on != (runner->vm.cells[record.a] != 0)) {
+            runner->vm.cells[record.a] = is_on;
+            runner->schedules = (uint16_t)(runner->schedules | 1u << (number & 15u));
+        }
+        number++;
     }
 }
 
 static void latch(fw_runner_t *runner, const fw_runner_scan_t *scan)
 {
-    for (uint8_t i = 0; i < runner->inputs_count; i++) {
-        fw_runner_input_t *input = &runner->inputs[i];
-        int32_t *cell = &runner->vm.cells[input->record.a];
-        if (input->record.b == FW_TYPE_BOOL) {
-            latch_digital(input, cell, scan->raw[i], scan->now_ms, !runner->vm.has_scanned);
+    for (uint8_t i = 0; i < runner->points.count; i++) {
+        const fw_point_t *point = &runner->points.at[i];
+        if (point->type == FW_POINT_DIGITAL_INPUT) {
+            latch_digital(runner, i, scan->raw[i], scan->now_ms);
+        } else if (point->type == FW_POINT_ANALOGUE_INPUT) {
+            latch_analogue(runner, i, scan->raw[i]);
         } else {
-            latch_analogue(input, cell, scan->raw[i]);
+            continue;
         }
-        if (input->bad_cell != FW_CELL_NONE) {
-            runner->vm.cells[input->bad_cell] = input->bad;
-        }
+        fw_points_set(&runner->points, i, runner->vm.cells[point->record.a], from_input);
     }
-    look_at_clock(runner, scan);
+    if (runner->durings > 0u) {
+        look_at_clock(runner, scan);
+        expect(runner, 1000, 0);
+    }
     if (runner->online_cell != FW_CELL_NONE) {
         runner->vm.cells[runner->online_cell] = scan->online;
     }
@@ -187,32 +220,39 @@ static void latch(fw_runner_t *runner, const fw_runner_scan_t *scan)
 
 /* ---- outputs ---- */
 
-static fw_runner_output_t *output_of(fw_runner_t *runner, uint8_t cell)
+/* Why the script gave an output the value that it has since this scan. */
+static fw_cause_t cause_of(const fw_runner_t *runner, uint8_t cell, const fw_command_t *command)
 {
-    for (uint8_t i = 0; i < runner->outputs_count; i++) {
-        if (runner->outputs[i].record.a == cell) {
-            return &runner->outputs[i];
-        }
+    fw_assignment_t assignment;
+    if (!fw_program_assignment(&runner->vm.program, cell, runner->vm.set_by[cell], &assignment)) {
+        return (fw_cause_t){.kind = FW_CAUSE_SCRIPT};
     }
-    return NULL;
+    uint32_t commands = assignment.commands;
+    if (command != NULL && !command->is_set && (commands >> command->index & 1u) != 0u) {
+        return command->cause;
+    }
+    bool is_schedule = (assignment.schedules & runner->schedules) != 0u;
+    return (fw_cause_t){.kind = is_schedule ? FW_CAUSE_SCHEDULE : FW_CAUSE_SCRIPT,
+                        .reference = assignment.line};
 }
 
 /* Whether every interlock lets this output come on: of those in one, all others are off, and have been
  * for its gap. Outputs go one after the other, so of two that want to come on in one scan the one that
  * the script names first does. */
-static bool may_come_on(fw_runner_t *runner, const fw_runner_output_t *output, uint32_t now_ms)
+static bool may_come_on(const fw_runner_t *runner, uint8_t point, uint32_t now_ms)
 {
     for (uint8_t i = 0; i < runner->interlocks_count; i++) {
         const fw_record_t *interlock = &runner->interlocks[i];
         bool is_in = false;
         bool others_off = true;
         for (uint8_t at = 0; at < interlock->b && at < FW_INTERLOCK_OUTPUTS_MAX; at++) {
-            const fw_runner_output_t *other =
-                output_of(runner, (uint8_t)(interlock->words[1] >> (8u * at)));
-            if (other == output) {
+            uint8_t cell = (uint8_t)(interlock->words[1] >> (8u * at));
+            uint8_t other = fw_points_find_cell(&runner->points, cell);
+            if (other == point) {
                 is_in = true;
-            } else if (other != NULL &&
-                       (other->level != 0 || now_ms - other->changed_ms < interlock->words[2])) {
+            } else if (other != FW_POINT_NONE &&
+                       (runner->points.at[other].value != 0 ||
+                        now_ms - runner->at[other].changed_ms < interlock->words[2])) {
                 others_off = false;
             }
         }
@@ -223,83 +263,330 @@ static bool may_come_on(fw_runner_t *runner, const fw_runner_output_t *output, u
     return true;
 }
 
-/* What an output is to be, interlocks aside. */
-static int32_t wanted(const fw_runner_t *runner, const fw_runner_output_t *output,
-                      const fw_runner_scan_t *scan)
+static fw_force_t *force_of(fw_runner_t *runner, uint8_t point)
 {
+    for (uint8_t i = 0; i < FW_FORCES_MAX; i++) {
+        if (runner->forces[i].length_ms != 0u && runner->forces[i].point == point) {
+            return &runner->forces[i];
+        }
+    }
+    return NULL;
+}
+
+static void end_old_forces(fw_runner_t *runner, uint32_t now_ms)
+{
+    for (uint8_t i = 0; i < FW_FORCES_MAX; i++) {
+        fw_force_t *force = &runner->forces[i];
+        if (force->length_ms != 0u && now_ms - force->since_ms >= force->length_ms) {
+            force->length_ms = 0;
+        } else if (force->length_ms != 0u) {
+            expect(runner, force->length_ms, now_ms - force->since_ms);
+        }
+    }
+}
+
+/* What an output is to be, interlocks aside, and what speaks against what is wanted of it. */
+static int32_t level_of(fw_runner_t *runner, uint8_t point, const fw_runner_scan_t *scan,
+                        fw_override_t *override)
+{
+    const fw_point_t *output = &runner->points.at[point];
+    const fw_force_t *force = force_of(runner, point);
     uint32_t patience_ms = output->record.words[FW_OUTPUT_LINK_LOSS_MS];
-    bool is_lost = patience_ms != 0u && !scan->online &&
-                   scan->now_ms - runner->online_ms >= patience_ms;
-    if (!is_lost) {
-        return runner->vm.cells[output->record.a];
+    uint32_t away_ms = scan->online ? 0u : scan->now_ms - runner->online_ms;
+    *override = FW_OVERRIDE_NONE;
+    if (runner->is_stopped) {
+        *override = FW_OVERRIDE_SAFE;
+    } else if (force != NULL) {
+        *override = FW_OVERRIDE_FORCE;
+        return force->value;
+    } else if (patience_ms != 0u && !scan->online && away_ms >= patience_ms) {
+        *override = FW_OVERRIDE_LINK_LOSS;
+    } else if (patience_ms != 0u && !scan->online) {
+        expect(runner, patience_ms, away_ms);
+    }
+    if (*override == FW_OVERRIDE_NONE) {
+        return runner->at[point].wanted;
     }
     bool holds = (output->record.words[FW_OUTPUT_FLAGS] & FW_OUTPUT_HOLD) != 0u;
-    return holds ? output->level : word_of(&output->record, FW_OUTPUT_SAFE);
+    return holds ? output->value : word_of(&output->record, FW_OUTPUT_SAFE);
 }
 
 /* Feedback and output, both ways; the time to follow counts from each change. What the feedback says
- * in the scan of a change belongs to the old level. */
-static void confirm(fw_runner_t *runner, fw_runner_output_t *output, uint32_t now_ms, bool has_changed)
+ * in the scan of a change belongs to the level before, and so settles who waits for that. */
+static void confirm(fw_runner_t *runner, uint8_t point, int32_t level_before, uint32_t now_ms)
 {
-    uint32_t feedback = output->record.words[FW_OUTPUT_FEEDBACK];
-    if (feedback == FW_CELL_NONE) {
-        return;
+    const fw_point_t *output = &runner->points.at[point];
+    fw_runner_point_t *state = &runner->at[point];
+    uint32_t within_ms = output->record.words[FW_OUTPUT_WITHIN_MS];
+    bool feedback = runner->vm.cells[output->record.words[FW_OUTPUT_FEEDBACK] & 0xFFu] != 0;
+    bool agrees = feedback == (level_before != 0);
+    bool is_fault = (output->flags & FW_POINT_FAULT) != 0u;
+    bool has_changed = output->value != level_before;
+    bool is_late = false;
+    if (!has_changed && agrees) {
+        state->disagrees = false;
+        is_fault = false;
+    } else if (has_changed || !state->disagrees) {
+        state->disagrees = true;
+        state->disagreed_ms = now_ms;
+    } else if (now_ms - state->disagreed_ms >= within_ms) {
+        is_late = true;
+        is_fault = true; /* till they agree: one that began anew is still one */
     }
-    bool agrees = (runner->vm.cells[feedback & 0xFFu] != 0) == (output->level != 0);
-    if (has_changed || (!agrees && !output->disagrees)) {
-        output->disagrees = true;
-        output->disagreed_ms = now_ms;
-    } else if (agrees) {
-        output->disagrees = false;
-        output->fault = false;
-    } else if (now_ms - output->disagreed_ms >= output->record.words[FW_OUTPUT_WITHIN_MS]) {
-        output->fault = true;
+    if (state->disagrees && !is_late) {
+        expect(runner, within_ms, now_ms - state->disagreed_ms);
     }
-    if (output->fault_cell != FW_CELL_NONE) {
-        runner->vm.cells[output->fault_cell] = output->fault;
+    if (state->tag != FW_TAG_NONE && state->settled == FW_SETTLED_NOT &&
+        (agrees || has_changed || is_late)) {
+        state->settled = agrees ? FW_SETTLED_CONFIRMED : FW_SETTLED_FAILED;
+    }
+    fw_points_flag(&runner->points, point, FW_POINT_FAULT, is_fault);
+    if (state->flag_cell != FW_CELL_NONE) {
+        runner->vm.cells[state->flag_cell] = is_fault;
     }
 }
 
-fw_vm_answer_t fw_runner_scan(fw_runner_t *runner, const fw_runner_scan_t *scan)
+static fw_cause_t override_cause(fw_override_t override)
 {
+    static const uint8_t kinds[] = {
+        [FW_OVERRIDE_NONE] = FW_CAUSE_SCRIPT,
+        [FW_OVERRIDE_LINK_LOSS] = FW_CAUSE_LINK_LOSS,
+        [FW_OVERRIDE_FORCE] = FW_CAUSE_FORCE,
+        [FW_OVERRIDE_SAFE] = FW_CAUSE_SAFE,
+    };
+    return (fw_cause_t){.kind = kinds[override]};
+}
+
+/* One output's way from what is wanted of it to its pin. True if the command is to be confirmed by it. */
+static bool put_out(fw_runner_t *runner, uint8_t point, const fw_runner_scan_t *scan)
+{
+    fw_point_t *output = &runner->points.at[point];
+    fw_runner_point_t *state = &runner->at[point];
+    const fw_command_t *command = scan->command;
+    int32_t value = runner->vm.cells[output->record.a];
+    int32_t before = output->value;
+    bool is_news = value != state->wanted;
+    if (is_news) {
+        bool is_set = command != NULL && command->is_set && command->index == point;
+        state->wanted = value;
+        state->wish = is_set ? command->cause : cause_of(runner, output->record.a, command);
+    }
+    fw_override_t override;
+    int32_t level = level_of(runner, point, scan, &override);
+    if (output->type == FW_POINT_DIGITAL_OUTPUT && level != 0 && before == 0 &&
+        !may_come_on(runner, point, scan->now_ms)) {
+        level = 0;
+        runner->due_ms = 0;
+    }
+    fw_cause_t cause = state->wish;
+    if (override != FW_OVERRIDE_NONE) {
+        cause = override_cause(override);
+    } else if (state->override != FW_OVERRIDE_NONE && !is_news) {
+        cause = override_cause((fw_override_t)state->override); /* its end is why */
+    }
+    state->override = (uint8_t)override;
+    fw_points_flag(&runner->points, point, FW_POINT_FORCED, override == FW_OVERRIDE_FORCE);
+    bool has_changed = fw_points_set(&runner->points, point, level, cause);
+    if (has_changed) {
+        state->changed_ms = scan->now_ms;
+        runner->due_ms = 0; /* its feedback is judged in the next scan */
+    } else if (scan->now_ms - state->changed_ms > INT32_MAX) {
+        state->changed_ms = scan->now_ms - INT32_MAX;
+    }
+    if (output->record.words[FW_OUTPUT_FEEDBACK] == FW_CELL_NONE) {
+        return false;
+    }
+    confirm(runner, point, before, scan->now_ms);
+    return has_changed && is_news && command != NULL && override == FW_OVERRIDE_NONE &&
+           cause.kind == FW_CAUSE_COMMAND;
+}
+
+/* Hands a command to the machine: what the script has to say of it. */
+static fw_vm_answer_t run(fw_runner_t *runner, const fw_runner_scan_t *scan)
+{
+    const fw_command_t *command = scan->command;
+    if (command == NULL || command->is_set) {
+        if (command != NULL) {
+            runner->vm.cells[runner->points.at[command->index].record.a] = command->arguments[0];
+        }
+        return fw_vm_scan(&runner->vm, scan->now_ms, NULL);
+    }
+    fw_vm_call_t call = {.command = command->index};
+    for (uint8_t i = 0; i < FW_ARGUMENTS_MAX; i++) {
+        call.arguments[i] = command->arguments[i];
+    }
+    return fw_vm_scan(&runner->vm, scan->now_ms, &call);
+}
+
+#if FW_SKIPS_SCANS
+/* A scan that changes neither cell nor block nor point would change nothing the next time either, but
+ * for what is expected. */
+static void look_for_change(fw_runner_t *runner)
+{
+    uint64_t digest = 14695981039346656037u;
+    for (uint16_t i = 0; i < FW_SCRIPT_CELLS; i++) {
+        digest = (digest ^ (uint32_t)runner->vm.cells[i]) * 1099511628211u;
+    }
+    for (uint16_t i = 0; i < FW_SCRIPT_BLOCKS_MAX; i++) {
+        digest = (digest ^ (uint32_t)runner->vm.blocks[i].value) * 1099511628211u;
+        digest = (digest ^ runner->vm.blocks[i].since_ms) * 1099511628211u;
+    }
+    if (digest != runner->digest) {
+        runner->digest = digest;
+        runner->due_ms = 0;
+    }
+    expect(runner, runner->vm.due_ms, 0);
+}
+
+/* Nothing happened since the last scan but time: the scans that were left out would have said so. */
+static void catch_up(fw_runner_t *runner, uint32_t now_ms)
+{
+    if (now_ms - runner->vm.now_ms > FW_SCAN_INTERVAL_MS && runner->due_ms > 0u) {
+        runner->vm.now_ms = now_ms - FW_SCAN_INTERVAL_MS;
+        runner->online_ms = runner->was_online ? runner->vm.now_ms : runner->online_ms;
+    }
+}
+#endif
+
+fw_result_t fw_runner_scan(fw_runner_t *runner, const fw_runner_scan_t *scan)
+{
+#if FW_SKIPS_SCANS
+    catch_up(runner, scan->now_ms);
+#endif
+    runner->due_ms = UINT32_MAX;
     latch(runner, scan);
-    fw_vm_answer_t answer = fw_vm_scan(&runner->vm, scan->now_ms, scan->call);
+    fw_vm_answer_t answer = FW_VM_REFUSED;
+    if (!runner->is_stopped) {
+        answer = run(runner, scan);
+    }
     if (scan->online) {
         runner->online_ms = scan->now_ms;
     } else if (scan->now_ms - runner->online_ms > INT32_MAX) {
         /* However long it is away, it stays so when the count goes round. */
         runner->online_ms = scan->now_ms - INT32_MAX;
     }
-    for (uint8_t i = 0; i < runner->outputs_count; i++) {
-        fw_runner_output_t *output = &runner->outputs[i];
-        int32_t level = wanted(runner, output, scan);
-        if (output->record.b == FW_TYPE_BOOL && level != 0 && output->level == 0 &&
-            !may_come_on(runner, output, scan->now_ms)) {
-            level = 0;
+    runner->was_online = scan->online;
+    end_old_forces(runner, scan->now_ms);
+    runner->confirming = 0;
+    for (uint8_t i = 0; i < runner->points.count; i++) {
+        if (is_output(runner, i) && put_out(runner, i, scan)) {
+            runner->confirming |= (uint32_t)1 << i;
         }
-        bool has_changed = level != output->level;
-        if (has_changed) {
-            output->level = level;
-            output->changed_ms = scan->now_ms;
-        } else if (scan->now_ms - output->changed_ms > INT32_MAX) {
-            output->changed_ms = scan->now_ms - INT32_MAX;
-        }
-        confirm(runner, output, scan->now_ms, has_changed);
     }
-    return answer;
+#if FW_SKIPS_SCANS
+    look_for_change(runner);
+#else
+    runner->due_ms = 0;
+#endif
+    bool is_refused = scan->command != NULL && answer == FW_VM_REFUSED;
+    return is_refused                 ? FW_RESULT_REFUSED
+           : runner->confirming != 0u ? FW_RESULT_CONFIRMING
+                                      : FW_RESULT_EXECUTED;
 }
 
-bool fw_runner_set(fw_runner_t *runner, uint8_t output, int32_t value)
+/* ---- who waits for a feedback ---- */
+
+void fw_runner_await(fw_runner_t *runner, uint8_t tag)
 {
-    if (output >= runner->outputs_count) {
+    for (uint8_t i = 0; i < runner->points.count; i++) {
+        if ((runner->confirming >> i & 1u) != 0u) {
+            runner->at[i].tag = tag;
+            runner->at[i].settled = FW_SETTLED_NOT;
+            runner->is_awaited = true;
+        }
+    }
+    runner->confirming = 0;
+}
+
+/* How the command of a tag stands: as the worst of its outputs. */
+static fw_settled_t settled(const fw_runner_t *runner, uint8_t tag)
+{
+    fw_settled_t all = FW_SETTLED_CONFIRMED;
+    for (uint8_t i = 0; i < runner->points.count; i++) {
+        const fw_runner_point_t *state = &runner->at[i];
+        if (state->tag == tag && state->settled == FW_SETTLED_FAILED) {
+            return FW_SETTLED_FAILED;
+        }
+        if (state->tag == tag && state->settled == FW_SETTLED_NOT) {
+            all = FW_SETTLED_NOT;
+        }
+    }
+    return all;
+}
+
+static void forget(fw_runner_t *runner, uint8_t tag)
+{
+    runner->is_awaited = false;
+    for (uint8_t i = 0; i < runner->points.count; i++) {
+        if (runner->at[i].tag == tag) {
+            runner->at[i].tag = FW_TAG_NONE;
+        }
+        runner->is_awaited = runner->is_awaited || runner->at[i].tag != FW_TAG_NONE;
+    }
+}
+
+bool fw_runner_settled(fw_runner_t *runner, uint8_t *tag, bool *confirmed)
+{
+    for (uint8_t i = 0; runner->is_awaited && i < runner->points.count; i++) {
+        uint8_t found = runner->at[i].tag;
+        fw_settled_t how = found == FW_TAG_NONE ? FW_SETTLED_NOT : settled(runner, found);
+        if (how != FW_SETTLED_NOT) {
+            *tag = found;
+            *confirmed = how == FW_SETTLED_CONFIRMED;
+            forget(runner, found);
+            return true;
+        }
+    }
+    return false;
+}
+
+void fw_runner_abandon(fw_runner_t *runner)
+{
+    for (uint8_t i = 0; i < runner->points.count; i++) {
+        runner->at[i].settled = FW_SETTLED_FAILED;
+    }
+}
+
+/* ---- by hand ---- */
+
+bool fw_runner_force(fw_runner_t *runner, uint8_t point, int32_t value, uint32_t length_ms,
+                     uint32_t now_ms)
+{
+    bool is_level = point < runner->points.count && is_output(runner, point) &&
+                    (runner->points.at[point].type == FW_POINT_ANALOGUE_OUTPUT || value == 0 ||
+                     value == 1);
+    if (!is_level || length_ms == 0u || length_ms > FW_FORCE_MS_MAX || runner->is_stopped) {
         return false;
     }
-    const fw_record_t *record = &runner->outputs[output].record;
-    bool is_manual = (record->words[FW_OUTPUT_FLAGS] & FW_OUTPUT_MANUAL) != 0u;
-    bool is_level = record->b != FW_TYPE_BOOL || value == 0 || value == 1;
-    if (!is_manual || !is_level) {
+    fw_force_t *force = force_of(runner, point);
+    for (uint8_t i = 0; force == NULL && i < FW_FORCES_MAX; i++) {
+        force = runner->forces[i].length_ms == 0u ? &runner->forces[i] : NULL;
+    }
+    if (force == NULL) {
         return false;
     }
-    runner->vm.cells[record->a] = value;
+    *force = (fw_force_t){
+        .value = value, .since_ms = now_ms, .length_ms = length_ms, .point = point};
+    runner->due_ms = 0;
     return true;
+}
+
+bool fw_runner_release(fw_runner_t *runner, uint8_t point)
+{
+    fw_force_t *force = force_of(runner, point);
+    if (force == NULL) {
+        return false;
+    }
+    force->length_ms = 0;
+    runner->due_ms = 0;
+    return true;
+}
+
+void fw_runner_stop(fw_runner_t *runner)
+{
+    for (uint8_t i = 0; i < FW_FORCES_MAX; i++) {
+        runner->forces[i].length_ms = 0;
+    }
+    runner->is_stopped = true;
+    runner->due_ms = 0;
 }

@@ -1,52 +1,103 @@
 /*
- * runner.h: a scan around a program: what its inputs believe, and what its outputs may do.
+ * runner.h: a scan around a program: what its inputs believe, what its outputs may do, and why.
  *
  * The order of docs/script.md: inputs are latched, the program runs, and then each output goes its way:
- * what the script or a person wants; the safe value while the link has been lost for too long; what an
- * interlock allows; and last, whether the feedback followed.
+ * what the script or a person wants; the safe value while the link has been lost for too long; what a
+ * person forces; what an interlock allows; and last, whether the feedback followed.
  */
 #ifndef FW_RUNNER_H
 #define FW_RUNNER_H
 
+#include "points.h"
 #include "vm.h"
 #include "zone.h"
 
+#define FW_SCAN_INTERVAL_MS 10u
+#define FW_FORCES_MAX 8u
+#define FW_FORCE_MS_MAX 86400000u
+
+/* Whether scans in which nothing can happen may be left out: thousands of idle controllers then cost a
+ * host nothing. A chip has nothing better to do, and scans. */
+#ifndef FW_SKIPS_SCANS
+#define FW_SKIPS_SCANS 0
+#endif
+
+/* A command of the yard, checked: a call of one of the script's, or a set of a manual output. */
 typedef struct {
-    fw_record_t record;
-    int32_t candidate;     /* a level that has not stood for long enough */
-    uint32_t candidate_ms; /* since when it stands */
-    uint8_t bad_cell;      /* FW_CELL_NONE: nobody asks */
-    bool bad;
-} fw_runner_input_t;
+    fw_cause_t cause;
+    int32_t arguments[FW_ARGUMENTS_MAX]; /* of a set: the value */
+    uint8_t index;                       /* the command's number, or the point */
+    bool is_set;
+} fw_command_t;
+
+#define FW_TAG_NONE 0xFFu
+
+/* What became of a command in its scan. */
+typedef enum {
+    FW_RESULT_EXECUTED = 0,
+    FW_RESULT_CONFIRMING, /* executed, and changed outputs whose feedback may follow */
+    FW_RESULT_REFUSED,
+} fw_result_t;
+
+/* What an output does instead of what is wanted of it. */
+typedef enum {
+    FW_OVERRIDE_NONE = 0,
+    FW_OVERRIDE_LINK_LOSS,
+    FW_OVERRIDE_FORCE,
+    FW_OVERRIDE_SAFE, /* no script runs */
+} fw_override_t;
+
+/* What a point is on the way to, besides what the yard sees of it. */
+typedef struct {
+    fw_cause_t wish;       /* of an output: why it is wanted as it is */
+    int32_t wanted;        /* by script or person; of an input, the level that does not count yet */
+    uint32_t changed_ms;   /* since when the output has its level, or the input's level has stood */
+    uint32_t disagreed_ms; /* since when the feedback differs */
+    uint8_t flag_cell;     /* of `bad` or `fault`; FW_CELL_NONE: nobody asks */
+    uint8_t tag;           /* of the command that waits for the feedback, or FW_TAG_NONE */
+    uint8_t settled;       /* how that ended: fw_settled_t */
+    uint8_t override;      /* fw_override_t of the last scan */
+    bool disagrees;
+} fw_runner_point_t;
+
+typedef enum {
+    FW_SETTLED_NOT = 0,
+    FW_SETTLED_CONFIRMED,
+    FW_SETTLED_FAILED,
+} fw_settled_t;
 
 typedef struct {
-    fw_record_t record;
-    int32_t level;           /* what the pin is driven to */
-    uint32_t changed_ms;     /* since when */
-    uint32_t disagreed_ms;   /* since when the feedback differs */
-    uint8_t fault_cell;      /* FW_CELL_NONE: nobody asks */
-    bool disagrees;
-    bool fault;
-} fw_runner_output_t;
+    int32_t value;
+    uint32_t since_ms;
+    uint32_t length_ms; /* 0: none */
+    uint8_t point;
+} fw_force_t;
 
 typedef struct {
     fw_vm_t vm;
-    fw_runner_input_t inputs[FW_POINTS_MAX];
-    fw_runner_output_t outputs[FW_POINTS_MAX];
+    fw_points_t points;
+    fw_runner_point_t at[FW_POINTS_MAX];
     fw_record_t interlocks[FW_INTERLOCKS_MAX];
-    int64_t looked_utc; /* when the clock was looked at last; -1 = not since it was known */
-    uint32_t online_ms; /* when the gateway was there last */
-    uint8_t inputs_count;
-    uint8_t outputs_count;
+    fw_force_t forces[FW_FORCES_MAX];
+    int64_t looked_utc;  /* when the clock was looked at last; -1 = not since it was known */
+    uint64_t digest;     /* of cells and blocks after the last scan; with FW_SKIPS_SCANS */
+    uint32_t online_ms;  /* when the gateway was there last */
+    uint32_t due_ms;     /* until a scan can change anything by itself; 0 = the next may */
+    uint16_t schedules;  /* a bit for each `during` that changed in this scan */
+    uint32_t confirming; /* a bit for each output with a feedback that the last scan's command changed */
+    uint8_t durings;
     uint8_t interlocks_count;
     uint8_t online_cell;
     uint8_t synced_cell;
+    bool was_online;
+    bool is_awaited; /* some command waits for a feedback */
+    bool is_stopped; /* no script runs: outputs are safe */
 } fw_runner_t;
 
 /* What the world brings to a scan. */
 typedef struct {
-    const int32_t *raw;       /* of each input, in the script's order: 0 and 1, or thousandths */
-    const fw_vm_call_t *call; /* or NULL */
+    const int32_t *raw;          /* of each point that is an input: 0 and 1, or thousandths */
+    const fw_command_t *command; /* or NULL */
     uint32_t now_ms;
     const fw_zone_t *zone;
     int64_t utc; /* seconds since 1970; counts only if `synced` */
@@ -57,10 +108,30 @@ typedef struct {
 /* Everything off or safe. The program must outlive the runner. */
 void fw_runner_start(fw_runner_t *runner, const fw_program_t *program, uint32_t now_ms);
 
-/* One scan. Afterwards `outputs[].level` is what the pins are to be driven to. */
-fw_vm_answer_t fw_runner_scan(fw_runner_t *runner, const fw_runner_scan_t *scan);
+/* One scan. Afterwards the points have the values that the pins are to be driven to. Returns what became
+ * of the command; FW_RESULT_EXECUTED if there was none. */
+fw_result_t fw_runner_scan(fw_runner_t *runner, const fw_runner_scan_t *scan);
 
-/* A person switches a `manual` output; false if it is none, or the value is none of its type. */
-bool fw_runner_set(fw_runner_t *runner, uint8_t output, int32_t value);
+/* After each scan, until it gives false: a command that was awaited, and whether all its outputs were
+ * followed by their feedback in time, or one was not or changed before. */
+bool fw_runner_settled(fw_runner_t *runner, uint8_t *tag, bool *confirmed);
+
+/* Then, if the scan said FW_RESULT_CONFIRMING: its command is awaited under this tag. */
+void fw_runner_await(fw_runner_t *runner, uint8_t tag);
+
+/* Whoever waits will not see more: fw_runner_settled tells each that it failed. */
+void fw_runner_abandon(fw_runner_t *runner);
+
+/* An output is held at a value for a time, 1 … FW_FORCE_MS_MAX, whatever is wanted of it; forced again,
+ * the new value and time hold. False if it is no output, the value none of its type, or too many are
+ * forced. */
+bool fw_runner_force(fw_runner_t *runner, uint8_t point, int32_t value, uint32_t length_ms,
+                     uint32_t now_ms);
+
+/* Ends that; false if the point was not forced. */
+bool fw_runner_release(fw_runner_t *runner, uint8_t point);
+
+/* The program is not run any more: outputs go to their safe values in the next scan, forcing ends. */
+void fw_runner_stop(fw_runner_t *runner);
 
 #endif

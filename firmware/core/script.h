@@ -71,7 +71,7 @@ typedef enum {
     /* Branches: from here on values are stored only if cell a is not 0; BOTH ends that. */
     FW_OP_WHEN,
     FW_OP_ALWAYS,
-    FW_OP_SET, /* a = b, if the branch is taken */
+    FW_OP_SET, /* a = b, if the branch is taken: a's assignment number c */
 
     /* A command's call, if this scan has one for command a: OFFER puts its c arguments into the cells
      * from b on, and TAKE makes cell b true, or puts the old arguments back if cell c refuses. */
@@ -92,6 +92,7 @@ typedef enum {
     FW_OP_HYSTERESIS,
     FW_OP_FILTER,
     FW_OP_RUNTIME,
+    FW_OP_SLEW,
     FW_OP_EVENT, /* number a, when b becomes true */
     FW_OP_ALARM, /* number a: raised by b, over when c */
 
@@ -137,6 +138,8 @@ typedef enum {
     FW_RECORD_INTERLOCK,    /* b: outputs. Line, their cells (a byte each), gap in ms */
     FW_RECORD_DURING,       /* a: cell, b: windows. fw_during_word_t, then of each fw_window_word_t */
     FW_RECORD_FLAG,         /* a: cell, b: fw_flag_t. The cell of the point that it is of */
+    FW_RECORD_ASSIGNMENT,   /* of an output. a: its cell, b: its number. Line, and what it hangs on in the
+                             * same scan: a bit for each command, from 16 on for each `during` */
 } fw_record_tag_t;
 
 /* What a cell tells besides the values of points. */

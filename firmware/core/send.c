@@ -82,7 +82,7 @@ static bool add_announce(fw_controller_t *controller, bundle_t *bundle)
     fw_cbor_write_unsigned(&writer, FW_KEY_ANNOUNCE_BOOT_ID);
     fw_cbor_write_unsigned(&writer, controller->status.boot_id);
     fw_cbor_write_unsigned(&writer, FW_KEY_ANNOUNCE_FEATURES);
-    fw_cbor_write_unsigned(&writer, FW_FEATURE_BUILT_IN | (link->sealed ? FW_FEATURE_NOISE : 0u));
+    fw_cbor_write_unsigned(&writer, FW_FEATURE_SCRIPT | (link->sealed ? FW_FEATURE_NOISE : 0u));
     fw_cbor_write_unsigned(&writer, FW_KEY_ANNOUNCE_SOFTWARE);
     fw_cbor_write_string(&writer, settings->software);
     fw_cbor_write_unsigned(&writer, FW_KEY_ANNOUNCE_BOARD);
@@ -100,7 +100,7 @@ static bool add_page(fw_controller_t *controller, bundle_t *bundle)
     fw_cbor_writer_t writer = frame_begin(bundle);
     bool more = false;
     size_t payload_bytes_max = link->record_bytes_max - FW_TAG_BYTES - FW_HEADER_BYTES;
-    if (!fw_status_full_write(&controller->status, &controller->points, status_time(controller),
+    if (!fw_status_full_write(&controller->status, &controller->runner.points, status_time(controller),
                               payload_bytes_max, &writer, &more)) {
         return false;
     }
@@ -132,7 +132,7 @@ static bool add_answer(fw_controller_t *controller, bundle_t *bundle)
     fw_answer_t *answer = &link->answers[link->answers_head];
     if (answer->verb == FW_VERB_SNAPSHOT && answer->code == FW_CODE_OK && !link->full_asked) {
         link->full_asked = true;
-        fw_status_full_begin(&controller->status, &controller->points);
+        fw_status_full_begin(&controller->status, &controller->runner.points);
         return add_page(controller, bundle);
     }
     bool written = write_answer(controller, bundle, answer);
@@ -181,12 +181,12 @@ static bool add_ping(fw_controller_t *controller, bundle_t *bundle)
 
 static bool add_delta(fw_controller_t *controller, bundle_t *bundle)
 {
-    if (fw_status_delta_due_ms(&controller->status, &controller->points, fw_now(controller)) !=
+    if (fw_status_delta_due_ms(&controller->status, &controller->runner.points, fw_now(controller)) !=
         0u) {
         return false;
     }
     fw_cbor_writer_t writer = frame_begin(bundle);
-    return fw_status_delta_write(&controller->status, &controller->points,
+    return fw_status_delta_write(&controller->status, &controller->runner.points,
                                  status_time(controller), fw_now(controller), &writer) &&
            frame_end(bundle, &writer,
                      header_to(controller, FW_KIND_STATUS_DELTA, FW_ADDRESS_GATEWAY, 0));

@@ -30,6 +30,12 @@ void fw_status_init(fw_status_t *status, uint32_t boot_id, const fw_points_t *po
     status->full = false;
 }
 
+void fw_status_relayout(fw_status_t *status, fw_points_t *points)
+{
+    status->layout = fw_points_layout(points);
+    fw_status_full_begin(status, points);
+}
+
 void fw_status_full_begin(fw_status_t *status, fw_points_t *points)
 {
     status->full = true;
@@ -43,8 +49,7 @@ static uint8_t page_end(const fw_points_t *points, uint8_t first, size_t payload
     size_t bytes = FULL_HEAD_BYTES_MAX;
     uint8_t end = first;
     while (end < points->count) {
-        bytes += POINT_BYTES_MAX + NAME_HEAD_BYTES_MAX +
-                 fw_string_length(points->profiles[end].name);
+        bytes += POINT_BYTES_MAX + NAME_HEAD_BYTES_MAX + points->at[end].record.name[0];
         if (end > first && bytes > payload_bytes_max) {
             break;
         }
@@ -67,7 +72,7 @@ static uint8_t pages_count(const fw_points_t *points, size_t payload_bytes_max)
 static void write_cause(fw_cbor_writer_t *writer, const fw_cause_t *cause)
 {
     bool by = cause->kind == FW_CAUSE_COMMAND;
-    bool reference = by || cause->kind == FW_CAUSE_SCRIPT;
+    bool reference = by || cause->kind == FW_CAUSE_SCRIPT || cause->kind == FW_CAUSE_SCHEDULE;
     fw_cbor_write_map(writer, 1u + (by ? 1u : 0u) + (reference ? 1u : 0u));
     fw_cbor_write_unsigned(writer, FW_KEY_CAUSE_KIND);
     fw_cbor_write_unsigned(writer, cause->kind);
@@ -90,9 +95,11 @@ static void write_point(fw_cbor_writer_t *writer, const fw_points_t *points, uin
     fw_cbor_write_unsigned(writer, index);
     if (whole) {
         fw_cbor_write_unsigned(writer, FW_KEY_POINT_NAME);
-        fw_cbor_write_string(writer, points->profiles[index].name);
+        uint8_t bytes[FW_NAME_BYTES_MAX];
+        fw_span_t name = fw_record_text(&point->record, bytes, sizeof bytes);
+        fw_cbor_write_text(writer, (const char *)name.bytes, name.length);
         fw_cbor_write_unsigned(writer, FW_KEY_POINT_TYPE);
-        fw_cbor_write_unsigned(writer, points->profiles[index].type);
+        fw_cbor_write_unsigned(writer, point->type);
     }
     fw_cbor_write_unsigned(writer, FW_KEY_POINT_VALUE);
     fw_cbor_write_integer(writer, point->value);
@@ -161,7 +168,7 @@ uint32_t fw_status_delta_due_ms(const fw_status_t *status, const fw_points_t *po
     }
     for (uint8_t i = 0; i < points->count; i++) {
         bool changed = ((points->changed >> i) & 1u) != 0u;
-        if (changed && !fw_point_type_is_analogue(points->profiles[i].type)) {
+        if (changed && !fw_point_type_is_analogue(points->at[i].type)) {
             return 0;
         }
     }

@@ -34,6 +34,9 @@ typedef struct {
 void fw_status_init(fw_status_t *status, uint32_t boot_id, const fw_points_t *points,
                     uint32_t now_ms);
 
+/* Other points take the place of those before: a full status tells them all. */
+void fw_status_relayout(fw_status_t *status, fw_points_t *points);
+
 /* Starts a full status, anew if one is under way. It holds all changes up to each page's writing,
  * so what changed before it needs no delta. */
 void fw_status_full_begin(fw_status_t *status, fw_points_t *points);

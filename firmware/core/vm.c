@@ -3,75 +3,6 @@
  */
 #include "vm.h"
 
-/* ---- the table ---- */
-
-/* How many words of a record come before its name. */
-static uint32_t words_before_name(const fw_record_t *record)
-{
-    switch (record->tag) {
-    case FW_RECORD_DURING:
-        return FW_DURING_WORDS + (uint32_t)record->b * FW_WINDOW_WORDS;
-    case FW_RECORD_INPUT:
-        return FW_INPUT_WORDS;
-    case FW_RECORD_OUTPUT:
-        return FW_OUTPUT_WORDS;
-    case FW_RECORD_INTERLOCK:
-        return 3;
-    case FW_RECORD_VARIABLE:
-    case FW_RECORD_RETAINED:
-    case FW_RECORD_ARGUMENT:
-    case FW_RECORD_EVENT:
-        return 2;
-    case FW_RECORD_PARAMETER:
-        return 4;
-    case FW_RECORD_REFUSAL:
-    case FW_RECORD_STATE:
-        return 0;
-    default:
-        return 1;
-    }
-}
-
-bool fw_program_next(const fw_program_t *program, uint16_t *at, fw_record_t *record)
-{
-    if (*at >= program->table_words) {
-        return false;
-    }
-    uint32_t head = program->table[*at];
-    uint32_t following = head >> 24;
-    *record = (fw_record_t){
-        .words = program->table + *at + 1u,
-        .tag = (uint8_t)head,
-        .a = (uint8_t)(head >> 8),
-        .b = (uint8_t)(head >> 16),
-    };
-    uint32_t before = words_before_name(record);
-    if (following < before || *at + 1u + following > program->table_words) {
-        return false;
-    }
-    if (following > before) {
-        record->name = record->words + before;
-        if (1u + (record->name[0] + 3u) / 4u > following - before) {
-            return false;
-        }
-    }
-    *at = (uint16_t)(*at + 1u + following);
-    return true;
-}
-
-bool fw_record_is(const fw_record_t *record, fw_span_t name)
-{
-    if (record->name == NULL || record->name[0] != name.length) {
-        return false;
-    }
-    for (size_t i = 0; i < name.length; i++) {
-        if ((uint8_t)(record->name[1u + i / 4u] >> (8u * (i % 4u))) != name.bytes[i]) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* ---- arithmetic ---- */
 
 static int32_t saturate(int64_t value)
@@ -121,9 +52,17 @@ static int32_t modulo(fw_vm_t *vm, int32_t dividend, int32_t divisor, bool taken
 enum { AT_REST = 0, RUNNING, OVER };
 
 /* A time that is below 0 counts as none. */
-static bool is_over(const fw_block_t *block, uint32_t now_ms, int32_t time_ms)
+static bool is_over(fw_vm_t *vm, const fw_block_t *block, int32_t time_ms)
 {
-    return time_ms <= 0 || now_ms - block->since_ms >= (uint32_t)time_ms;
+    uint32_t elapsed_ms = vm->now_ms - block->since_ms;
+    if (time_ms <= 0 || elapsed_ms >= (uint32_t)time_ms) {
+        return true;
+    }
+    uint32_t left_ms = (uint32_t)time_ms - elapsed_ms;
+    if (left_ms < vm->due_ms) {
+        vm->due_ms = left_ms;
+    }
+    return false;
 }
 
 static bool rises(fw_block_t *block, bool input, bool may)
@@ -133,52 +72,52 @@ static bool rises(fw_block_t *block, bool input, bool may)
     return rose;
 }
 
-static bool ton(fw_block_t *block, bool input, int32_t time_ms, uint32_t now_ms)
+static bool ton(fw_vm_t *vm, fw_block_t *block, bool input, int32_t time_ms)
 {
     if (!input) {
         block->value = AT_REST;
     } else {
         if (block->value == AT_REST) {
             block->value = RUNNING;
-            block->since_ms = now_ms;
+            block->since_ms = vm->now_ms;
         }
         /* Over stays over, however long the count goes round. */
-        if (block->value == RUNNING && is_over(block, now_ms, time_ms)) {
+        if (block->value == RUNNING && is_over(vm, block, time_ms)) {
             block->value = OVER;
         }
     }
     return block->value == OVER;
 }
 
-static bool tof(fw_block_t *block, bool input, int32_t time_ms, uint32_t now_ms)
+static bool tof(fw_vm_t *vm, fw_block_t *block, bool input, int32_t time_ms)
 {
     if (input) {
         block->value = OVER; /* on, and no time runs */
     } else if (block->value == OVER) {
         block->value = RUNNING;
-        block->since_ms = now_ms;
+        block->since_ms = vm->now_ms;
     }
-    if (block->value == RUNNING && is_over(block, now_ms, time_ms)) {
+    if (block->value == RUNNING && is_over(vm, block, time_ms)) {
         block->value = AT_REST;
     }
     return block->value != AT_REST;
 }
 
-static bool tp(fw_block_t *block, bool input, int32_t time_ms, uint32_t now_ms, bool may)
+static bool tp(fw_vm_t *vm, fw_block_t *block, bool input, int32_t time_ms)
 {
-    if ((block->value & STATE) != 0 && is_over(block, now_ms, time_ms)) {
+    if ((block->value & STATE) != 0 && is_over(vm, block, time_ms)) {
         block->value &= ~STATE;
     }
-    bool rose = rises(block, input, may);
+    bool rose = rises(block, input, vm->has_scanned);
     if (rose && (block->value & STATE) == 0 && time_ms > 0) {
         block->value |= STATE;
-        block->since_ms = now_ms;
+        block->since_ms = vm->now_ms;
     }
     return (block->value & STATE) != 0;
 }
 
 /* On first, then off, and so on; a phase that is none takes one scan. */
-static bool blink(fw_block_t *block, bool input, int32_t on_ms, int32_t off_ms, uint32_t now_ms)
+static bool blink(fw_vm_t *vm, fw_block_t *block, bool input, int32_t on_ms, int32_t off_ms)
 {
     if (!input) {
         block->value = AT_REST;
@@ -186,16 +125,16 @@ static bool blink(fw_block_t *block, bool input, int32_t on_ms, int32_t off_ms, 
     }
     if (block->value == AT_REST) {
         block->value = RUNNING;
-        block->since_ms = now_ms;
+        block->since_ms = vm->now_ms;
         return true;
     }
     int32_t phase_ms = block->value == RUNNING ? on_ms : off_ms;
-    if (is_over(block, now_ms, phase_ms)) {
+    if (is_over(vm, block, phase_ms)) {
         block->value = block->value == RUNNING ? OVER : RUNNING;
-        uint32_t late_ms = now_ms - block->since_ms - (uint32_t)(phase_ms > 0 ? phase_ms : 0);
+        uint32_t late_ms = vm->now_ms - block->since_ms - (uint32_t)(phase_ms > 0 ? phase_ms : 0);
         int32_t next_ms = block->value == RUNNING ? on_ms : off_ms;
         /* In step, unless a scan came so late that a phase was missed. */
-        block->since_ms = next_ms > 0 && late_ms < (uint32_t)next_ms ? now_ms - late_ms : now_ms;
+        block->since_ms = next_ms > 0 && late_ms < (uint32_t)next_ms ? vm->now_ms - late_ms : vm->now_ms;
     }
     return block->value == RUNNING;
 }
@@ -245,6 +184,25 @@ static int32_t filter(fw_block_t *block, int32_t input, int32_t time_ms, uint32_
     return block->since_ms >= 32768u ? saturate(whole + 1) : block->value;
 }
 
+/* Towards the input by so much a second. `since_ms` has what is left over of a step: thousandths of a
+ * thousandth. */
+static int32_t slew(fw_block_t *block, int32_t input, int32_t rate, uint32_t elapsed_ms,
+                    bool has_value)
+{
+    int64_t distance = (int64_t)input - block->value;
+    int64_t size = distance < 0 ? -distance : distance;
+    uint64_t moved = (uint64_t)elapsed_ms * (uint32_t)(rate > 0 ? rate : 0) + block->since_ms;
+    if (!has_value || (int64_t)(moved / 1000u) >= size) {
+        block->value = input;
+        block->since_ms = 0;
+    } else {
+        int64_t step = (int64_t)(moved / 1000u);
+        block->value = (int32_t)(block->value + (distance < 0 ? -step : step));
+        block->since_ms = (uint32_t)(moved % 1000u);
+    }
+    return block->value;
+}
+
 static int32_t runtime(fw_block_t *block, bool input, int32_t seconds, uint32_t elapsed_ms)
 {
     if (input) {
@@ -290,7 +248,7 @@ static void run_machine(fw_vm_t *vm, uint32_t word, uint32_t further)
         }
         break;
     default: /* AFTER. A step in this scan is no reason for another. */
-        *a = is_over(block, vm->now_ms, b);
+        *a = is_over(vm, block, b);
         break;
     }
 }
@@ -327,13 +285,13 @@ static int32_t run_block(fw_vm_t *vm, uint32_t word, uint32_t further, uint32_t 
         block->value ^= rises(block, b != 0, may) ? STATE : 0;
         return (block->value & STATE) != 0;
     case FW_OP_TON:
-        return ton(block, b != 0, c, vm->now_ms);
+        return ton(vm, block, b != 0, c);
     case FW_OP_TOF:
-        return tof(block, b != 0, c, vm->now_ms);
+        return tof(vm, block, b != 0, c);
     case FW_OP_TP:
-        return tp(block, b != 0, c, vm->now_ms, may);
+        return tp(vm, block, b != 0, c);
     case FW_OP_BLINK:
-        return blink(block, b != 0, c, d, vm->now_ms);
+        return blink(vm, block, b != 0, c, d);
     case FW_OP_SR:
         block->value = b != 0 || (block->value != 0 && c == 0);
         return block->value;
@@ -346,6 +304,8 @@ static int32_t run_block(fw_vm_t *vm, uint32_t word, uint32_t further, uint32_t 
         return hysteresis(block, b, c, d);
     case FW_OP_FILTER:
         return filter(block, b, c, elapsed_ms, may);
+    case FW_OP_SLEW:
+        return slew(block, b, c, elapsed_ms, may);
     case FW_OP_RUNTIME:
         return runtime(block, b != 0, c, elapsed_ms);
     default:
@@ -466,6 +426,7 @@ fw_vm_answer_t fw_vm_scan(fw_vm_t *vm, uint32_t now_ms, const fw_vm_call_t *call
     const uint32_t *end = code + vm->program.code_words;
     bool taken = true;
     vm->now_ms = now_ms;
+    vm->due_ms = UINT32_MAX;
     while (code < end) {
         uint32_t word = *code++;
         uint8_t op = (uint8_t)word;
@@ -496,6 +457,7 @@ fw_vm_answer_t fw_vm_scan(fw_vm_t *vm, uint32_t now_ms, const fw_vm_call_t *call
         } else if (op == FW_OP_SET) {
             if (taken) {
                 vm->cells[a] = vm->cells[(word >> 16) & 0xFFu];
+                vm->set_by[a] = (uint8_t)(word >> 24);
             }
         } else if (fw_op_is_block(op)) {
             uint32_t further = code < end ? *code++ : 0u;

@@ -7,7 +7,7 @@
 #ifndef FW_VM_H
 #define FW_VM_H
 
-#include "script.h"
+#include "program.h"
 
 /* What a function block keeps from scan to scan. */
 typedef struct {
@@ -32,9 +32,11 @@ typedef struct {
     int32_t cells[FW_SCRIPT_CELLS];
     fw_block_t blocks[FW_SCRIPT_BLOCKS_MAX];
     uint32_t now_ms;
+    uint32_t due_ms;            /* until the next of the running timers is over; UINT32_MAX: none runs */
     uint32_t divisions_by_zero; /* so far; each gave 0 */
     uint32_t events;            /* a bit for each that happened in the last scan */
     uint32_t alarms;            /* a bit for each that is raised */
+    uint8_t set_by[FW_SCRIPT_CELLS]; /* the assignment that gave a cell its value; 0: its only one */
     uint8_t boot_cell;          /* FW_CELL_NONE: nobody asks */
     bool has_scanned;
 } fw_vm_t;
@@ -44,21 +46,5 @@ void fw_vm_start(fw_vm_t *vm, const fw_program_t *program);
 
 /* One scan. `now_ms` counts on and may wrap; `call` may be NULL. What became of the call. */
 fw_vm_answer_t fw_vm_scan(fw_vm_t *vm, uint32_t now_ms, const fw_vm_call_t *call);
-
-/* A record of the table. */
-typedef struct {
-    const uint32_t *words; /* that follow the head */
-    const uint32_t *name;  /* NULL: it has none. A length, then bytes, four to a word */
-    uint8_t tag;
-    uint8_t a;
-    uint8_t b;
-} fw_record_t;
-
-/* The record at `*at`, which goes on to the next one; false at the end, and where there is no whole
- * record. Begin with 0. */
-bool fw_program_next(const fw_program_t *program, uint16_t *at, fw_record_t *record);
-
-/* Whether a record bears this name. */
-bool fw_record_is(const fw_record_t *record, fw_span_t name);
 
 #endif

@@ -51,14 +51,19 @@ typedef struct fw_port {
     void (*write_output)(void *ctx, uint8_t channel, int32_t value);
 } fw_port_t;
 
-/* Channels of the board that the built-in behaviours know. A board profile maps them to pins. */
+/* Channels of the virtual board. A board profile maps its own to pins. */
 enum {
     FW_CHANNEL_DI1 = 0,
     FW_CHANNEL_DI2 = 1,
     FW_CHANNEL_RL1 = 2,
     FW_CHANNEL_AI0 = 3,
     FW_CHANNEL_AO1 = 4,
-    FW_CHANNELS = 5,
+    FW_CHANNEL_DI3 = 5,
+    FW_CHANNEL_DI4 = 6,
+    FW_CHANNEL_RL2 = 7,
+    FW_CHANNEL_RL3 = 8,
+    FW_CHANNEL_RL4 = 9,
+    FW_CHANNELS = 10,
 };
 
 #endif

@@ -10,7 +10,7 @@ use std::{
     ffi::{CStr, CString, c_char, c_void},
     fmt,
     num::NonZeroU32,
-    ptr::NonNull,
+    ptr::{self, NonNull},
     time::Duration,
 };
 
@@ -19,39 +19,11 @@ use switchyard_protocol::Address;
 
 use crate::{
     ControllerKey,
+    board::{Channel, Script},
     ffi::{self, FwController, FwPort, FwSettings},
 };
 
-/// What a controller does by itself until the script language comes; `core/behaviour.h` has the
-/// details of each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Behaviour {
-    /// RL1 is switched by `set`.
-    Latch = 0,
-    /// `pulse(t)` puts RL1 on for a time.
-    Pulse = 1,
-    /// RL1 follows DI1 while enabled, and DI2 confirms it.
-    Follow = 2,
-    /// `ramp(target, rate)` moves AO1.
-    Ramp = 3,
-}
-
-/// An input or output of the board.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Channel {
-    /// First digital input.
-    Di1 = 0,
-    /// Second digital input: RL1's feedback.
-    Di2 = 1,
-    /// The relay.
-    Rl1 = 2,
-    /// Analogue input, in thousandths.
-    Ai0 = 3,
-    /// Analogue output, in thousandths.
-    Ao1 = 4,
-}
-
-const CHANNELS: usize = 5;
+const CHANNELS: usize = Channel::ALL.len();
 
 /// How a controller's link stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +61,10 @@ pub struct Settings {
     /// Its key.
     pub key: ControllerKey,
     /// What it does.
-    pub behaviour: Behaviour,
+    pub script: Script,
+    /// Local time, by which schedules go, as a POSIX TZ string such as
+    /// `CET-1CEST,M3.5.0,M10.5.0/3`; `None`: UTC.
+    pub zone: Option<String>,
     /// Configured gateways, 1 or 2; they are dialled in turn.
     pub gateways: u8,
     /// Speak the clear link. For laboratories and benchmarks.
@@ -104,11 +79,12 @@ pub struct Settings {
 
 impl Settings {
     /// One gateway, the Noise link, a random boot id.
-    pub fn new(address: Address, key: ControllerKey, behaviour: Behaviour) -> Self {
+    pub fn new(address: Address, key: ControllerKey, script: impl Into<Script>) -> Self {
         Self {
             address,
             key,
-            behaviour,
+            script: script.into(),
+            zone: None,
             gateways: 1,
             clear: false,
             boot_id: None,
@@ -121,8 +97,8 @@ impl Settings {
 /// The core did not take the settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "expected a controller's address (1 to 2147483647), one or two gateways and records of 264 to \
-     1056 bytes"
+    "expected a controller's address (1 to 2147483647), one or two gateways, records of 264 to \
+     1056 bytes and, where one is given, a POSIX time zone such as CET-1CEST,M3.5.0,M10.5.0/3"
 )]
 pub struct SettingsError;
 
@@ -144,9 +120,10 @@ struct Host {
 pub struct Controller {
     core: NonNull<FwController>,
     host: NonNull<Host>,
-    /// The core keeps pointers to this and to the title.
+    /// The core keeps pointers to these, and to what the script holds.
     _port: Box<FwPort>,
     _title: CString,
+    script: Script,
 }
 
 // SAFETY: the core, the host and the port are owned by this value alone and hold no tie to a
@@ -165,6 +142,11 @@ impl Controller {
     /// second.
     pub fn new(settings: Settings, now: Duration) -> Result<Self, SettingsError> {
         let title = CString::new(format!("No. {}", settings.address)).map_err(|_| SettingsError)?;
+        let zone = settings
+            .zone
+            .map(CString::new)
+            .transpose()
+            .map_err(|_| SettingsError)?;
         let host = NonNull::from(Box::leak(Box::new(Host {
             now_ms: wrapped_ms(now),
             random: settings
@@ -187,20 +169,21 @@ impl Controller {
             read_input: port_read_input,
             write_output: port_write_output,
         });
-        let controller = Self {
+        let mut controller = Self {
             core: allocate_core(),
             host,
             _port: port,
             _title: title,
+            script: settings.script,
         };
         let core_settings = FwSettings {
             title: controller._title.as_ptr(),
             software: SOFTWARE.as_ptr(),
             board: c"virtual".as_ptr(),
+            zone: zone.as_ref().map_or(ptr::null(), |zone| zone.as_ptr()),
             address: settings.address.0,
             boot_id: settings.boot_id.map_or(0, NonZeroU32::get),
             record_bytes_max: settings.record_bytes_max.unwrap_or(0),
-            behaviour: settings.behaviour as u8,
             gateways: settings.gateways,
             clear: settings.clear,
             key: *settings.key.bytes(),
@@ -212,11 +195,35 @@ impl Controller {
             assert_eq!(ffi::fw_host_port_bytes(), size_of::<FwPort>());
             ffi::fw_controller_init(controller.core.as_ptr(), &core_settings, &*controller._port)
         };
-        if taken {
-            Ok(controller)
-        } else {
-            Err(SettingsError)
+        if !taken {
+            return Err(SettingsError);
         }
+        let script = controller.script.clone();
+        controller.run(script, now);
+        Ok(controller)
+    }
+
+    /// Runs another script from the next poll on. The one before leaves its outputs safe; commands
+    /// that still waited for it are refused or have failed.
+    pub fn run(&mut self, script: Script, now: Duration) {
+        self.at(now);
+        let program = script.program().in_core();
+        // SAFETY: `core` was initialised by `new`; the core copies the program and keeps pointers to
+        // its words and to the title, which live on the heap as long as `self.script` does, and is
+        // done with those of the script before.
+        unsafe {
+            ffi::fw_controller_run(
+                self.core.as_ptr(),
+                &raw const program,
+                script.title().as_ptr(),
+            );
+        }
+        self.script = script;
+    }
+
+    /// What it runs.
+    pub fn script(&self) -> &Script {
+        &self.script
     }
 
     /// Scans if a scan is due and runs all timers. Returns how long it may be left alone, unless

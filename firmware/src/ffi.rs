@@ -36,10 +36,10 @@ pub struct FwSettings {
     pub title: *const c_char,
     pub software: *const c_char,
     pub board: *const c_char,
+    pub zone: *const c_char,
     pub address: u32,
     pub boot_id: u32,
     pub record_bytes_max: u16,
-    pub behaviour: u8,
     pub gateways: u8,
     pub clear: bool,
     pub key: [u8; 32],
@@ -138,6 +138,11 @@ unsafe extern "C" {
         settings: *const FwSettings,
         port: *const FwPort,
     ) -> bool;
+    pub fn fw_controller_run(
+        controller: *mut FwController,
+        program: *const FwProgram,
+        title: *const c_char,
+    );
     pub fn fw_controller_poll(controller: *mut FwController) -> u32;
     pub fn fw_controller_input_changed(controller: *mut FwController);
     pub fn fw_controller_connected(controller: *mut FwController);

@@ -21,6 +21,7 @@
 //! # Ok::<(), switchyard_firmware::SettingsError>(())
 //! ```
 
+mod board;
 mod controller;
 #[doc(hidden)]
 pub mod ffi;
@@ -29,9 +30,8 @@ mod plant;
 pub mod script;
 mod virtual_controller;
 
-pub use controller::{
-    Action, Behaviour, Channel, Controller, LinkState, Settings, SettingsError, state_bytes,
-};
+pub use board::{Behaviour, Channel, Script};
+pub use controller::{Action, Controller, LinkState, Settings, SettingsError, state_bytes};
 pub use key::{ControllerKey, KeyError, parse_keys};
 pub use plant::{Plant, PlantSettings};
 pub use virtual_controller::{Options, View, VirtualController};

@@ -220,6 +220,17 @@ impl Program {
         self.operations
     }
 
+    /// As C knows it. It points into `self`.
+    pub(crate) fn in_core(&self) -> FwProgram {
+        FwProgram {
+            code: self.code.as_ptr(),
+            table: self.table.as_ptr(),
+            // The compiler writes 1,024 words of each at most.
+            code_words: u16::try_from(self.code.len()).unwrap_or(0),
+            table_words: u16::try_from(self.table.len()).unwrap_or(0),
+        }
+    }
+
     fn cell(&self, name: &str) -> Option<u8> {
         let found = self.names.iter().find(|known| known.name == name)?;
         Some(found.cell)
@@ -337,13 +348,7 @@ impl Machine {
         // SAFETY: both functions only tell a constant.
         let layout = unsafe { (ffi::fw_host_vm_bytes(), ffi::fw_host_vm_align()) };
         let vm = Room::<FwVm>::new(layout);
-        let core_program = FwProgram {
-            code: program.code.as_ptr(),
-            table: program.table.as_ptr(),
-            // The compiler writes 1,024 words of each at most.
-            code_words: u16::try_from(program.code.len()).unwrap_or(0),
-            table_words: u16::try_from(program.table.len()).unwrap_or(0),
-        };
+        let core_program = program.in_core();
         // SAFETY: the room has the size and alignment that C asks for; the words lie on the heap,
         // are never changed and go with this value, so the pointers stay good when it moves.
         unsafe { ffi::fw_vm_start(vm.at.as_ptr(), &raw const core_program) }

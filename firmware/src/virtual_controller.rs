@@ -41,7 +41,7 @@ pub struct View {
     pub boot_id: u32,
     /// Sequence of the last status delta.
     pub sequence: u32,
-    values: [i32; 5],
+    values: [i32; Channel::ALL.len()],
 }
 
 impl View {
@@ -201,13 +201,13 @@ fn view_of(controller: &Controller, sessions: u32) -> View {
         executed: controller.executed(),
         boot_id: controller.boot_id(),
         sequence: controller.sequence(),
-        values: [
-            controller.input(Channel::Di1),
-            controller.input(Channel::Di2),
-            controller.output(Channel::Rl1),
-            controller.input(Channel::Ai0),
-            controller.output(Channel::Ao1),
-        ],
+        values: Channel::ALL.map(|channel| {
+            if channel.is_output() {
+                controller.output(channel)
+            } else {
+                controller.input(channel)
+            }
+        }),
     }
 }
 

@@ -120,18 +120,27 @@ void fw_host_forge_source(fw_controller_t *controller, uint32_t source)
 
 size_t fw_host_status_sample(int32_t page, uint8_t *out, size_t capacity)
 {
-    static const fw_point_profile_t profile = {.name = "a_name_of_24_bytes_ABCDE",
-                                               .type = FW_POINT_ANALOGUE_OUTPUT,
-                                               .flags = 31};
-    fw_point_profile_t profiles[FW_POINTS_MAX];
-    for (uint8_t i = 0; i < FW_POINTS_MAX; i++) {
-        profiles[i] = profile;
+    /* An output with a name of 24 bytes: a length, and six words. */
+    uint32_t record[1u + FW_OUTPUT_WORDS + 7u] = {
+        FW_RECORD_OUTPUT | (uint32_t)FW_TYPE_NUM << 16 | (uint32_t)(FW_OUTPUT_WORDS + 7u) << 24};
+    record[1u + FW_OUTPUT_WORDS] = FW_NAME_BYTES_MAX;
+    for (uint8_t i = 0; i < 6u; i++) {
+        record[2u + FW_OUTPUT_WORDS + i] = 0x41414141u + i;
     }
+    uint32_t table[FW_POINTS_MAX * (sizeof record / sizeof record[0])];
+    uint16_t words = 0;
+    for (uint8_t i = 0; i < FW_POINTS_MAX; i++) {
+        for (size_t at = 0; at < sizeof record / sizeof record[0]; at++) {
+            table[words++] = record[at];
+        }
+    }
+    const fw_program_t program = {.table = table, .table_words = words};
     fw_points_t points;
-    fw_points_init(&points, profiles, FW_POINTS_MAX);
+    fw_points_init(&points, &program);
     fw_cause_t cause = {.kind = FW_CAUSE_COMMAND, .by = UINT32_MAX, .reference = UINT32_MAX};
     for (uint8_t i = 0; i < FW_POINTS_MAX; i++) {
         fw_points_set(&points, i, INT32_MIN, cause);
+        points.at[i].flags = 31;
     }
     fw_status_t status;
     fw_status_init(&status, UINT32_MAX, &points, 0);

@@ -95,7 +95,7 @@ static void port_write_output(void *ctx, uint8_t channel, int32_t value)
 
 /* ---- life ---- */
 
-rig_t *rig_new(fw_behaviour_kind_t behaviour, bool clear, uint16_t record_bytes_max)
+rig_t *rig_new(const char *script, bool clear, uint16_t record_bytes_max)
 {
     rig_t *rig = calloc(1, sizeof *rig);
     uint8_t *core = calloc(1, sizeof(fw_controller_t));
@@ -127,17 +127,17 @@ rig_t *rig_new(fw_behaviour_kind_t behaviour, bool clear, uint16_t record_bytes_
                                     .board = "rig",
                                     .address = RIG_ADDRESS,
                                     .record_bytes_max = record_bytes_max,
-                                    .behaviour = (uint8_t)behaviour,
                                     .gateways = 2,
                                     .clear = clear};
     memset(rig->settings.key, 0x5a, sizeof rig->settings.key);
     CHECK(fw_controller_init(rig->controller, &rig->settings, &rig->port));
+    fw_controller_run(rig->controller, program_of(script), script);
     return rig;
 }
 
-rig_t *rig_live(fw_behaviour_kind_t behaviour, bool clear, uint16_t record_bytes_max)
+rig_t *rig_live(const char *script, bool clear, uint16_t record_bytes_max)
 {
-    rig_t *rig = rig_new(behaviour, clear, record_bytes_max);
+    rig_t *rig = rig_new(script, clear, record_bytes_max);
     rig_connect(rig);
     rig_run(rig, 10);
     CHECK(fw_controller_link_state(rig->controller) == FW_LINK_LIVE);

@@ -10,6 +10,7 @@
 #define FW_TEST_RIG_H
 
 #include "controller.h"
+#include "script_rig.h"
 
 #define RIG_ADDRESS 100042u
 #define RIG_TOOL 0xC0000001u
@@ -74,10 +75,10 @@ typedef struct {
     bool ended[RIG_KEYS_MAX];
 } rig_t;
 
-/* A controller just started; `record_bytes_max` 0 is the most. */
-rig_t *rig_new(fw_behaviour_kind_t behaviour, bool clear, uint16_t record_bytes_max);
+/* A controller just started that runs a built-in script; `record_bytes_max` 0 is the most. */
+rig_t *rig_new(const char *script, bool clear, uint16_t record_bytes_max);
 /* The same, and live. */
-rig_t *rig_live(fw_behaviour_kind_t behaviour, bool clear, uint16_t record_bytes_max);
+rig_t *rig_live(const char *script, bool clear, uint16_t record_bytes_max);
 void rig_free(rig_t *rig);
 
 /* Moves the clock and polls once; or in scans of 10 ms. */

@@ -5,16 +5,20 @@
 
 #include "check.h"
 #include "code.h"
+#include "port.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const fw_pin_t pins[] = {
-    {"DI1", FW_POINT_DIGITAL_INPUT, 0},  {"DI2", FW_POINT_DIGITAL_INPUT, 1},
-    {"RL1", FW_POINT_DIGITAL_OUTPUT, 2}, {"RL2", FW_POINT_DIGITAL_OUTPUT, 3},
-    {"AI0", FW_POINT_ANALOGUE_INPUT, 4}, {"AO1", FW_POINT_ANALOGUE_OUTPUT, 5},
-    {"RL3", FW_POINT_DIGITAL_OUTPUT, 6},
+    {"DI1", FW_POINT_DIGITAL_INPUT, FW_CHANNEL_DI1},
+    {"DI2", FW_POINT_DIGITAL_INPUT, FW_CHANNEL_DI2},
+    {"RL1", FW_POINT_DIGITAL_OUTPUT, FW_CHANNEL_RL1},
+    {"RL2", FW_POINT_DIGITAL_OUTPUT, FW_CHANNEL_RL2},
+    {"AI0", FW_POINT_ANALOGUE_INPUT, FW_CHANNEL_AI0},
+    {"AO1", FW_POINT_ANALOGUE_OUTPUT, FW_CHANNEL_AO1},
+    {"RL3", FW_POINT_DIGITAL_OUTPUT, FW_CHANNEL_RL3},
 };
 static const fw_board_t board = {pins, sizeof(pins) / sizeof(pins[0])};
 
@@ -59,6 +63,36 @@ bool compile(const char *text)
     }
     free(source);
     return state == FW_COMPILE_DONE;
+}
+
+const char *const built_in[4] = {"latch", "pulse", "follow", "ramp"};
+
+const fw_program_t *program_of(const char *name)
+{
+    static struct {
+        char name[32];
+        image_t image;
+        fw_program_t program;
+    } known[8];
+    size_t at = 0;
+    while (at < 8u && known[at].name[0] != '\0' && strcmp(known[at].name, name) != 0) {
+        at++;
+    }
+    CHECK(at < 8u);
+    if (known[at].name[0] == '\0') {
+        char path[512];
+        char text[FW_SCRIPT_SOURCE_MAX + 1u] = {0};
+        snprintf(path, sizeof path, "%s/%s.script", FW_SCRIPTS, name);
+        FILE *file = fopen(path, "r");
+        CHECK_NOTE(file != NULL && fread(text, 1, sizeof text - 1u, file) > 0u, path);
+        fclose(file);
+        CHECK_NOTE(compile(text), path);
+        snprintf(known[at].name, sizeof known[at].name, "%s", name);
+        known[at].image = image;
+        known[at].program = (fw_program_t){known[at].image.code, known[at].image.table,
+                                           image.code_words, image.table_words};
+    }
+    return &known[at].program;
 }
 
 int32_t *cell(const char *name)

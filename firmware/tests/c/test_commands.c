@@ -1,5 +1,5 @@
 /*
- * test_commands.c: commands from their frame to their last receipt, and the four behaviours.
+ * test_commands.c: commands from their frame to their last receipt, and the built-in scripts.
  */
 #include "check.h"
 #include "rig.h"
@@ -49,7 +49,7 @@ static uint64_t outcome(rig_t *rig, uint32_t number)
 
 static void latch_takes_sets(void)
 {
-    rig_t *rig = rig_live(FW_BEHAVIOUR_LATCH, false, 0);
+    rig_t *rig = rig_live("latch", false, 0);
     uint32_t on = rig_set(rig, 1, soon(rig), "RL1", 1);
     rig_run(rig, 20);
     CHECK(ended(rig, on, FW_STAGE_EXECUTED, FW_CODE_OK) && rig->outputs[FW_CHANNEL_RL1] == 1);
@@ -110,7 +110,7 @@ static void the_verb_is_judged_first(void)
                 {UINT16_MAX, FW_CODE_UNSUPPORTED},
                 {(uint64_t)UINT16_MAX + 1u, FW_CODE_BAD_FIELD},
                 {(uint64_t)FW_INTEGER_MAX, FW_CODE_BAD_FIELD}};
-    rig_t *rig = rig_live(FW_BEHAVIOUR_LATCH, true, 0);
+    rig_t *rig = rig_live("latch", true, 0);
     for (uint32_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         uint32_t keyed = send_verb(rig, 1 + i, true, rows[i].verb);
         CHECK(ended(rig, keyed, FW_STAGE_REFUSED, rows[i].code));
@@ -124,7 +124,7 @@ static void the_verb_is_judged_first(void)
 /* Seventeen at once; one a scan; none lost while the link takes nothing. */
 static void the_queue_is_bounded(void)
 {
-    rig_t *rig = rig_live(FW_BEHAVIOUR_LATCH, false, 264);
+    rig_t *rig = rig_live("latch", false, 264);
     uint32_t sent[FW_COMMAND_QUEUE + 1];
     rig->withheld = true;
     for (uint32_t i = 0; i <= FW_COMMAND_QUEUE; i++) {
@@ -145,7 +145,7 @@ static void the_queue_is_bounded(void)
 
 static void times_are_kept(void)
 {
-    rig_t *rig = rig_live(FW_BEHAVIOUR_LATCH, true, 0);
+    rig_t *rig = rig_live("latch", true, 0);
     uint32_t late = rig_set(rig, 1, rig_time(rig) + 9, "RL1", 1);
     rig_run(rig, 10);
     CHECK(ended(rig, late, FW_STAGE_EXPIRED, FW_CODE_EXPIRED));
@@ -169,7 +169,7 @@ static void times_are_kept(void)
 /* The ring forgets the oldest, never what is under way; a new session repeats no receipt. */
 static void thirty_two_are_remembered(void)
 {
-    rig_t *rig = rig_live(FW_BEHAVIOUR_FOLLOW, false, 0);
+    rig_t *rig = rig_live("follow", false, 0);
     const int64_t off = 0;
     rig->inputs[FW_CHANNEL_DI1] = 1;
     rig_run(rig, 50);
@@ -193,7 +193,7 @@ static void thirty_two_are_remembered(void)
 
 static void pulse_lasts_its_time(void)
 {
-    rig_t *rig = rig_live(FW_BEHAVIOUR_PULSE, false, 0);
+    rig_t *rig = rig_live("pulse", false, 0);
     const int64_t length = 500;
     const int64_t bad[] = {99, 60001, 1, FW_INTEGER_MAX};
     uint32_t sent = rig_call(rig, 1, soon(rig), "pulse", &length, 1);
@@ -215,7 +215,7 @@ static void pulse_lasts_its_time(void)
 static void follow_confirms_or_fails(void)
 {
     for (unsigned stuck = 0; stuck < 2; stuck++) {
-        rig_t *rig = rig_live(FW_BEHAVIOUR_FOLLOW, stuck != 0, 0);
+        rig_t *rig = rig_live("follow", stuck != 0, 0);
         const int64_t off = 0;
         rig->inputs[FW_CHANNEL_DI1] = 1;
         rig_run(rig, 50);
@@ -227,7 +227,7 @@ static void follow_confirms_or_fails(void)
         rig_run(rig, 2500);
         CHECK(ended(rig, sent, stuck == 0 ? FW_STAGE_CONFIRMED : FW_STAGE_FAILED,
                     stuck == 0 ? FW_CODE_OK : FW_CODE_NOT_CONFIRMED));
-        CHECK(rig->controller->commands.confirming == FW_OUTCOME_NONE);
+        CHECK(!rig->controller->runner.is_awaited);
         rig_free(rig);
     }
 }
@@ -235,7 +235,7 @@ static void follow_confirms_or_fails(void)
 /* A change before the feedback came ends the wait for the call before it. */
 static void follow_is_overtaken(void)
 {
-    rig_t *rig = rig_live(FW_BEHAVIOUR_FOLLOW, true, 0);
+    rig_t *rig = rig_live("follow", true, 0);
     const int64_t off = 0;
     const int64_t on = 1;
     rig->inputs[FW_CHANNEL_DI1] = 1;
@@ -251,7 +251,7 @@ static void follow_is_overtaken(void)
 
 static void ramp_moves_and_refuses(void)
 {
-    rig_t *rig = rig_live(FW_BEHAVIOUR_RAMP, false, 0);
+    rig_t *rig = rig_live("ramp", false, 0);
     const int64_t up[] = {100000, 50000};
     uint32_t sent = rig_call(rig, 1, soon(rig), "ramp", up, 2);
     rig_run(rig, 1000);

@@ -18,7 +18,7 @@ static fw_link_state_t state(const rig_t *rig)
 static void a_session_begins_and_answers(void)
 {
     for (unsigned round = 0; round < 8; round++) {
-        rig_t *rig = rig_new(FW_BEHAVIOUR_RAMP, (round & 1u) != 0u, 0);
+        rig_t *rig = rig_new("ramp", (round & 1u) != 0u, 0);
         rig->split = (round & 2u) != 0u ? 1 : SIZE_MAX;
         rig->send_max = (round & 4u) != 0u ? 7 : SIZE_MAX;
         rig_connect(rig);
@@ -48,7 +48,7 @@ static void a_session_begins_and_answers(void)
 static void a_reply_is_judged(void)
 {
     for (unsigned row = 0; row < 9; row++) {
-        rig_t *rig = rig_new(FW_BEHAVIOUR_LATCH, true, 512);
+        rig_t *rig = rig_new("latch", true, 512);
         rig_await_dial(rig);
         rig_hello(rig);
         rig_reply_t reply = rig_reply(rig);
@@ -105,7 +105,7 @@ static void pings_stay_within_reason(void)
     const size_t least[] = {50, 0, 0};
     const size_t most[] = {110, 0, 0};
     for (size_t i = 0; i < 3; i++) {
-        rig_t *rig = rig_new(FW_BEHAVIOUR_LATCH, true, 0);
+        rig_t *rig = rig_new("latch", true, 0);
         rig_await_dial(rig);
         rig_hello(rig);
         rig_reply_t reply = rig_reply(rig);
@@ -130,7 +130,7 @@ static void pings_stay_within_reason(void)
 static void a_spoilt_message_2_is_refused(void)
 {
     for (int spoil = 0; spoil < 80; spoil += 13) {
-        rig_t *rig = rig_new(FW_BEHAVIOUR_LATCH, false, 0);
+        rig_t *rig = rig_new("latch", false, 0);
         rig_await_dial(rig);
         rig_hello(rig);
         rig_reply_t reply = rig_reply(rig);
@@ -147,7 +147,7 @@ static void a_spoilt_message_2_is_refused(void)
 static void a_strange_greeting_ends(void)
 {
     for (unsigned row = 0; row < 5; row++) {
-        rig_t *rig = rig_new(FW_BEHAVIOUR_LATCH, false, 0);
+        rig_t *rig = rig_new("latch", false, 0);
         rig_await_dial(rig);
         rig_hello(rig);
         rig->wire_bytes = 0;
@@ -195,7 +195,7 @@ static void send_announcing(rig_t *rig, uint16_t payload_bytes)
 static void a_bad_record_ends_by_name(void)
 {
     for (unsigned row = 0; row < 8; row++) {
-        rig_t *rig = rig_live(FW_BEHAVIOUR_LATCH, false, row < 6 ? 264 : 0);
+        rig_t *rig = rig_live("latch", false, row < 6 ? 264 : 0);
         fw_code_t code = FW_CODE_MALFORMED;
         uint8_t bytes[FW_RECORD_PREFIX_BYTES + 40] = {0, 40};
         switch (row) {
@@ -234,7 +234,7 @@ static void a_bad_record_ends_by_name(void)
         rig_free(rig);
     }
     /* The clear link keeps to the same sizes. */
-    rig_t *rig = rig_live(FW_BEHAVIOUR_LATCH, true, 264);
+    rig_t *rig = rig_live("latch", true, 264);
     send_announcing(rig, 264 - 31);
     CHECK(rig_failed(rig, FW_CODE_TOO_LARGE));
     rig_free(rig);
@@ -243,7 +243,7 @@ static void a_bad_record_ends_by_name(void)
 /* A tool's bad payload is answered; the gateway's own, before this, ended the link. */
 static void a_tool_cannot_cut(void)
 {
-    rig_t *rig = rig_live(FW_BEHAVIOUR_LATCH, false, 0);
+    rig_t *rig = rig_live("latch", false, 0);
     const uint8_t kinds[] = {FW_KIND_QUERY, FW_KIND_COMMAND, FW_KIND_CONFIGURE, FW_KIND_ADMIN};
     const uint8_t array = 0x80;
     for (size_t i = 0; i < sizeof kinds; i++) {
@@ -263,7 +263,7 @@ static void a_tool_cannot_cut(void)
 
 static void the_gateways_error_ends(void)
 {
-    rig_t *rig = rig_live(FW_BEHAVIOUR_LATCH, false, 0);
+    rig_t *rig = rig_live("latch", false, 0);
     const uint8_t replaced[] = {0xa2, 0x00, 0x0c, 0x01, 0x60};
     rig_send(rig, FW_KIND_ERROR, 0, 0, replaced, sizeof replaced);
     CHECK(state(rig) == FW_LINK_CLOSED && rig->hang_ups == 1);
@@ -274,7 +274,7 @@ static void the_gateways_error_ends(void)
 /* Silence, and a port that fails, in each state; the gateways are dialled in turn. */
 static void each_state_ends_in_time(void)
 {
-    rig_t *rig = rig_new(FW_BEHAVIOUR_LATCH, false, 0);
+    rig_t *rig = rig_new("latch", false, 0);
     rig_await_dial(rig);
     CHECK(rig->gateway == 0);
     rig_run(rig, 14900);
@@ -306,7 +306,7 @@ static void each_state_ends_in_time(void)
     rig_free(rig);
 
     /* Live, and no reply to a ping. */
-    rig = rig_live(FW_BEHAVIOUR_LATCH, false, 0);
+    rig = rig_live("latch", false, 0);
     rig->answers_pings = false;
     rig_run(rig, 29900);
     CHECK(state(rig) == FW_LINK_LIVE);
@@ -330,8 +330,8 @@ static void each_state_ends_in_time(void)
 /* The smallest record makes pages of the largest status, and answers still fit or say so. */
 static void the_smallest_record(void)
 {
-    for (unsigned kind = FW_BEHAVIOUR_LATCH; kind <= FW_BEHAVIOUR_RAMP; kind++) {
-        rig_t *rig = rig_live((fw_behaviour_kind_t)kind, (kind & 1u) != 0u, FW_RECORD_BYTES_MIN);
+    for (unsigned kind = 0; kind < 4u; kind++) {
+        rig_t *rig = rig_live(built_in[kind], (kind & 1u) != 0u, FW_RECORD_BYTES_MIN);
         for (uint16_t verb = 1; verb <= 3; verb++) {
             uint32_t asked = rig_query(rig, verb);
             CHECK(rig_find(rig, FW_KIND_RESPONSE, asked) != NULL);
@@ -344,7 +344,7 @@ static void the_smallest_record(void)
 /* Nothing is queued without a bound, and a flood of questions does not silence a ping. */
 static void a_link_that_takes_no_more(void)
 {
-    rig_t *rig = rig_live(FW_BEHAVIOUR_LATCH, false, 264);
+    rig_t *rig = rig_live("latch", false, 264);
     rig->withheld = true;
     for (unsigned i = 0; i < 200; i++) {
         rig_query(rig, FW_VERB_IDENTIFY);
@@ -414,7 +414,7 @@ static void the_largest_status(void)
 /* The last record of a direction is used, and the link is then dialled anew. */
 static void records_run_out(void)
 {
-    rig_t *rig = rig_live(FW_BEHAVIOUR_LATCH, false, 0);
+    rig_t *rig = rig_live("latch", false, 0);
     rig->controller->link.sending.next = rig->receives.next = UINT32_MAX;
     uint32_t asked = rig_query(rig, FW_VERB_IDENTIFY);
     CHECK(rig_find(rig, FW_KIND_RESPONSE, asked) != NULL && state(rig) == FW_LINK_LIVE);
@@ -429,7 +429,7 @@ static void records_run_out(void)
 /* Correlation ids skip 0, and calls that come at the wrong time change nothing. */
 static void odd_moments(void)
 {
-    rig_t *rig = rig_live(FW_BEHAVIOUR_LATCH, true, 0);
+    rig_t *rig = rig_live("latch", true, 0);
     rig->controller->link.correlation = UINT32_MAX;
     rig_run(rig, 20010);
     const rig_frame_t *ping = rig_find(rig, FW_KIND_PING, 0);
@@ -455,8 +455,8 @@ static void odd_moments(void)
 
 static void settings_are_judged(void)
 {
-    rig_t *rig = rig_new(FW_BEHAVIOUR_LATCH, false, 0);
-    for (unsigned row = 0; row < 8; row++) {
+    rig_t *rig = rig_new("latch", false, 0);
+    for (unsigned row = 0; row < 7; row++) {
         fw_settings_t settings = rig->settings;
         switch (row) {
         case 0:
@@ -477,11 +477,8 @@ static void settings_are_judged(void)
         case 5:
             settings.gateways = FW_GATEWAYS_MAX + 1u;
             break;
-        case 6:
-            settings.behaviour = FW_BEHAVIOUR_RAMP + 1u;
-            break;
         default:
-            settings.behaviour = UINT8_MAX;
+            settings.zone = "Nowhere/At_All";
             break;
         }
         fw_controller_t other;

@@ -23,13 +23,34 @@ static void pass(uint32_t after_ms, bool online)
 {
     now_ms += after_ms;
     const fw_runner_scan_t around = {.raw = raw, .now_ms = now_ms, .online = online};
-    CHECK(fw_runner_scan(&runner, &around) == FW_VM_NO_CALL);
+    CHECK(fw_runner_scan(&runner, &around) == FW_RESULT_EXECUTED);
 }
 
 /* What a name holds in the runner. */
 static int32_t staged(const char *name)
 {
     return runner.vm.cells[cell(name) - vm.cells];
+}
+
+/* What the output of that number is driven to, counted without the inputs. */
+static uint8_t output(uint8_t number)
+{
+    uint8_t point = 0;
+    while (!fw_point_type_is_output(runner.points.at[point].type) || number-- > 0u) {
+        point++;
+        CHECK(point < runner.points.count);
+    }
+    return point;
+}
+
+static int32_t out(uint8_t number)
+{
+    return runner.points.at[output(number)].value;
+}
+
+static bool faults(uint8_t number)
+{
+    return (runner.points.at[output(number)].flags & FW_POINT_FAULT) != 0u;
 }
 
 static void test_inputs(void)
@@ -89,7 +110,7 @@ static void test_schedules(void)
     static const char berlin[] = "CET-1CEST,M3.5.0,M10.5.0/3";
     CHECK(fw_zone_parse(&zone, (fw_span_t){(const uint8_t *)berlin, sizeof(berlin) - 1u}));
     pass(10, true);
-    CHECK(runner.outputs[0].level == 0 && runner.outputs[1].level == 1);
+    CHECK(out(0) == 0 && out(1) == 1);
     static const struct {
         int64_t utc; /* local time in the comment */
         int32_t lamp, night, all;
@@ -118,11 +139,11 @@ static void test_schedules(void)
         const fw_runner_scan_t around = {
             .raw = raw, .now_ms = now_ms, .zone = &zone, .utc = rows[i].utc, .synced = true};
         fw_runner_scan(&runner, &around);
-        CHECK(runner.outputs[0].level == rows[i].lamp && runner.outputs[1].level == rows[i].night &&
-              runner.outputs[2].level == rows[i].all);
+        CHECK(out(0) == rows[i].lamp && out(1) == rows[i].night &&
+              out(2) == rows[i].all);
     }
     pass(10, true);
-    CHECK(runner.outputs[0].level == 0 && runner.outputs[1].level == 1);
+    CHECK(out(0) == 0 && out(1) == 1);
 }
 
 static void test_outputs(void)
@@ -143,8 +164,8 @@ static void test_outputs(void)
         raw[0] = rows[i].a;
         raw[1] = rows[i].b;
         pass(rows[i].after_ms, true);
-        CHECK(runner.outputs[0].level == rows[i].up && runner.outputs[1].level == rows[i].down);
-        CHECK(runner.outputs[0].level == 0 || runner.outputs[1].level == 0);
+        CHECK(out(0) == rows[i].up && out(1) == rows[i].down);
+        CHECK(out(0) == 0 || out(1) == 0);
     }
 
     begin("in a = DI1\nout r = RL1 safe off linkloss safe after 1s\n"
@@ -152,19 +173,20 @@ static void test_outputs(void)
           "r := a\nk := a\nc := a\n");
     raw[0] = 1;
     pass(10, true);
-    pass(999, false);
-    CHECK(runner.outputs[0].level == 1 && runner.outputs[1].level == 1);
+    pass(10, false);
+    pass(989, false);
+    CHECK(out(0) == 1 && out(1) == 1);
     pass(1, false);
-    CHECK(runner.outputs[0].level == 0 && runner.outputs[1].level == 1 && runner.outputs[2].level == 1);
+    CHECK(out(0) == 0 && out(1) == 1 && out(2) == 1);
     raw[0] = 0;
     pass(10, false);
-    CHECK(runner.outputs[1].level == 1 && runner.outputs[2].level == 0); /* held, and carried on */
+    CHECK(out(1) == 1 && out(2) == 0); /* held, and carried on */
     for (int i = 0; i < 50; i++) {
         pass(100000000u, false);
-        CHECK(runner.outputs[1].level == 1);
+        CHECK(out(1) == 1);
     }
     pass(10, true);
-    CHECK(runner.outputs[0].level == 0 && runner.outputs[1].level == 0);
+    CHECK(out(0) == 0 && out(1) == 0);
 
     begin("in a = DI1\nin f = DI2\nout r = RL1 safe off confirm f within 100ms\n"
           "var wrong : bool\nr := a\nwrong := r.fault\n");
@@ -180,8 +202,8 @@ static void test_outputs(void)
         raw[0] = steps[i].a;
         raw[1] = steps[i].f;
         pass(steps[i].after_ms, true);
-        CHECK(runner.outputs[0].fault == (steps[i].fault != 0));
-        CHECK(runner.outputs[0].level == steps[i].a); /* never a switch */
+        CHECK(faults(0) == (steps[i].fault != 0));
+        CHECK(out(0) == steps[i].a); /* never a switch */
     }
     raw[1] = 1;
     pass(10, true);
@@ -189,13 +211,238 @@ static void test_outputs(void)
     pass(10, true);
     CHECK(staged("wrong") == 1);
 
-    begin("out a = RL1 safe on manual\nout b = RL2 safe off\nb := true\n");
+}
+
+/* A command of the yard in a scan of its own. */
+static fw_result_t command(bool is_set, uint8_t index, int32_t value)
+{
+    now_ms += 10;
+    const fw_command_t given = {
+        .cause = {.kind = FW_CAUSE_COMMAND, .by = 77, .reference = 88},
+        .arguments = {value},
+        .index = index,
+        .is_set = is_set,
+    };
+    const fw_runner_scan_t around = {
+        .raw = raw, .command = &given, .now_ms = now_ms, .online = true};
+    return fw_runner_scan(&runner, &around);
+}
+
+/* An output has its value because of this. `reference` is a line, or what the command said. */
+static void check_cause(uint8_t number, uint8_t kind, uint32_t reference)
+{
+    const fw_cause_t *cause = &runner.points.at[output(number)].cause;
+    CHECK(cause->kind == kind && cause->reference == reference);
+    CHECK(cause->by == (kind == FW_CAUSE_COMMAND ? 77u : 0u));
+}
+
+static void test_causes(void)
+{
+    begin("in a = DI1\n"
+          "out hand = RL1 safe on manual\n"
+          "out lamp = RL2 safe off\n"
+          "out pump = RL3 safe off\n"
+          "var wish : bool\n"
+          "command go(t: time in 1s..1m)\ncommand stop\n"
+          "wish := sr(tp(go, go.t), stop)\n"
+          "if a\n"
+          "  lamp := on\n"
+          "else if not a and go\n"
+          "  lamp := off\n"
+          "end\n"
+          "pump := wish\n");
     pass(10, true);
-    CHECK(runner.outputs[0].level == 1 && runner.outputs[1].level == 1);
-    CHECK(fw_runner_set(&runner, 0, 0) && !fw_runner_set(&runner, 0, 2) && !fw_runner_set(&runner, 1, 0) &&
-          !fw_runner_set(&runner, 2, 0));
+    CHECK(out(0) == 1 && out(1) == 0);
+    check_cause(0, FW_CAUSE_BOOT, 0);
+    CHECK(command(true, output(0), 0) == FW_RESULT_EXECUTED && out(0) == 0);
+    check_cause(0, FW_CAUSE_COMMAND, 88);
+    raw[0] = 1;
     pass(10, true);
-    CHECK(runner.outputs[0].level == 0);
+    CHECK(runner.points.at[0].cause.kind == FW_CAUSE_INPUT && out(1) == 1);
+    check_cause(1, FW_CAUSE_SCRIPT, 10);
+    raw[0] = 0;
+    pass(10, true);
+    CHECK(out(1) == 1);
+    CHECK(command(false, 0, 1000) == FW_RESULT_EXECUTED && out(1) == 0 && out(2) == 1);
+    check_cause(1, FW_CAUSE_COMMAND, 88); /* through a branch */
+    check_cause(2, FW_CAUSE_COMMAND, 88); /* through a name and a block */
+    pass(1000, true);
+    CHECK(out(2) == 1); /* set, until it is stopped */
+    raw[0] = 1;
+    CHECK(command(false, 1, 0) == FW_RESULT_EXECUTED && out(2) == 0 && out(1) == 1);
+    check_cause(1, FW_CAUSE_SCRIPT, 10); /* in the same scan, and not its doing */
+    check_cause(2, FW_CAUSE_COMMAND, 88);
+
+    begin("in a = DI1\nout r = RL1 safe off linkloss safe after 1s\nout k = RL2 safe off\n"
+          "interlock r, k gap 100ms\ncommand go\n"
+          "r := a\nk := sr(go, a)\n");
+    raw[0] = 1;
+    pass(100, true);
+    CHECK(out(0) == 1);
+    pass(10, false);
+    pass(1000, false);
+    CHECK(out(0) == 0);
+    check_cause(0, FW_CAUSE_LINK_LOSS, 0);
+    pass(100, true);
+    CHECK(out(0) == 1);
+    check_cause(0, FW_CAUSE_LINK_LOSS, 0); /* its end */
+    raw[0] = 0;
+    CHECK(command(false, 0, 0) == FW_RESULT_EXECUTED && out(0) == 0 && out(1) == 0);
+    check_cause(0, FW_CAUSE_SCRIPT, 6);
+    pass(100, true);
+    CHECK(out(1) == 1);
+    check_cause(1, FW_CAUSE_COMMAND, 88); /* held up by the interlock, and still its doing */
+
+    begin("out l = RL1 safe off\nl := during(08:00-09:00, unsynced off)\n");
+    fw_zone_t zone;
+    CHECK(fw_zone_parse(&zone, (fw_span_t){(const uint8_t *)"UTC0", 4}));
+    for (int32_t hour = 7; hour < 10; hour++) {
+        now_ms += 10;
+        const fw_runner_scan_t around = {
+            .raw = raw, .now_ms = now_ms, .zone = &zone, .utc = hour * 3600, .synced = true};
+        fw_runner_scan(&runner, &around);
+        CHECK(out(0) == (hour == 8));
+    }
+    check_cause(0, FW_CAUSE_SCHEDULE, 2);
+}
+
+static void test_forcing(void)
+{
+    begin("in a = DI1\nout r = RL1 safe off linkloss safe after 1s\nout k = RL2 safe off\n"
+          "out x : num = AO1 safe 0\ninterlock r, k gap 0ms\nr := a\nk := not a\nx := 5\n");
+    raw[0] = 1;
+    pass(10, true);
+    CHECK(out(0) == 1 && out(1) == 0 && out(2) == 5000);
+    CHECK(!fw_runner_force(&runner, 0, 1, 1000, now_ms)); /* an input */
+    CHECK(!fw_runner_force(&runner, output(0), 2, 1000, now_ms));
+    CHECK(!fw_runner_force(&runner, output(0), 0, 0, now_ms));
+    CHECK(!fw_runner_force(&runner, output(0), 0, FW_FORCE_MS_MAX + 1u, now_ms));
+    CHECK(!fw_runner_force(&runner, 9, 0, 1000, now_ms));
+    CHECK(!fw_runner_release(&runner, output(0)));
+    CHECK(fw_runner_force(&runner, output(1), 1, 1000, now_ms));
+    pass(10, true);
+    CHECK(out(0) == 1 && out(1) == 0); /* an interlock holds against force */
+    CHECK(fw_runner_force(&runner, output(0), 0, 1000, now_ms));
+    pass(10, true);
+    pass(10, true);
+    CHECK(out(0) == 0 && out(1) == 1);
+    check_cause(0, FW_CAUSE_FORCE, 0);
+    check_cause(1, FW_CAUSE_FORCE, 0);
+    CHECK((runner.points.at[output(0)].flags & FW_POINT_FORCED) != 0u);
+    pass(960, true);
+    CHECK(out(1) == 1);
+    pass(10, true); /* 1 s after it was forced */
+    CHECK(out(1) == 0);
+    check_cause(1, FW_CAUSE_FORCE, 0);
+    CHECK((runner.points.at[output(1)].flags & FW_POINT_FORCED) == 0u);
+    pass(10, true);
+    CHECK(out(0) == 1);
+    CHECK(fw_runner_force(&runner, output(2), -7, 5000, now_ms));
+    CHECK(fw_runner_force(&runner, output(2), 7, 500, now_ms)); /* the last word */
+    pass(10, true);
+    CHECK(out(2) == 7);
+    CHECK(fw_runner_release(&runner, output(2)));
+    pass(10, true);
+    CHECK(out(2) == 5000);
+    CHECK(fw_runner_force(&runner, output(2), 7, 500, now_ms));
+    fw_runner_stop(&runner);
+    pass(10, true);
+    CHECK(out(0) == 0 && out(1) == 0 && out(2) == 0);
+    check_cause(2, FW_CAUSE_SAFE, 0);
+    CHECK(!fw_runner_force(&runner, output(0), 1, 500, now_ms));
+    CHECK(command(true, output(0), 1) == FW_RESULT_REFUSED);
+}
+
+/* What the feedbacks of a command's outputs make of it. */
+static void test_settling(void)
+{
+    static const char text[] =
+        "in f = DI1\nin g = DI2\nout r = RL1 safe off confirm f within 100ms\n"
+        "out k = RL2 safe off confirm g within 200ms\ncommand go(on: bool)\ncommand other\n"
+        "r := rs(go and go.on, go and not go.on)\nk := rs(go and go.on, go and not go.on)\n";
+    uint8_t tag = 0;
+    bool confirmed = false;
+    static const struct {
+        uint32_t f_ms, g_ms; /* when they follow; 0: never */
+        uint32_t settled_ms;
+        bool confirmed;
+    } rows[] = {{20, 50, 50, true}, {50, 20, 50, true}, {10, 0, 200, false}, {0, 10, 100, false}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        begin(text);
+        pass(10, true);
+        CHECK(command(false, 1, 0) == FW_RESULT_EXECUTED); /* changes nothing */
+        CHECK(command(false, 0, 1) == FW_RESULT_CONFIRMING);
+        CHECK(!fw_runner_settled(&runner, &tag, &confirmed));
+        fw_runner_await(&runner, 5);
+        uint32_t since = now_ms;
+        while (now_ms - since < rows[i].settled_ms) {
+            CHECK(!fw_runner_settled(&runner, &tag, &confirmed));
+            raw[0] = rows[i].f_ms != 0u && now_ms + 10u - since >= rows[i].f_ms;
+            raw[1] = rows[i].g_ms != 0u && now_ms + 10u - since >= rows[i].g_ms;
+            pass(10, true);
+        }
+        CHECK(fw_runner_settled(&runner, &tag, &confirmed));
+        CHECK(tag == 5 && confirmed == rows[i].confirmed);
+        CHECK(!fw_runner_settled(&runner, &tag, &confirmed));
+    }
+    /* Another command takes one of the outputs away before it was followed: the first has failed. */
+    begin(text);
+    pass(10, true);
+    CHECK(command(false, 0, 1) == FW_RESULT_CONFIRMING);
+    fw_runner_await(&runner, 5);
+    raw[1] = 1;
+    CHECK(command(false, 0, 0) == FW_RESULT_CONFIRMING);
+    CHECK(fw_runner_settled(&runner, &tag, &confirmed) && tag == 5 && !confirmed);
+    fw_runner_await(&runner, 6);
+    raw[1] = 0;
+    pass(10, true);
+    CHECK(fw_runner_settled(&runner, &tag, &confirmed) && tag == 6 && confirmed);
+}
+
+/* Scans that are left out because nothing can happen make no difference. */
+static void test_skipping(void)
+{
+    static const char *const texts[] = {
+        "in a = DI1 debounce 30ms\nin x : num = AI0\nout r = RL1 safe off\nout y : num = AO1 safe 0\n"
+        "r := tof(ton(a, 70ms), 50ms) or tp(rise(a), 35ms)\ny := slew(x, 100)\n",
+        "in a = DI1\nin x : num = AI0\nout r = RL1 safe off\nout y : num = AO1 safe 0\n"
+        "var n : int\nn := runtime(a, n)\nr := blink(a, 40ms, 20ms)\ny := filter(x, 300ms) + n\n",
+        "in a = DI1\nin x : num = AI0\nout r = RL1 safe off linkloss safe after 200ms\n"
+        "out k = RL2 safe off confirm a within 60ms\ninterlock r, k gap 90ms\n"
+        "state s: one, two\nfrom one to two when a\nfrom two to one when after(120ms)\nend\n"
+        "r := s.two\nk := a or x > 500\n",
+    };
+    uint32_t skipped = 0;
+    for (size_t text = 0; text < sizeof(texts) / sizeof(texts[0]); text++) {
+        static fw_runner_t whole;
+        begin(texts[text]);
+        whole = runner;
+        uint32_t scanned_ms = now_ms;
+        bool online = true;
+        for (uint32_t step = 0; step < 20000; step++) {
+            now_ms += 10;
+            bool is_news = random_below(40) == 0;
+            if (is_news) {
+                raw[0] = (int32_t)random_below(2);
+                raw[1] = (int32_t)random_below(1000) * 1000;
+                online = random_below(3) != 0;
+            }
+            const fw_runner_scan_t around = {.raw = raw, .now_ms = now_ms, .online = online};
+            fw_runner_scan(&whole, &around);
+            whole.due_ms = 0; /* it leaves nothing out */
+            if (is_news || now_ms - scanned_ms >= runner.due_ms || runner.due_ms < 10u) {
+                fw_runner_scan(&runner, &around);
+                scanned_ms = now_ms;
+            } else {
+                skipped++;
+            }
+            for (uint8_t i = 0; i < runner.points.count; i++) {
+                CHECK(runner.points.at[i].value == whole.points.at[i].value);
+                CHECK(runner.points.at[i].flags == whole.points.at[i].flags);
+            }
+        }
+    }
+    CHECK(skipped > 2000u);
 }
 
 void test_runner(void)
@@ -203,4 +450,8 @@ void test_runner(void)
     test_inputs();
     test_schedules();
     test_outputs();
+    test_causes();
+    test_forcing();
+    test_settling();
+    test_skipping();
 }

@@ -161,8 +161,8 @@ static void sunshine(rig_t *rig)
     /* A ramp may still run: once it stands, what was told is what is. */
     rig_run(rig, 1100);
     rig_query(rig, FW_VERB_SNAPSHOT);
-    for (uint8_t i = 0; i < controller->points.count; i++) {
-        CHECK(rig->values[i] == controller->points.at[i].value);
+    for (uint8_t i = 0; i < controller->runner.points.count; i++) {
+        CHECK(rig->values[i] == controller->runner.points.at[i].value);
     }
 }
 
@@ -173,7 +173,7 @@ void test_storm(void)
         bool clear = life % 3 != 0;
         uint16_t record_bytes_max = random_below(2) == 0 ? FW_RECORD_BYTES_MIN : 0;
         sent_keys = 0;
-        rig_t *rig = rig_new((fw_behaviour_kind_t)(life % 4), clear, record_bytes_max);
+        rig_t *rig = rig_new(built_in[life % 4u], clear, record_bytes_max);
         for (unsigned step = 0; step < STEPS; step++) {
             storm_step(rig);
         }

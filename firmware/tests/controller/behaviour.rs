@@ -65,7 +65,8 @@ fn pulse_lasts_its_time_and_ignores_retriggering() {
     yard.run(SCAN);
     assert_eq!(yard.controller.output(Channel::Rl1), 0, "off after 500 ms");
     let change = yard.deltas()[0].changes[0].clone();
-    assert_eq!((change.value, change.cause.kind), (0, CauseKind::Timer));
+    assert_eq!((change.value, change.cause.kind), (0, CauseKind::Script));
+    assert_eq!(change.cause.reference, Some(10), "the line that gave it");
 }
 
 #[test]

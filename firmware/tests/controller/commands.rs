@@ -322,7 +322,7 @@ fn queries_are_answered() {
         (
             Behaviour::Pulse,
             "pulse",
-            vec!["pulse(t: time in 100ms..60s)"],
+            vec!["pulse(t: time in 100ms..1m)"],
         ),
         (Behaviour::Follow, "follow", vec!["enable(on: bool)"]),
         (

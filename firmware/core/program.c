@@ -1,0 +1,263 @@
+/*
+ * program.c: see program.h.
+ */
+#include "program.h"
+
+/* ---- records ---- */
+
+/* How many words of a record come before its name. */
+static uint32_t words_before_name(const fw_record_t *record)
+{
+    switch (record->tag) {
+    case FW_RECORD_DURING:
+        return FW_DURING_WORDS + (uint32_t)record->b * FW_WINDOW_WORDS;
+    case FW_RECORD_INPUT:
+        return FW_INPUT_WORDS;
+    case FW_RECORD_OUTPUT:
+        return FW_OUTPUT_WORDS;
+    case FW_RECORD_INTERLOCK:
+        return 3;
+    case FW_RECORD_VARIABLE:
+    case FW_RECORD_RETAINED:
+    case FW_RECORD_ARGUMENT:
+    case FW_RECORD_EVENT:
+    case FW_RECORD_ASSIGNMENT:
+        return 2;
+    case FW_RECORD_PARAMETER:
+        return 4;
+    case FW_RECORD_REFUSAL:
+    case FW_RECORD_STATE:
+        return 0;
+    default:
+        return 1;
+    }
+}
+
+bool fw_program_next(const fw_program_t *program, uint16_t *at, fw_record_t *record)
+{
+    if (*at >= program->table_words) {
+        return false;
+    }
+    uint32_t head = program->table[*at];
+    uint32_t following = head >> 24;
+    *record = (fw_record_t){
+        .words = program->table + *at + 1u,
+        .tag = (uint8_t)head,
+        .a = (uint8_t)(head >> 8),
+        .b = (uint8_t)(head >> 16),
+    };
+    uint32_t before = words_before_name(record);
+    if (following < before || *at + 1u + following > program->table_words) {
+        return false;
+    }
+    if (following > before) {
+        record->name = record->words + before;
+        if (1u + (record->name[0] + 3u) / 4u > following - before) {
+            return false;
+        }
+    }
+    *at = (uint16_t)(*at + 1u + following);
+    return true;
+}
+
+static uint8_t text_byte(const fw_record_t *record, size_t at)
+{
+    return (uint8_t)(record->name[1u + at / 4u] >> (8u * (at % 4u)));
+}
+
+bool fw_record_is(const fw_record_t *record, fw_span_t name)
+{
+    if (record->name == NULL || record->name[0] != name.length) {
+        return false;
+    }
+    for (size_t i = 0; i < name.length; i++) {
+        if (text_byte(record, i) != name.bytes[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+fw_span_t fw_record_text(const fw_record_t *record, uint8_t *into, size_t capacity)
+{
+    fw_span_t text = {.bytes = into, .length = record->name == NULL ? 0u : record->name[0]};
+    if (text.length > capacity) {
+        text.length = capacity;
+    }
+    for (size_t i = 0; i < text.length; i++) {
+        into[i] = text_byte(record, i);
+    }
+    return text;
+}
+
+/* ---- commands ---- */
+
+bool fw_program_next_command(const fw_program_t *program, uint16_t *at, uint8_t *number,
+                             fw_signature_t *signature)
+{
+    fw_record_t record;
+    do {
+        if (!fw_program_next(program, at, &record)) {
+            return false;
+        }
+    } while (record.tag != FW_RECORD_COMMAND);
+    *signature = (fw_signature_t){.record = record, .number = (*number)++};
+    for (uint8_t i = 0; i < record.b && i < FW_ARGUMENTS_MAX; i++) {
+        if (!fw_program_next(program, at, &signature->arguments[i])) {
+            return false;
+        }
+        signature->arguments_count++;
+    }
+    return true;
+}
+
+typedef struct {
+    uint8_t *bytes;
+    size_t length; /* of the whole, even where it did not fit */
+} text_t;
+
+static void put(text_t *text, uint8_t byte)
+{
+    if (text->length < FW_TEXT_BYTES_MAX) {
+        text->bytes[text->length] = byte;
+    }
+    text->length++;
+}
+
+static void put_string(text_t *text, const char *string)
+{
+    while (*string != '\0') {
+        put(text, (uint8_t)*string++);
+    }
+}
+
+static void put_name(text_t *text, const fw_record_t *record)
+{
+    for (size_t i = 0; record->name != NULL && i < record->name[0]; i++) {
+        put(text, text_byte(record, i));
+    }
+}
+
+static void put_whole(text_t *text, uint32_t value)
+{
+    uint32_t divisor = 1;
+    while (value / divisor >= 10u) {
+        divisor *= 10u;
+    }
+    for (; divisor > 0u; divisor /= 10u) {
+        put(text, (uint8_t)('0' + value / divisor % 10u));
+    }
+}
+
+/* Thousandths, with no more places than they have. */
+static void put_thousandths(text_t *text, uint32_t value)
+{
+    put_whole(text, value / 1000u);
+    uint32_t rest = value % 1000u;
+    if (rest != 0u) {
+        put(text, '.');
+    }
+    for (uint32_t place = 100; rest != 0u; place /= 10u) {
+        put(text, (uint8_t)('0' + rest / place));
+        rest %= place;
+    }
+}
+
+/* In the largest unit that it is a whole number of. */
+static void put_time(text_t *text, uint32_t milliseconds)
+{
+    static const struct {
+        uint32_t milliseconds;
+        const char *name;
+    } units[] = {{86400000, "d"}, {3600000, "h"}, {60000, "m"}, {1000, "s"}, {1, "ms"}};
+    size_t unit = milliseconds == 0u ? 3u : 0u;
+    while (milliseconds % units[unit].milliseconds != 0u) {
+        unit++;
+    }
+    put_whole(text, milliseconds / units[unit].milliseconds);
+    put_string(text, units[unit].name);
+}
+
+static void put_value(text_t *text, int32_t value, uint8_t type)
+{
+    uint32_t size = value < 0 ? 0u - (uint32_t)value : (uint32_t)value;
+    if (value < 0) {
+        put(text, '-');
+    }
+    if (type == FW_TYPE_NUM) {
+        put_thousandths(text, size);
+    } else if (type == FW_TYPE_TIME) {
+        put_time(text, size);
+    } else {
+        put_whole(text, size);
+    }
+}
+
+/* The range that an argument has when the script says none. */
+static bool is_limited(const fw_record_t *argument)
+{
+    int32_t minimum = (int32_t)argument->words[0];
+    int32_t maximum = (int32_t)argument->words[1];
+    return argument->b == FW_TYPE_BOOL ? minimum != 0 || maximum != 1
+                                       : minimum != INT32_MIN || maximum != INT32_MAX;
+}
+
+static void put_signature(text_t *text, const fw_signature_t *signature, uint8_t ranges)
+{
+    static const char *const types[] = {
+        [FW_TYPE_BOOL] = "bool", [FW_TYPE_INT] = "int", [FW_TYPE_NUM] = "num",
+        [FW_TYPE_TIME] = "time"};
+    text->length = 0;
+    put_name(text, &signature->record);
+    put(text, '(');
+    for (uint8_t i = 0; i < signature->arguments_count; i++) {
+        const fw_record_t *argument = &signature->arguments[i];
+        put_string(text, i > 0u ? ", " : "");
+        put_name(text, argument);
+        put_string(text, ": ");
+        put_string(text, types[argument->b % (FW_TYPE_TIME + 1u)]);
+        if (i < ranges && is_limited(argument)) {
+            put_string(text, " in ");
+            put_value(text, (int32_t)argument->words[0], argument->b);
+            put_string(text, "..");
+            put_value(text, (int32_t)argument->words[1], argument->b);
+        }
+    }
+    put(text, ')');
+}
+
+/* Without any range: a name each, with `: time` and `, ` to each of the arguments. */
+_Static_assert(FW_NAME_BYTES_MAX + 2u + FW_ARGUMENTS_MAX * (FW_NAME_BYTES_MAX + 8u) <=
+                   FW_TEXT_BYTES_MAX,
+               "a signature without ranges must fit");
+
+size_t fw_signature_text(const fw_signature_t *signature, uint8_t bytes[FW_TEXT_BYTES_MAX])
+{
+    text_t text = {.bytes = bytes};
+    uint8_t ranges = signature->arguments_count;
+    put_signature(&text, signature, ranges);
+    while (text.length > FW_TEXT_BYTES_MAX && ranges > 0u) {
+        put_signature(&text, signature, --ranges);
+    }
+    return text.length;
+}
+
+/* ---- causes ---- */
+
+bool fw_program_assignment(const fw_program_t *program, uint8_t cell, uint8_t number,
+                           fw_assignment_t *assignment)
+{
+    uint16_t at = 0;
+    fw_record_t record;
+    while (fw_program_next(program, &at, &record)) {
+        if (record.tag == FW_RECORD_ASSIGNMENT && record.a == cell && record.b == number) {
+            *assignment = (fw_assignment_t){
+                .line = (uint16_t)record.words[0],
+                .commands = (uint16_t)record.words[1],
+                .schedules = (uint16_t)(record.words[1] >> 16),
+            };
+            return true;
+        }
+    }
+    return false;
+}

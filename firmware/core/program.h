@@ -1,0 +1,58 @@
+/*
+ * program.h: reading a compiled program's table: what a script declares, by whom it is called and why
+ * its outputs change.
+ */
+#ifndef FW_PROGRAM_H
+#define FW_PROGRAM_H
+
+#include "script.h"
+
+/* A record of the table. */
+typedef struct {
+    const uint32_t *words; /* that follow the head */
+    const uint32_t *name;  /* NULL: it has none. A length, then bytes, four to a word */
+    uint8_t tag;
+    uint8_t a;
+    uint8_t b;
+} fw_record_t;
+
+/* The record at `*at`, which goes on to the next one; false at the end, and where there is no whole
+ * record. Begin with 0. */
+bool fw_program_next(const fw_program_t *program, uint16_t *at, fw_record_t *record);
+
+/* Whether a record bears this name. */
+bool fw_record_is(const fw_record_t *record, fw_span_t name);
+
+/* The name or text of a record, as much of it as there is room for; nothing if it has none. */
+fw_span_t fw_record_text(const fw_record_t *record, uint8_t *into, size_t capacity);
+
+/* A command of the script. Bools are 0 and 1, times milliseconds, fractions thousandths. */
+typedef struct {
+    fw_record_t record;
+    fw_record_t arguments[FW_ARGUMENTS_MAX]; /* whose first two words are minimum and maximum */
+    uint8_t number;                          /* in the order of the script */
+    uint8_t arguments_count;
+} fw_signature_t;
+
+/* Looks for the next command from `*at` on, as fw_program_next does. `*number` counts them: begin with
+ * 0. False when there is none left. */
+bool fw_program_next_command(const fw_program_t *program, uint16_t *at, uint8_t *number,
+                             fw_signature_t *signature);
+
+/* Writes a signature as people read it, such as `boost(t: time in 1s..10m)`, at most
+ * FW_TEXT_BYTES_MAX bytes: where the ranges take it past that, the last of them are left out. Returns
+ * its length. */
+size_t fw_signature_text(const fw_signature_t *signature, uint8_t text[FW_TEXT_BYTES_MAX]);
+
+/* Why an assignment gave its output a value. */
+typedef struct {
+    uint16_t line;      /* of the assignment */
+    uint16_t commands;  /* that it hangs on in the same scan: a bit each */
+    uint16_t schedules; /* likewise, each a `during` */
+} fw_assignment_t;
+
+/* Looks up assignment `number` of the output in that cell; false when the script has none. */
+bool fw_program_assignment(const fw_program_t *program, uint8_t cell, uint8_t number,
+                           fw_assignment_t *assignment);
+
+#endif
