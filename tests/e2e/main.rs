@@ -6,6 +6,7 @@ mod browser;
 mod command;
 mod refusals;
 mod restart;
+mod script;
 mod slow;
 mod tools;
 
