@@ -130,7 +130,10 @@ pub(crate) fn cause(cause: &Cause, who: impl FnOnce(Address) -> String) -> Strin
             }
             text
         }
-        CauseKind::Schedule => "schedule".to_owned(),
+        CauseKind::Schedule => match cause.reference {
+            Some(line) => format!("schedule, line {line}"),
+            None => "schedule".to_owned(),
+        },
         CauseKind::LinkLoss => "link loss".to_owned(),
         CauseKind::Input => "input".to_owned(),
         CauseKind::Timer => "timer".to_owned(),

@@ -51,7 +51,7 @@ export function causeText(cause: Cause, isOwn: (address: number) => boolean, nam
       return texts.cause.tool(nameOf(by) ?? texts.number(by), key);
     }
     case CauseKind.schedule:
-      return texts.cause.schedule;
+      return texts.cause.schedule(cause.reference);
     case CauseKind.linkLoss:
       return texts.cause.linkLoss;
     case CauseKind.input:

@@ -32,7 +32,7 @@ export interface Cause {
   kind: number;
   /** The commanding tool's address (kind 2). */
   by: Address | null;
-  /** Script line (kind 1), or the first four bytes of the command's key as a number (kind 2). */
+  /** Script line (kinds 1 and 3), or the first four bytes of the command's key as a number (kind 2). */
   reference: number | null;
 }
 

@@ -153,7 +153,7 @@ export const en = {
     tool: (who: string, key: string) => `${who}${key}`,
     command: 'a command',
     receipt: (key: string) => `, receipt ${key}`,
-    schedule: 'schedule',
+    schedule: (line: number | null) => (line === null ? 'schedule' : `schedule, line ${line}`),
     linkLoss: 'link loss',
     input: 'input',
     timer: 'timer',

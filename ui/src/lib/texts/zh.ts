@@ -141,7 +141,7 @@ export const zh: Texts = {
     tool: (who, key) => `${who}${key}`,
     command: '命令',
     receipt: (key) => `，回执 ${key}`,
-    schedule: '定时',
+    schedule: (line: number | null) => (line === null ? '定时' : `定时，第 ${line} 行`),
     linkLoss: '连接中断',
     input: '输入',
     timer: '定时器',
