@@ -502,6 +502,26 @@ bool fw_compile_begin(fw_compiler_t *compiler, const uint8_t *source, size_t len
     return true;
 }
 
+/* Where its code begins, if there is any. The first statement is told whole. */
+static void tell_line(fw_compiler_t *compiler, uint16_t begins, uint16_t line)
+{
+    if (compiler->code_words + compiler->held_words == begins) {
+        return;
+    }
+    uint32_t words = (uint32_t)begins - compiler->told_code;
+    uint32_t lines = (uint32_t)line - compiler->told_line;
+    if (compiler->told_line == 0u || words > UINT8_MAX || lines > UINT8_MAX ||
+        words + lines == 0u) {
+        const int32_t whole = (int32_t)(line | (uint32_t)begins << 16);
+        fw_compile_write_record(compiler, FW_RECORD_LINE, 0, 0, &whole, 1, NULL);
+    } else {
+        fw_compile_write_record(compiler, FW_RECORD_LINE, (uint8_t)words, (uint8_t)lines, NULL, 0,
+                                NULL);
+    }
+    compiler->told_code = begins;
+    compiler->told_line = line;
+}
+
 fw_compile_state_t fw_compile_step(fw_compiler_t *compiler)
 {
     while (!compiler->failed && compiler->token.kind == FW_TOKEN_LINE) {
@@ -521,7 +541,10 @@ fw_compile_state_t fw_compile_step(fw_compiler_t *compiler)
         return compiler->failed ? FW_COMPILE_FAILED : FW_COMPILE_DONE;
     }
     if (!compiler->failed) {
+        uint16_t begins = (uint16_t)(compiler->code_words + compiler->held_words);
+        uint16_t line = compiler->token.line;
         (void)statement(compiler);
+        tell_line(compiler, begins, line);
     }
     return compiler->failed ? FW_COMPILE_FAILED : FW_COMPILE_MORE;
 }

@@ -90,6 +90,8 @@ typedef struct {
     uint16_t code_words;
     uint16_t table_words;
     uint16_t operations; /* of a scan */
+    uint16_t told_code;  /* where the last statement with code begins */
+    uint16_t told_line;
     uint16_t named;      /* cells in use from the bottom */
     uint16_t chains;     /* outermost `if`s so far */
     uint16_t branches_begun;

@@ -6,7 +6,7 @@
 /* ---- records ---- */
 
 /* How many words of a record come before its name. */
-static uint32_t words_before_name(const fw_record_t *record)
+static uint32_t words_before_name(const fw_record_t *record, uint32_t following)
 {
     switch (record->tag) {
     case FW_RECORD_DURING:
@@ -28,6 +28,8 @@ static uint32_t words_before_name(const fw_record_t *record)
     case FW_RECORD_REFUSAL:
     case FW_RECORD_STATE:
         return 0;
+    case FW_RECORD_LINE:
+        return following;
     default:
         return 1;
     }
@@ -46,7 +48,7 @@ bool fw_program_next(const fw_program_t *program, uint16_t *at, fw_record_t *rec
         .a = (uint8_t)(head >> 8),
         .b = (uint8_t)(head >> 16),
     };
-    uint32_t before = words_before_name(record);
+    uint32_t before = words_before_name(record, following);
     if (following < before || *at + 1u + following > program->table_words) {
         return false;
     }
@@ -260,4 +262,30 @@ bool fw_program_assignment(const fw_program_t *program, uint8_t cell, uint8_t nu
         }
     }
     return false;
+}
+
+/* ---- lines ---- */
+
+uint16_t fw_program_line(const fw_program_t *program, uint16_t place, uint16_t *next)
+{
+    uint16_t line = 0;
+    uint16_t found = 0;
+    uint16_t begins = 0;
+    uint16_t at = 0;
+    fw_record_t record;
+    *next = program->code_words;
+    while (fw_program_next(program, &at, &record)) {
+        if (record.tag != FW_RECORD_LINE) {
+            continue;
+        }
+        bool is_whole = record.a == 0u && record.b == 0u;
+        line = is_whole ? (uint16_t)record.words[0] : (uint16_t)(line + record.b);
+        begins = is_whole ? (uint16_t)(record.words[0] >> 16) : (uint16_t)(begins + record.a);
+        if (begins > place) {
+            *next = begins;
+            break;
+        }
+        found = line;
+    }
+    return found;
 }

@@ -55,4 +55,8 @@ typedef struct {
 bool fw_program_assignment(const fw_program_t *program, uint8_t cell, uint8_t number,
                            fw_assignment_t *assignment);
 
+/* The line of the statement that the code at `at` belongs to; 0 if it belongs to none. `*next` is where
+ * the next statement begins, or the end of the code. */
+uint16_t fw_program_line(const fw_program_t *program, uint16_t at, uint16_t *next);
+
 #endif

@@ -140,6 +140,8 @@ typedef enum {
     FW_RECORD_FLAG,         /* a: cell, b: fw_flag_t. The cell of the point that it is of */
     FW_RECORD_ASSIGNMENT,   /* of an output. a: its cell, b: its number. Line, and what it hangs on in the
                              * same scan: a bit for each command, from 16 on for each `during` */
+    FW_RECORD_LINE,         /* a statement begins. a: words of code behind the one before, b: lines; or,
+                             * where they are no bytes, one word: line, from 16 on the place in the code */
 } fw_record_tag_t;
 
 /* What a cell tells besides the values of points. */

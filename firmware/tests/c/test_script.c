@@ -613,6 +613,37 @@ static void test_anything(void)
     CHECK(compiled > 100);
 }
 
+/* Every word of code belongs to the line whose statement made it. */
+static void test_lines(void)
+{
+    /* A comment has no code, nor have these declarations. */
+    static char text[6000];
+    strcpy(text, "# why\nin a = DI1\nvar n : int\nvar m : bool\n");
+    strcat(text, "if a\n  n := 1\nelse\n  n := 2\nend\n");
+    for (int i = 0; i < 300; i++) {
+        strcat(text, "\n"); /* further than a byte says */
+    }
+    strcat(text, "m := a and (n > 1\n  or n < 7)\n");
+    start(text);
+    uint16_t at = 0;
+    uint16_t lines[16] = {0};
+    uint8_t count = 0;
+    while (at < vm.program.code_words) {
+        uint16_t next = 0;
+        CHECK(count < 16u);
+        lines[count++] = fw_program_line(&vm.program, at, &next);
+        for (uint16_t within = at; within < next; within++) {
+            uint16_t same = 0;
+            CHECK(fw_program_line(&vm.program, within, &same) == lines[count - 1u] && same == next);
+        }
+        CHECK(next > at);
+        at = next;
+    }
+    static const uint16_t expected[] = {5, 6, 7, 8, 9, 310};
+    CHECK(count == sizeof expected / sizeof expected[0] &&
+          memcmp(lines, expected, sizeof expected) == 0);
+}
+
 void test_script(void)
 {
     test_values();
@@ -625,4 +656,5 @@ void test_script(void)
     test_errors();
     test_limits();
     test_anything();
+    test_lines();
 }

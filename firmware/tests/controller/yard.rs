@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use switchyard_firmware::{
-    Action, Behaviour, Channel, Controller, ControllerKey, LinkState, Settings,
+    Action, Behaviour, Channel, Controller, ControllerKey, LinkState, Script, Settings,
 };
 use switchyard_protocol::{
     Address, Code, Flags, Frame, Kind,
@@ -63,7 +63,11 @@ pub(crate) struct Yard {
 }
 
 pub(crate) fn settings(behaviour: Behaviour) -> Settings {
-    let mut settings = Settings::new(ADDRESS, ControllerKey::new(SECRET), behaviour);
+    settings_of(behaviour.into())
+}
+
+pub(crate) fn settings_of(script: Script) -> Settings {
+    let mut settings = Settings::new(ADDRESS, ControllerKey::new(SECRET), script);
     settings.seed = Some(1);
     settings
 }
@@ -103,6 +107,11 @@ impl Yard {
             raw: BytesMut::new(),
             correlation: 1000,
         }
+    }
+
+    /// Whether frames may be sent.
+    pub(crate) fn is_up(&self) -> bool {
+        !matches!(self.cipher, Cipher::Down)
     }
 
     pub(crate) fn time(&self) -> u64 {
