@@ -51,6 +51,22 @@ typedef struct fw_port {
     void (*write_output)(void *ctx, uint8_t channel, int32_t value);
 } fw_port_t;
 
+/* The flash chip. Every call is synchronous and returns false if the chip refused. Addresses count
+ * from the chip's first byte and are multiples of four, and so are the lengths, told in words. A
+ * word's lowest byte lies at the lowest address. The pointers are to RAM. */
+typedef struct fw_flash_port {
+    /* Handed back to every function below, untouched. */
+    void *ctx;
+
+    bool (*read)(void *ctx, uint32_t address, uint32_t *into, size_t words);
+
+    /* Never called twice for a word between two erases. */
+    bool (*program)(void *ctx, uint32_t address, const uint32_t *words, size_t count);
+
+    /* Erases the 4 KB sector that begins at `address`. Stalls everything for 45 to 400 ms. */
+    bool (*erase)(void *ctx, uint32_t address);
+} fw_flash_port_t;
+
 /* Channels of the virtual board. A board profile maps its own to pins. */
 enum {
     FW_CHANNEL_DI1 = 0,
