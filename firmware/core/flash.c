@@ -139,13 +139,19 @@ bool fw_flash_stream_end(fw_flash_t *flash, fw_flash_stream_t *stream)
 
 bool fw_flash_read_bytes(fw_flash_t *flash, uint32_t address, uint8_t *into, size_t length)
 {
-    uint32_t word = 0;
-    for (size_t i = 0; i < length; i++) {
-        uint32_t at = address + (uint32_t)i;
-        if ((i == 0u || at % 4u == 0u) && !fw_flash_read(flash, at / 4u * 4u, &word, 1)) {
+    uint32_t words[CHECK_WORDS];
+    size_t done = 0;
+    while (done < length) {
+        uint32_t from = (address + (uint32_t)done) / 4u * 4u;
+        uint32_t shift = (address + (uint32_t)done) % 4u;
+        size_t wanted = (shift + (length - done) + 3u) / 4u;
+        size_t count = wanted < CHECK_WORDS ? wanted : CHECK_WORDS;
+        if (!fw_flash_read(flash, from, words, count)) {
             return false;
         }
-        into[i] = (uint8_t)(word >> (8u * (at % 4u)));
+        for (size_t at = shift; at < 4u * count && done < length; at++) {
+            into[done++] = (uint8_t)(words[at / 4u] >> (8u * (at % 4u)));
+        }
     }
     return true;
 }

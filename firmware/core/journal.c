@@ -159,17 +159,14 @@ void fw_journal_open(fw_journal_t *journal, fw_flash_t *flash, uint32_t address,
             journal->keeper = i;
         }
     }
-    if (journal->current == FW_JOURNAL_NONE) {
-        return;
+    if (journal->current != FW_JOURNAL_NONE) {
+        const scan_t *scan = &scans[journal->current];
+        bool is_firm = scan->state == SECTOR_FIRM;
+        journal->end = scan->end;
+        journal->keeper = is_firm ? FW_JOURNAL_NONE : journal->keeper;
+        journal->must_rewrite = journal->must_rewrite || !is_firm || scan->is_doubtful;
     }
-    const scan_t *scan = &scans[journal->current];
-    journal->end = scan->end;
-    if (scan->state == SECTOR_FIRM) {
-        journal->keeper = FW_JOURNAL_NONE;
-        journal->must_rewrite = journal->must_rewrite || scan->is_doubtful;
-    } else {
-        journal->must_rewrite = true;
-    }
+    journal->was_settled = !journal->must_rewrite;
 }
 
 bool fw_journal_next(fw_journal_t *journal, uint16_t *at, fw_journal_record_t *record)
@@ -228,6 +225,7 @@ bool fw_journal_append(fw_journal_t *journal, uint8_t kind, const uint32_t *word
     }
     journal->has_failed = false;
     if (!program(journal, journal->current, journal->end, &record, false)) {
+        journal->was_settled = false;
         fw_journal_rewrite(journal);
         return false;
     }
@@ -273,6 +271,7 @@ static uint8_t choose_target(const fw_journal_t *journal)
 static void fail(fw_journal_t *journal)
 {
     journal->phase = FW_JOURNAL_IDLE;
+    journal->was_settled = false;
     journal->is_open = false;
     journal->tries++;
     journal->must_rewrite = journal->tries < TRIES_MAX;
@@ -397,5 +396,6 @@ uint32_t fw_journal_step(fw_journal_t *journal, uint32_t now_ms)
     if (!is_well) {
         fail(journal);
     }
+    journal->was_settled = journal->was_settled || fw_journal_is_settled(journal);
     return fw_journal_is_idle(journal) ? FW_FLASH_NEVER : 0u;
 }

@@ -1,7 +1,7 @@
 /*
  * journal.h: a small state kept in a ring of flash sectors, through any power cut.
  *
- * The one place where power loss is thought about. An owner (slots.h, retain.h, log.h, update.h) keeps
+ * The one place where power loss is thought about. An owner (slots.h, retain.h, logbook.h, update.h) keeps
  * its state in RAM, tells each change as a record, and can tell its whole state as records anew
  * (`carry`). Layout and proof: docs/storage.md, section 3. In short:
  *
@@ -94,6 +94,7 @@ typedef struct {
     bool must_rewrite;    /* the state is to go into a new sector */
     bool has_failed;      /* and no sector took it */
     bool has_time;        /* `turned_ms` tells something */
+    bool was_settled;     /* since boot, or since flash failed last */
 } fw_journal_t;
 
 #define FW_JOURNAL_NONE 0xFFu
@@ -128,6 +129,18 @@ uint32_t fw_journal_step(fw_journal_t *journal, uint32_t now_ms);
 static inline bool fw_journal_is_idle(const fw_journal_t *journal)
 {
     return journal->phase == FW_JOURNAL_IDLE && !journal->must_rewrite;
+}
+
+/* Whether every record that fw_journal_next gives will be there after any cut. */
+static inline bool fw_journal_is_readable(const fw_journal_t *journal)
+{
+    return journal->was_settled && journal->phase < FW_JOURNAL_SEAL_1;
+}
+
+/* Whether `carry` is being asked: the owner's state must stand still. */
+static inline bool fw_journal_is_carrying(const fw_journal_t *journal)
+{
+    return journal->phase >= FW_JOURNAL_HEADER && journal->phase <= FW_JOURNAL_END_SEAL_2;
 }
 
 /* Whether what the owner told last will be there after any cut. */
