@@ -8,7 +8,12 @@
 #define SEAL_2 0xA56D3C1Bu
 
 /* A record's words, seals and all. */
-enum { FRAME_WORDS = 4, IMAGE_WORDS = FW_JOURNAL_WORDS_MAX + FRAME_WORDS, TRIES_MAX = 4 };
+enum {
+    FRAME_WORDS = 4,
+    IMAGE_WORDS = FW_JOURNAL_WORDS_MAX + FRAME_WORDS,
+    BODY_WORDS = IMAGE_WORDS - 2,
+    TRIES_MAX = 4,
+};
 
 /* What a sector's end record says of it. */
 typedef enum {
@@ -188,21 +193,18 @@ bool fw_journal_next(fw_journal_t *journal, uint16_t *at, fw_journal_record_t *r
 
 /* ---- writing ---- */
 
-/* Programs a record at a place of a sector, sealed or not yet. */
+/* Programs a record's body at a place of a sector. */
 static bool program(fw_journal_t *journal, uint8_t sector, uint16_t at,
-                    const fw_journal_record_t *record, bool is_sealed)
+                    const fw_journal_record_t *record)
 {
-    uint32_t image[IMAGE_WORDS];
+    uint32_t image[BODY_WORDS];
     size_t words = record->count;
     image[0] = head_of(record->kind, record->count);
     for (size_t i = 0; i < words; i++) {
         image[i + 1u] = record->words[i];
     }
     image[words + 1u] = crc_of(journal->sequence, image, record->count);
-    image[words + 2u] = SEAL_1;
-    image[words + 3u] = SEAL_2;
-    size_t count = words + (is_sealed ? 4u : 2u);
-    return fw_flash_program(journal->flash, address_of(journal, sector, at), image, count);
+    return fw_flash_program(journal->flash, address_of(journal, sector, at), image, words + 2u);
 }
 
 static bool program_seal(fw_journal_t *journal, uint8_t sector, uint16_t end, uint32_t seal)
@@ -224,7 +226,7 @@ bool fw_journal_append(fw_journal_t *journal, uint8_t kind, const uint32_t *word
         record.words[i] = words[i];
     }
     journal->has_failed = false;
-    if (!program(journal, journal->current, journal->end, &record, false)) {
+    if (!program(journal, journal->current, journal->end, &record)) {
         journal->was_settled = false;
         fw_journal_rewrite(journal);
         return false;
@@ -332,7 +334,7 @@ static bool carry_on(fw_journal_t *journal)
     }
     uint16_t bytes = bytes_of(record.count);
     if (journal->into + bytes > FW_SECTOR_BYTES ||
-        !program(journal, journal->target, journal->into, &record, !is_end)) {
+        !program(journal, journal->target, journal->into, &record)) {
         return false;
     }
     journal->into = (uint16_t)(journal->into + bytes);

@@ -19,7 +19,8 @@
  *       right    wrong    counts; first of all the state is written anew elsewhere (healing)
  *       wrong    any      does not count; if the CRC is right, healing as well
  *
- *   A sector counts by the same rule, by the seals of its end record. The newest that counts holds.
+ *   A sector counts by the same rule, by the seals of its end record; those of the carried records
+ *   before it stay blank. The newest that counts holds.
  * - Nobody is told a state before it is healed (fw_journal_is_settled), so what was seen once, old or
  *   new, is seen after every later boot too.
  * - A sector that holds, and one that has to stand in for it, are never erased. Hence three sectors at

@@ -43,5 +43,6 @@ void test_storm(void);
 void test_script(void);
 void test_zone(void);
 void test_runner(void);
+void test_storage(void);
 
 #endif
