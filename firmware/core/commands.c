@@ -57,20 +57,12 @@ static void advance(fw_outcome_t *outcome, const fw_commands_scene_t *scene, fw_
     outcome->reason = (uint8_t)reason;
     outcome->at = scene->time_known ? scene->time : 0u;
     outcome->final = final;
-    outcome->unsent = true;
+    outcome->unsent = !outcome->is_from_here;
 }
 
-/* Reads and checks a `set`. */
-static fw_code_t read_set(const fw_commands_scene_t *scene, const fw_cbor_map_t *payload,
-                          fw_queued_t *queued)
+fw_code_t fw_commands_resolve_set(const fw_commands_scene_t *scene, fw_span_t name, int64_t value,
+                                  fw_queued_t *queued)
 {
-    fw_span_t name;
-    int64_t value = 0;
-    if (fw_cbor_map_name(payload, FW_KEY_SET_POINT, &name) != FW_FIELD_PRESENT ||
-        fw_cbor_map_integer(payload, FW_KEY_SET_VALUE, -FW_INTEGER_MAX, FW_INTEGER_MAX, &value) !=
-            FW_FIELD_PRESENT) {
-        return FW_CODE_BAD_FIELD;
-    }
     uint8_t index = fw_points_find(scene->points, name);
     if (index == FW_POINT_NONE) {
         return FW_CODE_UNKNOWN_POINT;
@@ -85,7 +77,7 @@ static fw_code_t read_set(const fw_commands_scene_t *scene, const fw_cbor_map_t 
     if (!is_within) {
         return FW_CODE_OUT_OF_RANGE;
     }
-    queued->set = true;
+    queued->is_set = true;
     queued->index = index;
     queued->arguments[0] = (int32_t)value;
     return FW_CODE_OK;
@@ -103,43 +95,61 @@ static bool find_command(const fw_program_t *program, fw_span_t name, fw_signatu
     return false;
 }
 
-/* Reads and checks a `call`. The wrong number of arguments is a bad field. */
+fw_code_t fw_commands_resolve_call(const fw_commands_scene_t *scene, fw_span_t name,
+                                   const int64_t *arguments, uint8_t count, fw_queued_t *queued)
+{
+    fw_signature_t signature;
+    if (!find_command(scene->program, name, &signature)) {
+        return FW_CODE_UNKNOWN_COMMAND;
+    }
+    if (count != signature.arguments_count) {
+        return FW_CODE_BAD_FIELD;
+    }
+    for (uint8_t i = 0; i < count; i++) {
+        const uint32_t *range = signature.arguments[i].words;
+        if (arguments[i] < (int32_t)range[0] || arguments[i] > (int32_t)range[1]) {
+            return FW_CODE_OUT_OF_RANGE;
+        }
+        queued->arguments[i] = (int32_t)arguments[i];
+    }
+    queued->is_set = false;
+    queued->index = signature.number;
+    return FW_CODE_OK;
+}
+
+static fw_code_t read_set(const fw_commands_scene_t *scene, const fw_cbor_map_t *payload,
+                          fw_queued_t *queued)
+{
+    fw_span_t name;
+    int64_t value = 0;
+    if (fw_cbor_map_name(payload, FW_KEY_SET_POINT, &name) != FW_FIELD_PRESENT ||
+        fw_cbor_map_integer(payload, FW_KEY_SET_VALUE, -FW_INTEGER_MAX, FW_INTEGER_MAX, &value) !=
+            FW_FIELD_PRESENT) {
+        return FW_CODE_BAD_FIELD;
+    }
+    return fw_commands_resolve_set(scene, name, value, queued);
+}
+
 static fw_code_t read_call(const fw_commands_scene_t *scene, const fw_cbor_map_t *payload,
                            fw_queued_t *queued)
 {
     fw_span_t name;
     fw_cbor_list_t list;
+    int64_t arguments[FW_ARGUMENTS_MAX];
+    uint8_t count = 0;
     if (fw_cbor_map_name(payload, FW_KEY_CALL_COMMAND, &name) != FW_FIELD_PRESENT ||
         fw_cbor_map_list(payload, FW_KEY_CALL_ARGUMENTS, FW_ARGUMENTS_MAX, &list) !=
             FW_FIELD_PRESENT) {
         return FW_CODE_BAD_FIELD;
     }
-    fw_signature_t signature;
-    if (!find_command(scene->program, name, &signature)) {
-        return FW_CODE_UNKNOWN_COMMAND;
-    }
-    uint8_t count = 0;
-    bool within = true;
     fw_cbor_item_t item;
     while (fw_cbor_next(&list, &item)) {
-        if ((item.type != FW_CBOR_UNSIGNED && item.type != FW_CBOR_NEGATIVE) ||
-            count >= signature.arguments_count) {
+        if (item.type != FW_CBOR_UNSIGNED && item.type != FW_CBOR_NEGATIVE) {
             return FW_CODE_BAD_FIELD;
         }
-        const uint32_t *range = signature.arguments[count].words;
-        if (item.integer < (int32_t)range[0] || item.integer > (int32_t)range[1]) {
-            within = false;
-        } else {
-            queued->arguments[count] = (int32_t)item.integer;
-        }
-        count++;
+        arguments[count++] = item.integer; /* the list has no more than fit */
     }
-    if (count != signature.arguments_count) {
-        return FW_CODE_BAD_FIELD;
-    }
-    queued->set = false;
-    queued->index = signature.number;
-    return within ? FW_CODE_OK : FW_CODE_OUT_OF_RANGE;
+    return fw_commands_resolve_call(scene, name, arguments, count, queued);
 }
 
 uint8_t fw_verb_kind(uint64_t verb)
@@ -200,6 +210,17 @@ static fw_code_t read_command(const fw_commands_scene_t *scene, const fw_cbor_ma
     return code;
 }
 
+/* A command waits for its scan. */
+static void enqueue(fw_commands_t *commands, const fw_commands_scene_t *scene, uint8_t entry,
+                    fw_queued_t queued)
+{
+    queued.outcome = entry;
+    uint8_t tail = (uint8_t)((commands->head + commands->queued) % FW_COMMAND_QUEUE);
+    commands->queue[tail] = queued;
+    commands->queued++;
+    advance(&commands->outcomes[entry], scene, FW_STAGE_DELIVERED, FW_CODE_OK, false);
+}
+
 fw_code_t fw_commands_take(fw_commands_t *commands, const fw_commands_scene_t *scene,
                            const fw_frame_header_t *header, const fw_cbor_map_t *payload)
 {
@@ -218,7 +239,7 @@ fw_code_t fw_commands_take(fw_commands_t *commands, const fw_commands_scene_t *s
         commands->outcomes[entry].unsent = true;
         return FW_CODE_OK;
     }
-    fw_queued_t queued = {.set = false};
+    fw_queued_t queued = {.is_set = false};
     if (code == FW_CODE_OK) {
         code = read_command(scene, payload, verb, &queued);
     }
@@ -234,16 +255,28 @@ fw_code_t fw_commands_take(fw_commands_t *commands, const fw_commands_scene_t *s
     outcome->source = header->source;
     outcome->correlation = header->correlation;
     outcome->serial = ++commands->serial;
+    outcome->is_from_here = false;
     if (code != FW_CODE_OK) {
         advance(outcome, scene, FW_STAGE_REFUSED, code, true);
         return FW_CODE_OK;
     }
-    queued.outcome = entry;
-    uint8_t tail = (uint8_t)((commands->head + commands->queued) % FW_COMMAND_QUEUE);
-    commands->queue[tail] = queued;
-    commands->queued++;
-    advance(outcome, scene, FW_STAGE_DELIVERED, FW_CODE_OK, false);
+    enqueue(commands, scene, entry, queued);
     return FW_CODE_OK;
+}
+
+uint32_t fw_commands_take_here(fw_commands_t *commands, const fw_commands_scene_t *scene,
+                               uint32_t own_address, const fw_queued_t *queued)
+{
+    uint8_t entry = commands->queued == FW_COMMAND_QUEUE ? FW_OUTCOME_NONE : entry_for_new(commands);
+    if (entry == FW_OUTCOME_NONE) {
+        return 0;
+    }
+    fw_outcome_t *outcome = &commands->outcomes[entry];
+    *outcome = (fw_outcome_t){
+        .source = own_address, .serial = ++commands->serial, .is_from_here = true};
+    fw_store_u32(outcome->key, outcome->serial);
+    enqueue(commands, scene, entry, *queued);
+    return outcome->serial;
 }
 
 bool fw_commands_next(fw_commands_t *commands, const fw_commands_scene_t *scene,
@@ -254,11 +287,11 @@ bool fw_commands_next(fw_commands_t *commands, const fw_commands_scene_t *scene,
         fw_outcome_t *outcome = &commands->outcomes[queued->outcome];
         commands->head = (uint8_t)((commands->head + 1u) % FW_COMMAND_QUEUE);
         commands->queued--;
-        if (!scene->time_known) {
+        if (!scene->time_known && !outcome->is_from_here) {
             advance(outcome, scene, FW_STAGE_EXPIRED, FW_CODE_STALE_CLOCK, true);
             continue;
         }
-        if (scene->time > queued->expiry) {
+        if (!outcome->is_from_here && scene->time > queued->expiry) {
             advance(outcome, scene, FW_STAGE_EXPIRED, FW_CODE_EXPIRED, true);
             continue;
         }
@@ -268,7 +301,7 @@ bool fw_commands_next(fw_commands_t *commands, const fw_commands_scene_t *scene,
                       .by = outcome->source,
                       .reference = fw_load_u32(outcome->key)},
             .index = queued->index,
-            .is_set = queued->set,
+            .is_set = queued->is_set,
         };
         for (size_t i = 0; i < FW_ARGUMENTS_MAX; i++) {
             execution->command.arguments[i] = queued->arguments[i];

@@ -33,7 +33,8 @@ typedef struct {
     uint8_t stage;
     uint8_t reason;
     bool final;
-    bool unsent; /* a receipt is due */
+    bool unsent;       /* a receipt is due */
+    bool is_from_here; /* of the controller's own page: no receipt leaves */
 } fw_outcome_t;
 
 typedef struct {
@@ -41,7 +42,7 @@ typedef struct {
     int32_t arguments[FW_ARGUMENTS_MAX]; /* of a set: the value */
     uint8_t outcome;                     /* entry of the ring */
     uint8_t index;                       /* point or command */
-    bool set;
+    bool is_set;
 } fw_queued_t;
 
 typedef struct {
@@ -78,6 +79,17 @@ void fw_commands_init(fw_commands_t *commands);
  * it has no usable key, so a response must tell. */
 fw_code_t fw_commands_take(fw_commands_t *commands, const fw_commands_scene_t *scene,
                            const fw_frame_header_t *header, const fw_cbor_map_t *payload);
+
+/* Checks a `set`, or a `call`, by names; what it comes to goes into `queued`. OK, or why not. */
+fw_code_t fw_commands_resolve_set(const fw_commands_scene_t *scene, fw_span_t name, int64_t value,
+                                  fw_queued_t *queued);
+fw_code_t fw_commands_resolve_call(const fw_commands_scene_t *scene, fw_span_t name,
+                                   const int64_t *arguments, uint8_t count, fw_queued_t *queued);
+
+/* Takes a resolved command of somebody at the controller itself. It does not expire, and no receipt
+ * leaves; its cause names the controller's own address. Its serial, or 0: too many wait. */
+uint32_t fw_commands_take_here(fw_commands_t *commands, const fw_commands_scene_t *scene,
+                               uint32_t own_address, const fw_queued_t *queued);
 
 /* The next command to execute; those that have expired are ended on the way. */
 bool fw_commands_next(fw_commands_t *commands, const fw_commands_scene_t *scene,

@@ -371,6 +371,9 @@ static bool assign(fw_compiler_t *compiler)
         return fw_compile_fail(compiler, &at, expected[symbol->type], fix);
     }
     if (is_increase) {
+        if (symbol->kind == FW_SYMBOL_RETAINED) {
+            fw_compile_write_record(compiler, FW_RECORD_COUNTER, symbol->cell, 0, NULL, 0, NULL);
+        }
         if (!increase(compiler, symbol, &value)) {
             return false;
         }
@@ -499,7 +502,8 @@ bool fw_compile_begin(fw_compiler_t *compiler, const uint8_t *source, size_t len
     }
     fw_lex_init(&compiler->lexer, source, (uint16_t)length);
     fw_compile_advance(compiler);
-    return true;
+    fw_compile_write_record(compiler, FW_RECORD_FORMAT, FW_PROGRAM_FORMAT, 0, NULL, 0, NULL);
+    return !compiler->failed;
 }
 
 /* Where its code begins, if there is any. The first statement is told whole. */

@@ -27,6 +27,8 @@ static uint32_t words_before_name(const fw_record_t *record, uint32_t following)
         return 4;
     case FW_RECORD_REFUSAL:
     case FW_RECORD_STATE:
+    case FW_RECORD_FORMAT:
+    case FW_RECORD_COUNTER:
         return 0;
     case FW_RECORD_LINE:
         return following;
@@ -60,6 +62,14 @@ bool fw_program_next(const fw_program_t *program, uint16_t *at, fw_record_t *rec
     }
     *at = (uint16_t)(*at + 1u + following);
     return true;
+}
+
+bool fw_program_is_current(const fw_program_t *program)
+{
+    uint16_t at = 0;
+    fw_record_t record;
+    return fw_program_next(program, &at, &record) && record.tag == FW_RECORD_FORMAT &&
+           record.a == FW_PROGRAM_FORMAT;
 }
 
 static uint8_t text_byte(const fw_record_t *record, size_t at)

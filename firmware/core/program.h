@@ -20,6 +20,9 @@ typedef struct {
  * record. Begin with 0. */
 bool fw_program_next(const fw_program_t *program, uint16_t *at, fw_record_t *record);
 
+/* Whether this firmware's compiler made it. */
+bool fw_program_is_current(const fw_program_t *program);
+
 /* Whether a record bears this name. */
 bool fw_record_is(const fw_record_t *record, fw_span_t name);
 

@@ -21,6 +21,10 @@
 #include "bytes.h"
 #include "config.h"
 
+/* Rises when the meaning of code or table changes: what an older compiler made is not run, but compiled
+ * anew from its source. */
+#define FW_PROGRAM_FORMAT 1u
+
 #define FW_SCRIPT_SOURCE_MAX 8192u
 #define FW_SCRIPT_CODE_WORDS_MAX 1024u /* 4 KB */
 #define FW_SCRIPT_TABLE_WORDS_MAX 1024u
@@ -140,6 +144,8 @@ typedef enum {
     FW_RECORD_FLAG,         /* a: cell, b: fw_flag_t. The cell of the point that it is of */
     FW_RECORD_ASSIGNMENT,   /* of an output. a: its cell, b: its number. Line, and what it hangs on in the
                              * same scan: a bit for each command, from 16 on for each `during` */
+    FW_RECORD_FORMAT,       /* the first of all. a: FW_PROGRAM_FORMAT */
+    FW_RECORD_COUNTER,      /* a: cell of a retained name that is only ever added to */
     FW_RECORD_LINE,         /* a statement begins. a: words of code behind the one before, b: lines; or,
                              * where they are no bytes, one word: line, from 16 on the place in the code */
 } fw_record_tag_t;
