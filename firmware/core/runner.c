@@ -590,3 +590,16 @@ void fw_runner_stop(fw_runner_t *runner)
     runner->is_stopped = true;
     runner->due_ms = 0;
 }
+
+uint32_t fw_runner_faults(const fw_runner_t *runner)
+{
+    uint32_t faults = 0;
+    for (uint8_t i = 0; i < runner->points.count; i++) {
+        const fw_point_t *point = &runner->points.at[i];
+        uint8_t channel = fw_point_channel(point);
+        if ((point->flags & FW_POINT_FAULT) != 0u && channel < 32u) {
+            faults |= (uint32_t)1 << channel;
+        }
+    }
+    return faults;
+}

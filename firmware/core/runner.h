@@ -131,6 +131,9 @@ bool fw_runner_force(fw_runner_t *runner, uint8_t point, int32_t value, uint32_t
 /* Ends that; false if the point was not forced. */
 bool fw_runner_release(fw_runner_t *runner, uint8_t point);
 
+/* The outputs whose feedback is a fault: a bit for each channel below 32. */
+uint32_t fw_runner_faults(const fw_runner_t *runner);
+
 /* The program is not run any more: outputs go to their safe values in the next scan, forcing ends. */
 void fw_runner_stop(fw_runner_t *runner);
 

@@ -1,0 +1,124 @@
+/*
+ * device.h: a controller with all that is around it: what it keeps in flash, its scripts' lives, why its
+ * outputs changed, and the page that it serves itself.
+ *
+ * A port that has flash drives this instead of controller.h: fw_device_poll where it would have called
+ * fw_controller_poll, and the controller's other calls as before, on `device->controller`. Memory is the
+ * caller's: one fw_device_t, which stays where it is.
+ */
+#ifndef FW_DEVICE_H
+#define FW_DEVICE_H
+
+#include "api.h"
+#include "configuration.h"
+#include "controller.h"
+#include "logbook.h"
+#include "scripts.h"
+#include "update.h"
+
+/* Why the machine has started. */
+typedef enum {
+    FW_RESET_POWER = 0,
+    FW_RESET_WATCHDOG,
+    FW_RESET_EXCEPTION,
+    FW_RESET_COMMANDED,
+    FW_RESET_OTHER,
+} fw_reset_t;
+
+/* What a scan was late for. */
+typedef enum {
+    FW_GAP_NONE = 0,
+    FW_GAP_ERASE,
+    FW_GAP_HANDSHAKE,
+    FW_GAP_HTTP,
+    FW_GAP_RADIO,
+    FW_GAP_OTHER,
+} fw_gap_t;
+
+typedef struct {
+    uint8_t ssid[FW_WIFI_NAME_BYTES_MAX];
+    uint8_t ssid_bytes;
+    int8_t rssi_dbm;
+    bool is_secured;
+} fw_network_t;
+
+/* What a radio tells. */
+typedef struct {
+    uint32_t ip; /* 192.168.4.1 is 0xC0A80401; 0 = none */
+    int8_t rssi_dbm;
+    uint8_t state;        /* fw_api_wifi_t */
+    bool is_access_point; /* its own Wi-Fi is open */
+} fw_radio_t;
+
+/* What it asks of the machine, besides port.h. */
+typedef struct {
+    void *ctx;
+    /* Flash where it can be read and run, in whole words; never fails. */
+    const uint32_t *(*map)(void *ctx, uint32_t address);
+    void (*radio)(void *ctx, fw_radio_t *radio);
+    /* Wi-Fi or gateways have been set anew: to be joined, to be dialled. */
+    void (*configured)(void *ctx, const fw_configuration_t *configuration);
+    /* Looks for networks; false: still looking. Then they are walked from 0 on. */
+    bool (*look_around)(void *ctx);
+    bool (*network)(void *ctx, uint16_t at, fw_network_t *network);
+    uint32_t (*free_bytes)(void *ctx);
+    /* Whether a first password may be set. */
+    bool (*setup_is_open)(void *ctx);
+    /* Does not return, or does so only where nobody minds. */
+    void (*restart)(void *ctx);
+} fw_machine_t;
+
+/* What never changes while it runs. Strings and what is pointed to stay. */
+typedef struct {
+    const fw_port_t *port;
+    const fw_flash_port_t *flash;
+    const fw_http_port_t *http;
+    const fw_machine_t *machine;
+    const fw_board_t *board;
+    const fw_http_file_t *page; /* one; NULL: there is none */
+    fw_update_identity_t identity;
+    const char *software;
+    const char *board_title;
+    fw_span_t first_script; /* for a controller that has none */
+    fw_settings_t settings; /* of the controller, where the configuration does not know: tests, the host */
+    uint8_t reset;          /* fw_reset_t */
+    bool is_crashing;       /* three exception or watchdog resets within a minute: safe mode */
+} fw_device_setup_t;
+
+#define FW_RESTART_DELAY_MS 500u
+
+typedef struct {
+    const fw_device_setup_t *setup;
+    fw_controller_t controller;
+    fw_flash_t flash;
+    fw_slots_t slots;
+    fw_retain_t retain;
+    fw_logbook_t logbook;
+    fw_update_t update;
+    fw_scripts_t scripts;
+    fw_configuration_t configuration;
+    fw_compiler_t compiler;
+    fw_http_server_t http;
+    fw_http_names_t names;
+    fw_api_t api;
+    fw_api_controller_t asked; /* by the API */
+    uint32_t restart_ms;       /* when it was asked for */
+    uint32_t logged_scans;     /* scans whose changes are in the logbook */
+    uint32_t image_bytes;      /* of the firmware that is being uploaded */
+    uint32_t image_at;
+    uint8_t saving;            /* of the settings: a step */
+    uint8_t entry;             /* of the settings: the next to be written */
+    uint8_t turn;              /* of the stores: whose it is to take a step */
+    bool must_restart;
+    bool save_failed;
+} fw_device_t;
+
+/* Opens all stores, reads what is set up, and runs the script; nothing scans meanwhile. False if the settings
+ * are wrong. `setup` must outlive the device. */
+bool fw_device_init(fw_device_t *device, const fw_device_setup_t *setup);
+
+/* In place of fw_controller_poll: a scan, the link, then a slice of everything else. Returns the milliseconds
+ * until it must be called again. */
+uint32_t fw_device_poll(fw_device_t *device);
+
+#endif
