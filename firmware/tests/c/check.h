@@ -44,5 +44,6 @@ void test_script(void);
 void test_zone(void);
 void test_runner(void);
 void test_storage(void);
+void test_http(void);
 
 #endif

@@ -127,6 +127,7 @@ int main(int count, char **arguments)
     test_runner();
     test_zone();
     test_storage();
+    test_http();
     printf("%lu passed, %lu failed\n", passed_count, failed_count);
     return failed_count == 0 ? 0 : 1;
 }
