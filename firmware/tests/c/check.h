@@ -45,5 +45,6 @@ void test_zone(void);
 void test_runner(void);
 void test_storage(void);
 void test_http(void);
+void test_http_server(void);
 
 #endif

@@ -128,6 +128,7 @@ int main(int count, char **arguments)
     test_zone();
     test_storage();
     test_http();
+    test_http_server();
     printf("%lu passed, %lu failed\n", passed_count, failed_count);
     return failed_count == 0 ? 0 : 1;
 }
