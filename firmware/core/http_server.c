@@ -158,7 +158,7 @@ static fw_problem_t judge(const fw_http_server_t *server, const fw_http_head_t *
     } else if (file_at(server, head) != NULL) {
         return FW_PROBLEM_NOT_ALLOWED;
     }
-    return server->handler->admit(server->handler->ctx, head);
+    return server->handler->admit(server->handler->ctx, head, server->now_ms);
 }
 
 /* ---- what comes in ---- */
@@ -295,6 +295,7 @@ void fw_http_server_receive(fw_http_server_t *server, uint8_t index, const uint8
 {
     fw_http_connection_t *connection = &server->connections[index];
     fw_span_t input = {bytes, length};
+    server->now_ms = now_ms;
     for (;;) {
         if (connection->input == INPUT_NONE || connection->input == INPUT_READY ||
             connection->input == INPUT_DEAF) {
@@ -445,13 +446,15 @@ static void fill_exchange(fw_http_server_t *server, fw_http_connection_t *connec
     }
     size_t at = text->length + CHUNK_HEAD_BYTES;
     size_t room = text->room - at - CHUNK_END_BYTES;
-    size_t length = server->handler->piece(server->handler->ctx, text->bytes + at, room);
+    bool more = false;
+    size_t length = server->handler->piece(server->handler->ctx, text->bytes + at, room, &more);
     if (length > 0u) {
         fw_text_hex(text, (uint32_t)length, 3);
         fw_text_string(text, "\r\n");
         text->length += length;
         fw_text_string(text, "\r\n");
-    } else {
+    }
+    if (!more) {
         fw_text_string(text, "0\r\n\r\n");
         connection->finished = true;
         server->handler->end(server->handler->ctx);
@@ -637,6 +640,7 @@ static bool fill_next(fw_http_server_t *server, uint32_t now_ms)
 
 uint32_t fw_http_server_poll(fw_http_server_t *server, uint32_t now_ms)
 {
+    server->now_ms = now_ms;
     bool has_worked = false;
     bool is_open = false;
     for (uint8_t i = 0; i < FW_HTTP_CONNECTIONS_MAX; i++) {

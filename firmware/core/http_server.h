@@ -76,14 +76,15 @@ typedef struct {
 typedef struct {
     void *ctx;
     /* Whether a request may be made at all, by its head alone; FW_PROBLEM_NONE, or the answer. */
-    fw_problem_t (*admit)(void *ctx, const fw_http_head_t *head);
+    fw_problem_t (*admit)(void *ctx, const fw_http_head_t *head, uint32_t now_ms);
     /* An admitted request begins. `head` is valid during the call. */
     void (*begin)(void *ctx, const fw_http_head_t *head);
     void (*body)(void *ctx, const uint8_t *bytes, size_t length);
     /* The request is complete. False: the answer is not known yet, ask again. A slice of work. */
     bool (*answer)(void *ctx, uint32_t now_ms, fw_http_answer_t *answer);
-    /* Writes the next piece of the answer's body; 0: there is no more. `room` is 1,024 or more. */
-    size_t (*piece)(void *ctx, uint8_t *into, size_t room);
+    /* Writes the next piece of the answer's body and tells whether more follow. `room` is 1,024 or
+     * more. */
+    size_t (*piece)(void *ctx, uint8_t *into, size_t room, bool *more);
     /* The exchange is over: answered, or the client has gone. */
     void (*end)(void *ctx);
 } fw_http_handler_t;
@@ -122,7 +123,8 @@ typedef struct {
     const fw_http_file_t *files;
     fw_http_connection_t connections[FW_HTTP_CONNECTIONS_MAX];
     fw_http_answer_t answer; /* of the exchange */
-    uint32_t sent_ms;
+    uint32_t now_ms;  /* as of the last call */
+    uint32_t sent_ms; /* when transmit was filled */
     uint16_t filled; /* of transmit; 0 = free */
     uint8_t files_count;
     uint8_t exchange; /* the connection that has it, or FW_HTTP_NOBODY */

@@ -33,10 +33,10 @@
     X(WRONG_HOST, 421, "wrong_host", "not this controller's name; use its IP address")             \
     X(BUSY, 503, "busy", "busy with another request; try again")                                   \
     /* the API's */                                                                                \
-    X(BAD_JSON, 400, "bad_json", "expected a JSON object")                                         \
+    X(BAD_JSON, 400, "bad_json", "expected a JSON object of plain fields; numbers are whole")      \
     X(BAD_FIELD, 400, "bad_field", "a field is missing or of the wrong kind")                      \
     X(OUT_OF_RANGE, 400, "out_of_range", "outside of its range")                                   \
-    X(PASSWORD_SHORT, 400, "password_length", "a password has 8 to 64 bytes")                      \
+    X(PASSWORD_LENGTH, 400, "password_length", "a password has 8 to 64 bytes")                     \
     X(NOT_LOGGED_IN, 401, "not_logged_in", "log in first")                                         \
     X(WRONG_PASSWORD, 401, "wrong_password", "this is not the password")                           \
     X(SETUP_NEEDED, 403, "setup_needed", "set a password first")                                   \
@@ -49,6 +49,8 @@
     X(NOT_MANUAL, 409, "not_manual", "the script drives this output")                              \
     X(REFUSED, 409, "refused_by_script", "the script refused it")                                  \
     X(WRONG_STATE, 409, "wrong_state", "not possible now")                                         \
+    X(SCRIPT_ERROR, 422, "script_error", "the script has an error")                                \
+    X(BAD_IMAGE, 422, "bad_image", "this is not an image for this controller")                     \
     X(WAIT, 429, "wait", "too many wrong passwords; wait a little")                                \
     X(STORE, 503, "store_unavailable", "it could not be stored")                                   \
     X(UNSUPPORTED, 501, "unsupported", "this controller cannot do that")                           \

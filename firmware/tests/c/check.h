@@ -46,5 +46,7 @@ void test_runner(void);
 void test_storage(void);
 void test_http(void);
 void test_http_server(void);
+void test_json(void);
+void test_api(void);
 
 #endif

@@ -129,6 +129,8 @@ int main(int count, char **arguments)
     test_storage();
     test_http();
     test_http_server();
+    test_json();
+    test_api();
     printf("%lu passed, %lu failed\n", passed_count, failed_count);
     return failed_count == 0 ? 0 : 1;
 }

@@ -23,9 +23,9 @@ static struct {
     unsigned begun, ended;
 } echo;
 
-static fw_problem_t echo_admit(void *ctx, const fw_http_head_t *head)
+static fw_problem_t echo_admit(void *ctx, const fw_http_head_t *head, uint32_t now_ms)
 {
-    CHECK(ctx == &echo);
+    CHECK(ctx == &echo && now_ms == http_now_ms);
     if (strcmp(head->target, "/secret") == 0) {
         return FW_PROBLEM_NOT_LOGGED_IN;
     }
@@ -78,19 +78,19 @@ static bool echo_answer(void *ctx, uint32_t now_ms, fw_http_answer_t *answer)
     return true;
 }
 
-static size_t echo_piece(void *ctx, uint8_t *into, size_t room)
+static size_t echo_piece(void *ctx, uint8_t *into, size_t room, bool *more)
 {
     CHECK(ctx == &echo && echo.open && room >= 1024);
     if (echo.left > 0) {
         size_t length = echo.left < room ? echo.left : room;
         memset(into, 'x', length);
         echo.left -= (uint32_t)length;
+        *more = echo.left > 0 || random_below(2) == 0;
         return length;
     }
-    size_t length = echo.body_bytes;
-    memcpy(into, echo.body, length);
-    echo.body_bytes = 0;
-    return length;
+    memcpy(into, echo.body, echo.body_bytes);
+    *more = false;
+    return echo.body_bytes;
 }
 
 static void echo_end(void *ctx)
