@@ -1,4 +1,5 @@
-//! Compiles the controller's C core and Monocypher into one static library for this machine.
+//! Compiles the controller's C core and Monocypher into one static library for this machine, with the
+//! controller's own page if it has been built; and the stand-in that tests and an example talk to.
 //!
 //! Monocypher's C sources come out of the `monocypher-sys` crate, which is declared but never
 //! compiled: `cargo metadata` tells where cargo keeps it.
@@ -10,6 +11,8 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
 };
+
+mod page;
 
 /// Warnings that stop the build. Third-party C is compiled without them.
 const STRICT: [&str; 7] = [
@@ -29,9 +32,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     let host = port.join("host");
     let monocypher = monocypher_sources(&room)?;
 
-    for watched in ["core", "port", "build.rs", "Cargo.toml"] {
+    for watched in [
+        "core",
+        "port",
+        "tests/stand_in",
+        "build.rs",
+        "page.rs",
+        "Cargo.toml",
+    ] {
         println!("cargo:rerun-if-changed={watched}");
     }
+    let ui = room.join("../ui");
+    for made in [page::PAGE, page::POLICY] {
+        println!("cargo:rerun-if-changed={}", ui.join(made).display());
+    }
+    let page_source = PathBuf::from(env::var("OUT_DIR")?).join("page.c");
+    fs::write(&page_source, page::render(&ui)?)?;
 
     // Always optimised: a debug build's X25519 is too slow for thousands of controllers.
     cc::Build::new()
@@ -41,14 +57,28 @@ fn main() -> Result<(), Box<dyn Error>> {
         .file(monocypher.join("monocypher.c"))
         .compile("monocypher");
 
-    let mut build = cc::Build::new();
+    let strict = || {
+        let mut build = cc::Build::new();
+        build
+            .std("c11")
+            .opt_level(2)
+            .include(&core)
+            .include(&port)
+            .include(&monocypher);
+        for flag in STRICT {
+            build.flag(flag);
+        }
+        build
+    };
+    strict()
+        .file(room.join("tests/stand_in/stand_in.c"))
+        .compile("fwstandin");
+    let mut build = strict();
     build
-        .std("c11")
-        .opt_level(2)
-        .include(&core)
-        .include(&port)
-        .include(&monocypher);
-    build.include(&host).file(host.join("host.c"));
+        .include(&host)
+        .file(host.join("host.c"))
+        .file(host.join("http_host.c"))
+        .file(page_source);
     // Laboratories and benchmarks may ask for the clear link; an image for a chip never has it.
     build.define("FW_CLEAR_LINK", "1");
     // Thousands of idle controllers cost nothing: see core/runner.h.

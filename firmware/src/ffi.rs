@@ -108,7 +108,47 @@ pub struct FwVmCall {
     pub arguments: [i32; 4],
 }
 
+/// `fw_http_host_t`, whose fields only C knows.
+#[repr(C)]
+pub struct FwHttpHost {
+    _private: [u8; 0],
+}
+
+/// `fw_api_controller_t`: whoever stands behind the API makes it in C.
+#[repr(C)]
+pub struct FwApiController {
+    _private: [u8; 0],
+}
+
+/// `fw_http_port_t`.
+#[repr(C)]
+pub struct FwHttpPort {
+    pub ctx: *mut c_void,
+    pub send: extern "C" fn(*mut c_void, u8, *const u8, usize) -> bool,
+    pub close: extern "C" fn(*mut c_void, u8, bool),
+    pub hold: extern "C" fn(*mut c_void, u8, bool),
+}
+
 unsafe extern "C" {
+    pub fn fw_http_host_bytes() -> usize;
+    pub fn fw_http_host_align() -> usize;
+    pub fn fw_http_host_init(
+        host: *mut FwHttpHost,
+        controller: *const FwApiController,
+        port: FwHttpPort,
+    );
+    pub fn fw_http_host_opened(host: *mut FwHttpHost, now_ms: u32) -> u8;
+    pub fn fw_http_host_receive(
+        host: *mut FwHttpHost,
+        connection: u8,
+        bytes: *const u8,
+        length: usize,
+        now_ms: u32,
+    );
+    pub fn fw_http_host_sent(host: *mut FwHttpHost, connection: u8, now_ms: u32);
+    pub fn fw_http_host_closed(host: *mut FwHttpHost, connection: u8);
+    pub fn fw_http_host_poll(host: *mut FwHttpHost, now_ms: u32) -> u32;
+
     pub fn fw_compile_begin(
         compiler: *mut FwCompiler,
         source: *const u8,

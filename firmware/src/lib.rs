@@ -4,6 +4,7 @@
 //!   [`Action`]s come out; simulations and tests drive it under a clock of their own.
 //! - [`VirtualController`]: the same on tokio and a real socket, with a simulated [`Plant`] at its
 //!   inputs and outputs. Thousands fit in one process.
+//! - [`HttpSockets`]: the controller's own page and API, served on this machine.
 //! - [`script`]: the script language's compiler, and the machine that runs what it makes.
 //!
 //! ```
@@ -25,6 +26,7 @@ mod board;
 mod controller;
 #[doc(hidden)]
 pub mod ffi;
+mod http;
 mod key;
 mod plant;
 pub mod script;
@@ -32,6 +34,10 @@ mod virtual_controller;
 
 pub use board::{Behaviour, Channel, Script};
 pub use controller::{Action, Controller, LinkState, Settings, SettingsError, state_bytes};
+pub use controller::{
+    Action, Behaviour, Channel, Controller, LinkState, Settings, SettingsError, state_bytes,
+};
+pub use http::HttpSockets;
 pub use key::{ControllerKey, KeyError, parse_keys};
 pub use plant::{Plant, PlantSettings};
 pub use virtual_controller::{Options, View, VirtualController};
