@@ -30,7 +30,7 @@ impl StandIn {
 }
 
 /// Serves a stand-in; ends only when it is dropped.
-pub async fn serve(listener: TcpListener, seed: u64) {
+pub(crate) async fn serve(listener: TcpListener, seed: u64) {
     // SAFETY: the size is what C says, and the memory stays where it is for as long as the server.
     let words = unsafe { stand_in_bytes() }.div_ceil(8);
     let mut stand_in = StandIn(vec![0; words]);

@@ -1,0 +1,182 @@
+// The script: an editor with line numbers and errors where they are, its cost, and the trial.
+
+import { Fault, messageOf } from './api';
+import { attribute, h, say, show } from './dom';
+import { countdown, place, valueText } from './format';
+import type { Controller } from './state';
+import type { Compiled, Live } from './types';
+
+const SOURCE_BYTES_MAX = 8192;
+
+/** What is under the cursor's line, from what is live. */
+export function liveOfLine(live: Live, words: string): string {
+  const names = new Set(words.replace(/#.*/, '').match(/[A-Za-z_]\w*/g) ?? []);
+  const parts: string[] = [];
+  for (const point of live.points) {
+    if (names.has(point.name)) parts.push(`${point.name} = ${valueText(point.type.startsWith('digital') ? 'bool' : 'num', point.value)}`);
+  }
+  for (const value of live.values) {
+    if (names.has(value.name) && value.kind !== 'alarm') parts.push(`${value.name} = ${value.state ?? valueText(value.type, value.value)}`);
+  }
+  return parts.join('   ');
+}
+
+/** The screen, and how it is brought up to date. */
+export function scriptScreen(controller: Controller): { node: HTMLElement; update: () => void; isDirty: () => boolean } {
+  const numbers = h('div', { class: 'numbers', 'aria-hidden': 'true' });
+  const marks = h('pre', { class: 'marks', 'aria-hidden': 'true' });
+  const bubble = h('div', { class: 'bubble', hidden: true });
+  const text = h('textarea', { spellcheck: 'false', autocapitalize: 'off', autocomplete: 'off', wrap: 'off', 'aria-label': 'Script', rows: 1, 'data-testid': 'script' });
+  const sheet = h('div', { class: 'sheet' }, marks, text, bubble);
+  const editor = h('div', { class: 'editor' }, numbers, sheet);
+  const message = h('div', { class: 'message', role: 'status', 'data-testid': 'script-message' });
+  const liveLine = h('div', { class: 'live-line' });
+  const size = h('small', { class: 'size' });
+  const check = h('button', { type: 'button', 'data-testid': 'check', onclick: () => void send() }, 'Check');
+  const begin = h('button', { type: 'button', class: 'primary', 'data-testid': 'try', onclick: () => void trial('begin') }, 'Try it');
+  const again = h('button', { type: 'button', class: 'quiet', onclick: () => void load(true) }, 'Load again');
+  const left = h('span');
+  const keep = h('button', { type: 'button', class: 'primary', 'data-testid': 'commit', onclick: () => void trial('commit') }, 'Keep it');
+  const back = h('button', { type: 'button', 'data-testid': 'revert', onclick: () => void trial('revert') }, 'Go back');
+  const banner = h('div', { class: 'banner', hidden: true }, left, keep, back);
+  const node = h('section', { class: 'panel script' }, banner, h('div', { class: 'bar' }, h('h2', {}, 'Script'), size, again, check, begin), message, editor, liveLine);
+
+  /** As the controller has it, and as it was checked. */
+  let saved: string | null = null;
+  let checked: string | null = null;
+  let hash = 0;
+  let busy = false;
+
+  const isDirty = () => saved !== null && text.value !== saved;
+
+  function draw(): void {
+    const lines = text.value.split('\n').length;
+    if (numbers.childElementCount !== lines) {
+      numbers.replaceChildren(...Array.from({ length: lines }, (_, index) => h('div', {}, String(index + 1))));
+    }
+    text.rows = lines;
+    text.cols = Math.max(20, ...text.value.split('\n').map((line) => line.length + 2));
+    const count = new TextEncoder().encode(text.value).length;
+    say(size, `${count} of ${SOURCE_BYTES_MAX} bytes${isDirty() ? ', changed' : ''}`);
+    attribute(size, 'class', count > SOURCE_BYTES_MAX ? 'size over' : 'size');
+    attribute(check, 'disabled', busy || count > SOURCE_BYTES_MAX);
+    attribute(begin, 'disabled', busy || checked !== text.value || controller.view.live?.script === 'on_trial');
+    attribute(again, 'disabled', busy);
+    attribute(keep, 'disabled', busy);
+    attribute(back, 'disabled', busy);
+  }
+
+  function clearMarks(): void {
+    marks.replaceChildren();
+    bubble.hidden = true;
+    for (const number of numbers.children) attribute(number, 'class', false);
+  }
+
+  text.addEventListener('input', () => {
+    clearMarks();
+    if (checked !== text.value) say(message, '');
+    draw();
+  });
+  text.addEventListener('keydown', (event) => {
+    if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) void send();
+  });
+  document.addEventListener('selectionchange', showLine);
+
+  function showLine(): void {
+    const { live } = controller.view;
+    if (live === null || document.activeElement !== text) return;
+    const from = text.value.lastIndexOf('\n', text.selectionStart - 1) + 1;
+    const to = text.value.indexOf('\n', from);
+    // The values are of the script that runs, so they say nothing of one that is being changed.
+    say(liveLine, text.value === saved ? liveOfLine(live, text.value.slice(from, to < 0 ? undefined : to)) : '');
+  }
+
+  /** Underlines the error in its place, and says beside it what was expected. */
+  function mark(fault: Fault): void {
+    const { line = 1, column = 1, length = 1, expected = '', fix, other_line: other } = fault.problem;
+    const { at, to } = place(text.value, line, column, Math.max(1, length));
+    const wrong = text.value.slice(at, to).replace(/\n/g, '');
+    marks.replaceChildren(text.value.slice(0, at), h('mark', {}, wrong === '' ? ' ' : wrong));
+    attribute(numbers.children[line - 1] ?? numbers, 'class', 'wrong');
+    if (other !== undefined) attribute(numbers.children[other - 1] ?? numbers, 'class', 'other');
+    const found = wrong.trim() === '' ? 'the line’s end' : `“${wrong}”`;
+    const says = `Expected ${expected}, found ${found}.${other === undefined ? '' : ` The other one is in line ${other}.`}`;
+    bubble.replaceChildren(h('strong', {}, says), ...(fix === undefined ? [] : [h('div', {}, `${fix.charAt(0).toUpperCase()}${fix.slice(1)}.`)]));
+    const underlined = marks.querySelector('mark');
+    if (underlined !== null) {
+      bubble.style.top = `${underlined.offsetTop + underlined.offsetHeight + 4}px`;
+      bubble.style.left = `${Math.max(0, Math.min(underlined.offsetLeft, editor.clientWidth - numbers.clientWidth - 300))}px`;
+    }
+    bubble.hidden = false;
+    message.replaceChildren(h('button', { type: 'button', class: 'link', onclick: () => jump(at, to) }, `Line ${line}, column ${column}`), `: ${says}`);
+    jump(at, to);
+  }
+
+  function jump(at: number, to: number): void {
+    text.focus({ preventScroll: true });
+    text.setSelectionRange(at, to);
+    bubble.scrollIntoView({ block: 'nearest' });
+  }
+
+  async function run(doing: string, what: () => Promise<string>): Promise<void> {
+    if (busy) return;
+    busy = true;
+    say(message, doing);
+    draw();
+    try {
+      say(message, await what());
+    } catch (error) {
+      if (error instanceof Fault && error.problem.line !== undefined) mark(error);
+      else say(message, messageOf(error));
+    }
+    busy = false;
+    draw();
+  }
+
+  const send = () =>
+    run('Checking…', async () => {
+      clearMarks();
+      checked = null;
+      const source = text.value;
+      const cost = await controller.act((api) => api.upload<Compiled>('script', new TextEncoder().encode(source)));
+      checked = source;
+      return `No errors. ${cost.operations} operations a scan; program ${cost.code_words} + ${cost.table_words} words.`;
+    });
+
+  const trial = (what: 'begin' | 'commit' | 'revert') =>
+    run('Asked…', async () => {
+      await controller.act((api) => api.ask(`trial/${what}`, { body: {} }));
+      checked = null;
+      if (what === 'revert') await load(true);
+      else saved = text.value;
+      return { begin: 'It runs, on trial. The old one returns by itself unless you keep this one.', commit: 'It stays.', revert: 'The old script runs again.' }[what];
+    });
+
+  async function load(force: boolean): Promise<void> {
+    if (isDirty() && !force) return;
+    const source = await controller.act((api) => api.ask<string>('script', { text: true }));
+    saved = source;
+    text.value = source;
+    clearMarks();
+    draw();
+  }
+
+  return {
+    node,
+    isDirty,
+    update() {
+      const { live } = controller.view;
+      if (live === null) return;
+      if (live.script_hash !== hash && !busy) {
+        hash = live.script_hash;
+        load(false).catch(() => (hash = 0));
+      }
+      show(banner, live.script === 'on_trial');
+      if (live.script === 'on_trial') {
+        say(left, live.trial_left_ms === 0 ? 'On trial, until you decide.' : `On trial: the old script returns in ${countdown(live.trial_left_ms)}.`);
+      }
+      draw();
+      showLine();
+    },
+  };
+}
