@@ -32,14 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let host = port.join("host");
     let monocypher = monocypher_sources(&room)?;
 
-    for watched in [
-        "core",
-        "port",
-        "tests/stand_in",
-        "build.rs",
-        "page.rs",
-        "Cargo.toml",
-    ] {
+    for watched in ["core", "port", "build.rs", "page.rs", "Cargo.toml"] {
         println!("cargo:rerun-if-changed={watched}");
     }
     let ui = room.join("../ui");
@@ -55,27 +48,19 @@ fn main() -> Result<(), Box<dyn Error>> {
         .opt_level(2)
         .include(&monocypher)
         .file(monocypher.join("monocypher.c"))
+        .file(monocypher.join("optional/monocypher-ed25519.c"))
         .compile("monocypher");
 
-    let strict = || {
-        let mut build = cc::Build::new();
-        build
-            .std("c11")
-            .opt_level(2)
-            .include(&core)
-            .include(&port)
-            .include(&monocypher);
-        for flag in STRICT {
-            build.flag(flag);
-        }
-        build
-    };
-    strict()
-        .file(room.join("tests/stand_in/stand_in.c"))
-        .compile("fwstandin");
-    let mut build = strict();
+    let mut build = cc::Build::new();
     build
+        .std("c11")
+        .opt_level(2)
+        .include(&core)
+        .include(&port)
+        .include(&monocypher)
+        .include(monocypher.join("optional"))
         .include(&host)
+        .file(host.join("device_host.c"))
         .file(host.join("host.c"))
         .file(host.join("http_host.c"))
         .file(page_source);

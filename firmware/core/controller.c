@@ -85,6 +85,7 @@ static bool is_online(const fw_controller_t *controller)
 static void drive_outputs(fw_controller_t *controller)
 {
     fw_points_t *points = &controller->runner.points;
+    controller->driven |= points->undriven;
     const fw_port_t *port = controller->port;
     for (uint8_t i = 0; i < points->count && points->undriven != 0u; i++) {
         if (((points->undriven >> i) & 1u) != 0u) {
@@ -128,6 +129,7 @@ static void scan(fw_controller_t *controller, uint32_t now_ms)
     int32_t raw[FW_POINTS_MAX];
     note_gap(controller, now_ms);
     controller->scanned_ms = now_ms;
+    controller->scans++;
     controller->input_news = false;
     for (uint8_t i = 0; i < runner->points.count; i++) {
         const fw_point_t *point = &runner->points.at[i];
@@ -172,6 +174,17 @@ void fw_controller_run(fw_controller_t *controller, const fw_program_t *program,
     fw_runner_start(runner, program, now_ms);
     controller->scanned_ms = now_ms - FW_SCAN_INTERVAL_MS;
     fw_status_relayout(&controller->status, &runner->points);
+}
+
+bool fw_controller_set_zone(fw_controller_t *controller, const char *zone)
+{
+    fw_zone_t read;
+    if (!read_zone(&read, zone)) {
+        return false;
+    }
+    controller->zone = read;
+    controller->runner.looked_utc = -1; /* schedules are looked at anew */
+    return true;
 }
 
 /* Milliseconds until the next scan must be; FW_WAKE_MS_MAX while nothing moves. */

@@ -116,6 +116,8 @@ typedef struct {
     uint64_t uptime_ms;
     uint32_t counted_ms; /* uptime is counted up to here */
     uint32_t scanned_ms; /* the last scan's beginning */
+    uint32_t scans;          /* since boot */
+    uint32_t driven;         /* outputs changed since whoever reads this cleared it: a bit each */
     uint32_t late_scans;     /* that came 10 ms late or later, since boot */
     uint32_t longest_gap_ms; /* between two scans */
     bool input_news;     /* the port says that an input changed */
@@ -135,6 +137,9 @@ bool fw_controller_init(fw_controller_t *controller, const fw_settings_t *settin
  * yard calls it. Both must stay until another one runs. What the one before had still to do is over: its
  * outputs are safe, what waited to be executed is refused, what waited for a feedback has failed. */
 void fw_controller_run(fw_controller_t *controller, const fw_program_t *program, const char *title);
+
+/* Local time from now on; false if the text is no zone, and nothing changes. NULL is UTC. */
+bool fw_controller_set_zone(fw_controller_t *controller, const char *zone);
 
 /* Scans when 10 ms have passed since the last scan, runs all timers, sends what is to be sent.
  * Returns the milliseconds until it must be called again: 10 at most while anything moves, much

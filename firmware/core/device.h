@@ -1,6 +1,6 @@
 /*
  * device.h: a controller with all that is around it: what it keeps in flash, its scripts' lives, why its
- * outputs changed, and the page that it serves itself.
+ * outputs changed, and all that its page asks for (api.h).
  *
  * A port that has flash drives this instead of controller.h: fw_device_poll where it would have called
  * fw_controller_poll, and the controller's other calls as before, on `device->controller`. Memory is the
@@ -25,23 +25,6 @@ typedef enum {
     FW_RESET_OTHER,
 } fw_reset_t;
 
-/* What a scan was late for. */
-typedef enum {
-    FW_GAP_NONE = 0,
-    FW_GAP_ERASE,
-    FW_GAP_HANDSHAKE,
-    FW_GAP_HTTP,
-    FW_GAP_RADIO,
-    FW_GAP_OTHER,
-} fw_gap_t;
-
-typedef struct {
-    uint8_t ssid[FW_WIFI_NAME_BYTES_MAX];
-    uint8_t ssid_bytes;
-    int8_t rssi_dbm;
-    bool is_secured;
-} fw_network_t;
-
 /* What a radio tells. */
 typedef struct {
     uint32_t ip; /* 192.168.4.1 is 0xC0A80401; 0 = none */
@@ -60,7 +43,7 @@ typedef struct {
     void (*configured)(void *ctx, const fw_configuration_t *configuration);
     /* Looks for networks; false: still looking. Then they are walked from 0 on. */
     bool (*look_around)(void *ctx);
-    bool (*network)(void *ctx, uint16_t at, fw_network_t *network);
+    bool (*network)(void *ctx, uint16_t at, fw_api_network_t *network);
     uint32_t (*free_bytes)(void *ctx);
     /* Whether a first password may be set. */
     bool (*setup_is_open)(void *ctx);
@@ -72,10 +55,8 @@ typedef struct {
 typedef struct {
     const fw_port_t *port;
     const fw_flash_port_t *flash;
-    const fw_http_port_t *http;
     const fw_machine_t *machine;
     const fw_board_t *board;
-    const fw_http_file_t *page; /* one; NULL: there is none */
     fw_update_identity_t identity;
     const char *software;
     const char *board_title;
@@ -86,6 +67,8 @@ typedef struct {
 } fw_device_setup_t;
 
 #define FW_RESTART_DELAY_MS 500u
+#define FW_CONFIRM_LINK_MS 60000u
+#define FW_CONFIRM_RUN_MS 300000u
 
 typedef struct {
     const fw_device_setup_t *setup;
@@ -98,19 +81,20 @@ typedef struct {
     fw_scripts_t scripts;
     fw_configuration_t configuration;
     fw_compiler_t compiler;
-    fw_http_server_t http;
-    fw_http_names_t names;
-    fw_api_t api;
-    fw_api_controller_t asked; /* by the API */
+    fw_api_controller_t asked; /* what an API is given */
     uint32_t restart_ms;       /* when it was asked for */
     uint32_t logged_scans;     /* scans whose changes are in the logbook */
-    uint32_t image_bytes;      /* of the firmware that is being uploaded */
-    uint32_t image_at;
+    /* The firmware that is being uploaded: manifest, signature, image. */
+    uint32_t image_bytes;
+    uint32_t image_at; /* bytes that came so far */
+    uint8_t image_head[FW_MANIFEST_BYTES + FW_SIGNATURE_BYTES];
+    bool is_image_begun;
+    bool is_image_checking;
     uint8_t saving;            /* of the settings: a step */
     uint8_t entry;             /* of the settings: the next to be written */
     uint8_t turn;              /* of the stores: whose it is to take a step */
     bool must_restart;
-    bool save_failed;
+    bool save_failed;          /* and nobody was told yet */
 } fw_device_t;
 
 /* Opens all stores, reads what is set up, and runs the script; nothing scans meanwhile. False if the settings

@@ -17,6 +17,7 @@ bool fw_flash_read(fw_flash_t *flash, uint32_t address, uint32_t *into, size_t w
 
 bool fw_flash_program(fw_flash_t *flash, uint32_t address, const uint32_t *words, size_t count)
 {
+    flash->operations++;
     if (!flash->port->program(flash->port->ctx, address, words, count)) {
         return false;
     }
@@ -54,6 +55,7 @@ uint32_t fw_flash_erase_wait_ms(fw_flash_t *flash, uint32_t now_ms)
 
 bool fw_flash_erase(fw_flash_t *flash, uint32_t address)
 {
+    flash->operations++;
     flash->has_erased = true;
     return flash->port->erase(flash->port->ctx, address);
 }

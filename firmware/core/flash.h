@@ -27,6 +27,7 @@ typedef struct {
     const fw_flash_port_t *port;
     uint32_t gap_from_ms;  /* when the gap began */
     uint32_t erase_gap_ms; /* a port sets 0 while it boots and nothing scans yet */
+    uint32_t operations;   /* programs and erases so far */
     bool has_erased;       /* and nobody has asked for the next erase yet */
     bool is_gap;           /* it has not passed yet, as far as anybody asked */
 } fw_flash_t;

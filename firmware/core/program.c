@@ -3,6 +3,8 @@
  */
 #include "program.h"
 
+#include "text.h"
+
 /* ---- records ---- */
 
 /* How many words of a record come before its name. */
@@ -123,60 +125,29 @@ bool fw_program_next_command(const fw_program_t *program, uint16_t *at, uint8_t 
     return true;
 }
 
-typedef struct {
-    uint8_t *bytes;
-    size_t length; /* of the whole, even where it did not fit */
-} text_t;
-
-static void put(text_t *text, uint8_t byte)
-{
-    if (text->length < FW_TEXT_BYTES_MAX) {
-        text->bytes[text->length] = byte;
-    }
-    text->length++;
-}
-
-static void put_string(text_t *text, const char *string)
-{
-    while (*string != '\0') {
-        put(text, (uint8_t)*string++);
-    }
-}
-
-static void put_name(text_t *text, const fw_record_t *record)
+static void put_name(fw_text_t *text, const fw_record_t *record)
 {
     for (size_t i = 0; record->name != NULL && i < record->name[0]; i++) {
-        put(text, text_byte(record, i));
-    }
-}
-
-static void put_whole(text_t *text, uint32_t value)
-{
-    uint32_t divisor = 1;
-    while (value / divisor >= 10u) {
-        divisor *= 10u;
-    }
-    for (; divisor > 0u; divisor /= 10u) {
-        put(text, (uint8_t)('0' + value / divisor % 10u));
+        fw_text_byte(text, text_byte(record, i));
     }
 }
 
 /* Thousandths, with no more places than they have. */
-static void put_thousandths(text_t *text, uint32_t value)
+static void put_thousandths(fw_text_t *text, uint32_t value)
 {
-    put_whole(text, value / 1000u);
+    fw_text_number(text, value / 1000u);
     uint32_t rest = value % 1000u;
     if (rest != 0u) {
-        put(text, '.');
+        fw_text_byte(text, '.');
     }
     for (uint32_t place = 100; rest != 0u; place /= 10u) {
-        put(text, (uint8_t)('0' + rest / place));
+        fw_text_byte(text, (uint8_t)('0' + rest / place));
         rest %= place;
     }
 }
 
 /* In the largest unit that it is a whole number of. */
-static void put_time(text_t *text, uint32_t milliseconds)
+static void put_time(fw_text_t *text, uint32_t milliseconds)
 {
     static const struct {
         uint32_t milliseconds;
@@ -186,22 +157,22 @@ static void put_time(text_t *text, uint32_t milliseconds)
     while (milliseconds % units[unit].milliseconds != 0u) {
         unit++;
     }
-    put_whole(text, milliseconds / units[unit].milliseconds);
-    put_string(text, units[unit].name);
+    fw_text_number(text, milliseconds / units[unit].milliseconds);
+    fw_text_string(text, units[unit].name);
 }
 
-static void put_value(text_t *text, int32_t value, uint8_t type)
+static void put_value(fw_text_t *text, int32_t value, uint8_t type)
 {
     uint32_t size = value < 0 ? 0u - (uint32_t)value : (uint32_t)value;
     if (value < 0) {
-        put(text, '-');
+        fw_text_byte(text, '-');
     }
     if (type == FW_TYPE_NUM) {
         put_thousandths(text, size);
     } else if (type == FW_TYPE_TIME) {
         put_time(text, size);
     } else {
-        put_whole(text, size);
+        fw_text_number(text, size);
     }
 }
 
@@ -214,28 +185,27 @@ static bool is_limited(const fw_record_t *argument)
                                        : minimum != INT32_MIN || maximum != INT32_MAX;
 }
 
-static void put_signature(text_t *text, const fw_signature_t *signature, uint8_t ranges)
+static void put_signature(fw_text_t *text, const fw_signature_t *signature, uint8_t ranges)
 {
     static const char *const types[] = {
         [FW_TYPE_BOOL] = "bool", [FW_TYPE_INT] = "int", [FW_TYPE_NUM] = "num",
         [FW_TYPE_TIME] = "time"};
-    text->length = 0;
     put_name(text, &signature->record);
-    put(text, '(');
+    fw_text_byte(text, '(');
     for (uint8_t i = 0; i < signature->arguments_count; i++) {
         const fw_record_t *argument = &signature->arguments[i];
-        put_string(text, i > 0u ? ", " : "");
+        fw_text_string(text, i > 0u ? ", " : "");
         put_name(text, argument);
-        put_string(text, ": ");
-        put_string(text, types[argument->b % (FW_TYPE_TIME + 1u)]);
+        fw_text_string(text, ": ");
+        fw_text_string(text, types[argument->b % (FW_TYPE_TIME + 1u)]);
         if (i < ranges && is_limited(argument)) {
-            put_string(text, " in ");
+            fw_text_string(text, " in ");
             put_value(text, (int32_t)argument->words[0], argument->b);
-            put_string(text, "..");
+            fw_text_string(text, "..");
             put_value(text, (int32_t)argument->words[1], argument->b);
         }
     }
-    put(text, ')');
+    fw_text_byte(text, ')');
 }
 
 /* Without any range: a name each, with `: time` and `, ` to each of the arguments. */
@@ -245,12 +215,12 @@ _Static_assert(FW_NAME_BYTES_MAX + 2u + FW_ARGUMENTS_MAX * (FW_NAME_BYTES_MAX + 
 
 size_t fw_signature_text(const fw_signature_t *signature, uint8_t bytes[FW_TEXT_BYTES_MAX])
 {
-    text_t text = {.bytes = bytes};
+    fw_text_t text;
     uint8_t ranges = signature->arguments_count;
-    put_signature(&text, signature, ranges);
-    while (text.length > FW_TEXT_BYTES_MAX && ranges > 0u) {
-        put_signature(&text, signature, --ranges);
-    }
+    do {
+        fw_text_init(&text, bytes, FW_TEXT_BYTES_MAX);
+        put_signature(&text, signature, ranges);
+    } while (text.full && ranges-- > 0u);
     return text.length;
 }
 

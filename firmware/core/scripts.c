@@ -337,7 +337,7 @@ static void work_step(fw_scripts_t *scripts, uint32_t now_ms)
 
 /* ---- what is asked ---- */
 
-static bool is_working(const fw_scripts_t *scripts)
+bool fw_scripts_is_working(const fw_scripts_t *scripts)
 {
     return scripts->work != FW_SCRIPTS_NOTHING && scripts->result == FW_SCRIPTS_WAIT;
 }
@@ -363,7 +363,7 @@ fw_scripts_result_t fw_scripts_begin(fw_scripts_t *scripts, uint32_t bytes)
     if (scripts->work == FW_SCRIPTS_BEGIN && scripts->wanted_bytes == bytes) {
         return result_of(scripts);
     }
-    if (is_working(scripts) && scripts->work > FW_SCRIPTS_COMPILE) {
+    if (fw_scripts_is_working(scripts) && scripts->work > FW_SCRIPTS_COMPILE) {
         return FW_SCRIPTS_WAIT;
     }
     if (scripts->state == FW_SCRIPT_ON_TRIAL) {
@@ -385,7 +385,7 @@ fw_scripts_result_t fw_scripts_begin(fw_scripts_t *scripts, uint32_t bytes)
 /* Whether the slot is being written with what was begun. */
 static bool is_bringing(const fw_scripts_t *scripts)
 {
-    return !is_working(scripts) && !scripts->is_compiled &&
+    return !fw_scripts_is_working(scripts) && !scripts->is_compiled &&
            scripts->slots->pair == FW_PAIR_SCRIPT && scripts->slots->state == FW_SLOTS_WRITING &&
            !scripts->slots->is_source_whole;
 }
@@ -414,7 +414,7 @@ fw_scripts_result_t fw_scripts_do(fw_scripts_t *scripts, fw_scripts_work_t work)
     if (scripts->work == work) {
         return result_of(scripts);
     }
-    if (is_working(scripts)) {
+    if (fw_scripts_is_working(scripts)) {
         return FW_SCRIPTS_WAIT;
     }
     bool may = false;
@@ -502,7 +502,7 @@ static void watch_trial(fw_scripts_t *scripts, uint32_t now_ms)
 
 void fw_scripts_poll(fw_scripts_t *scripts, uint32_t now_ms)
 {
-    if (is_working(scripts)) {
+    if (fw_scripts_is_working(scripts)) {
         work_step(scripts, now_ms);
         return;
     }
@@ -523,7 +523,7 @@ void fw_scripts_poll(fw_scripts_t *scripts, uint32_t now_ms)
 /* Goes on with the work until it is done; nothing scans yet. */
 static bool work_through(fw_scripts_t *scripts, uint32_t now_ms)
 {
-    for (uint32_t i = 0; is_working(scripts) && i < STEPS_MAX; i++) {
+    for (uint32_t i = 0; fw_scripts_is_working(scripts) && i < STEPS_MAX; i++) {
         work_step(scripts, now_ms);
         fw_slots_step(scripts->slots, now_ms);
         fw_retain_step(scripts->retain, now_ms);

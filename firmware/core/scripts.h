@@ -112,6 +112,9 @@ fw_scripts_result_t fw_scripts_do(fw_scripts_t *scripts, fw_scripts_work_t work)
 /* Sets a parameter and sees that it is kept. OUT_OF_RANGE, or WRONG_STATE: there is none of that name. */
 fw_scripts_result_t fw_scripts_adjust(fw_scripts_t *scripts, fw_span_t name, int32_t value);
 
+/* Whether something is being done. */
+bool fw_scripts_is_working(const fw_scripts_t *scripts);
+
 /* Goes on with what is being done, watches a trial, keeps values. Not while a scan is under way. */
 void fw_scripts_poll(fw_scripts_t *scripts, uint32_t now_ms);
 

@@ -89,6 +89,7 @@ impl Board {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Script {
     title: Arc<CStr>,
+    source: Arc<str>,
     program: Arc<Program>,
 }
 
@@ -103,6 +104,7 @@ impl Script {
             .unwrap_or_else(|| c"script".to_owned());
         Ok(Self {
             title: title.into(),
+            source: source.into(),
             program: Arc::new(program),
         })
     }
@@ -110,6 +112,11 @@ impl Script {
     /// What the yard calls it.
     pub fn title(&self) -> &CStr {
         &self.title
+    }
+
+    /// Its text.
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
     /// What it was compiled to.

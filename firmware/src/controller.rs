@@ -20,7 +20,8 @@ use switchyard_protocol::Address;
 use crate::{
     ControllerKey,
     board::{Channel, Script},
-    ffi::{self, FwController, FwPort, FwSettings},
+    device::{Device, Flash},
+    ffi::{self, FwApiController, FwController, FwPort, FwSettings},
 };
 
 const CHANNELS: usize = Channel::ALL.len();
@@ -121,9 +122,17 @@ pub struct Controller {
     core: NonNull<FwController>,
     host: NonNull<Host>,
     /// The core keeps pointers to these, and to what the script holds.
-    _port: Box<FwPort>,
-    _title: CString,
+    port: Box<FwPort>,
+    texts: Texts,
     script: Script,
+    /// What is around the core, which then lies within.
+    device: Option<Device>,
+}
+
+/// Strings that the core points to.
+struct Texts {
+    title: CString,
+    zone: Option<CString>,
 }
 
 // SAFETY: the core, the host and the port are owned by this value alone and hold no tie to a
@@ -139,8 +148,45 @@ const SOFTWARE: &CStr = match CStr::from_bytes_with_nul(
 
 impl Controller {
     /// A controller just started: inputs at 0, its first dial due after a back-off of at most a
-    /// second.
+    /// second. It keeps nothing: `settings.script` is what it runs, and when it is dropped all is gone.
     pub fn new(settings: Settings, now: Duration) -> Result<Self, SettingsError> {
+        let (mut controller, core_settings) = Self::prepare(settings, now)?;
+        controller.core = allocate_core();
+        // SAFETY: sizes of the two structs are compared with C's; the core's memory has C's size
+        // and alignment, does not move, and `port` and the strings live as long as it does.
+        let taken = unsafe {
+            assert_eq!(ffi::fw_host_settings_bytes(), size_of::<FwSettings>());
+            assert_eq!(ffi::fw_host_port_bytes(), size_of::<FwPort>());
+            ffi::fw_controller_init(controller.core.as_ptr(), &core_settings, &*controller.port)
+        };
+        if !taken {
+            return Err(SettingsError);
+        }
+        let script = controller.script.clone();
+        controller.run(script, now);
+        Ok(controller)
+    }
+
+    /// A whole board just started over what is in its flash: its script, values that were retained,
+    /// its log, and what was set up, which takes the place of the settings. A blank one gets
+    /// `settings.script`. It takes as long as it takes to compile that.
+    pub fn with_flash(
+        settings: Settings,
+        flash: Flash,
+        now: Duration,
+    ) -> Result<Self, SettingsError> {
+        let (mut controller, core_settings) = Self::prepare(settings, now)?;
+        let source = controller.script.source().as_bytes();
+        // SAFETY: what the settings and the port point to lives as long as the controller.
+        let device = unsafe { Device::start(core_settings, &*controller.port, flash, source) }
+            .ok_or(SettingsError)?;
+        controller.core = device.controller();
+        controller.device = Some(device);
+        Ok(controller)
+    }
+
+    /// All but the core.
+    fn prepare(settings: Settings, now: Duration) -> Result<(Self, FwSettings), SettingsError> {
         let title = CString::new(format!("No. {}", settings.address)).map_err(|_| SettingsError)?;
         let zone = settings
             .zone
@@ -169,18 +215,23 @@ impl Controller {
             read_input: port_read_input,
             write_output: port_write_output,
         });
-        let mut controller = Self {
-            core: allocate_core(),
+        let controller = Self {
+            core: NonNull::dangling(),
             host,
-            _port: port,
-            _title: title,
+            port,
+            texts: Texts { title, zone },
             script: settings.script,
+            device: None,
         };
         let core_settings = FwSettings {
-            title: controller._title.as_ptr(),
+            title: controller.texts.title.as_ptr(),
             software: SOFTWARE.as_ptr(),
             board: c"virtual".as_ptr(),
-            zone: zone.as_ref().map_or(ptr::null(), |zone| zone.as_ptr()),
+            zone: controller
+                .texts
+                .zone
+                .as_ref()
+                .map_or(ptr::null(), |zone| zone.as_ptr()),
             address: settings.address.0,
             boot_id: settings.boot_id.map_or(0, NonZeroU32::get),
             record_bytes_max: settings.record_bytes_max.unwrap_or(0),
@@ -188,22 +239,50 @@ impl Controller {
             clear: settings.clear,
             key: *settings.key.bytes(),
         };
-        // SAFETY: sizes of the two structs are compared with C's; the core's memory has C's size
-        // and alignment, does not move, and `port` and the strings live as long as it does.
-        let taken = unsafe {
-            assert_eq!(ffi::fw_host_settings_bytes(), size_of::<FwSettings>());
-            assert_eq!(ffi::fw_host_port_bytes(), size_of::<FwPort>());
-            ffi::fw_controller_init(controller.core.as_ptr(), &core_settings, &*controller._port)
-        };
-        if !taken {
-            return Err(SettingsError);
-        }
-        let script = controller.script.clone();
-        controller.run(script, now);
-        Ok(controller)
+        Ok((controller, core_settings))
     }
 
-    /// Runs another script from the next poll on. The one before leaves its outputs safe; commands
+    /// Cuts the power and switches it on again: everything begins anew but what is in flash. Of a
+    /// controller without one: false, and nothing happens. The connection is to be closed first.
+    pub fn restart(&mut self, now: Duration) -> bool {
+        let Some(device) = &mut self.device else {
+            return false;
+        };
+        // SAFETY: made by `prepare`, and C does not run now.
+        let host = unsafe { self.host.as_mut() };
+        host.now_ms = wrapped_ms(now);
+        host.outbound = None;
+        host.actions.clear();
+        host.outputs = [0; CHANNELS];
+        device.restart();
+        true
+    }
+
+    /// Whether the controller wants to be restarted. It is told once.
+    pub fn wants_restart(&mut self) -> bool {
+        self.device.as_mut().is_some_and(Device::wants_restart)
+    }
+
+    /// What an HTTP server in front of the controller is given; `None` for one without flash. It is
+    /// good for as long as the controller lives, wherever that is moved.
+    pub fn api(&self) -> Option<*const FwApiController> {
+        self.device.as_ref().map(Device::api)
+    }
+
+    /// Writes what has changed in flash into its file, if it has one.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save_flash(&mut self) -> std::io::Result<()> {
+        self.device.as_mut().map_or(Ok(()), Device::save)
+    }
+
+    /// The gateway that was set up under this index, `HOST:PORT`.
+    pub fn gateway(&self, index: u8) -> Option<String> {
+        self.device.as_ref()?.gateway(index)
+    }
+
+    /// Runs another script from the next poll on, and keeps it nowhere. The one before leaves its outputs safe; commands
     /// that still waited for it are refused or have failed.
     pub fn run(&mut self, script: Script, now: Duration) {
         self.at(now);
@@ -230,8 +309,11 @@ impl Controller {
     /// an input changes or bytes come: up to a minute while nothing moves.
     pub fn poll(&mut self, now: Duration) -> Duration {
         self.at(now);
-        // SAFETY: `core` was initialised by `new`.
-        let wait_ms = unsafe { ffi::fw_controller_poll(self.core.as_ptr()) };
+        let wait_ms = match &mut self.device {
+            Some(device) => device.poll(),
+            // SAFETY: `core` was initialised by `new`.
+            None => unsafe { ffi::fw_controller_poll(self.core.as_ptr()) },
+        };
         Duration::from_millis(u64::from(wait_ms))
     }
 
@@ -378,8 +460,13 @@ impl Drop for Controller {
         // SAFETY: `core` has the layout it was allocated with and was at least zeroed, which is
         // enough for `end`; `host` came from `Box::leak`; neither is used again.
         unsafe {
-            ffi::fw_controller_end(self.core.as_ptr());
-            dealloc(self.core.as_ptr().cast(), core_layout());
+            // Of one that was never given its settings there is only the host.
+            if self.core != NonNull::dangling() {
+                ffi::fw_controller_end(self.core.as_ptr());
+                if self.device.is_none() {
+                    dealloc(self.core.as_ptr().cast(), core_layout());
+                }
+            }
             drop(Box::from_raw(self.host.as_ptr()));
         }
     }

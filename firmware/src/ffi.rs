@@ -45,6 +45,12 @@ pub struct FwSettings {
     pub key: [u8; 32],
 }
 
+/// `fw_host_device_t`, whose fields only C knows.
+#[repr(C)]
+pub struct FwHostDevice {
+    _private: [u8; 0],
+}
+
 /// `fw_compiler_t`, whose fields only C knows.
 #[repr(C)]
 pub struct FwCompiler {
@@ -191,6 +197,25 @@ unsafe extern "C" {
     pub fn fw_controller_receive(controller: *mut FwController, bytes: *const u8, length: usize);
     pub fn fw_controller_end(controller: *mut FwController);
     pub fn fw_controller_link_state(controller: *const FwController) -> u32;
+
+    pub fn fw_host_device_bytes() -> usize;
+    pub fn fw_host_device_align() -> usize;
+    pub fn fw_host_device_init(
+        host: *mut FwHostDevice,
+        settings: *const FwSettings,
+        port: *const FwPort,
+        board: *const FwBoard,
+        flash: *mut u32,
+        first_script: *const u8,
+        first_script_bytes: usize,
+        reset: u8,
+    ) -> bool;
+    pub fn fw_host_device_controller(host: *mut FwHostDevice) -> *mut FwController;
+    pub fn fw_host_device_api(host: *const FwHostDevice) -> *const FwApiController;
+    pub fn fw_host_device_poll(host: *mut FwHostDevice) -> u32;
+    pub fn fw_host_device_wants_restart(host: *mut FwHostDevice) -> bool;
+    pub fn fw_host_device_changed(host: *mut FwHostDevice, sector: u32) -> u32;
+    pub fn fw_host_device_gateway(host: *const FwHostDevice, gateway: u8) -> *const c_char;
 
     pub fn fw_host_controller_bytes() -> usize;
     pub fn fw_host_controller_align() -> usize;

@@ -82,6 +82,25 @@ impl HttpSockets {
         }
     }
 
+    /// Ends every connection and every session, and serves from the beginning.
+    ///
+    /// # Safety
+    ///
+    /// As for [`new`](Self::new).
+    pub unsafe fn restart(&mut self, controller: *const FwApiController) {
+        for wire in self.wires() {
+            *wire = Wire::default();
+        }
+        let port = FwHttpPort {
+            ctx: self.wires.as_ptr().cast(),
+            send,
+            close,
+            hold,
+        };
+        // SAFETY: as in `new`; what C had of the connections before is gone with its state.
+        unsafe { ffi::fw_http_host_init(self.host.as_ptr(), controller, port) };
+    }
+
     /// Waits until there is something for [`advance`](Self::advance) to do. Cancel-safe: nothing is
     /// consumed.
     pub async fn ready(&mut self) {
@@ -100,8 +119,7 @@ impl HttpSockets {
         for wire in self.wires() {
             let Some(stream) = &wire.stream else { continue };
             let reads = !wire.held && stream.poll_read_ready(context).is_ready();
-            let writes =
-                !wire.pending.is_empty() && stream.poll_write_ready(context).is_ready();
+            let writes = !wire.pending.is_empty() && stream.poll_write_ready(context).is_ready();
             if reads || writes {
                 return Poll::Ready(());
             }
@@ -235,8 +253,12 @@ unsafe fn wire<'a>(ctx: *mut c_void, connection: u8) -> &'a mut Wire {
 
 extern "C" fn send(ctx: *mut c_void, connection: u8, bytes: *const u8, length: usize) -> bool {
     // SAFETY: only C calls this, from a poll; the bytes are readable for that long.
-    let (wire, bytes) =
-        unsafe { (wire(ctx, connection), std::slice::from_raw_parts(bytes, length)) };
+    let (wire, bytes) = unsafe {
+        (
+            wire(ctx, connection),
+            std::slice::from_raw_parts(bytes, length),
+        )
+    };
     wire.pending = bytes.to_vec();
     wire.written = 0;
     true

@@ -24,6 +24,7 @@
 
 mod board;
 mod controller;
+mod device;
 #[doc(hidden)]
 pub mod ffi;
 mod http;
@@ -34,9 +35,7 @@ mod virtual_controller;
 
 pub use board::{Behaviour, Channel, Script};
 pub use controller::{Action, Controller, LinkState, Settings, SettingsError, state_bytes};
-pub use controller::{
-    Action, Behaviour, Channel, Controller, LinkState, Settings, SettingsError, state_bytes,
-};
+pub use device::Flash;
 pub use http::HttpSockets;
 pub use key::{ControllerKey, KeyError, parse_keys};
 pub use plant::{Plant, PlantSettings};

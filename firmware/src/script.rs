@@ -80,6 +80,16 @@ impl Board {
             pins: pins.into_iter().take(usize::from(u8::MAX)).collect(),
         }
     }
+
+    /// The pins as C knows them. They point into `self`.
+    pub(crate) fn in_core(&self) -> Vec<FwPin> {
+        let pin = |pin: &Pin| FwPin {
+            name: pin.name.as_ptr(),
+            kind: pin.kind as u8,
+            channel: pin.channel,
+        };
+        self.pins.iter().map(pin).collect()
+    }
 }
 
 /// What is wrong with a script: the first thing found.
@@ -250,15 +260,7 @@ impl fmt::Debug for Program {
 
 /// Compiles a script for a board.
 pub fn compile(source: &str, board: &Board) -> Result<Program, ScriptError> {
-    let pins: Vec<FwPin> = board
-        .pins
-        .iter()
-        .map(|pin| FwPin {
-            name: pin.name.as_ptr(),
-            kind: pin.kind as u8,
-            channel: pin.channel,
-        })
-        .collect();
+    let pins = board.in_core();
     let core_board = FwBoard {
         pins: pins.as_ptr(),
         // `Board::new` takes no more than a byte counts.

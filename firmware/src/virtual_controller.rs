@@ -4,7 +4,7 @@ use std::{fmt, future::Future, io, pin::Pin, time::Duration};
 
 use switchyard_protocol::Address;
 use tokio::{
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     sync::{mpsc, watch},
     task::JoinHandle,
     time::Instant,
@@ -12,11 +12,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Action, Channel, Controller, LinkState, Plant, PlantSettings, Settings, SettingsError,
+    Action, Channel, Controller, Flash, HttpSockets, LinkState, Plant, PlantSettings, Settings,
+    SettingsError,
 };
 
 /// What a virtual controller is started with.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Options {
     /// Who it is. `gateways` is set from the list below.
     pub settings: Settings,
@@ -24,6 +25,10 @@ pub struct Options {
     pub gateways: Vec<String>,
     /// What is wired to it.
     pub plant: PlantSettings,
+    /// What a real board would have in its flash; `None`: it keeps nothing, and is smaller.
+    pub flash: Option<Flash>,
+    /// Where its own page and API are served; needs flash.
+    pub http: Option<TcpListener>,
     /// Told the address at each start of a live session. Never waited for: give it room.
     pub live: Option<mpsc::Sender<Address>>,
 }
@@ -80,14 +85,16 @@ impl VirtualController {
         let mut settings = options.settings;
         settings.gateways = u8::try_from(options.gateways.len()).map_err(|_| SettingsError)?;
         let address = settings.address;
-        let controller = Controller::new(settings, Duration::ZERO)?;
+        let controller = match options.flash {
+            Some(flash) => Controller::with_flash(settings, flash, Duration::ZERO)?,
+            None => Controller::new(settings, Duration::ZERO)?,
+        };
         let plant = Plant::new(options.plant, Duration::ZERO);
         let (view_sender, view) = watch::channel(view_of(&controller, 0));
         let (hooks, hook_receiver) = mpsc::channel(HOOKS_MAX);
         let stop = CancellationToken::new();
         let driver = Driver {
             address,
-            controller,
             plant,
             started: Instant::now(),
             gateways: options.gateways,
@@ -97,8 +104,10 @@ impl VirtualController {
             reading: true,
             sessions: 0,
             live: false,
+            http: Http::of(options.http, &controller),
             tell_live: options.live,
             view: view_sender,
+            controller,
         };
         let task = tokio::spawn(driver.run(hook_receiver, stop.clone()));
         Ok(Self {
@@ -225,6 +234,7 @@ enum Wake {
     Hook(Hook),
     Dialled(io::Result<TcpStream>),
     Ready,
+    Http,
     Time,
 }
 
@@ -236,6 +246,8 @@ const READS_MAX: usize = 8;
 
 struct Driver {
     address: Address,
+    /// Before the controller, whose functions it calls: fields are dropped in this order.
+    http: Http,
     controller: Controller,
     plant: Plant,
     started: Instant,
@@ -260,6 +272,7 @@ impl Driver {
                 () = stop.cancelled() => Wake::Stop,
                 hook = hooks.recv() => hook.map_or(Wake::Stop, Wake::Hook),
                 wake = self.link.wait(self.reading, !self.pending.is_empty()) => wake,
+                () = self.http.ready() => Wake::Http,
                 () = tokio::time::sleep_until(wake_at) => Wake::Time,
             };
             match wake {
@@ -276,7 +289,7 @@ impl Driver {
                     self.lose();
                 }
                 Wake::Ready => self.read(),
-                Wake::Time => {}
+                Wake::Http | Wake::Time => {}
             }
         }
     }
@@ -302,8 +315,31 @@ impl Driver {
             if self.act() {
                 continue;
             }
+            // Answering somebody may have made work for the core.
+            let http_at = self.http.advance(now);
+            let wake_at = http_at.map_or(wake_at, |at| at.min(now + self.controller.poll(now)));
+            self.write();
+            self.keep();
+            if self.act() {
+                continue;
+            }
             self.publish();
             return plant_at.map_or(wake_at, |at| at.min(wake_at));
+        }
+    }
+
+    /// Writes down what the flash has taken, and restarts if that was asked for.
+    fn keep(&mut self) {
+        if let Err(error) = self.controller.save_flash() {
+            tracing::error!(address = self.address.0, %error, "could not write the flash's file");
+        }
+        if self.controller.wants_restart() {
+            tracing::info!(address = self.address.0, "restarting");
+            self.link = Link::Down;
+            self.pending = Vec::new();
+            self.written = 0;
+            self.controller.restart(self.started.elapsed());
+            self.http.restart(&self.controller);
         }
     }
 
@@ -339,7 +375,10 @@ impl Driver {
             self.link = match action {
                 Action::HangUp => Link::Down,
                 Action::Dial(gateway) => {
-                    let gateway = self.gateways[usize::from(gateway)].clone();
+                    let index = usize::from(gateway);
+                    let configured = self.controller.gateway(gateway);
+                    let known = self.gateways.get(index).or(self.gateways.first());
+                    let gateway = configured.or(known.cloned()).unwrap_or_default();
                     Link::Dialling(Box::pin(async move { TcpStream::connect(gateway).await }))
                 }
             };
@@ -406,6 +445,49 @@ impl Driver {
             if self.written == self.pending.len() {
                 self.pending = Vec::new();
                 self.written = 0;
+            }
+        }
+    }
+}
+
+/// The controller's own page, where it is served.
+enum Http {
+    Closed,
+    Open(HttpSockets),
+}
+
+impl Http {
+    fn of(listener: Option<TcpListener>, controller: &Controller) -> Self {
+        match (listener, controller.api()) {
+            // SAFETY: the driver holds both, drops this first, and uses both on one task.
+            #[expect(unsafe_code, reason = "the sockets call into the controller")]
+            (Some(listener), Some(api)) => Self::Open(unsafe { HttpSockets::new(listener, api) }),
+            _ => Self::Closed,
+        }
+    }
+
+    /// Cancel-safe.
+    async fn ready(&mut self) {
+        match self {
+            Self::Open(sockets) => sockets.ready().await,
+            Self::Closed => std::future::pending().await,
+        }
+    }
+
+    fn advance(&mut self, now: Duration) -> Option<Duration> {
+        match self {
+            Self::Open(sockets) => Some(sockets.advance(now)),
+            Self::Closed => None,
+        }
+    }
+
+    /// The controller has begun anew: connections and sessions end.
+    fn restart(&mut self, controller: &Controller) {
+        if let (Self::Open(sockets), Some(api)) = (self, controller.api()) {
+            // SAFETY: as in `of`; it is the same controller.
+            #[expect(unsafe_code, reason = "the sockets call into the controller")]
+            unsafe {
+                sockets.restart(api);
             }
         }
     }

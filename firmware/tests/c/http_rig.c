@@ -122,7 +122,7 @@ static uint32_t turn(void)
     return wait_ms;
 }
 
-void rig_run(void)
+void http_settle(void)
 {
     int turns = 0;
     while (turn() == 0) {
@@ -141,7 +141,7 @@ void rig_pass(uint32_t ms)
         uint32_t left_ms = until - http_now_ms;
         http_now_ms += wait_ms < left_ms ? wait_ms : left_ms;
     }
-    rig_run();
+    http_settle();
 }
 
 const char *rig_take(rig_client_t *client)

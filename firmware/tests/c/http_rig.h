@@ -41,7 +41,7 @@ void rig_say(rig_client_t *client, const char *text);
 void rig_leave(rig_client_t *client);
 
 /* Polls and acknowledges until the server wants to be left alone. */
-void rig_run(void);
+void http_settle(void);
 
 /* The same for so long, as often as the server wants to be polled. */
 void rig_pass(uint32_t ms);

@@ -1,15 +1,17 @@
 /*
- * test_api.c: the API over the whole server, against a controller that stands in for the real one.
+ * test_api.c: the API over the whole server, before a whole device.
  */
 #include "check.h"
+#include "whole_rig.h"
 #include "http_rig.h"
-#include "stand_in.h"
+
+#include "monocypher-ed25519.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static stand_in_t stand_in;
+static fw_api_controller_t asked;
 static fw_api_t api;
 static fw_http_handler_t handler;
 static fw_http_names_t names;
@@ -21,16 +23,23 @@ static void pass(uint32_t ms)
 {
     for (uint32_t passed = 0; passed < ms; passed += 10) {
         rig_pass(10);
-        stand_in_scan(&stand_in, http_now_ms);
+        whole_pass(10);
     }
 }
 
 static void begin(void)
 {
-    fw_api_init(&api, stand_in_interface(&stand_in));
+    whole_begin();
+    whole_configure(FW_TEXT_NAME, "Pump house 3");
+    whole_configure(FW_TEXT_HOST, "pump-house-3");
+    whole_configure(FW_TEXT_WIFI, "Pump yard");
+    whole_configure(FW_TEXT_WIFI_PASSWORD, "very secret");
+    whole_configure(FW_TEXT_GATEWAY_1, "gateway.example:7400");
+    whole_configure(FW_TEXT_ZONE, "CET-1CEST,M3.5.0,M10.5.0/3");
+    asked = whole.asked;
+    fw_api_init(&api, &asked);
     handler = fw_api_handler(&api);
     rig_start(&handler, &names, NULL, 0);
-    stand_in_init(&stand_in, 7, 1800000000000u, http_now_ms);
     client = rig_open();
     cookie[0] = '\0';
     pass(20);
@@ -48,13 +57,15 @@ static void keep_cookie(const char *answer)
 }
 
 /* Sends a request, waits for its answer, and returns it. */
-static const char *ask(const char *method, const char *path, const char *body)
+static const char *ask_bytes(const char *method, const char *path, const void *body, size_t bytes)
 {
     static char request[4096];
     int length = snprintf(request, sizeof(request),
                           "%s %s HTTP/1.1\r\nHost: 192.168.4.1\r\nX-Switchyard: 1\r\n%s"
-                          "Content-Length: %zu\r\n\r\n%s",
-                          method, path, cookie, strlen(body), body);
+                          "Content-Length: %zu\r\n\r\n",
+                          method, path, cookie, bytes);
+    memcpy(request + length, body, bytes);
+    length += (int)bytes;
     if (strcmp(method, "GET") == 0) {
         length = snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: 192.168.4.1\r\n%s\r\n",
                           path, cookie);
@@ -73,6 +84,11 @@ static const char *ask(const char *method, const char *path, const char *body)
     const char *answer = rig_take(client);
     keep_cookie(answer);
     return answer;
+}
+
+static const char *ask(const char *method, const char *path, const char *body)
+{
+    return ask_bytes(method, path, body, strlen(body));
 }
 
 /* Asks, and checks the status and that the body holds a text. */
@@ -101,18 +117,18 @@ static void test_access(void)
     expect("POST", "/api/login", "{\"password\":\"correct horse\"}", 403, "setup_needed");
     expect("POST", "/api/setup", "{\"password\":\"short\"}", 400, "password_length");
     expect("POST", "/api/setup", "{}", 400, "bad_field");
-    stand_in.is_setup_open = false;
+    whole_setup_is_open = false;
     expect("GET", "/api/session", "", 200, "\"state\":\"setup_closed\"");
     expect("POST", "/api/setup", "{\"password\":\"correct horse\"}", 403, "setup_closed");
-    stand_in.is_setup_open = true;
-    stand_in.is_store_broken = true;
+    whole_setup_is_open = true;
+    whole_nor.is_off = true;
     expect("POST", "/api/setup", "{\"password\":\"correct horse\"}", 503, "store_unavailable");
-    CHECK(cookie[0] == '\0' && !stand_in.has_verifier);
-    stand_in.is_store_broken = false;
+    CHECK(cookie[0] == '\0' && !whole.configuration.has_verifier);
+    whole_nor.is_off = false;
     expect("POST", "/api/setup", "{\"password\":\"correct horse\"}", 200, "{}");
     expect("GET", "/api/session", "", 200, "\"state\":\"open\",\"name\":\"Pump house 3\"");
     expect("POST", "/api/setup", "{\"password\":\"another one\"}", 409, "setup_done");
-    expect("GET", "/api/status", "", 200, "\"board\":\"stand-in, 4 relays\"");
+    expect("GET", "/api/status", "", 200, "\"board\":\"rig, 4 relays\"");
     expect("GET", "/api/nothing", "", 404, "not_found");
     expect("POST", "/api/status", "", 405, "not_allowed");
 
@@ -138,7 +154,7 @@ static void test_access(void)
     }
     expect("POST", "/api/restart", "", 401, "not_logged_in");
     expect("PUT", "/api/update?at=0", "x", 401, "not_logged_in");
-    CHECK(stand_in.restarts == 0);
+    CHECK(whole_restarts == 0);
 }
 
 /* A log-in takes time, and only in slices, while scans go on. */
@@ -247,8 +263,7 @@ static void test_sessions(void)
 static void test_points(void)
 {
     set_up();
-    stand_in.is_input_fixed = true;
-    stand_in.raw[2] = 50000;
+    whole_inputs[FW_CHANNEL_AI0] = 50000;
     pass(20);
     expect("GET", "/api/live", "", 200,
            "{\"name\":\"level\",\"pin\":\"AI0\",\"type\":\"analogue_input\",\"value\":50000,"
@@ -278,13 +293,13 @@ static void test_points(void)
     expect("POST", "/api/call", "{\"command\":\"boost\",\"arguments\":[5000]}", 200, "executed");
     expect("GET", "/api/live", "", 200, "{\"name\":\"pump\",\"pin\":\"RL1\","
                                         "\"type\":\"digital_output\",\"value\":1,\"confirm\":true,"
-                                        "\"cause\":{\"kind\":\"script\",\"reference\":5}}");
+                                        "\"cause\":{\"kind\":\"command\"");
     expect("POST", "/api/call", "{\"command\":\"boost\",\"arguments\":[5]}", 400, "out_of_range");
     expect("POST", "/api/call", "{\"command\":\"boost\",\"arguments\":[]}", 400, "bad_field");
     expect("POST", "/api/call", "{\"command\":\"boost\",\"arguments\":[1,2,3,4,5]}", 400, "bad_field");
     expect("POST", "/api/call", "{\"command\":\"boast\",\"arguments\":[5000]}", 404,
            "unknown_command");
-    stand_in.raw[2] = 95000;
+    whole_inputs[FW_CHANNEL_AI0] = 95000;
     pass(20);
     expect("POST", "/api/call", "{\"command\":\"boost\",\"arguments\":[5000]}", 200,
            "\"stage\":\"refused\",\"reason\":\"refused_by_script\"");
@@ -303,7 +318,7 @@ static void test_points(void)
     expect("POST", "/api/parameter", "{\"name\":\"delay\",\"value\":1}", 400, "out_of_range");
     expect("POST", "/api/parameter", "{\"name\":\"pump\",\"value\":1}", 404, "unknown_name");
     expect("GET", "/api/why", "", 200, "\"name\":\"lamp\",\"type\":\"digital_output\",\"value\":0,"
-                                       "\"cause\":{\"kind\":\"script\",\"reference\":7}}");
+                                       "\"cause\":{\"kind\":\"force\"}}");
     expect("GET", "/api/why?before=1", "", 200, "{\"entries\":[]}");
     expect("GET", "/api/why?before=2", "", 200, "{\"entries\":[{\"number\":1,");
 }
@@ -332,7 +347,7 @@ static void test_scripts(void)
     CHECK(strstr(answer, "Content-Type: text/plain; charset=utf-8\r\n") != NULL);
     char old[FW_SCRIPT_SOURCE_MAX + 1];
     strcpy(old, rig_body(answer));
-    CHECK(strncmp(old, "# Pump house", 12) == 0 && strlen(old) == stand_in.slots[0].source_bytes);
+    CHECK(strncmp(old, "# Pump house", 12) == 0 && strcmp(old, whole_script) == 0);
 
     expect("POST", "/api/script/begin", "{\"bytes\":8193}", 400, "out_of_range");
     expect("POST", "/api/script/begin", "{\"bytes\":-1}", 400, "out_of_range");
@@ -366,27 +381,84 @@ static void test_scripts(void)
     CHECK_STRING(rig_body(ask("GET", "/api/script", "")), head, "committed");
 }
 
+enum { IMAGE_BYTES = 5000, IMAGE_HEAD_BYTES = FW_MANIFEST_BYTES + FW_SIGNATURE_BYTES };
+
+/* A release for the rig's other slot: manifest, signature, image. */
+static void make_release(uint8_t *release, uint8_t secret_key[64])
+{
+    uint8_t *image = release + IMAGE_HEAD_BYTES;
+    random_fill(image, IMAGE_BYTES);
+    memset(release, 0, IMAGE_HEAD_BYTES);
+    memcpy(release, "SWF1", 4);
+    release[4] = 2;
+    fw_store_u32(release + 8, 2);
+    fw_store_u32(release + 16, IMAGE_BYTES);
+    memcpy(release + 20, "rig", 3);
+    crypto_blake2b(release + 40, 32, image, IMAGE_BYTES);
+    crypto_ed25519_sign(release + FW_MANIFEST_BYTES, secret_key, release, FW_MANIFEST_BYTES);
+}
+
+static void send_release(const uint8_t *release, size_t from)
+{
+    for (size_t at = from; at < IMAGE_HEAD_BYTES + IMAGE_BYTES; at += 999) {
+        char path[40];
+        size_t piece = IMAGE_HEAD_BYTES + IMAGE_BYTES - at;
+        snprintf(path, sizeof(path), "/api/update?at=%zu", at);
+        const char *answer = ask_bytes("PUT", path, release + at, piece < 999 ? piece : 999);
+        CHECK_NOTE(rig_status(answer) == 200, answer);
+    }
+}
+
 static void test_update(void)
 {
+    static uint8_t release[IMAGE_HEAD_BYTES + IMAGE_BYTES];
+    static uint8_t public_key[32];
+    uint8_t secret_key[64];
+    uint8_t seed[32];
+    char begin_body[40];
+    random_fill(seed, sizeof(seed));
+    crypto_ed25519_key_pair(secret_key, public_key, seed);
+    make_release(release, secret_key);
+    snprintf(begin_body, sizeof(begin_body), "{\"bytes\":%d}", IMAGE_HEAD_BYTES + IMAGE_BYTES);
     set_up();
+    whole_setup.identity.public_key = public_key;
     expect("POST", "/api/update/begin", "{\"bytes\":99999999}", 400, "out_of_range");
-    expect("POST", "/api/update/begin", "{\"bytes\":6000}", 200, "{}");
-    char piece[1001];
-    memset(piece, '\xEA', 1000);
-    piece[1000] = '\0';
-    for (int at = 0; at < 6000; at += 1000) {
-        char path[40];
-        snprintf(path, sizeof(path), "/api/update?at=%d", at);
-        expect("PUT", path, piece, 200, "{}");
-    }
+    expect("POST", "/api/update/begin", "{\"bytes\":136}", 400, "out_of_range");
+    expect("POST", "/api/update/begin", begin_body, 200, "{}");
+    expect("PUT", "/api/update?at=1", "x", 409, "wrong_state");
+    expect("POST", "/api/update/end", "", 409, "wrong_state");
+    release[20] = 'R'; /* for another board */
+    CHECK(rig_status(ask_bytes("PUT", "/api/update?at=0", release, 999)) == 422);
+    release[20] = 'r';
+    expect("POST", "/api/update/begin", begin_body, 200, "{}");
+    send_release(release, 0);
     expect("GET", "/api/status", "", 200,
-           "\"update\":\"writing\",\"update_bytes\":6000,\"update_written_bytes\":6000");
+           "\"update\":\"writing\",\"update_bytes\":5136,\"update_written_bytes\":5136");
     expect("POST", "/api/update/end", "", 200, "{}");
     expect("GET", "/api/status", "", 200, "\"update\":\"written\"");
     expect("POST", "/api/restart", "", 200, "{}");
-    CHECK(stand_in.restarts == 1);
-    expect("POST", "/api/update/begin", "{\"bytes\":1}", 200, "{}");
-    expect("PUT", "/api/update?at=0", "x", 200, "{}");
+    pass(1000);
+    CHECK(whole_restarts == 1);
+
+    /* It is tried in the other slot, and kept once it has run. */
+    whole_boot();
+    CHECK(fw_update_boot_slot(&whole.update) == 2);
+    whole_setup.identity.slot = 2;
+    whole_setup.identity.version = 2;
+    whole_boot();
+    CHECK(whole.update.phase == FW_UPDATE_TRIAL);
+    whole_pass(FW_CONFIRM_RUN_MS + 5000);
+    CHECK(whole.update.phase == FW_UPDATE_TRIAL); /* its gateway has not been there */
+    whole_configure(FW_TEXT_GATEWAY_1, "");
+    whole_pass(5000);
+    CHECK(whole.update.phase == FW_UPDATE_CONFIRMED);
+
+    /* One bit in the image that is not as signed. */
+    set_up();
+    whole_setup.identity.public_key = public_key;
+    release[IMAGE_HEAD_BYTES + 3000] ^= 1;
+    expect("POST", "/api/update/begin", begin_body, 200, "{}");
+    send_release(release, 0);
     expect("POST", "/api/update/end", "", 422, "bad_image");
 }
 
@@ -400,7 +472,7 @@ static void test_settings(void)
                  "\"gateway_2\":\"\",\"zone\":\"CET-1CEST,M3.5.0,M10.5.0/3\"}", "settings");
     expect("POST", "/api/settings", "{\"name\":\"H\\u00fcgel\",\"wifi_password\":\"new secret\"}", 200,
            "{}");
-    CHECK(memcmp(stand_in.settings[FW_SETTING_WIFI_PASSWORD], "new secret", 10) == 0);
+    CHECK(strcmp(whole.configuration.texts[FW_TEXT_WIFI_PASSWORD], "new secret") == 0);
     expect("GET", "/api/settings", "", 200, "\"name\":\"H\xc3\xbcgel\",\"host\":\"pump-house-3\"");
     CHECK(strstr(rig_body(ask("GET", "/api/settings", "")), "secret") == NULL);
     /* All or none, and the wrong one is named. */
@@ -410,7 +482,7 @@ static void test_settings(void)
     char text[120];
     snprintf(text, sizeof(text), "{\"gateway_2\":\"%065d\"}", 1);
     expect("POST", "/api/settings", text, 400, "\"field\":\"gateway_2\"");
-    stand_in.is_store_broken = true;
+    whole_nor.is_off = true;
     expect("POST", "/api/settings", "{\"name\":\"Other\"}", 503, "store_unavailable");
     expect("POST", "/api/networks", "", 200,
            "{\"networks\":[{\"wifi\":\"Pump yard\",\"rssi_dbm\":-48,\"secured\":true},"
@@ -467,9 +539,9 @@ static size_t count_of(const char *text, const char *part)
 static void test_largest(void)
 {
     set_up();
-    stand_in.interface.point = many_points;
-    stand_in.interface.value = many_values;
-    stand_in.interface.command = many_commands;
+    asked.point = many_points;
+    asked.value = many_values;
+    asked.command = many_commands;
     const char *body = rig_body(ask("GET", "/api/live", ""));
     CHECK(count_of(body, "\"pin\":") == FW_POINTS_MAX);
     CHECK(count_of(body, "\"line\":65535") == FW_SCRIPT_VARIABLES_MAX);

@@ -179,7 +179,7 @@ static void check_row(const row_t *row)
         begin();
         rig_client_t *client = rig_open();
         rig_push(client, row->request, cut);
-        rig_run();
+        http_settle();
         rig_push(client, row->request + cut, length - cut);
         rig_pass(100);
         const char *answer = rig_take(client);
@@ -188,7 +188,7 @@ static void check_row(const row_t *row)
         CHECK(has(answer, "X-Content-Type-Options: nosniff\r\n"));
         CHECK(has(answer, "Connection: close\r\n") == !row->stays);
         rig_say(client, "GET /tiny HTTP/1.1\r\n" HOST "\r\n");
-        rig_run();
+        http_settle();
         CHECK_NOTE(has(rig_take(client), "tiny") == row->stays, row->request);
         rig_pass(FW_HTTP_LINGER_MS);
         CHECK_NOTE(client->open == row->stays, row->request);
@@ -201,7 +201,7 @@ static void test_head_method(void)
     begin();
     rig_client_t *client = rig_open();
     rig_say(client, "HEAD / HTTP/1.1\r\n" HOST "\r\nHEAD /nowhere HTTP/1.1\r\n" HOST "\r\n");
-    rig_run();
+    http_settle();
     const char *answer = rig_take(client);
     CHECK(has(answer, "HTTP/1.1 200 OK\r\n") && has(answer, "Content-Length: 5000\r\n\r\nHTTP/1.1 405"));
     CHECK(has(answer, "ETag: \"0badcafe\"\r\n") && has(answer, "Content-Encoding: gzip\r\n"));
@@ -235,11 +235,11 @@ static void test_answers(void)
     begin();
     rig_client_t *client = rig_open();
     rig_say(client, "POST /api/token HTTP/1.1\r\n" MARKED "\r\n");
-    rig_run();
+    http_settle();
     CHECK(has(rig_take(client), "Set-Cookie: switchyard=abcd0000000000000000000000000000; Path=/; "
                                 "HttpOnly; SameSite=Strict\r\n"));
     rig_say(client, "POST /api/forget HTTP/1.1\r\n" MARKED "\r\n");
-    rig_run();
+    http_settle();
     const char *answer = rig_take(client);
     CHECK(has(answer, "Set-Cookie: switchyard=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0\r\n"));
     CHECK(has(answer, "HTTP/1.1 429 Too Many Requests\r\n") && has(answer, "Retry-After: 7\r\n"));
@@ -254,15 +254,15 @@ static void test_answers(void)
     rig_pass(1000);
     CHECK(strlen(rig_body(rig_take(client))) == 30000);
     rig_say(client, "GET / HTTP/1.1\r\n" HOST "\r\n");
-    rig_run();
+    http_settle();
     CHECK(strlen(rig_body(rig_take(client))) == sizeof(page_bytes));
 
     /* Before the body is sent it may be asked whether it is wanted. */
     rig_say(client, "POST /api/x HTTP/1.1\r\n" MARKED "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n");
-    rig_run();
+    http_settle();
     CHECK_STRING(rig_take(client), "HTTP/1.1 100 Continue\r\n\r\n", "continue");
     rig_say(client, "ok");
-    rig_run();
+    http_settle();
     CHECK_STRING(rig_body(rig_take(client)), "ok", "after 100");
 }
 
@@ -294,13 +294,13 @@ static void test_pipelining(void)
     for (unsigned i = 0; i < 5; i++) {
         for (size_t at = 0; at < sizeof(one) - 1; at++) {
             if (client->held) {
-                rig_run();
+                http_settle();
             }
             CHECK(!client->held);
             rig_push(client, one + at, 1);
         }
     }
-    rig_run();
+    http_settle();
     CHECK(echo.ended == 5 && client->open && !client->held);
 }
 
@@ -315,11 +315,11 @@ static void test_turns(void)
     rig_client_t *d = rig_open();
     CHECK(rig_open() == NULL);
     rig_say(a, "GET /api/x?waits=50&bytes=3 HTTP/1.1\r\n" HOST "\r\n");
-    rig_run();
+    http_settle();
     rig_say(b, "GET /api/x?bytes=4 HTTP/1.1\r\n" HOST "\r\n");
     rig_say(c, "POST /api/x HTTP/1.1\r\n" MARKED "Content-Length: 2\r\n\r\nhi");
     rig_say(d, "GET / HTTP/1.1\r\n" HOST "\r\n");
-    rig_run();
+    http_settle();
     CHECK(a->got_bytes == 0 && b->got_bytes == 0);
     CHECK(rig_status(rig_take(c)) == 503);
     CHECK(strlen(rig_body(rig_take(d))) == sizeof(page_bytes));
@@ -327,7 +327,7 @@ static void test_turns(void)
     CHECK_STRING(rig_body(rig_take(a)), "xxx", "first");
     CHECK_STRING(rig_body(rig_take(b)), "xxxx", "second");
     rig_say(c, "POST /api/x HTTP/1.1\r\n" MARKED "Content-Length: 2\r\n\r\nhi");
-    rig_run();
+    http_settle();
     CHECK_STRING(rig_body(rig_take(c)), "hi", "again");
 
     /* One who goes away gives the turn back, in every stage. */
@@ -345,7 +345,7 @@ static void test_turns(void)
         rig_is_silent = false;
         CHECK(echo.begun == echo.ended);
         rig_say(b, "GET /api/x?bytes=4 HTTP/1.1\r\n" HOST "\r\n");
-        rig_run();
+        http_settle();
         CHECK_STRING(rig_body(rig_take(b)), "xxxx", stages[i]);
         a = rig_open();
         CHECK(a != NULL);
@@ -378,7 +378,7 @@ static void test_slow(void)
     rig_pass(FW_HTTP_REQUEST_MS_MAX - 1);
     CHECK(client->got_bytes == 0 && other->got_bytes == 0);
     rig_pass(1);
-    rig_run();
+    http_settle();
     CHECK(rig_status(rig_take(client)) == 408 && rig_status(rig_take(other)) == 200);
 
     /* Nobody acknowledges. */
@@ -387,7 +387,7 @@ static void test_slow(void)
     other = rig_open();
     rig_is_silent = true;
     rig_say(client, "GET / HTTP/1.1\r\n" HOST "\r\n");
-    rig_run();
+    http_settle();
     rig_say(other, request);
     rig_pass(FW_HTTP_STALL_MS_MAX - 1);
     CHECK(client->open && other->sending == 0);
@@ -490,7 +490,7 @@ static void test_weather(void)
     }
     rig_client_t *client = rig_open();
     rig_say(client, "GET /tiny HTTP/1.1\r\n" HOST "\r\n");
-    rig_run();
+    http_settle();
     CHECK_STRING(rig_body(rig_take(client)), "tiny", "after the weather");
 }
 

@@ -157,6 +157,8 @@ fn options(behaviour: Behaviour, gateways: &[SocketAddr]) -> Options {
         settings: Settings::new(ADDRESS, ControllerKey::new(SECRET), behaviour),
         gateways: gateways.iter().map(ToString::to_string).collect(),
         plant: PlantSettings::default(),
+        flash: None,
+        http: None,
         live: None,
     }
 }

@@ -14,10 +14,12 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use clap::{Parser, ValueEnum};
 use switchyard_firmware::{
-    Behaviour, Channel, ControllerKey, Options, PlantSettings, Script, Settings, VirtualController,
+    Behaviour, Channel, ControllerKey, Flash, Options, PlantSettings, Script, Settings,
+    VirtualController,
 };
 use switchyard_protocol::Address;
 use tokio::{
+    net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::mpsc,
     task::JoinSet,
@@ -71,6 +73,15 @@ struct Arguments {
     /// Local time, by which schedules go: a POSIX TZ string such as CET-1CEST,M3.5.0,M10.5.0/3.
     #[arg(long, value_name = "TZ")]
     zone: Option<String>,
+
+    /// Serve the controller's own page here, ADDRESS:PORT. For one controller.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    http: Option<std::net::SocketAddr>,
+
+    /// Keep what a board has in its flash in this file: script, settings, retained values, log. For one
+    /// controller; `--script` is only for a blank one. Without it `--http` forgets everything.
+    #[arg(long, value_name = "FILE")]
+    flash: Option<PathBuf>,
 
     /// Speak the clear link, which a gateway offers only to laboratories.
     #[arg(long)]
@@ -250,6 +261,11 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let listed = arguments.controllers()?;
     let plant = arguments.plant()?;
     let script = arguments.script()?;
+    let has_board = arguments.http.is_some() || arguments.flash.is_some();
+    ensure!(
+        !has_board || listed.len() == 1,
+        "expected one controller with --http or --flash"
+    );
     // Room for every controller to come live twice while standard output is stuck.
     let (live, mut went_live) = mpsc::channel(listed.len() * 2);
     let mut controllers = Vec::with_capacity(listed.len());
@@ -257,7 +273,20 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let mut settings = Settings::new(address, key, script.clone());
         settings.zone.clone_from(&arguments.zone);
         settings.clear = arguments.clear;
+        let flash = match (&arguments.flash, has_board) {
+            (Some(path), _) => {
+                Some(Flash::in_file(path).with_context(|| path.display().to_string())?)
+            }
+            (None, true) => Some(Flash::blank()),
+            (None, false) => None,
+        };
+        let http = match arguments.http {
+            Some(at) => Some(listen(at).await?),
+            None => None,
+        };
         let controller = VirtualController::spawn(Options {
+            flash,
+            http,
             settings,
             gateways: arguments.gateway.clone(),
             plant: plant.clone(),
@@ -287,6 +316,17 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     stopping.join_all().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Listens for the page, and says where.
+async fn listen(at: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(at)
+        .await
+        .with_context(|| format!("could not listen on {at}"))?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "its page is at http://{}/", listener.local_addr()?)?;
+    out.flush().context("could not write to standard output")?;
+    Ok(listener)
 }
 
 fn tell(address: Address) -> anyhow::Result<()> {

@@ -1,0 +1,299 @@
+/*
+ * device.c: the start, and the slices of what goes on besides the scan. See device.h.
+ */
+#include "device.h"
+
+#include "device_inside.h"
+#include "inside.h"
+
+/* ---- the start ---- */
+
+/* More steps than any store needs at boot, so that flash that fails ends the start in time. */
+#define STEPS_MAX 4096u
+
+static void settle_stores(fw_device_t *device, uint32_t now_ms)
+{
+    for (uint32_t i = 0; i < STEPS_MAX; i++) {
+        bool is_settled = fw_slots_is_ready(&device->slots) &&
+                          fw_retain_is_settled(&device->retain) &&
+                          fw_logbook_is_settled(&device->logbook) &&
+                          fw_update_is_settled(&device->update);
+        if (is_settled) {
+            return;
+        }
+        fw_slots_step(&device->slots, now_ms);
+        fw_retain_step(&device->retain, now_ms);
+        fw_logbook_step(&device->logbook, now_ms);
+        fw_update_step(&device->update, now_ms);
+    }
+}
+
+static void read_configuration(fw_device_t *device)
+{
+    fw_slot_view_t view;
+    fw_configuration_clear(&device->configuration);
+    if (fw_slots_active(&device->slots, FW_PAIR_SETTINGS, &view)) {
+        const fw_machine_t *machine = device->setup->machine;
+        const uint8_t *bytes =
+            (const uint8_t *)machine->map(machine->ctx, view.address[FW_PART_SOURCE]);
+        (void)fw_configuration_read(&device->configuration,
+                                    (fw_span_t){bytes, view.bytes[FW_PART_SOURCE]});
+    }
+}
+
+/* What the link needs: of the configuration where that knows, else of the setup. */
+static fw_settings_t settings_of(const fw_device_t *device)
+{
+    const fw_configuration_t *configuration = &device->configuration;
+    fw_settings_t settings = device->setup->settings;
+    settings.software = device->setup->software;
+    settings.board = device->setup->board_title;
+    if (configuration->address != 0u) {
+        settings.address = configuration->address;
+        fw_copy(settings.key, configuration->key, FW_LINK_KEY_BYTES);
+    }
+    if (configuration->texts[FW_TEXT_NAME][0] != '\0') {
+        settings.title = configuration->texts[FW_TEXT_NAME];
+    }
+    bool is_utc = fw_string_length(configuration->texts[FW_TEXT_ZONE]) == 4u;
+    if (!is_utc || settings.zone == NULL) {
+        settings.zone = configuration->texts[FW_TEXT_ZONE];
+    }
+    if (configuration->texts[FW_TEXT_GATEWAY_1][0] != '\0') {
+        settings.gateways = configuration->texts[FW_TEXT_GATEWAY_2][0] != '\0' ? 2u : 1u;
+    }
+    return settings;
+}
+
+bool fw_device_init(fw_device_t *device, const fw_device_setup_t *setup)
+{
+    fw_fill((uint8_t *)device, 0, sizeof *device);
+    device->setup = setup;
+    uint32_t now_ms = setup->port->now_ms(setup->port->ctx);
+    fw_flash_init(&device->flash, setup->flash);
+    device->flash.erase_gap_ms = 0; /* nothing scans yet */
+    fw_slots_open(&device->slots, &device->flash);
+    fw_retain_open(&device->retain, &device->flash);
+    fw_logbook_open(&device->logbook, &device->flash);
+    fw_update_open(&device->update, &device->flash, &setup->identity);
+    settle_stores(device, now_ms);
+    fw_slot_view_t view = {.generation = 0};
+    (void)fw_slots_active(&device->slots, FW_PAIR_SCRIPT, &view);
+    fw_retain_settle(&device->retain, view.generation);
+    settle_stores(device, now_ms);
+    read_configuration(device);
+
+    const fw_settings_t settings = settings_of(device);
+    if (!fw_controller_init(&device->controller, &settings, setup->port)) {
+        return false;
+    }
+    device->scripts = (fw_scripts_t){
+        .controller = &device->controller,
+        .slots = &device->slots,
+        .retain = &device->retain,
+        .board = setup->board,
+        .map = setup->machine->map,
+        .ctx = setup->machine->ctx,
+        .compiler = &device->compiler,
+    };
+    fw_scripts_start(&device->scripts, setup->first_script, setup->is_crashing, now_ms);
+    settle_stores(device, now_ms);
+    device->flash.erase_gap_ms = FW_ERASE_GAP_MS;
+    fw_device_fill_api(device);
+    return true;
+}
+
+/* ---- why outputs changed ---- */
+
+uint32_t fw_device_wall_s(fw_device_t *device)
+{
+    uint64_t wall_ms = 0;
+    bool is_known = fw_clock_wall(&device->controller.clock, fw_now(&device->controller), &wall_ms);
+    return is_known ? (uint32_t)(wall_ms / 1000u) : 0u;
+}
+
+/* One entry of the logbook for each output that the last scan changed. */
+static void log_changes(fw_device_t *device, uint32_t now_ms)
+{
+    fw_controller_t *controller = &device->controller;
+    if (controller->scans == device->logged_scans) {
+        return;
+    }
+    device->logged_scans = controller->scans;
+    const fw_points_t *points = &controller->runner.points;
+    for (uint8_t i = 0; i < points->count && controller->driven != 0u; i++) {
+        const fw_point_t *point = &points->at[i];
+        if ((controller->driven >> i & 1u) == 0u || point->cause.kind == FW_CAUSE_BOOT) {
+            continue; /* its first value is no change */
+        }
+        const uint32_t words[FW_LOGBOOK_ENTRY_WORDS] = {
+            fw_device_wall_s(device),
+            controller->status.boot_id,
+            (uint32_t)(controller->uptime_ms / 1000u),
+            (device->scripts.generation & 0xFFFFu) | (uint32_t)i << 16 |
+                (uint32_t)point->cause.kind << 24,
+            (uint32_t)point->value,
+            point->cause.by,
+            point->cause.reference,
+        };
+        (void)fw_logbook_add(&device->logbook, FW_LOGBOOK_CAUSE, words, now_ms);
+    }
+    controller->driven = 0;
+}
+
+/* ---- saving the settings ---- */
+
+enum { SAVE_NOTHING = 0, SAVE_BEGIN, SAVE_ERASE, SAVE_WRITE, SAVE_RECORD };
+
+void fw_device_save_settings(fw_device_t *device)
+{
+    if (device->saving == SAVE_NOTHING) {
+        device->saving = SAVE_BEGIN;
+        device->entry = 0;
+        device->save_failed = false;
+    }
+}
+
+/* What is set up anew holds at once, but for the link's address and key, which a restart takes. */
+static void apply_configuration(fw_device_t *device)
+{
+    const fw_machine_t *machine = device->setup->machine;
+    fw_settings_t settings = settings_of(device);
+    device->controller.settings.title = settings.title;
+    device->controller.settings.gateways = settings.gateways;
+    (void)fw_controller_set_zone(&device->controller, settings.zone);
+    machine->configured(machine->ctx, &device->configuration);
+}
+
+static void end_save(fw_device_t *device, bool failed)
+{
+    device->saving = SAVE_NOTHING;
+    device->save_failed = failed;
+    if (failed) {
+        read_configuration(device); /* what holds is what is in flash */
+    } else {
+        apply_configuration(device);
+    }
+}
+
+static void write_entries(fw_device_t *device)
+{
+    uint8_t bytes[2u + FW_TEXT_SETTING_BYTES_MAX];
+    size_t length =
+        fw_configuration_write(&device->configuration, &device->entry, bytes, sizeof bytes);
+    size_t done = 0;
+    while (done < length) {
+        size_t taken = 0;
+        if (fw_slots_write(&device->slots, bytes + done, length - done, &taken) != FW_SLOTS_OK) {
+            end_save(device, true);
+            return;
+        }
+        done += taken;
+    }
+    if (length == 0u) {
+        bool begun = fw_slots_finish(&device->slots, false) == FW_SLOTS_OK;
+        device->saving = SAVE_RECORD;
+        if (!begun) {
+            end_save(device, true);
+        }
+    }
+}
+
+static void save_step(fw_device_t *device)
+{
+    fw_slots_t *slots = &device->slots;
+    switch (device->saving) {
+    case SAVE_BEGIN:
+        /* A script that nobody goes on with makes room; one that is being recorded is waited for. */
+        if (slots->pair == FW_PAIR_SCRIPT && slots->state == FW_SLOTS_WRITING &&
+            !fw_scripts_is_working(&device->scripts)) {
+            fw_slots_abort(slots);
+        }
+        if (fw_slots_begin(slots, FW_PAIR_SETTINGS) == FW_SLOTS_OK) {
+            device->saving = SAVE_ERASE;
+        }
+        break;
+    case SAVE_ERASE:
+        if (slots->state == FW_SLOTS_WRITING) {
+            device->saving = SAVE_WRITE;
+        } else if (slots->state == FW_SLOTS_IDLE) {
+            end_save(device, true);
+        }
+        break;
+    case SAVE_WRITE:
+        write_entries(device);
+        break;
+    case SAVE_RECORD:
+        if (slots->state == FW_SLOTS_IDLE) {
+            end_save(device, slots->has_failed);
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+/* ---- the slices ---- */
+
+static uint32_t least(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+/* One step of one store, whose turn it is: at most one erase or program in a poll. */
+static uint32_t step_stores(fw_device_t *device, uint32_t now_ms)
+{
+    uint32_t wake_ms = FW_WAKE_MS_MAX;
+    for (uint8_t i = 0; i < 4u; i++) {
+        device->turn = (uint8_t)((device->turn + 1u) % 4u);
+        uint32_t before = device->flash.operations;
+        uint32_t due_ms = device->turn == 0u   ? fw_slots_step(&device->slots, now_ms)
+                          : device->turn == 1u ? fw_retain_step(&device->retain, now_ms)
+                          : device->turn == 2u ? fw_logbook_step(&device->logbook, now_ms)
+                                               : fw_update_step(&device->update, now_ms);
+        wake_ms = least(wake_ms, due_ms < FW_SCAN_INTERVAL_MS ? FW_SCAN_INTERVAL_MS : due_ms);
+        if (device->flash.operations != before) {
+            return FW_SCAN_INTERVAL_MS;
+        }
+    }
+    return wake_ms;
+}
+
+/* A new image is good once its gateway has been there for a minute; without one, once it has run for
+ * five. Until then every boot counts against it. */
+static void confirm_update(fw_device_t *device, uint32_t now_ms)
+{
+    const fw_controller_t *controller = &device->controller;
+    bool has_gateway = device->configuration.texts[FW_TEXT_GATEWAY_1][0] != '\0';
+    bool is_live = controller->link.state == FW_LINK_LIVE &&
+                   fw_since(now_ms, controller->link.since_ms) >= FW_CONFIRM_LINK_MS;
+    bool has_run = !has_gateway && controller->uptime_ms >= FW_CONFIRM_RUN_MS;
+    if (device->update.phase == FW_UPDATE_TRIAL && (is_live || has_run)) {
+        (void)fw_update_confirm(&device->update); /* asked again while it is busy */
+    }
+}
+
+static void restart_in_time(fw_device_t *device, uint32_t now_ms)
+{
+    if (device->must_restart && fw_since(now_ms, device->restart_ms) >= FW_RESTART_DELAY_MS) {
+        const fw_machine_t *machine = device->setup->machine;
+        device->must_restart = false;
+        machine->restart(machine->ctx);
+    }
+}
+
+uint32_t fw_device_poll(fw_device_t *device)
+{
+    uint32_t wake_ms = fw_controller_poll(&device->controller);
+    uint32_t now_ms = fw_now(&device->controller);
+    log_changes(device, now_ms);
+    fw_scripts_poll(&device->scripts, now_ms);
+    save_step(device);
+    confirm_update(device, now_ms);
+    wake_ms = least(wake_ms, step_stores(device, now_ms));
+    restart_in_time(device, now_ms);
+    bool is_busy = device->saving != SAVE_NOTHING || fw_scripts_is_working(&device->scripts) ||
+                   device->must_restart;
+    wake_ms = least(wake_ms, is_busy ? FW_SCAN_INTERVAL_MS : FW_RETAIN_LOOK_MS);
+    return wake_ms;
+}

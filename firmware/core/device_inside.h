@@ -1,0 +1,23 @@
+/*
+ * device_inside.h: what the files of the device tell each other. Not for ports.
+ */
+#ifndef FW_DEVICE_INSIDE_H
+#define FW_DEVICE_INSIDE_H
+
+#include "device.h"
+
+/* ---- device.c ---- */
+
+/* The configuration goes to flash in the next polls: `saving` is 0 again when that has ended, and
+ * `save_failed` tells how. */
+void fw_device_save_settings(fw_device_t *device);
+
+/* Seconds since 1970; 0 = not known. */
+uint32_t fw_device_wall_s(fw_device_t *device);
+
+/* ---- device_api.c ---- */
+
+/* Fills what an API is given. */
+void fw_device_fill_api(fw_device_t *device);
+
+#endif

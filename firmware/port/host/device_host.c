@@ -1,0 +1,189 @@
+/*
+ * device_host.c: see device_host.h.
+ */
+#include "device_host.h"
+
+/* ---- flash ---- */
+
+static bool read_flash(void *ctx, uint32_t address, uint32_t *into, size_t words)
+{
+    const fw_host_device_t *host = ctx;
+    if (address % 4u != 0u || address / 4u + words > FW_HOST_FLASH_BYTES / 4u) {
+        return false;
+    }
+    for (size_t i = 0; i < words; i++) {
+        into[i] = host->flash[address / 4u + i];
+    }
+    return true;
+}
+
+/* As NOR flash has it, bits only go from 1 to 0; the core's own tests hold it to programming no word
+ * twice. */
+static bool program_flash(void *ctx, uint32_t address, const uint32_t *words, size_t count)
+{
+    fw_host_device_t *host = ctx;
+    if (address % 4u != 0u || address / 4u + count > FW_HOST_FLASH_BYTES / 4u) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        host->flash[address / 4u + i] &= words[i];
+        host->changed[(address + 4u * i) / FW_SECTOR_BYTES] = true;
+    }
+    return true;
+}
+
+static bool erase_flash(void *ctx, uint32_t address)
+{
+    fw_host_device_t *host = ctx;
+    if (address % FW_SECTOR_BYTES != 0u || address >= FW_HOST_FLASH_BYTES) {
+        return false;
+    }
+    for (size_t i = 0; i < FW_SECTOR_BYTES / 4u; i++) {
+        host->flash[address / 4u + i] = FW_FLASH_BLANK;
+    }
+    host->changed[address / FW_SECTOR_BYTES] = true;
+    return true;
+}
+
+static const uint32_t *map_flash(void *ctx, uint32_t address)
+{
+    const fw_host_device_t *host = ctx;
+    return host->flash + address / 4u;
+}
+
+/* ---- the machine ---- */
+
+static void tell_radio(void *ctx, fw_radio_t *radio)
+{
+    (void)ctx;
+    *radio = (fw_radio_t){.ip = 0x7F000001u, .rssi_dbm = 0, .state = FW_API_WIFI_JOINED};
+}
+
+static void take_configuration(void *ctx, const fw_configuration_t *configuration)
+{
+    fw_host_device_t *host = ctx;
+    (void)configuration;
+    host->is_configured = true;
+}
+
+static bool look_around(void *ctx)
+{
+    (void)ctx;
+    return true;
+}
+
+static bool tell_network(void *ctx, uint16_t at, fw_api_network_t *network)
+{
+    (void)ctx;
+    (void)at;
+    (void)network;
+    return false; /* it has none */
+}
+
+static uint32_t free_bytes(void *ctx)
+{
+    (void)ctx;
+    return 0;
+}
+
+/* Whoever reaches it may set the first password. */
+static bool setup_is_open(void *ctx)
+{
+    (void)ctx;
+    return true;
+}
+
+static void restart(void *ctx)
+{
+    fw_host_device_t *host = ctx;
+    host->wants_restart = true;
+}
+
+/* ---- for the wrapper ---- */
+
+size_t fw_host_device_bytes(void)
+{
+    return sizeof(fw_host_device_t);
+}
+
+size_t fw_host_device_align(void)
+{
+    return _Alignof(fw_host_device_t);
+}
+
+bool fw_host_device_init(fw_host_device_t *host, const fw_settings_t *settings, const fw_port_t *port,
+                         const fw_board_t *board, uint32_t *flash, const uint8_t *first_script,
+                         size_t first_script_bytes, uint8_t reset)
+{
+    static const uint8_t no_key[32] = {0};
+    host->flash = flash;
+    host->wants_restart = false;
+    host->is_configured = false;
+    for (size_t i = 0; i < FW_HOST_FLASH_SECTORS; i++) {
+        host->changed[i] = false;
+    }
+    host->flash_port = (fw_flash_port_t){
+        .ctx = host, .read = read_flash, .program = program_flash, .erase = erase_flash};
+    host->machine = (fw_machine_t){
+        .ctx = host,
+        .map = map_flash,
+        .radio = tell_radio,
+        .configured = take_configuration,
+        .look_around = look_around,
+        .network = tell_network,
+        .free_bytes = free_bytes,
+        .setup_is_open = setup_is_open,
+        .restart = restart,
+    };
+    host->setup = (fw_device_setup_t){
+        .port = port,
+        .flash = &host->flash_port,
+        .machine = &host->machine,
+        .board = board,
+        .identity = {.profile = "virtual", .public_key = no_key, .version = 1, .slot = 1},
+        .software = settings->software,
+        .board_title = settings->board,
+        .first_script = {first_script, first_script_bytes},
+        .settings = *settings,
+        .reset = reset,
+    };
+    return fw_device_init(&host->device, &host->setup);
+}
+
+fw_controller_t *fw_host_device_controller(fw_host_device_t *host)
+{
+    return &host->device.controller;
+}
+
+const fw_api_controller_t *fw_host_device_api(const fw_host_device_t *host)
+{
+    return &host->device.asked;
+}
+
+uint32_t fw_host_device_poll(fw_host_device_t *host)
+{
+    return fw_device_poll(&host->device);
+}
+
+bool fw_host_device_wants_restart(fw_host_device_t *host)
+{
+    bool wants = host->wants_restart;
+    host->wants_restart = false;
+    return wants;
+}
+
+uint32_t fw_host_device_changed(fw_host_device_t *host, uint32_t sector)
+{
+    while (sector < FW_HOST_FLASH_SECTORS && !host->changed[sector]) {
+        sector++;
+    }
+    if (sector < FW_HOST_FLASH_SECTORS) {
+        host->changed[sector] = false;
+    }
+    return sector;
+}
+
+const char *fw_host_device_gateway(const fw_host_device_t *host, uint8_t gateway)
+{
+    return host->device.configuration.texts[gateway == 0u ? FW_TEXT_GATEWAY_1 : FW_TEXT_GATEWAY_2];
+}

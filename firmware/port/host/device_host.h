@@ -1,0 +1,45 @@
+/*
+ * device_host.h: a whole device on this machine: flash in memory, a radio that is always there.
+ */
+#ifndef FW_DEVICE_HOST_H
+#define FW_DEVICE_HOST_H
+
+#include "device.h"
+
+#define FW_HOST_FLASH_BYTES 0x100000u
+#define FW_HOST_FLASH_SECTORS (FW_HOST_FLASH_BYTES / FW_SECTOR_BYTES)
+
+typedef struct {
+    fw_device_t device;
+    fw_device_setup_t setup;
+    fw_flash_port_t flash_port;
+    fw_machine_t machine;
+    uint32_t *flash;                       /* FW_HOST_FLASH_BYTES; the caller's */
+    bool changed[FW_HOST_FLASH_SECTORS];   /* since fw_host_device_changed told it */
+    bool wants_restart;
+    bool is_configured; /* anew, since fw_host_device_gateway was asked */
+} fw_host_device_t;
+
+size_t fw_host_device_bytes(void);
+size_t fw_host_device_align(void);
+
+/* Starts a device over what is in flash. `settings` and all that is pointed to must outlive it. False if the
+ * settings are wrong. */
+bool fw_host_device_init(fw_host_device_t *host, const fw_settings_t *settings, const fw_port_t *port,
+                         const fw_board_t *board, uint32_t *flash, const uint8_t *first_script,
+                         size_t first_script_bytes, uint8_t reset);
+
+fw_controller_t *fw_host_device_controller(fw_host_device_t *host);
+const fw_api_controller_t *fw_host_device_api(const fw_host_device_t *host);
+uint32_t fw_host_device_poll(fw_host_device_t *host);
+
+/* Whether a restart is wanted. It is told once. */
+bool fw_host_device_wants_restart(fw_host_device_t *host);
+
+/* The next sector that has changed, from `sector` on; FW_HOST_FLASH_SECTORS: none. It is told once. */
+uint32_t fw_host_device_changed(fw_host_device_t *host, uint32_t sector);
+
+/* What is set up as the gateway of that index, host:port; empty if nothing is. */
+const char *fw_host_device_gateway(const fw_host_device_t *host, uint8_t gateway);
+
+#endif

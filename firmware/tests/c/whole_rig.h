@@ -1,0 +1,32 @@
+/*
+ * whole_rig.h: a whole device over a flash chip that can lose its power, its wires in the test's hands.
+ *
+ * The board has DI1, DI2, AI0, AO1 and RL1 to RL4. Its first script is that of a pump house.
+ */
+#ifndef FW_TEST_WHOLE_RIG_H
+#define FW_TEST_WHOLE_RIG_H
+
+#include "device.h"
+#include "nor.h"
+
+extern fw_device_t whole;
+extern fw_nor_t whole_nor;
+extern fw_device_setup_t whole_setup;
+extern uint32_t whole_now_ms;
+extern int32_t whole_inputs[FW_CHANNELS], whole_outputs[FW_CHANNELS];
+extern bool whole_setup_is_open;
+extern unsigned whole_restarts;
+
+extern const char whole_script[];
+
+/* A chip from the factory, and a device on it; or another life of the one that was. */
+void whole_begin(void);
+void whole_boot(void);
+
+/* Polls every 10 ms for so long. */
+void whole_pass(uint32_t ms);
+
+/* Sets a text, as provisioning does, and waits until it is kept. */
+void whole_configure(fw_text_setting_t which, const char *text);
+
+#endif
