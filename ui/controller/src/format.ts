@@ -25,6 +25,9 @@ export function time(ms: number): string {
   return `${ms / size}${unit}`.replace('-', '−');
 }
 
+/** With a minus that is as wide as a digit. */
+export const signed = (value: number): string => String(value).replace('-', '−');
+
 /** How long, in words that do not dance: 14 s, 9 min, 3 h, 2 d. */
 export function span(ms: number): string {
   const seconds = Math.max(0, Math.floor(ms / 1000));
@@ -53,7 +56,7 @@ export function valueText(type: ValueType, value: number): string {
     case 'time':
       return time(value);
     case 'int':
-      return String(value).replace('-', '−');
+      return signed(value);
   }
 }
 

@@ -22,7 +22,7 @@ const screens = {
 type Screen = keyof typeof screens;
 
 const name = h('h1');
-const number = h('span', { class: 'number' });
+const number = h('span', { class: 'own' });
 const lamp = h('span', { class: 'lamp', 'aria-hidden': 'true' });
 const linkText = h('span', { role: 'status' });
 const link = h('span', { class: 'link' }, lamp, linkText);

@@ -2,7 +2,7 @@
 
 import { Fault, messageOf } from './api';
 import { attribute, h, list, say, setSign, show, sign } from './dom';
-import { bytes, causeText, countdown, isDigital, isInput, parseValue, rangeText, receiptText, span, typeOf, valueText } from './format';
+import { bytes, causeText, countdown, isDigital, isInput, parseValue, rangeText, receiptText, signed, span, typeOf, valueText } from './format';
 import type { Controller } from './state';
 import type { Argument, Command, Point, Receipt, Status, Value } from './types';
 
@@ -12,6 +12,9 @@ const FORCE_TIMES: readonly [string, number][] = [
   ['1 h', 3_600_000],
   ['8 h', 28_800_000],
 ];
+
+/** How long it is said what came of something. */
+const TOLD_MS = 8000;
 
 const problemText = (error: unknown): string => (error instanceof Fault && error.problem.code === 'out_of_range' ? 'out of range' : messageOf(error));
 
@@ -34,6 +37,7 @@ function valueCell(): { node: HTMLElement; update: (type: Parameters<typeof valu
 
 function pointRow(controller: Controller, first: Point): { node: HTMLElement; update: (point: Point) => void } {
   let point = first;
+  let asked = 0;
   const name = point.name;
   const digital = isDigital(point.type);
   const value = valueCell();
@@ -51,10 +55,16 @@ function pointRow(controller: Controller, first: Point): { node: HTMLElement; up
   const forceTime = h('select', { 'aria-label': 'For how long' }, ...FORCE_TIMES.map(([text, ms]) => h('option', { value: ms }, text)));
   const forceForm = h('form', { class: 'inline', hidden: true, onsubmit: force }, 'Hold', forceValue, 'for', forceTime, h('button', {}, 'Force'));
   const forceButton = h('button', { type: 'button', class: 'quiet', 'aria-expanded': 'false', 'aria-label': `Force ${name}`, onclick: openForce }, 'Force…');
-  const releaseButton = h('button', { type: 'button', 'aria-label': `Let go of ${name}`, onclick: () => void tell(controller.act((api) => api.ask('unforce', { body: { point: name } })), 'let go') }, 'Let go');
-  const actions = h('span', { class: 'actions' }, manual, releaseButton, forceButton, told);
-  const node = h('li', { class: 'point', 'data-testid': `point-${name}` }, h('span', { class: 'name' }, name, ' ', h('small', {}, point.pin)), value.node, h('span', { class: 'about' }, remarks, why));
-  if (!isInput(point.type)) node.append(actions, forceForm);
+  const releaseButton = h('button', { type: 'button', 'aria-label': `Let go of ${name}`, onclick: () => void tell(controller.act((api) => api.ask('unforce', { body: { point: name } })), '') }, 'Let go');
+  const about = h('span', { class: 'about' }, remarks, why);
+  const node = h('li', { class: 'point', 'data-testid': `point-${name}` }, h('span', { class: 'name' }, name, ' ', h('small', {}, point.pin)), value.node, about);
+  if (!isInput(point.type)) {
+    node.append(h('span', { class: 'end' }, releaseButton, forceButton));
+    // What came of a switch stands beside it; of a force, where the cause is.
+    if (point.manual === true) node.append(h('span', { class: 'actions' }, manual, told));
+    else about.append(told);
+    node.append(forceForm);
+  }
 
   function openForce(): void {
     show(forceForm, forceForm.hidden !== false);
@@ -64,15 +74,15 @@ function pointRow(controller: Controller, first: Point): { node: HTMLElement; up
 
   /** What was asked stands beside the switch until the answer is there, and then what came of it. */
   async function tell(answer: Promise<unknown>, done: string): Promise<void> {
+    const mine = ++asked;
     say(told, 'asked…');
-    attribute(node, 'data-asked', true);
     try {
       const receipt = (await answer) as Partial<Receipt>;
       say(told, receipt.stage === undefined ? done : receiptText(receipt.stage, receipt.reason ?? ''));
     } catch (error) {
       say(told, problemText(error));
     }
-    attribute(node, 'data-asked', false);
+    setTimeout(() => mine === asked && say(told, ''), TOLD_MS);
   }
 
   const set = (to: number) => tell(controller.act((api) => api.ask<Receipt>('set', { body: { point: name, value: to } })), 'done');
@@ -94,7 +104,7 @@ function pointRow(controller: Controller, first: Point): { node: HTMLElement; up
     }
     show(forceForm, false);
     attribute(forceButton, 'aria-expanded', 'false');
-    void tell(controller.act((api) => api.ask('force', { body: { point: name, value: to, for_ms: Number(forceTime.value) } })), 'forced');
+    void tell(controller.act((api) => api.ask('force', { body: { point: name, value: to, for_ms: Number(forceTime.value) } })), '');
   }
 
   return {
@@ -110,7 +120,6 @@ function pointRow(controller: Controller, first: Point): { node: HTMLElement; up
       say(remarks, marks.join(', '));
       attribute(remarks, 'class', `remarks ${next.forced === true ? 'forced' : ''}`);
       say(why, next.forced === true ? '' : causeText(next.cause));
-      show(manual, next.manual === true);
       show(releaseButton, next.forced === true);
       show(forceButton, next.forced !== true);
       say(switchButton, next.value === 0 ? 'Switch on' : 'Switch off');
@@ -134,9 +143,20 @@ function valueRow(controller: Controller, first: Value): { node: HTMLElement; up
     };
   }
   const told = h('span', { class: 'told', role: 'status' });
-  const input = field(first.name, { type: first.type, min: first.min ?? 0, max: first.max ?? 0, name: first.name }, '');
-  const form = h('form', { class: 'inline' }, input, h('button', { 'aria-label': `Set ${first.name}` }, 'Set'), told);
-  node.append(h('span', { class: 'about' }, h('span', { class: 'why' }, rangeText({ type: first.type, min: first.min ?? 0, max: first.max ?? 0 }))), form);
+  const range = { type: first.type, min: first.min ?? 0, max: first.max ?? 0 };
+  const input = field(`New value of ${first.name}`, { ...range, name: first.name }, '');
+  const form = h('form', { class: 'inline', hidden: true }, input, h('button', {}, 'Set'), h('small', {}, rangeText(range)));
+  const change = h('button', { type: 'button', class: 'quiet', 'aria-expanded': 'false', 'aria-label': `Change ${first.name}`, onclick: () => open(form.hidden !== false) }, 'Change…');
+  node.append(h('span', { class: 'about' }, told), h('span', { class: 'end' }, change), form);
+
+  function open(opened: boolean): void {
+    show(form, opened);
+    attribute(change, 'aria-expanded', String(opened));
+    if (!opened) return;
+    input.value = valueText(first.type, current).replace('−', '-');
+    input.select();
+  }
+
   let current = first.value;
   form.addEventListener('submit', (event) => {
     event.preventDefault();
@@ -150,7 +170,8 @@ function valueRow(controller: Controller, first: Value): { node: HTMLElement; up
     controller.act((api) => api.ask('parameter', { body: { name: first.name, value } })).then(
       () => {
         say(told, 'set');
-        input.value = '';
+        open(false);
+        change.focus();
       },
       (error: unknown) => say(told, problemText(error)),
     );
@@ -160,7 +181,6 @@ function valueRow(controller: Controller, first: Value): { node: HTMLElement; up
     update(next) {
       current = next.value;
       cell.update(next.type, next.value);
-      attribute(input, 'placeholder', valueText(next.type, current));
     },
   };
 }
@@ -176,10 +196,11 @@ function commandRow(controller: Controller, command: Command): { node: HTMLEleme
   const inputs = command.arguments.map((argument) => field(argument.name, argument, argument.type === 'bool' ? 'on' : valueText(argument.type, argument.min).replace('−', '-')));
   const form = h(
     'form',
-    { class: 'point command' },
+    { class: 'command' },
     h('span', { class: 'name' }, command.name),
     ...command.arguments.map((argument, index) => h('label', { class: 'argument' }, `${argument.name} `, inputs[index] ?? '', h('small', {}, rangeText(argument)))),
-    h('span', { class: 'actions' }, h('button', { 'aria-label': `Run ${command.name}` }, 'Run'), told),
+    h('button', { 'aria-label': `Run ${command.name}` }, 'Run'),
+    told,
   );
   form.addEventListener('submit', (event) => {
     event.preventDefault();
@@ -206,7 +227,7 @@ function commandRow(controller: Controller, command: Command): { node: HTMLEleme
 
 /** Facts about the controller: name, value, and what it means when it is not obvious. */
 export function facts(status: Status, now: number): [string, string][] {
-  const wifi = { down: 'off', joining: 'joining…', joined: `${status.ip}, ${status.rssi_dbm} dBm`, wrong_password: 'wrong password', not_found: 'network not found' }[status.wifi];
+  const wifi = { down: 'off', joining: 'joining…', joined: `${status.ip}, ${signed(status.rssi_dbm)} dBm`, wrong_password: 'wrong password', not_found: 'network not found' }[status.wifi];
   const link = { down: 'not reached, tries again', opening: 'connecting…', live: `on line, gateway ${status.gateway + 1}`, none: 'none set' }[status.link];
   const clock = status.time_ms === 0 ? 'not known yet' : new Date(status.time_ms).toLocaleString();
   return [
@@ -240,9 +261,9 @@ export function nowScreen(controller: Controller): { node: HTMLElement; update: 
   const about = panel('Controller', '');
   const point = (one: Point) => pointRow(controller, one);
   const value = (one: Value) => valueRow(controller, one);
-  const named = (one: { name: string }) => one.name;
-  const showInputs = list(inputs.body, named, point);
-  const showOutputs = list(outputs.body, (one: Point) => `${one.name} ${one.type}`, point);
+  const pinned = (one: Point) => `${one.name} ${one.type} ${one.pin} ${one.manual}`;
+  const showInputs = list(inputs.body, pinned, point);
+  const showOutputs = list(outputs.body, pinned, point);
   const typed = (one: Value) => `${one.kind} ${one.name} ${one.type} ${one.min} ${one.max} ${one.line}`;
   const showValues = list(values.body, typed, value);
   const showParameters = list(parameters.body, typed, value);

@@ -21,6 +21,9 @@ export function liveOfLine(live: Live, words: string): string {
   return parts.join('   ');
 }
 
+/** What stands between backquotes is said in the letters of a script. */
+const coded = (words: string): (Node | string)[] => words.split('`').map((part, index) => (index % 2 === 1 ? h('code', {}, part) : part));
+
 /** The screen, and how it is brought up to date. */
 export function scriptScreen(controller: Controller): { node: HTMLElement; update: () => void; isDirty: () => boolean } {
   const numbers = h('div', { class: 'numbers', 'aria-hidden': 'true' });
@@ -101,14 +104,14 @@ export function scriptScreen(controller: Controller): { node: HTMLElement; updat
     if (other !== undefined) attribute(numbers.children[other - 1] ?? numbers, 'class', 'other');
     const found = wrong.trim() === '' ? 'the line’s end' : `“${wrong}”`;
     const says = `Expected ${expected}, found ${found}.${other === undefined ? '' : ` The other one is in line ${other}.`}`;
-    bubble.replaceChildren(h('strong', {}, says), ...(fix === undefined ? [] : [h('div', {}, `${fix.charAt(0).toUpperCase()}${fix.slice(1)}.`)]));
+    bubble.replaceChildren(h('strong', {}, ...coded(says)), ...(fix === undefined ? [] : [h('div', {}, ...coded(`${fix.charAt(0).toUpperCase()}${fix.slice(1)}.`))]));
     const underlined = marks.querySelector('mark');
     if (underlined !== null) {
       bubble.style.top = `${underlined.offsetTop + underlined.offsetHeight + 4}px`;
       bubble.style.left = `${Math.max(0, Math.min(underlined.offsetLeft, editor.clientWidth - numbers.clientWidth - 300))}px`;
     }
     bubble.hidden = false;
-    message.replaceChildren(h('button', { type: 'button', class: 'link', onclick: () => jump(at, to) }, `Line ${line}, column ${column}`), `: ${says}`);
+    message.replaceChildren(h('button', { type: 'button', class: 'link', onclick: () => jump(at, to) }, `Line ${line}, column ${column}`), ...coded(`: ${says}`));
     jump(at, to);
   }
 

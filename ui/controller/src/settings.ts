@@ -2,6 +2,7 @@
 
 import { Fault, messageOf } from './api';
 import { attribute, h, list, say, show } from './dom';
+import { signed } from './format';
 import type { Controller } from './state';
 import type { FoundNetwork, Settings } from './types';
 
@@ -90,7 +91,7 @@ export function settingsScreen(controller: Controller): { node: HTMLElement; upd
       fields.wifi.value = one.wifi;
       fields.wifi_password.focus();
     };
-    return { node: h('li', {}, h('button', { type: 'button', class: 'quiet', onclick: choose }, one.wifi, ' ', strength)), update: (now) => say(strength, `${now.rssi_dbm} dBm${now.secured ? '' : ', open'}`) };
+    return { node: h('li', {}, h('button', { type: 'button', class: 'quiet', onclick: choose }, one.wifi, ' ', strength)), update: (now) => say(strength, `${signed(now.rssi_dbm)} dBm${now.secured ? '' : ', open'}`) };
   });
   const lookTold = h('span', { class: 'told', role: 'status' });
   const look = h('button', { type: 'button', onclick: () => void lookAround() }, 'Look for networks');

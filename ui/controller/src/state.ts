@@ -51,8 +51,7 @@ export class Controller {
       this.view.reachable = true;
       this.view.heardAt = this.now();
     } catch (error) {
-      wait = RETRY_MS;
-      this.#fail(error);
+      if (!this.#fail(error)) wait = RETRY_MS;
     }
     this.#polling = false;
     this.#changed();
@@ -65,7 +64,8 @@ export class Controller {
     const isOther = view.live === null || live.boot_id !== view.live.boot_id || live.script_hash !== view.live.script_hash;
     if (view.live !== null && live.boot_id !== view.live.boot_id) view.restarted = true;
     if (isOther) view.commands = (await this.api.ask<{ commands: Command[] }>('commands')).commands;
-    if (isOther || this.#polls++ % STATUS_EVERY === 0) view.status = await this.api.ask<Status>('status');
+    const isDue = this.#polls++ % STATUS_EVERY === 0;
+    if (isOther || isDue) view.status = await this.api.ask<Status>('status');
     view.live = live;
   }
 

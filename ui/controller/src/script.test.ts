@@ -1,0 +1,57 @@
+// The script screen against a controller that is only told what to answer.
+
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { Api } from './api';
+import { liveOfLine, scriptScreen } from './script';
+import { Controller } from './state';
+import type { Live } from './types';
+
+const LIVE = {
+  boot_id: 1,
+  script_hash: 1,
+  script: 'runs',
+  trial_left_ms: 0,
+  points: [{ name: 'pump', type: 'digital_output', value: 1 }, { name: 'level', type: 'analogue_input', value: 72_400 }],
+  values: [{ name: 'delay', kind: 'parameter', type: 'time', value: 30_000 }, { name: 'house', kind: 'machine', type: 'int', value: 1, state: 'busy' }],
+} as unknown as Live;
+
+const SOURCE = 'pump := levl > 5\n';
+
+function answer(path: string): Response {
+  if (path === '/api/script/end') {
+    return Response.json({ code: 'script_error', message: 'the script has an error', line: 1, column: 9, length: 4, expected: 'a declared name', fix: 'declare it above with `var`' }, { status: 422 });
+  }
+  return path === '/api/script' ? new Response(SOURCE) : Response.json({});
+}
+
+afterEach(() => document.body.replaceChildren());
+
+describe('script', () => {
+  it('tells what the names of a line are now', () => {
+    expect(liveOfLine(LIVE, 'pump := level > 5 # delay')).toBe('pump = ON   level = 72.4');
+    expect(liveOfLine(LIVE, 'x := house.busy or tof(y, delay)')).toBe('delay = 30s   house = busy');
+  });
+
+  it('marks an error where it is, until the text changes', async () => {
+    const controller = new Controller(new Api((path) => Promise.resolve(answer(path))));
+    controller.view.live = LIVE;
+    vi.spyOn(controller, 'poll').mockResolvedValue();
+    const screen = scriptScreen(controller);
+    document.body.append(screen.node);
+    Element.prototype.scrollIntoView = () => undefined;
+    screen.update();
+    const text = screen.node.querySelector('textarea');
+    await vi.waitFor(() => expect(text?.value).toBe(SOURCE));
+    expect(screen.isDirty()).toBe(false);
+    screen.node.querySelector<HTMLButtonElement>('[data-testid=check]')?.click();
+    await vi.waitFor(() => expect(screen.node.querySelector('mark')?.textContent).toBe('levl'));
+    expect(screen.node.querySelector('.bubble')?.textContent).toBe('Expected a declared name, found “levl”.Declare it above with var.');
+    expect(screen.node.querySelector('.message')?.textContent).toContain('Line 1, column 9');
+    expect(screen.node.querySelector('.numbers .wrong')?.textContent).toBe('1');
+    expect(screen.node.querySelector<HTMLButtonElement>('[data-testid=try]')?.disabled).toBe(true);
+    if (text !== null) text.value = 'pump := level > 5\n';
+    text?.dispatchEvent(new Event('input'));
+    expect(screen.node.querySelector('mark')).toBeNull();
+    expect(screen.isDirty()).toBe(true);
+  });
+});
