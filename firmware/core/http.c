@@ -567,6 +567,27 @@ static void take_chunk_byte(fw_http_parser_t *parser, uint8_t byte)
 
 /* ---- the whole ---- */
 
+/* Most of a head are values that nobody asks for: they are passed over without looking at what is
+ * done with each byte. The byte that ends one, or is bad, goes the usual way. */
+static void pass_value(fw_http_parser_t *parser, fw_span_t *input)
+{
+    bool is_cookie = parser->field == FIELD_COOKIE && parser->scanned == SCAN_PASS;
+    size_t room = FW_HTTP_HEAD_BYTES_MAX - parser->head_bytes;
+    size_t most = input->length < room ? input->length : room;
+    const uint8_t *bytes = input->bytes;
+    size_t length = 0;
+    if (parser->field != FIELD_OTHER && !is_cookie) {
+        return;
+    }
+    while (length < most && bytes[length] >= ' ' && bytes[length] != ';' &&
+           bytes[length] != 0x7Fu) {
+        length++;
+    }
+    parser->head_bytes = (uint16_t)(parser->head_bytes + length);
+    input->bytes += length;
+    input->length -= length;
+}
+
 static uint8_t take(fw_span_t *input)
 {
     uint8_t byte = input->bytes[0];
@@ -602,6 +623,9 @@ fw_http_event_t fw_http_read(fw_http_parser_t *parser, fw_span_t *input, fw_span
         }
         if (parser->state == STATE_ENDED) {
             return FW_HTTP_END;
+        }
+        if (parser->state == STATE_VALUE) {
+            pass_value(parser, input);
         }
         if (input->length == 0u) {
             return FW_HTTP_MORE;
