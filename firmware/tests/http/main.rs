@@ -1,15 +1,15 @@
-//! The HTTP server on real sockets, before the stand-in controller: what a browser would do, and
+//! The HTTP server on real sockets, before a whole controller: what a browser would do, and
 //! what it had better not.
-
-#[path = "../stand_in/mod.rs"]
-mod stand_in;
 
 use std::{net::SocketAddr, time::Duration};
 
+use switchyard_firmware::{
+    Behaviour, ControllerKey, Flash, Options, PlantSettings, Settings, VirtualController,
+};
+use switchyard_protocol::Address;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    task::JoinHandle,
     time::timeout,
 };
 
@@ -18,15 +18,29 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 struct Server {
     address: SocketAddr,
-    task: JoinHandle<()>,
+    _controller: VirtualController,
 }
 
 impl Server {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a TCP port");
         let address = listener.local_addr().expect("its address");
-        let task = tokio::spawn(stand_in::serve(listener, 7));
-        Self { address, task }
+        let mut settings = Settings::new(Address(7), ControllerKey::new([7; 32]), Behaviour::Latch);
+        settings.seed = Some(7);
+        let controller = VirtualController::spawn(Options {
+            settings,
+            // Nobody is there.
+            gateways: vec!["127.0.0.1:1".to_owned()],
+            plant: PlantSettings::default(),
+            flash: Some(Flash::blank()),
+            http: Some(listener),
+            live: None,
+        })
+        .expect("good settings");
+        Self {
+            address,
+            _controller: controller,
+        }
     }
 
     async fn connect(&self) -> Client {
@@ -39,12 +53,6 @@ impl Server {
             cookie: String::new(),
             got: Vec::new(),
         }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 
