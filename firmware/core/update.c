@@ -233,8 +233,8 @@ static void go_on_at_sector(fw_update_t *update)
 fw_update_answer_t fw_update_begin(fw_update_t *update, const uint8_t manifest[FW_MANIFEST_BYTES],
                                    const uint8_t signature[FW_SIGNATURE_BYTES])
 {
-    if (!fw_journal_is_idle(&update->journal) || update->phase == FW_UPDATE_PENDING ||
-        update->phase == FW_UPDATE_TRIAL || update->step >= FW_UPDATE_STEP_HASH) {
+    if (!fw_journal_is_idle(&update->journal) || update->phase == FW_UPDATE_TRIAL ||
+        update->step >= FW_UPDATE_STEP_HASH) {
         return FW_UPDATE_BUSY;
     }
     fw_update_answer_t answer = check_manifest(update, manifest);

@@ -5,7 +5,7 @@
  * journal (journal.h), so that after a cut it goes on where it was. Everything is read back. Then:
  *
  *   NONE ──begin──▶ WRITING ──finish──▶ PENDING ──boot──▶ TRIAL ──confirm──▶ CONFIRMED
- *   (CONFIRMED and FALLEN_BACK          │                  │
+ *   (all but TRIAL                      │                  │
  *    begin anew, too)                   └────three boots that do not end so────▶ FALLEN_BACK
  *
  * PENDING: the image is whole and its signature is good; the caller restarts into it. Each boot

@@ -48,6 +48,7 @@ typedef struct {
     bool (*act)(void);     /* to state 2: this is what is cut */
     bool (*go_on)(void);   /* from any of the two to state 3 */
     int (*look)(void);     /* after a boot */
+    bool goes_on_from_1;   /* `go_on` is two changes, by way of state 1 */
 } scenario_t;
 
 /* Cuts `act` within each of its operations, once right after `prepare` and once in a boot after it, in

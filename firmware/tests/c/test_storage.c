@@ -486,23 +486,23 @@ static int events_state(void)
 }
 
 static const scenario_t scenarios[] = {
-    {"script", OPENS_SLOTS, script_1, script_2, script_3, script_state},
-    {"script, tried and committed", OPENS_SLOTS, script_1, script_2_on_trial, script_3, script_state},
-    {"first script", OPENS_SLOTS, nothing, script_2, script_3, first_script_state},
+    {"script", OPENS_SLOTS, script_1, script_2, script_3, script_state, false},
+    {"script, tried and committed", OPENS_SLOTS, script_1, script_2_on_trial, script_3, script_state, false},
+    {"first script", OPENS_SLOTS, nothing, script_2, script_3, first_script_state, false},
     {"script, tried and reverted", OPENS_SLOTS, script_and_settings_1, reverted_trial, settings_3,
-     reverted_state},
-    {"settings", OPENS_SLOTS, settings_1, settings_2, settings_3, settings_state},
-    {"dump", OPENS_SLOTS, nothing, dump_2, dump_3, dump_state},
-    {"values", OPENS_RETAIN, values_1, values_2, values_3, values_state},
+     reverted_state, false},
+    {"settings", OPENS_SLOTS, settings_1, settings_2, settings_3, settings_state, false},
+    {"dump", OPENS_SLOTS, nothing, dump_2, dump_3, dump_state, false},
+    {"values", OPENS_RETAIN, values_1, values_2, values_3, values_state, false},
     {"values in a full sector", OPENS_RETAIN, values_1_and_a_full_sector, values_2, values_3,
-     values_state},
-    {"trial kept", OPENS_SLOTS | OPENS_RETAIN, script_and_values_1, trial_kept, NULL, trial_state},
+     values_state, false},
+    {"trial kept", OPENS_SLOTS | OPENS_RETAIN, script_and_values_1, trial_kept, NULL, trial_state, false},
     {"trial reverted", OPENS_SLOTS | OPENS_RETAIN, script_and_values_1, trial_reverted, NULL,
-     reverted_trial_state},
-    {"causes", OPENS_LOGBOOK, causes_8, causes_4_more, causes_3_more, causes_state},
+     reverted_trial_state, false},
+    {"causes", OPENS_LOGBOOK, causes_8, causes_4_more, causes_3_more, causes_state, false},
     {"causes in a full sector", OPENS_LOGBOOK, causes_full_and_noted, causes_4_more, causes_3_more,
-     full_state},
-    {"events acknowledged", OPENS_LOGBOOK, events_8, acknowledge_5, acknowledge_all, events_state},
+     full_state, false},
+    {"events acknowledged", OPENS_LOGBOOK, events_8, acknowledge_5, acknowledge_all, events_state, false},
 };
 
 void test_storage(void)
