@@ -269,12 +269,17 @@ static uint8_t choose_target(const fw_journal_t *journal)
     return free[journal->tries % count];
 }
 
-/* Another sector is tried next, until it has been enough. */
+/* Flash has failed. A change that would not be sealed goes into a new sector; if that is it, another
+ * one is tried, until it has been enough. */
 static void fail(fw_journal_t *journal)
 {
+    bool was_change = journal->phase == FW_JOURNAL_SEAL_1 || journal->phase == FW_JOURNAL_SEAL_2;
     journal->phase = FW_JOURNAL_IDLE;
     journal->was_settled = false;
-    journal->is_open = false;
+    if (was_change) {
+        fw_journal_rewrite(journal);
+        return;
+    }
     journal->tries++;
     journal->must_rewrite = journal->tries < TRIES_MAX;
     journal->has_failed = !journal->must_rewrite;
@@ -318,13 +323,12 @@ static bool write_header(fw_journal_t *journal)
     journal->sequence++;
     journal->into = FW_JOURNAL_HEADER_BYTES;
     journal->carried = 0;
-    journal->phase = FW_JOURNAL_CARRY;
     uint32_t words[3] = {MAGIC, journal->sequence, header_crc(journal, journal->sequence)};
     return fw_flash_program(journal->flash, address_of(journal, journal->target, 0), words, 3);
 }
 
 /* The next record of the owner's state, or behind the last the end record. */
-static bool carry_on(fw_journal_t *journal)
+static bool carry_on(fw_journal_t *journal, fw_journal_phase_t *then)
 {
     fw_journal_record_t record;
     bool is_end = !journal->carry(journal->owner, journal->carried, &record);
@@ -339,9 +343,7 @@ static bool carry_on(fw_journal_t *journal)
     }
     journal->into = (uint16_t)(journal->into + bytes);
     journal->carried++;
-    if (is_end) {
-        journal->phase = FW_JOURNAL_END_SEAL_1;
-    }
+    *then = is_end ? FW_JOURNAL_END_SEAL_1 : FW_JOURNAL_CARRY;
     return true;
 }
 
@@ -356,13 +358,13 @@ static bool finish_opening(fw_journal_t *journal)
     journal->is_open = true;
     journal->must_rewrite = false;
     journal->tries = 0;
-    journal->phase = FW_JOURNAL_IDLE;
     return true;
 }
 
 uint32_t fw_journal_step(fw_journal_t *journal, uint32_t now_ms)
 {
     bool is_well = true;
+    fw_journal_phase_t then = FW_JOURNAL_IDLE;
     switch (journal->phase) {
     case FW_JOURNAL_IDLE:
         if (!journal->must_rewrite) {
@@ -375,27 +377,29 @@ uint32_t fw_journal_step(fw_journal_t *journal, uint32_t now_ms)
         return erase(journal, now_ms);
     case FW_JOURNAL_HEADER:
         is_well = write_header(journal);
+        then = FW_JOURNAL_CARRY;
         break;
     case FW_JOURNAL_CARRY:
-        is_well = carry_on(journal);
+        is_well = carry_on(journal, &then);
         break;
     case FW_JOURNAL_END_SEAL_1:
         is_well = program_seal(journal, journal->target, journal->into, SEAL_1);
-        journal->phase = FW_JOURNAL_END_SEAL_2;
+        then = FW_JOURNAL_END_SEAL_2;
         break;
     case FW_JOURNAL_END_SEAL_2:
         is_well = finish_opening(journal);
         break;
     case FW_JOURNAL_SEAL_1:
         is_well = program_seal(journal, journal->current, journal->end, SEAL_1);
-        journal->phase = FW_JOURNAL_SEAL_2;
+        then = FW_JOURNAL_SEAL_2;
         break;
     default:
         is_well = program_seal(journal, journal->current, journal->end, SEAL_2);
-        journal->phase = FW_JOURNAL_IDLE;
         break;
     }
-    if (!is_well) {
+    if (is_well) {
+        journal->phase = (uint8_t)then;
+    } else {
         fail(journal);
     }
     journal->was_settled = journal->was_settled || fw_journal_is_settled(journal);

@@ -48,5 +48,7 @@ void test_http(void);
 void test_http_server(void);
 void test_json(void);
 void test_api(void);
+void test_flash(void);
+void test_update(void);
 
 #endif
