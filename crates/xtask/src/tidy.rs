@@ -34,6 +34,7 @@ const CORE_INCLUDES: &[&str] = &[
     "stdbool.h",
     "port.h",
     "monocypher.h",
+    "monocypher-ed25519.h",
 ];
 
 /// Lines past which a file wants to be two.

@@ -49,6 +49,9 @@ void test_http_server(void);
 void test_json(void);
 void test_api(void);
 void test_flash(void);
+void test_stores(void);
+void test_storage(void);
 void test_update(void);
+void test_wear(void);
 
 #endif

@@ -131,6 +131,11 @@ int main(int count, char **arguments)
     test_http_server();
     test_json();
     test_api();
+    test_flash();
+    test_stores();
+    test_storage();
+    test_update();
+    test_wear();
     printf("%lu passed, %lu failed\n", passed_count, failed_count);
     return failed_count == 0 ? 0 : 1;
 }
