@@ -49,7 +49,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         .include(&monocypher)
         .file(monocypher.join("monocypher.c"))
         .file(monocypher.join("optional/monocypher-ed25519.c"))
-        .file(monocypher.join("optional").join("monocypher-ed25519.c"))
         .compile("monocypher");
 
     let mut build = cc::Build::new();
@@ -65,8 +64,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         .file(host.join("host.c"))
         .file(host.join("http_host.c"))
         .file(page_source);
-        .include(monocypher.join("optional"));
-    build.include(&host).file(host.join("host.c"));
     // Laboratories and benchmarks may ask for the clear link; an image for a chip never has it.
     build.define("FW_CLEAR_LINK", "1");
     // Thousands of idle controllers cost nothing: see core/runner.h.

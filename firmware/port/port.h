@@ -53,7 +53,7 @@ typedef struct fw_port {
 
 /* The flash chip. Every call is synchronous and returns false if the chip refused. Addresses count
  * from the chip's first byte and are multiples of four, and so are the lengths, told in words. A
- * word's lowest byte lies at the lowest address. The pointers are to RAM. */
+ * word's lowest byte lies at the lowest address. All pointers but `map`'s are to RAM. */
 typedef struct fw_flash_port {
     /* Handed back to every function below, untouched. */
     void *ctx;
@@ -62,6 +62,10 @@ typedef struct fw_flash_port {
 
     /* Never called twice for a word between two erases. */
     bool (*program)(void *ctx, uint32_t address, const uint32_t *words, size_t count);
+
+    /* Where the processor finds what lies at `address`, to run or to hand out as it stands. On the chip
+     * only whole words may be loaded from there. Good until the sector is erased. */
+    const uint32_t *(*map)(void *ctx, uint32_t address);
 
     /* Erases the 4 KB sector that begins at `address`. Stalls everything for 45 to 400 ms. */
     bool (*erase)(void *ctx, uint32_t address);

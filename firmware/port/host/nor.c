@@ -20,7 +20,7 @@ static uint32_t draw(fw_nor_t *nor)
 
 static void violate(fw_nor_t *nor, const char *what, uint32_t address)
 {
-    if (nor->violations++ < 10u) {
+    if (nor->violations++ < 10u && !nor->is_quiet) {
         printf("flash: %s at 0x%05X, operation %u\n", what, (unsigned)address,
                (unsigned)nor->operations);
     }
@@ -63,6 +63,13 @@ static bool nor_read(void *ctx, uint32_t address, uint32_t *into, size_t words)
         into[i] = weak == 0u ? nor->cells[at] : (nor->cells[at] & ~weak) | (draw_weak(nor) & weak);
     }
     return true;
+}
+
+/* Weak bits read as they were before here; what may be mapped has none. */
+static const uint32_t *nor_map(void *ctx, uint32_t address)
+{
+    fw_nor_t *nor = ctx;
+    return nor->cells + address / 4u;
 }
 
 /* ---- programs ---- */
@@ -197,7 +204,7 @@ void fw_nor_init(fw_nor_t *nor, uint64_t seed)
     memset(nor, 0, sizeof *nor);
     memset(nor->cells, 0xFF, sizeof nor->cells);
     nor->port = (fw_flash_port_t){
-        .ctx = nor, .read = nor_read, .program = nor_program, .erase = nor_erase};
+        .ctx = nor, .read = nor_read, .program = nor_program, .map = nor_map, .erase = nor_erase};
     nor->random = seed * 2u + 1u;
     nor->weak_zero_percent = 50;
     nor->cut_at = UINT32_MAX;

@@ -45,6 +45,7 @@ typedef struct {
     uint32_t weak_zero_percent;      /* how often a weak bit reads 0, until the next power-up */
     uint32_t violations;
     uint32_t refuse_programs_of;     /* a worn-out sector's address: its programs do not take; 0 = none */
+    bool is_quiet;                   /* violations are not told */
     bool is_off;                     /* power has failed: everything is refused */
 } fw_nor_t;
 

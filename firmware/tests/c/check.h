@@ -43,7 +43,6 @@ void test_storm(void);
 void test_script(void);
 void test_zone(void);
 void test_runner(void);
-void test_storage(void);
 void test_http(void);
 void test_http_server(void);
 void test_json(void);

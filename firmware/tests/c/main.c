@@ -126,7 +126,6 @@ int main(int count, char **arguments)
     test_script();
     test_runner();
     test_zone();
-    test_storage();
     test_http();
     test_http_server();
     test_json();

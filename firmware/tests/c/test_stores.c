@@ -67,6 +67,8 @@ static void check_slot_limits(void)
     CHECK(fw_slots_revert(&device.slots, FW_PAIR_SCRIPT) == FW_SLOTS_BUSY);
     CHECK(device_boot() && fw_slots_active(&device.slots, FW_PAIR_SCRIPT, &view));
     CHECK(view.generation == 1u && view.bytes[FW_PART_CODE] == 4096u);
+    const uint32_t *code = nor.port.map(&nor, view.address[FW_PART_CODE]);
+    CHECK(code[0] == 0u && code[1023] == 1023u);
 }
 
 static void check_abort(void)
