@@ -136,8 +136,9 @@ static bool nor_program(void *ctx, uint32_t address, const uint32_t *words, size
     }
     bool is_cut = count_operation(nor);
     nor->programs++;
-    bool is_worn = nor->refuse_programs_of != 0u &&
-                   address / SECTOR_BYTES == nor->refuse_programs_of / SECTOR_BYTES;
+    bool is_worn = nor->refuse_programs_of == UINT32_MAX ||
+                   (nor->refuse_programs_of != 0u &&
+                    address / SECTOR_BYTES == nor->refuse_programs_of / SECTOR_BYTES);
     size_t prefix_bytes = draw(nor) % (count * 4u + 1u);
     for (size_t i = 0; i < count; i++) {
         size_t at = address / 4u + i;

@@ -44,7 +44,8 @@ typedef struct {
     fw_nor_cut_t cut;
     uint32_t weak_zero_percent;      /* how often a weak bit reads 0, until the next power-up */
     uint32_t violations;
-    uint32_t refuse_programs_of;     /* a worn-out sector's address: its programs do not take; 0 = none */
+    uint32_t refuse_programs_of;     /* a worn-out sector's address: its programs do not take; 0 = none,
+                                      * UINT32_MAX = all */
     bool is_quiet;                   /* violations are not told */
     bool is_off;                     /* power has failed: everything is refused */
 } fw_nor_t;

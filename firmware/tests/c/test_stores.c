@@ -77,6 +77,12 @@ static void check_abort(void)
     save_settings(100, 'a');
     CHECK(fw_slots_begin(&device.slots, FW_PAIR_SETTINGS) == FW_SLOTS_OK && device_rest());
     write_bytes(50, 'b');
+    /* Its last word is half full, and is programmed once only. */
+    CHECK(fw_slots_end_source(&device.slots) == FW_SLOTS_OK);
+    CHECK(fw_slots_end_source(&device.slots) == FW_SLOTS_OK);
+    size_t taken = 0;
+    uint8_t byte = 1;
+    CHECK(fw_slots_write(&device.slots, &byte, 1, &taken) == FW_SLOTS_BUSY);
     fw_slots_abort(&device.slots);
     fw_slot_view_t view;
     CHECK(fw_slots_active(&device.slots, FW_PAIR_SETTINGS, &view) && view.bytes[0] == 100u);
@@ -102,6 +108,22 @@ static void check_damage(void)
     save_settings(300, 'c');
     CHECK(device_boot() && !device.slots.was_damaged[FW_PAIR_SETTINGS]);
     CHECK(fw_slots_active(&device.slots, FW_PAIR_SETTINGS, &view) && view.bytes[0] == 300u);
+}
+
+/* A version whose trial was broken off does not stand in for an old one that has aged. */
+static void check_damage_in_trial(void)
+{
+    device_new(OPENS_SLOTS);
+    save_settings(100, 'a');
+    fw_slot_view_t view;
+    CHECK(fw_slots_active(&device.slots, FW_PAIR_SETTINGS, &view));
+    CHECK(fw_slots_begin(&device.slots, FW_PAIR_SETTINGS) == FW_SLOTS_OK && device_rest());
+    write_bytes(200, 'b');
+    CHECK(fw_slots_finish(&device.slots, true) == FW_SLOTS_OK && device_rest());
+    nor.cells[view.address[0] / 4u] ^= 4u;
+    CHECK(device_boot() && device.slots.was_reverted[FW_PAIR_SETTINGS]);
+    CHECK(device.slots.was_damaged[FW_PAIR_SETTINGS]);
+    CHECK(!fw_slots_active(&device.slots, FW_PAIR_SETTINGS, &view));
 }
 
 /* A worn slot is found out while it is written, and what was active stays. */
@@ -143,6 +165,7 @@ static void check_names(void)
     CHECK(device_boot());
     at = start_with(runs, false, 5);
     CHECK(device.retain.values[at].value == 6); /* same name and type: kept */
+    CHECK(fw_retain_put(&device.retain, at, 8) && device_rest()); /* the sector is open from here on */
     at = start_with(fw_retain_key(text("runs"), 2), false, 7);
     CHECK(device.retain.values[at].value == 7 && device.retain.count == 1u); /* another type: new */
     CHECK(device_rest() && device_boot());
@@ -234,6 +257,29 @@ static void check_marks(void)
     CHECK(device.retain.values[value].value == 10 && device.retain.mark == 0u);
 }
 
+/* Flash that takes nothing: what was to be saved is tried again, and no mark is set. */
+static void check_no_flash(void)
+{
+    device_new(OPENS_RETAIN);
+    uint8_t at = fw_retain_bind(&device.retain, 1, false, 0);
+    CHECK(device_rest());
+    nor.refuse_programs_of = UINT32_MAX;
+    CHECK(fw_retain_mark(&device.retain, 1));
+    while (!fw_journal_is_idle(&device.retain.journal)) {
+        device.now_ms += 1000u;
+        (void)fw_retain_step(&device.retain, device.now_ms);
+    }
+    CHECK(device.retain.journal.has_failed && device.retain.mark == 0u);
+    CHECK(fw_retain_put(&device.retain, at, 5));
+    fw_retain_save_now(&device.retain);
+    device.now_ms += FW_JOURNAL_TURN_MS;
+    CHECK(programs_in(20000) > 0u && device.retain.journal.has_failed);
+    nor.refuse_programs_of = 0;
+    device.now_ms += FW_RETAIN_SAVE_MS;
+    CHECK(programs_in(20000) > 0u && fw_retain_is_settled(&device.retain));
+    CHECK(device_boot() && device.retain.values[at].value == 5);
+}
+
 /* ---- the logbook ---- */
 
 static uint32_t add(fw_logbook_class_t class)
@@ -266,6 +312,45 @@ static void check_waits(void)
     }
     CHECK(fw_logbook_step(&device.logbook, device.now_ms) == 0u);
     CHECK(device.logbook.waiting_count == 0u);
+}
+
+/* An event does not leave while a cut may still undo its record. */
+static void check_seals(void)
+{
+    device_new(OPENS_LOGBOOK);
+    (void)add(FW_LOGBOOK_EVENT);
+    CHECK(device_rest());
+    (void)add(FW_LOGBOOK_EVENT);
+    fw_logbook_save_now(&device.logbook);
+    uint32_t programs = nor.programs;
+    fw_logbook_entry_t entry;
+    for (uint32_t i = 1; i <= 3u; i++) {
+        CHECK(nor.programs == programs + i - 1u);
+        (void)fw_logbook_step(&device.logbook, device.now_ms);
+        CHECK(fw_logbook_event_after(&device.logbook, 1, &entry) == (i == 3u));
+    }
+}
+
+/* What is acknowledged while a sector is written does not make others fall out of it. */
+static void check_acknowledged_meanwhile(void)
+{
+    device_new(OPENS_LOGBOOK);
+    for (int i = 0; i < 48; i++) {
+        (void)add(FW_LOGBOOK_EVENT);
+        CHECK(device_rest());
+    }
+    fw_journal_rewrite(&device.logbook.journal);
+    while (device.logbook.journal.carried < 2u) {
+        device.now_ms += 100u;
+        (void)fw_logbook_step(&device.logbook, device.now_ms);
+    }
+    fw_logbook_acknowledge(&device.logbook, 40);
+    CHECK(device_rest() && device_boot());
+    fw_logbook_entry_t entry;
+    for (uint32_t number = 41; number <= 48u; number++) {
+        CHECK(fw_logbook_event_after(&device.logbook, number - 1u, &entry) && entry.number == number);
+    }
+    CHECK(fw_logbook_event_after(&device.logbook, 0, &entry) && entry.number == 41u);
 }
 
 /* While flash is not stepped, the oldest in RAM give way. */
@@ -327,11 +412,15 @@ void test_stores(void)
     check_slot_limits();
     check_abort();
     check_damage();
+    check_damage_in_trial();
     check_worn_slot();
     check_names();
     check_saves();
     check_marks();
+    check_no_flash();
     check_waits();
+    check_seals();
+    check_acknowledged_meanwhile();
     check_overflow();
     check_unread();
     check_numbers();

@@ -326,6 +326,19 @@ static void check_stubborn_loader(void)
     CHECK(device.update.phase == FW_UPDATE_FALLEN_BACK);
 }
 
+/* Somebody else has put the old image back in charge: that ends the trial. */
+static void check_old_image_on_trial(void)
+{
+    new_device();
+    loader_slot = 1;
+    CHECK(install(6));
+    restart(UINT32_MAX / 2u, FW_NOR_CUT_BEFORE);
+    CHECK(loader_slot == 2u && device.update.phase == FW_UPDATE_TRIAL);
+    loader_slot = 1;
+    restart(UINT32_MAX / 2u, FW_NOR_CUT_BEFORE);
+    CHECK(loader_slot == 1u && device.update.phase == FW_UPDATE_FALLEN_BACK);
+}
+
 void test_update(void)
 {
     check_scheme();
@@ -353,5 +366,6 @@ void test_update(void)
         }
     }
     check_stubborn_loader();
+    check_old_image_on_trial();
     CHECK(nor.violations == 0u);
 }
