@@ -39,8 +39,8 @@ bool fw_flash_program(fw_flash_t *flash, uint32_t address, const uint32_t *words
 uint32_t fw_flash_erase_wait_ms(fw_flash_t *flash, uint32_t now_ms)
 {
     if (flash->has_erased) {
-        /* `now_ms` as the erase knew it is from before the stall: the gap begins at the first question
-         * after it. */
+        /* `now_ms` as the erase knew it is from before the stall: the gap begins at the first
+         * question after it. */
         flash->has_erased = false;
         flash->is_gap = true;
         flash->gap_from_ms = now_ms;

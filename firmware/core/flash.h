@@ -1,8 +1,8 @@
 /*
  * flash.h: the flash chip as all stores share it: checked programs, paced erases, checksums.
  *
- * An erase stalls scans, so between two of them, whichever stores ask, at least `erase_gap_ms` pass.
- * Every program is read back: a worn cell is found when it is written, not when it is needed.
+ * An erase stalls scans, so between two of them, whichever stores ask, at least `erase_gap_ms`
+ * pass. Every program is read back: a worn cell is found when it is written, not when it is needed.
  */
 #ifndef FW_FLASH_H
 #define FW_FLASH_H

@@ -76,8 +76,8 @@ static bool read_head(fw_journal_t *journal, uint8_t sector, uint16_t at, uint8_
            at + bytes_of(*count) <= FW_SECTOR_BYTES;
 }
 
-/* What a record's seals say of it, as if it were a sector; SECTOR_VOID if it is none. Reads each word
- * once: another time it may differ. */
+/* What a record's seals say of it, as if it were a sector; SECTOR_VOID if it is none. Reads each
+ * word once: another time it may differ. */
 static sector_t judge(fw_journal_t *journal, uint8_t sector, uint32_t sequence, uint16_t at,
                       uint8_t *kind, uint8_t *count)
 {
@@ -159,7 +159,8 @@ void fw_journal_open(fw_journal_t *journal, fw_flash_t *flash, uint32_t address,
         if (scans[i].state == SECTOR_LOOSE && scans[i].sequence > held) {
             journal->must_rewrite = true;
         }
-        if (scans[i].state >= SECTOR_SEALED && scans[i].sequence < held && scans[i].sequence > kept) {
+        if (scans[i].state >= SECTOR_SEALED && scans[i].sequence < held &&
+            scans[i].sequence > kept) {
             kept = scans[i].sequence;
             journal->keeper = i;
         }
@@ -269,8 +270,8 @@ static uint8_t choose_target(const fw_journal_t *journal)
     return free[journal->tries % count];
 }
 
-/* Flash has failed. A change that would not be sealed goes into a new sector; if that is it, another
- * one is tried, until it has been enough. */
+/* Flash has failed. A change that would not be sealed goes into a new sector; if that is it,
+ * another one is tried, until it has been enough. */
 static void fail(fw_journal_t *journal)
 {
     bool was_change = journal->phase == FW_JOURNAL_SEAL_1 || journal->phase == FW_JOURNAL_SEAL_2;

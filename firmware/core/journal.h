@@ -1,15 +1,15 @@
 /*
  * journal.h: a small state kept in a ring of flash sectors, through any power cut.
  *
- * The one place where power loss is thought about. An owner (slots.h, retain.h, logbook.h, update.h) keeps
- * its state in RAM, tells each change as a record, and can tell its whole state as records anew
- * (`carry`). Layout and proof: docs/storage.md, section 3. In short:
+ * The one place where power loss is thought about. An owner (slots.h, retain.h, logbook.h,
+ * update.h) keeps its state in RAM, tells each change as a record, and can tell its whole state as
+ * records anew (`carry`). Layout and proof: docs/storage.md, section 3. In short:
  *
  *   sector:  header | carried records | end record | changes …
  *   record:  head | payload | CRC | seal 1 | seal 2
  *
- * - A run of the firmware programs only sectors that it has erased itself: its first change opens the
- *   next sector, so what a cut has left half programmed is never programmed again.
+ * - A run of the firmware programs only sectors that it has erased itself: its first change opens
+ *   the next sector, so what a cut has left half programmed is never programmed again.
  * - Body, first seal and second seal are programmed one after the other. A cut may leave bits that
  *   read differently each time, but only in the last thing programmed. So: the second seal reads
  *   right → the first is solid; the first seal reads right → the body is solid.
@@ -21,14 +21,14 @@
  *
  *   A sector counts by the same rule, by the seals of its end record; those of the carried records
  *   before it stay blank. The newest that counts holds.
- * - Nobody is told a state before it is healed (fw_journal_is_settled), so what was seen once, old or
- *   new, is seen after every later boot too.
- * - A sector that holds, and one that has to stand in for it, are never erased. Hence three sectors at
- *   least.
+ * - Nobody is told a state before it is healed (fw_journal_is_settled), so what was seen once, old
+ *   or new, is seen after every later boot too.
+ * - A sector that holds, and one that has to stand in for it, are never erased. Hence three sectors
+ *   at least.
  *
- * Wear is bounded whatever an owner does: a journal may open FW_JOURNAL_TURNS_MAX sectors at once, and
- * then one in FW_JOURNAL_TURN_MS (a further one at each boot). Four sectors of 100,000 erases last
- * 11.4 years at that rate.
+ * Wear is bounded whatever an owner does: a journal may open FW_JOURNAL_TURNS_MAX sectors at once,
+ * and then one in FW_JOURNAL_TURN_MS. Four sectors of 100,000 erases last 11.4 years at that rate.
+ * The count is in RAM, so that each boot begins with the first number again.
  */
 #ifndef FW_JOURNAL_H
 #define FW_JOURNAL_H
@@ -105,14 +105,15 @@ typedef struct {
 void fw_journal_open(fw_journal_t *journal, fw_flash_t *flash, uint32_t address, uint8_t sectors,
                      fw_journal_carry_t carry, void *owner);
 
-/* The record at `*at` (0 = the first) of those that hold, and moves on; false if there are no more. */
+/* The record at `*at` (0 = the first) of those that hold, and moves on; false if there are no
+ * more. */
 bool fw_journal_next(fw_journal_t *journal, uint16_t *at, fw_journal_record_t *record);
 
 /* Whether fw_journal_append would take a record of so many words now. */
 bool fw_journal_has_room(const fw_journal_t *journal, uint8_t words);
 
-/* Programs a record's body; steps seal it. False: flash has failed, and the state that `carry` tells
- * goes into a new sector. Needs fw_journal_has_room. */
+/* Programs a record's body; steps seal it. False: flash has failed, and the state that `carry`
+ * tells goes into a new sector. Needs fw_journal_has_room. */
 bool fw_journal_append(fw_journal_t *journal, uint8_t kind, const uint32_t *words, uint8_t count);
 
 /* Tells a change that the owner's state already has: as a record, or if there is no room as a new

@@ -1,8 +1,8 @@
 /*
  * logbook.h: what happened: why outputs changed, and events on their way to the gateway.
  *
- * Both are entries of 28 bytes that the caller makes up, numbered in one row as they come. They wait
- * in RAM, eight of them, and go to flash in batches of four, or when the oldest has waited for
+ * Both are entries of 28 bytes that the caller makes up, numbered in one row as they come. They
+ * wait in RAM, eight of them, and go to flash in batches of four, or when the oldest has waited for
  * FW_LOGBOOK_CAUSE_WAIT_MS (an event: FW_LOGBOOK_EVENT_WAIT_MS).
  *
  *   causes  the newest 32 are kept at least, up to 130 at most
@@ -11,8 +11,9 @@
  *           gateway can tell a second delivery, which a cut before the acknowledgement was written
  *           makes, by its number.
  *
- * A cut loses what waits in RAM. When the journal may not open a sector yet (journal.h bounds wear to
- * 11.4 years), entries wait for longer, and beyond eight the oldest of them are lost, and counted.
+ * A cut loses what waits in RAM. When the journal may not open a sector yet (journal.h bounds wear
+ * to 11.4 years), entries wait for longer, and beyond eight the oldest of them are lost, and
+ * counted.
  */
 #ifndef FW_LOGBOOK_H
 #define FW_LOGBOOK_H
@@ -64,8 +65,8 @@ uint32_t fw_logbook_add(fw_logbook_t *logbook, fw_logbook_class_t class,
 /* What waits goes to flash at the next steps: before a restart. */
 void fw_logbook_save_now(fw_logbook_t *logbook);
 
-/* The newest cause with a number below `before` (UINT32_MAX: the newest of all), also out of RAM. Its
- * own number is what to go on with. False: there is none. */
+/* The newest cause with a number below `before` (UINT32_MAX: the newest of all), also out of RAM.
+ * Its own number is what to go on with. False: there is none. */
 bool fw_logbook_cause_before(fw_logbook_t *logbook, uint32_t before, fw_logbook_entry_t *entry);
 
 /* The oldest cause with a number above `after` (0: the oldest of all). */
@@ -77,7 +78,8 @@ bool fw_logbook_event_after(fw_logbook_t *logbook, uint32_t after, fw_logbook_en
 /* Events up to this number have arrived, and never leave again once that is in flash. */
 void fw_logbook_acknowledge(fw_logbook_t *logbook, uint32_t number);
 
-/* At most one erase or program. How long it may be left alone then, if nothing is added meanwhile. */
+/* At most one erase or program. How long it may be left alone then, if nothing is added
+ * meanwhile. */
 uint32_t fw_logbook_step(fw_logbook_t *logbook, uint32_t now_ms);
 
 static inline bool fw_logbook_is_settled(const fw_logbook_t *logbook)

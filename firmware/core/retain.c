@@ -96,8 +96,8 @@ static void values_to_record(const fw_retain_t *retain, size_t first, uint8_t ki
     }
 }
 
-/* The mark's records: from the table if it is being set, else as they stand in the sector before. The
- * record of kind KIND_MARK is the last. */
+/* The mark's records: from the table if it is being set, else as they stand in the sector before.
+ * The record of kind KIND_MARK is the last. */
 static bool carry_mark(fw_retain_t *retain, uint16_t at, fw_journal_record_t *record)
 {
     if (retain->is_marking) {
@@ -163,7 +163,8 @@ static void rewrite(fw_retain_t *retain)
 void fw_retain_open(fw_retain_t *retain, fw_flash_t *flash)
 {
     *retain = (fw_retain_t){.count = 0};
-    fw_journal_open(&retain->journal, flash, FW_LAYOUT_RETAIN, FW_LAYOUT_RETAIN_SECTORS, carry, retain);
+    fw_journal_open(&retain->journal, flash, FW_LAYOUT_RETAIN, FW_LAYOUT_RETAIN_SECTORS, carry,
+                    retain);
     uint16_t at = 0;
     fw_journal_record_t record;
     while (fw_journal_next(&retain->journal, &at, &record)) {
@@ -185,8 +186,8 @@ static bool next_marked(fw_retain_t *retain, uint16_t *at, fw_journal_record_t *
     return false;
 }
 
-/* Brings back the values of the mark. Counters that have advanced keep theirs; what the mark does not
- * name is forgotten first, so that there is room. */
+/* Brings back the values of the mark. Counters that have advanced keep theirs; what the mark does
+ * not name is forgotten first, so that there is room. */
 static void restore(fw_retain_t *retain)
 {
     fw_journal_record_t record;

@@ -6,18 +6,20 @@
  * advanced once in FW_RETAIN_COUNTER_SAVE_MS, as one record for up to 16 of them. A cut loses what
  * is younger than that; it never mixes, within one record, old values with new ones.
  *
- * Starting a script: fw_retain_unbind; fw_retain_claim for each of its names; fw_retain_prune, which
- * forgets all others; and then fw_retain_bind for each. A name with the same type keeps its value, a
- * new one begins at its initial one. All this only while settled.
+ * Starting a script: fw_retain_unbind; fw_retain_claim for each of its names; fw_retain_prune,
+ * which forgets all others; and then fw_retain_bind for each. A name with the same type keeps its
+ * value, a new one begins at its initial one. All this only while settled.
  *
- * A trial: fw_retain_mark before its script is recorded (with that script's generation, slots.h), and
- * at its end fw_retain_keep or fw_retain_restore. The mark holds all values as they were; restoring
- * brings them back, but a counter that has advanced since keeps what it has. Both stores are atomic
- * each for itself, so a cut may fall between them: at boot fw_retain_settle sets that right.
+ * A trial: fw_retain_mark before its script is recorded (with that script's generation, slots.h),
+ * and at its end fw_retain_keep or fw_retain_restore. The mark holds all values as they were;
+ * restoring brings them back, but a counter that has advanced since keeps what it has. Both stores
+ * are atomic each for itself, so a cut may fall between them: at boot fw_retain_settle sets that
+ * right.
  *
- * Wear (docs/storage.md, section 8): a record of one value takes 24 bytes. A busy script, which changes
- * one of ten values every minute and advances five counters, erases each of the four sectors 1,004
- * times in a simulated year: at 100,000 erases they last 99 years. Whatever a script does: 11.4.
+ * Wear (docs/storage.md, section 8): a record of one value takes 24 bytes. A busy script, which
+ * changes one of ten values every minute and advances five counters, erases each of the four
+ * sectors 1,004 times in a simulated year: at 100,000 erases they last 99 years. Whatever a script
+ * does: 11.4.
  */
 #ifndef FW_RETAIN_H
 #define FW_RETAIN_H
@@ -59,16 +61,17 @@ typedef struct {
     bool has_time;   /* the two times tell something */
 } fw_retain_t;
 
-/* The key of a name and its type (fw_type_t). Two names of one script may have the same key, by odds
- * of one in a million for 64 of them; fw_retain_bind finds that out. */
+/* The key of a name and its type (fw_type_t). Two names of one script may have the same key, by
+ * odds of one in a million for 64 of them; fw_retain_bind finds that out. */
 uint32_t fw_retain_key(fw_span_t name, uint8_t type);
 
-/* Reads all values. Then settle a mark, and step until fw_retain_is_settled, before a script starts. */
+/* Reads all values. Then settle a mark, and step until fw_retain_is_settled, before a script
+ * starts. */
 void fw_retain_open(fw_retain_t *retain, fw_flash_t *flash);
 
 /* Ends a mark that outlived its trial: keeps the values if the script of that generation has been
- * committed, else restores those of the mark. `committed` is the generation of the script that is to
- * run (0 = none). */
+ * committed, else restores those of the mark. `committed` is the generation of the script that is
+ * to run (0 = none). */
 void fw_retain_settle(fw_retain_t *retain, uint32_t committed);
 
 void fw_retain_unbind(fw_retain_t *retain);
@@ -86,7 +89,8 @@ uint8_t fw_retain_bind(fw_retain_t *retain, uint32_t key, bool is_counter, int32
 /* A value is now so. False: a sector is being written; tell it again later. */
 bool fw_retain_put(fw_retain_t *retain, uint8_t at, int32_t value);
 
-/* Saves what is not in flash yet at the next steps: before a restart, or when a person has set it. */
+/* Saves what is not in flash yet at the next steps: before a restart, or when a person has set
+ * it. */
 void fw_retain_save_now(fw_retain_t *retain);
 
 /* Each false: busy, ask again later. Done when fw_retain_is_settled. */
@@ -97,8 +101,8 @@ bool fw_retain_restore(fw_retain_t *retain);
 /* At most one erase or program. How long it may be left alone then. */
 uint32_t fw_retain_step(fw_retain_t *retain, uint32_t now_ms);
 
-/* Whether no record is being written, and the last one will be there after any cut. Values may still
- * wait for their time. */
+/* Whether no record is being written, and the last one will be there after any cut. Values may
+ * still wait for their time. */
 static inline bool fw_retain_is_settled(const fw_retain_t *retain)
 {
     return fw_journal_is_settled(&retain->journal);

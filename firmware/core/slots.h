@@ -2,10 +2,10 @@
  * slots.h: what is kept whole and in two copies: the script, the settings, the recorder's dump.
  *
  * Each of them is a pair of slots, A and B. A new version is written into the slot that is not
- * active, read back, and only then made active, by one record in a journal (journal.h) that tells of
- * all pairs. Slots hold content and nothing else: whether it counts is never read from a slot, for a
- * word there whose programming was cut may read differently each time, and with two slots there is
- * no third place to heal it in.
+ * active, read back, and only then made active, by one record in a journal (journal.h) that tells
+ * of all pairs. Slots hold content and nothing else: whether it counts is never read from a slot,
+ * for a word there whose programming was cut may read differently each time, and with two slots
+ * there is no third place to heal it in.
  *
  *   fw_slots_begin          fw_slots_write …         fw_slots_finish
  *   ──────────────▶ ERASING ─────▶ WRITING ─────────▶ CHECKING ─────▶ RECORDING ─────▶ IDLE
@@ -86,7 +86,7 @@ typedef struct {
     bool is_source_whole; /* its last word is programmed */
     bool is_recorded;     /* the journal has been given `next` */
     bool has_failed;      /* the last save or record */
-    bool was_damaged[FW_PAIRS]; /* what was active failed its CRC at boot; the other slot, or none, is */
+    bool was_damaged[FW_PAIRS];  /* what was active had aged; the other, or none, is active now */
     bool was_reverted[FW_PAIRS]; /* the boot has found a trial without an end */
 } fw_slots_t;
 
@@ -97,12 +97,13 @@ typedef struct {
     uint16_t bytes[FW_PARTS];
 } fw_slot_view_t;
 
-/* Reads the journal, ends trials, and checks the active slots' content in one go: at boot. Then step
- * until fw_slots_is_ready before anything is read. */
+/* Reads the journal, ends trials, and checks the active slots' content in one go: at boot. Then
+ * step until fw_slots_is_ready before anything is read. */
 void fw_slots_open(fw_slots_t *slots, fw_flash_t *flash);
 bool fw_slots_is_ready(const fw_slots_t *slots);
 
-/* At most one erase or program. How long it may be left alone then; FW_FLASH_NEVER = until asked. */
+/* At most one erase or program. How long it may be left alone then; FW_FLASH_NEVER = until
+ * asked. */
 uint32_t fw_slots_step(fw_slots_t *slots, uint32_t now_ms);
 
 /* The active version; false if there is none, or nothing in it. */
@@ -119,7 +120,8 @@ uint32_t fw_slots_next_generation(const fw_slots_t *slots);
 fw_slots_answer_t fw_slots_write(fw_slots_t *slots, const uint8_t *bytes, size_t length,
                                  size_t *taken);
 
-/* Ends the part FW_PART_SOURCE: from now on all of it can be read back, where fw_slots_written says. */
+/* Ends the part FW_PART_SOURCE: from now on all of it can be read back, where fw_slots_written
+ * says. */
 fw_slots_answer_t fw_slots_end_source(fw_slots_t *slots);
 
 /* Appends a word to FW_PART_CODE or FW_PART_TABLE. */

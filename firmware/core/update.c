@@ -205,7 +205,8 @@ static void count_boot(fw_update_t *update)
 void fw_update_open(fw_update_t *update, fw_flash_t *flash, const fw_update_identity_t *identity)
 {
     *update = (fw_update_t){.identity = identity};
-    fw_journal_open(&update->journal, flash, FW_LAYOUT_UPDATE, FW_LAYOUT_UPDATE_SECTORS, carry, update);
+    fw_journal_open(&update->journal, flash, FW_LAYOUT_UPDATE, FW_LAYOUT_UPDATE_SECTORS, carry,
+                    update);
     uint16_t at = 0;
     fw_journal_record_t record;
     while (fw_journal_next(&update->journal, &at, &record)) {

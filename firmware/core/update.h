@@ -10,8 +10,8 @@
  *
  * PENDING: the image is whole and its signature is good; the caller restarts into it. Each boot
  * counts itself before anything else: fw_update_open, steps until fw_update_is_settled, then
- * fw_update_boot_slot tells which slot is to run. If that is another than the one that does, the port
- * has to switch and restart. An image that dies before it has counted cannot fall back.
+ * fw_update_boot_slot tells which slot is to run. If that is another than the one that does, the
+ * port has to switch and restart. An image that dies before it has counted cannot fall back.
  *
  * Signatures are Ed25519 (RFC 8032) over the manifest:
  *
@@ -42,7 +42,7 @@ typedef enum {
 
 typedef enum {
     FW_UPDATE_OK = 0,
-    FW_UPDATE_BUSY,          /* an erase or a record is under way; or the phase has no use of this */
+    FW_UPDATE_BUSY,          /* an erase or a record is under way, or the phase has no use of it */
     FW_UPDATE_MALFORMED,     /* not a manifest */
     FW_UPDATE_OTHER_PROFILE, /* for another board */
     FW_UPDATE_OTHER_SLOT,    /* linked for the slot that runs */
@@ -89,7 +89,8 @@ typedef struct {
     uint8_t result;    /* fw_update_answer_t of the last finish */
 } fw_update_t;
 
-/* Reads the state and counts this boot if it is one of a new image. The identity must outlive it. */
+/* Reads the state and counts this boot if it is one of a new image. The identity must outlive
+ * it. */
 void fw_update_open(fw_update_t *update, fw_flash_t *flash, const fw_update_identity_t *identity);
 
 static inline bool fw_update_is_settled(const fw_update_t *update)
@@ -100,20 +101,21 @@ static inline bool fw_update_is_settled(const fw_update_t *update)
 /* The slot that is to run; another than the identity's means: switch and restart. */
 uint8_t fw_update_boot_slot(const fw_update_t *update);
 
-/* Begins to write, or goes on if this very manifest was being written. Busy: step, and ask again. */
+/* Begins to write, or goes on if this very manifest was being written. Busy: step, and ask
+ * again. */
 fw_update_answer_t fw_update_begin(fw_update_t *update, const uint8_t manifest[FW_MANIFEST_BYTES],
                                    const uint8_t signature[FW_SIGNATURE_BYTES]);
 
 /* The offset at which bytes are wanted. */
 uint32_t fw_update_offset(const fw_update_t *update);
 
-/* Takes bytes from the front, at most a slice's worth a call; `taken` tells how many. Busy: a sector
- * is being erased or recorded; step. */
+/* Takes bytes from the front, at most a slice's worth a call; `taken` tells how many. Busy: a
+ * sector is being erased or recorded; step. */
 fw_update_answer_t fw_update_write(fw_update_t *update, uint32_t offset, const uint8_t *bytes,
                                    size_t length, size_t *taken);
 
-/* Begins to check what was written. Step until the phase is PENDING and settled, or `result` says why
- * not; then the phase is NONE. */
+/* Begins to check what was written. Step until the phase is PENDING and settled, or `result` says
+ * why not; then the phase is NONE. */
 fw_update_answer_t fw_update_finish(fw_update_t *update);
 
 /* Gives up an image that is being written, or waits for its boot. */
@@ -122,8 +124,8 @@ fw_update_answer_t fw_update_abort(fw_update_t *update);
 /* This boot is good. Settled, it will not fall back. */
 fw_update_answer_t fw_update_confirm(fw_update_t *update);
 
-/* At most one erase or program, or a slice of hashing, or the one check of a signature (about 0.3 s).
- * How long it may be left alone then. */
+/* At most one erase or program, or a slice of hashing, or the one check of a signature (about
+ * 0.3 s). How long it may be left alone then. */
 uint32_t fw_update_step(fw_update_t *update, uint32_t now_ms);
 
 #endif

@@ -63,8 +63,8 @@ typedef struct fw_flash_port {
     /* Never called twice for a word between two erases. */
     bool (*program)(void *ctx, uint32_t address, const uint32_t *words, size_t count);
 
-    /* Where the processor finds what lies at `address`, to run or to hand out as it stands. On the chip
-     * only whole words may be loaded from there. Good until the sector is erased. */
+    /* Where the processor finds what lies at `address`, to run or to hand out as it stands. On the
+     * chip only whole words may be loaded from there. Good until the sector is erased. */
     const uint32_t *(*map)(void *ctx, uint32_t address);
 
     /* Erases the 4 KB sector that begins at `address`. Stalls everything for 45 to 400 ms. */

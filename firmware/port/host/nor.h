@@ -3,9 +3,10 @@
  *
  * It is harder than a chip. A program clears bits and never sets one; a second program of a word
  * between two erases, an operation off its boundaries or out of the chip is a violation: counted,
- * told, and refused. A cut falls into the operation it was set for and leaves what the pattern says,
- * among it bits that read differently from one read to the next until their sector is erased. Words
- * that an interrupted operation may have touched count as programmed, also where they read blank.
+ * told, and refused. A cut falls into the operation it was set for and leaves what the pattern
+ * says, among it bits that read differently from one read to the next until their sector is erased.
+ * Words that an interrupted operation may have touched count as programmed, also where they read
+ * blank.
  */
 #ifndef FW_NOR_H
 #define FW_NOR_H
@@ -44,8 +45,8 @@ typedef struct {
     fw_nor_cut_t cut;
     uint32_t weak_zero_percent;      /* how often a weak bit reads 0, until the next power-up */
     uint32_t violations;
-    uint32_t refuse_programs_of;     /* a worn-out sector's address: its programs do not take; 0 = none,
-                                      * UINT32_MAX = all */
+    /* A worn-out sector's address, whose programs do not take; 0 = none, UINT32_MAX = all. */
+    uint32_t refuse_programs_of;
     bool is_quiet;                   /* violations are not told */
     bool is_off;                     /* power has failed: everything is refused */
 } fw_nor_t;

@@ -116,8 +116,8 @@ static const char *told(const scenario_t *scenario, const char *what, uint32_t o
                         fw_nor_cut_t cut)
 {
     static char note[160];
-    snprintf(note, sizeof note, "%s: %s, cut %u in operation %u", scenario->name, what, (unsigned)cut,
-             (unsigned)operation);
+    snprintf(note, sizeof note, "%s: %s, cut %u in operation %u", scenario->name, what,
+             (unsigned)cut, (unsigned)operation);
     return note;
 }
 
@@ -147,7 +147,8 @@ static void check_goes_on(const scenario_t *scenario, const char *note)
     CHECK_NOTE(scenario->look() == 3, note);
 }
 
-/* A cut in one operation of the recovery from the first one. False: recovery has no such operation. */
+/* A cut in one operation of the recovery from the first one. False: recovery has no such
+ * operation. */
 static bool cut_recovery_at(const scenario_t *scenario, uint32_t more, fw_nor_cut_t cut,
                             bool was_done, const char *note)
 {
@@ -166,8 +167,8 @@ static bool cut_recovery_at(const scenario_t *scenario, uint32_t more, fw_nor_cu
     return true;
 }
 
-/* Whether there is something to recover from depends on what weak bits read as, so a boot without it
- * does not end the search. */
+/* Whether there is something to recover from depends on what weak bits read as, so a boot without
+ * it does not end the search. */
 static void cut_recovery(const scenario_t *scenario, uint32_t operation, fw_nor_cut_t first,
                          bool was_done)
 {

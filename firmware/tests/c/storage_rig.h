@@ -1,5 +1,6 @@
 /*
- * storage_rig.h: a controller's stores on flash that loses power, and the search for a cut that hurts.
+ * storage_rig.h: a controller's stores on flash that loses power, and the search for a cut that
+ * hurts.
  */
 #ifndef FW_STORAGE_RIG_H
 #define FW_STORAGE_RIG_H
@@ -14,7 +15,8 @@
 /* Which stores a boot opens. */
 enum { OPENS_SLOTS = 1, OPENS_RETAIN = 2, OPENS_LOGBOOK = 4, OPENS_UPDATE = 8 };
 
-/* There is one, so that the stores' pointers to each other stay good when it is copied and put back. */
+/* There is one, so that the stores' pointers to each other stay good when it is copied and put
+ * back. */
 typedef struct {
     fw_flash_t flash;
     fw_slots_t slots;
@@ -39,8 +41,8 @@ bool device_boot(void);
  * power failed. Ends after a few minutes of the clock, whatever still waits then. */
 bool device_rest(void);
 
-/* A state is a number from 1 on, and -1 is no state that there may be. Actions return false if power
- * failed before they were told that it was done. */
+/* A state is a number from 1 on, and -1 is no state that there may be. Actions return false if
+ * power failed before they were told that it was done. */
 typedef struct {
     const char *name;
     uint32_t opens;
@@ -51,9 +53,10 @@ typedef struct {
     bool goes_on_from_1;   /* `go_on` is two changes, by way of state 1 */
 } scenario_t;
 
-/* Cuts `act` within each of its operations, once right after `prepare` and once in a boot after it, in
- * every way that nor.h knows; then cuts the recovery as well, and the change after that. After every
- * cut the state is the old or the new one, the same after each further boot, and can be changed. */
+/* Cuts `act` within each of its operations, once right after `prepare` and once in a boot after it,
+ * in every way that nor.h knows; then cuts the recovery as well, and the change after that. After
+ * every cut the state is the old or the new one, the same after each further boot, and can be
+ * changed. */
 void check_scenario(const scenario_t *scenario);
 
 /* How many boots after a cut check_scenario has looked at. */

@@ -1,6 +1,6 @@
 /*
- * test_flash.c: the flash under the stores: the model, checksums, streams, pauses, worn sectors, ageing;
- * and what a journal promises of wear.
+ * test_flash.c: the flash under the stores: the model, checksums, streams, pauses, worn sectors,
+ * ageing; and what a journal promises of wear.
  */
 #include "storage_rig.h"
 
@@ -220,7 +220,8 @@ static void check_worn(void)
     open_journal(4);
     CHECK(state == 7u);
 
-    /* Three sectors: the second, half sealed, holds; the first stands in for it; the third is worn. */
+    /* Three sectors: the second, half sealed, holds; the first stands in for it; the third is
+     * worn. */
     device_new(0);
     open_journal(3);
     CHECK(put(1));

@@ -1,5 +1,6 @@
 /*
- * test_storage.c: slots, retained values and the logbook: what they do, and every cut while they do it.
+ * test_storage.c: slots, retained values and the logbook: what they do, and every cut while they do
+ * it.
  */
 #include "storage_rig.h"
 
@@ -40,8 +41,10 @@ static bool write_version(fw_pair_t pair, int version)
         at += taken;
     }
     for (uint32_t i = 0; pair == FW_PAIR_SCRIPT && i < WORDS && !nor.is_off; i++) {
-        (void)fw_slots_append(&device.slots, FW_PART_CODE, program_word(version, FW_PART_CODE, i));
-        (void)fw_slots_append(&device.slots, FW_PART_TABLE, program_word(version, FW_PART_TABLE, i));
+        for (int part = FW_PART_CODE; part <= FW_PART_TABLE; part++) {
+            uint32_t word = program_word(version, (fw_part_t)part, i);
+            (void)fw_slots_append(&device.slots, (fw_part_t)part, word);
+        }
     }
     return !nor.is_off;
 }
@@ -259,15 +262,19 @@ static int values_state(void)
     return count == 10 * version ? version : -1;
 }
 
+static bool save_first(int32_t value)
+{
+    CHECK(fw_retain_put(&device.retain, 0, value));
+    fw_retain_save_now(&device.retain);
+    return device_rest();
+}
+
 /* So full that the next save has to open a sector. */
 static bool values_1_and_a_full_sector(void)
 {
     bool is_done = values_1();
-    for (int i = 0; is_done && fw_journal_has_room(&device.retain.journal, 22); i++) {
-        is_done = fw_retain_put(&device.retain, 0, i) && (fw_retain_save_now(&device.retain), true) &&
-                  device_rest() && fw_retain_put(&device.retain, 0, 1000);
-        fw_retain_save_now(&device.retain);
-        is_done = is_done && device_rest();
+    for (int32_t i = 0; is_done && fw_journal_has_room(&device.retain.journal, 22); i++) {
+        is_done = save_first(i) && save_first(1000);
     }
     return is_done;
 }
@@ -286,7 +293,8 @@ static bool begin_trial(void)
 
 static bool trial_kept(void)
 {
-    return begin_trial() && commit(FW_PAIR_SCRIPT) && fw_retain_keep(&device.retain) && device_rest();
+    return begin_trial() && commit(FW_PAIR_SCRIPT) && fw_retain_keep(&device.retain) &&
+           device_rest();
 }
 
 static bool trial_reverted(void)
@@ -487,7 +495,8 @@ static int events_state(void)
 
 static const scenario_t scenarios[] = {
     {"script", OPENS_SLOTS, script_1, script_2, script_3, script_state, false},
-    {"script, tried and committed", OPENS_SLOTS, script_1, script_2_on_trial, script_3, script_state, false},
+    {"script, tried and committed", OPENS_SLOTS, script_1, script_2_on_trial, script_3,
+     script_state, false},
     {"first script", OPENS_SLOTS, nothing, script_2, script_3, first_script_state, false},
     {"script, tried and reverted", OPENS_SLOTS, script_and_settings_1, reverted_trial, settings_3,
      reverted_state, false},
@@ -496,13 +505,15 @@ static const scenario_t scenarios[] = {
     {"values", OPENS_RETAIN, values_1, values_2, values_3, values_state, false},
     {"values in a full sector", OPENS_RETAIN, values_1_and_a_full_sector, values_2, values_3,
      values_state, false},
-    {"trial kept", OPENS_SLOTS | OPENS_RETAIN, script_and_values_1, trial_kept, NULL, trial_state, false},
+    {"trial kept", OPENS_SLOTS | OPENS_RETAIN, script_and_values_1, trial_kept, NULL,
+     trial_state, false},
     {"trial reverted", OPENS_SLOTS | OPENS_RETAIN, script_and_values_1, trial_reverted, NULL,
      reverted_trial_state, false},
     {"causes", OPENS_LOGBOOK, causes_8, causes_4_more, causes_3_more, causes_state, false},
     {"causes in a full sector", OPENS_LOGBOOK, causes_full_and_noted, causes_4_more, causes_3_more,
      full_state, false},
-    {"events acknowledged", OPENS_LOGBOOK, events_8, acknowledge_5, acknowledge_all, events_state, false},
+    {"events acknowledged", OPENS_LOGBOOK, events_8, acknowledge_5, acknowledge_all,
+     events_state, false},
 };
 
 void test_storage(void)

@@ -161,11 +161,11 @@ static void check_names(void)
     uint8_t at = start_with(runs, false, 5);
     CHECK(device.retain.values[at].value == 5);
     CHECK(fw_retain_put(&device.retain, at, 6) && device_rest());
-    CHECK(fw_retain_bind(&device.retain, runs, false, 9) == FW_RETAIN_NONE); /* twice in one script */
+    CHECK(fw_retain_bind(&device.retain, runs, false, 9) == FW_RETAIN_NONE); /* twice in one */
     CHECK(device_boot());
     at = start_with(runs, false, 5);
     CHECK(device.retain.values[at].value == 6); /* same name and type: kept */
-    CHECK(fw_retain_put(&device.retain, at, 8) && device_rest()); /* the sector is open from here on */
+    CHECK(fw_retain_put(&device.retain, at, 8) && device_rest()); /* now the sector is open */
     at = start_with(fw_retain_key(text("runs"), 2), false, 7);
     CHECK(device.retain.values[at].value == 7 && device.retain.count == 1u); /* another type: new */
     CHECK(device_rest() && device_boot());
@@ -208,7 +208,8 @@ static uint32_t programs_in(uint32_t ms)
     return nor.programs - programs;
 }
 
-/* Values once a minute, counters once in a quarter of an hour, at once if asked, and only if changed. */
+/* Values once a minute, counters once in a quarter of an hour, at once if asked, and only if
+ * changed. */
 static void check_saves(void)
 {
     enum { PROGRAMS_OF_A_RECORD = 3 };
@@ -348,7 +349,8 @@ static void check_acknowledged_meanwhile(void)
     CHECK(device_rest() && device_boot());
     fw_logbook_entry_t entry;
     for (uint32_t number = 41; number <= 48u; number++) {
-        CHECK(fw_logbook_event_after(&device.logbook, number - 1u, &entry) && entry.number == number);
+        CHECK(fw_logbook_event_after(&device.logbook, number - 1u, &entry));
+        CHECK(entry.number == number);
     }
     CHECK(fw_logbook_event_after(&device.logbook, 0, &entry) && entry.number == 41u);
 }
@@ -387,7 +389,8 @@ static void check_unread(void)
     CHECK(device.logbook.lost == 400u - count);
 }
 
-/* Numbers go on, also when every entry has been acknowledged and a new sector holds none of them. */
+/* Numbers go on, also when every entry has been acknowledged and a new sector holds none of
+ * them. */
 static void check_numbers(void)
 {
     device_new(OPENS_LOGBOOK);

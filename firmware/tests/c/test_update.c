@@ -1,5 +1,6 @@
 /*
- * test_update.c: firmware updates: what is refused, every cut, going on after one, and boots on trial.
+ * test_update.c: firmware updates: what is refused, every cut, going on after one, and boots on
+ * trial.
  */
 #include "storage_rig.h"
 
@@ -182,7 +183,8 @@ static void check_resume(void)
 
 /* ---- refusals ---- */
 
-static void refuses_manifest(size_t at, uint8_t value, fw_update_answer_t expected, const char *note)
+static void refuses_manifest(size_t at, uint8_t value, fw_update_answer_t expected,
+                             const char *note)
 {
     new_device();
     release_t release = release_of(6, 2);
@@ -229,8 +231,8 @@ static void check_scheme(void)
     uint8_t *key = bytes_from_hex(
         "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a", &length);
     uint8_t *signature = bytes_from_hex(
-        "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b4"
-        "6bd25bf5f0595bbe24655141438e7a100b",
+        "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e06522490155"
+        "5fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b",
         &length);
     CHECK(crypto_ed25519_check(signature, key, NULL, 0) == 0);
     free(key);
@@ -243,8 +245,8 @@ static void check_scheme(void)
 static uint8_t loader_slot;
 static uint32_t new_boots;
 
-/* One restart, with a cut after `more` operations, and all that follow from it: the loader boots what
- * it is told to. */
+/* One restart, with a cut after `more` operations, and all that follow from it: the loader boots
+ * what it is told to. */
 static void restart(uint32_t more, fw_nor_cut_t cut)
 {
     for (int i = 0; i < 12; i++) {
