@@ -409,7 +409,7 @@ static void send_release(const uint8_t *release, size_t from)
     }
 }
 
-static void test_update(void)
+static void test_updates(void)
 {
     static uint8_t release[IMAGE_HEAD_BYTES + IMAGE_BYTES];
     static uint8_t public_key[32];
@@ -560,7 +560,7 @@ void test_api(void)
     test_sessions();
     test_points();
     test_scripts();
-    test_update();
+    test_updates();
     test_settings();
     test_largest();
     printf("sizeof(fw_api_t) is %zu, of it log-in %zu\n", sizeof(fw_api_t), sizeof(fw_log_in_t));
