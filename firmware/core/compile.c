@@ -460,6 +460,9 @@ static bool statement(fw_compiler_t *compiler)
     if (fw_compile_accept(compiler, "interlock")) {
         return fw_compile_declare_interlock(compiler);
     }
+    if (fw_compile_at(compiler, "place")) {
+        return fw_compile_declare_place(compiler);
+    }
     if (fw_compile_accept(compiler, "command")) {
         return fw_compile_declare_command(compiler);
     }

@@ -95,6 +95,7 @@ typedef struct {
     uint16_t named;      /* cells in use from the bottom */
     uint16_t chains;     /* outermost `if`s so far */
     uint16_t branches_begun;
+    uint16_t place_line; /* 0 = none yet */
     uint16_t least_temporary; /* the lowest cell that was used from the top */
     uint8_t flags[3]; /* cells of `boot`, `online` and `synced`, or FW_CELL_NONE */
     uint8_t machine; /* the symbol whose transitions are being read, or FW_SYMBOL_NONE */

@@ -238,7 +238,7 @@ static bool is_reserved(const fw_compiler_t *compiler)
         "in",   "out",  "var",   "retain", "param", "command", "if",    "else",  "end",
         "when", "and",  "or",    "not",    "mod",   "event",   "alarm", "state", "interlock",
         "refuse", "clear", "true", "false", "on", "off", "from", "to", "boot", "online", "synced",
-        "bool", "time", "during", "unsynced",
+        "bool", "time", "during", "unsynced", "place", "sunrise", "sunset",
     };
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         if (fw_compile_at(compiler, words[i])) {

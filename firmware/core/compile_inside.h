@@ -95,12 +95,13 @@ void fw_compile_trace(fw_compiler_t *compiler, fw_op_t op, const uint8_t cells[4
 uint8_t fw_compile_trace_assignment(fw_compiler_t *compiler, fw_symbol_t *symbol, uint16_t line,
                                     uint32_t causes);
 
-/* ---- declare.c: each past its first word ---- */
+/* ---- declare.c: each past its first word, but for `place` ---- */
 
 bool fw_compile_declare_input(fw_compiler_t *compiler);
 bool fw_compile_declare_output(fw_compiler_t *compiler);
 bool fw_compile_declare_variable(fw_compiler_t *compiler, fw_symbol_kind_t kind);
 bool fw_compile_declare_interlock(fw_compiler_t *compiler);
+bool fw_compile_declare_place(fw_compiler_t *compiler);
 bool fw_compile_declare_command(fw_compiler_t *compiler);
 bool fw_compile_declare_machine(fw_compiler_t *compiler);
 

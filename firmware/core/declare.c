@@ -262,6 +262,45 @@ bool fw_compile_declare_interlock(fw_compiler_t *compiler)
     return fw_compile_take_line_end(compiler, "the end of the line");
 }
 
+/* One coordinate, in degrees. */
+static bool read_degrees(fw_compiler_t *compiler, int32_t most, const char *expected,
+                         int32_t *value)
+{
+    const fw_token_t at = compiler->token;
+    if (at.kind != FW_TOKEN_MINUS && at.kind != FW_TOKEN_INT && at.kind != FW_TOKEN_NUM) {
+        return fw_compile_fail(compiler, &at, expected, NULL);
+    }
+    return fw_compile_read_constant_of(compiler, FW_TYPE_NUM, value) &&
+           ((*value >= -most && *value <= most) ||
+            fw_compile_fail(compiler, &at, expected, NULL));
+}
+
+/* `place latitude, longitude` */
+bool fw_compile_declare_place(fw_compiler_t *compiler)
+{
+    int32_t words[2] = {0, 0};
+    const fw_token_t place = compiler->token;
+    if (compiler->place_line != 0u) {
+        return fw_compile_clash(compiler, &place, "no second place: a controller has one", NULL,
+                                compiler->place_line);
+    }
+    if (compiler->depth > 0u) {
+        return fw_compile_fail(compiler, &place, "a statement",
+                               "a place holds always: move it above the `if`");
+    }
+    fw_compile_advance(compiler);
+    if (!read_degrees(compiler, 90000, "a latitude from -90 to 90 degrees, north above 0",
+                      &words[0]) ||
+        !fw_compile_take(compiler, FW_TOKEN_COMMA, "`,` and the longitude") ||
+        !read_degrees(compiler, 180000, "a longitude from -180 to 180 degrees, east above 0",
+                      &words[1])) {
+        return false;
+    }
+    compiler->place_line = place.line;
+    fw_compile_write_record(compiler, FW_RECORD_PLACE, 0, 0, words, 2, NULL);
+    return fw_compile_take_line_end(compiler, "the end of the line");
+}
+
 bool fw_compile_declare_variable(fw_compiler_t *compiler, fw_symbol_kind_t kind)
 {
     fw_symbol_t *symbol = fw_compile_declare(compiler, kind);

@@ -24,6 +24,7 @@ static uint32_t words_before_name(const fw_record_t *record, uint32_t following)
     case FW_RECORD_ARGUMENT:
     case FW_RECORD_EVENT:
     case FW_RECORD_ASSIGNMENT:
+    case FW_RECORD_PLACE:
         return 2;
     case FW_RECORD_PARAMETER:
         return 4;

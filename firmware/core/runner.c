@@ -63,6 +63,7 @@ void fw_runner_start(fw_runner_t *runner, const fw_program_t *program, uint32_t 
     runner->confirming = 0;
     runner->schedules = 0;
     runner->looked_utc = -1;
+    runner->quiet_until_utc = 0;
     runner->due_ms = 0;
     runner->digest = 0;
     uint16_t at = 0;
@@ -75,6 +76,9 @@ void fw_runner_start(fw_runner_t *runner, const fw_program_t *program, uint32_t 
             runner->durings++;
         } else if (record.tag == FW_RECORD_FLAG) {
             hang_flag(runner, &record);
+        } else if (record.tag == FW_RECORD_PLACE) {
+            const fw_place_t place = {word_of(&record, 0), word_of(&record, 1)};
+            fw_almanac_open(&runner->almanac, &place);
         }
     }
 }
@@ -148,32 +152,21 @@ static void latch_analogue(fw_runner_t *runner, uint8_t point, int32_t raw)
     }
 }
 
-/* Half-open, and of the day that it begins on. */
-static bool is_within(const fw_zone_t *zone, const uint32_t *window, int64_t utc)
-{
-    int32_t today = fw_zone_day(zone, utc);
-    int32_t from = (int32_t)window[FW_WINDOW_FROM];
-    int32_t to = (int32_t)window[FW_WINDOW_TO];
-    for (int32_t day = today - 1; day <= today; day++) {
-        bool is_due = (window[FW_WINDOW_DAYS] >> fw_weekday(day) & 1u) != 0u;
-        int64_t begins = fw_zone_moment(zone, day, from);
-        int64_t ends = fw_zone_moment(zone, to > from ? day : day + 1, to);
-        if (is_due && utc >= begins && utc < ends) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Looks at the clock, once a second and whenever it begins or ceases to be known. */
+/* Looks at the clock when a window may begin or end, and when it begins or ceases to be known or goes
+ * back. */
 static void look_at_clock(fw_runner_t *runner, const fw_runner_scan_t *scan)
 {
     int64_t utc = scan->synced ? scan->utc : -1;
     runner->schedules = 0;
-    if (utc == runner->looked_utc) {
+    bool is_quiet = utc >= runner->looked_utc && utc < runner->quiet_until_utc;
+    if (utc == runner->looked_utc || is_quiet) {
         return;
     }
     runner->looked_utc = utc;
+    fw_look_t look = {.until = 0};
+    if (scan->synced) {
+        fw_look_begin(&look, scan->zone, &runner->almanac, utc);
+    }
     uint16_t at = 0;
     uint8_t number = 0;
     fw_record_t record;
@@ -183,7 +176,7 @@ static void look_at_clock(fw_runner_t *runner, const fw_runner_scan_t *scan)
         }
         bool is_on = !scan->synced && word_of(&record, FW_DURING_UNSYNCED) != 0;
         for (uint8_t i = 0; scan->synced && i < record.b && !is_on; i++) {
-            is_on = is_within(scan->zone, record.words + FW_DURING_WORDS + i * FW_WINDOW_WORDS, utc);
+            is_on = fw_window_holds(&look, record.words + FW_DURING_WORDS + i * FW_WINDOW_WORDS);
         }
         if (is_on != (runner->vm.cells[record.a] != 0)) {
             runner->vm.cells[record.a] = is_on;
@@ -191,6 +184,7 @@ static void look_at_clock(fw_runner_t *runner, const fw_runner_scan_t *scan)
         }
         number++;
     }
+    runner->quiet_until_utc = look.until;
 }
 
 static void latch(fw_runner_t *runner, const fw_runner_scan_t *scan)

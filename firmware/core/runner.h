@@ -10,7 +10,7 @@
 
 #include "points.h"
 #include "vm.h"
-#include "zone.h"
+#include "window.h"
 
 #define FW_SCAN_INTERVAL_MS 10u
 #define FW_FORCES_MAX 8u
@@ -79,7 +79,9 @@ typedef struct {
     fw_runner_point_t at[FW_POINTS_MAX];
     fw_record_t interlocks[FW_INTERLOCKS_MAX];
     fw_force_t forces[FW_FORCES_MAX];
+    fw_almanac_t almanac; /* of the script's place; without one nobody asks */
     int64_t looked_utc;  /* when the clock was looked at last; -1 = not since it was known */
+    int64_t quiet_until_utc; /* no `during` changes before; 0 = that is not known */
     uint64_t digest;     /* of cells and blocks after the last scan; with FW_SKIPS_SCANS */
     uint32_t online_ms;  /* when the gateway was there last */
     uint32_t due_ms;     /* until a scan can change anything by itself; 0 = the next may */

@@ -23,7 +23,7 @@
 
 /* Rises when the meaning of code or table changes: what an older compiler made is not run, but compiled
  * anew from its source. */
-#define FW_PROGRAM_FORMAT 1u
+#define FW_PROGRAM_FORMAT 2u
 
 #define FW_SCRIPT_SOURCE_MAX 8192u
 #define FW_SCRIPT_CODE_WORDS_MAX 1024u /* 4 KB */
@@ -148,6 +148,7 @@ typedef enum {
     FW_RECORD_COUNTER,      /* a: cell of a retained name that is only ever added to */
     FW_RECORD_LINE,         /* a statement begins. a: words of code behind the one before, b: lines; or,
                              * where they are no bytes, one word: line, from 16 on the place in the code */
+    FW_RECORD_PLACE,        /* Latitude and longitude, as in fw_place_t */
 } fw_record_tag_t;
 
 /* What a cell tells besides the values of points. */
@@ -201,11 +202,23 @@ typedef enum {
 } fw_during_word_t;
 
 typedef enum {
-    FW_WINDOW_DAYS = 0, /* on which it begins: a bit each, Sunday first */
-    FW_WINDOW_FROM,     /* seconds after midnight */
-    FW_WINDOW_TO,       /* likewise; not after FROM: on the next day */
+    FW_WINDOW_SHAPE = 0, /* bits 0-6: the days on which it begins, Sunday first; and as below */
+    FW_WINDOW_FROM,      /* seconds after midnight, or after (below 0: before) sunrise or sunset */
+    FW_WINDOW_TO,
     FW_WINDOW_WORDS,
 } fw_window_word_t;
+
+/* What an end of a window is counted from. */
+typedef enum {
+    FW_END_CLOCK = 0,
+    FW_END_SUNRISE,
+    FW_END_SUNSET,
+} fw_end_t;
+
+#define FW_WINDOW_OVERNIGHT 0x80u /* it ends on the day after the one that it began on */
+#define FW_WINDOW_FROM_SHIFT 8u   /* an fw_end_t each */
+#define FW_WINDOW_TO_SHIFT 10u
+#define FW_WINDOW_END_MASK 3u
 
 #define FW_DURINGS_MAX 16u
 #define FW_WINDOWS_MAX 8u

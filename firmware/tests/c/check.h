@@ -42,6 +42,7 @@ void test_commands(void);
 void test_storm(void);
 void test_script(void);
 void test_zone(void);
+void test_sun(void);
 void test_runner(void);
 void test_http(void);
 void test_http_server(void);

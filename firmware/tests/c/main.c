@@ -135,6 +135,7 @@ int main(int count, char **arguments)
     test_storage();
     test_update();
     test_wear();
+    test_sun();
     printf("%lu passed, %lu failed\n", passed_count, failed_count);
     return failed_count == 0 ? 0 : 1;
 }

@@ -146,6 +146,189 @@ static void test_schedules(void)
     CHECK(out(0) == 0 && out(1) == 1);
 }
 
+/* A scan at a moment, in a zone, with the clock right. */
+static void pass_at(const fw_zone_t *zone, int64_t utc)
+{
+    now_ms += 10;
+    const fw_runner_scan_t around = {
+        .raw = raw, .now_ms = now_ms, .zone = zone, .utc = utc, .synced = true};
+    fw_runner_scan(&runner, &around);
+}
+
+static fw_zone_t zone_of(const char *text)
+{
+    fw_zone_t zone;
+    CHECK(fw_zone_parse(&zone, (fw_span_t){(const uint8_t *)text, strlen(text)}));
+    return zone;
+}
+
+/* One window, at one place: it begins and ends then, within 15 seconds, and is off an hour around. */
+typedef struct {
+    const char *zone, *place, *window;
+    int64_t begins, ends;
+} sunny_t;
+
+#define BERLIN "CET-1CEST,M3.5.0,M10.5.0/3", "52.5, 13.4"
+#define APIA "<+13>-13", "-13.8, -171.8"
+
+/* Moments of the sun by NOAA's formula (sun_table.py), local time in the comment. */
+static const sunny_t sunny[] = {
+    /* Sat 2026-06-20 04:43:03 to 21:32:59, Sun 04:43:14 to 21:33:12 */
+    {BERLIN, "sunrise-sunset", 1781923383, 1781983979},
+    {BERLIN, "sunset-sunrise", 1781983979, 1782009794},
+    {BERLIN, "sat sunset-sunrise", 1781983979, 1782009794}, /* of the day that it begins on */
+    {BERLIN, "sunset+15m-23:00", 1781984879, 1781989200},
+    {BERLIN, "sunset - 30m - 23:00", 1781982179, 1781989200},
+    {BERLIN, "sunrise-30m - 20:00", 1781921583, 1781978400},
+    {BERLIN, "sunset-06:00", 1781983979, 1782014400},
+    {BERLIN, "mon-fri sunset+15m-23:00, sat-sun sunset-01:00", 1781983979, 1781996400},
+    {BERLIN, "22:00-sunrise", 1781985600, 1782009794},
+    {BERLIN, "04:00-sunrise", 1781920800, 1781923383},
+    {BERLIN, "20:00-sunset+1h", 1781978400, 1781987579},
+    {BERLIN, "sunrise-00:00", 1781923383, 1781992800},
+    {BERLIN, "12:00-sunrise", 1781949600, 1782009794},
+    {BERLIN, "sunset-12:00", 1781983979, 1782036000},
+    {BERLIN, "sunset+1h-sunset+150m", 1781987579, 1781992979},
+    {BERLIN, "sunset-1h-sunset-2h", 1781980379, 1782063192}, /* to the next one's */
+    {BERLIN, "sat sunset+12h-sunrise+12h", 1782027179, 1782052994}, /* all on Sunday */
+    {BERLIN, "sun sunrise-12h-00:30", 1781966594, 1781994600},
+    {BERLIN, "fri sunset+12h-sunset+11h", 1781940763, 1782023579}, /* to the day after next */
+    /* Mon 2026-12-21 08:14:49 to 15:54:05 */
+    {BERLIN, "mon sunrise-sunset", 1797837289, 1797864845},
+    {BERLIN, "mon 06:30-sunrise", 1797831000, 1797837289},
+    {BERLIN, "mon sunset-22:00", 1797864845, 1797886800},
+    /* Both sides of the date line, Tue 2026-03-10: 06:29:58 to 18:44:58, 06:44:19 to 18:39:26 */
+    {APIA, "tue sunrise-sunset", 1773077398, 1773121498},
+    {APIA, "tue sunset-sunrise", 1773121498, 1773163806},
+    {"HST10", "21.3, -157.9", "tue sunrise-sunset", 1773161059, 1773203966},
+};
+
+static void test_sun_schedules(void)
+{
+    for (size_t i = 0; i < sizeof(sunny) / sizeof(sunny[0]); i++) {
+        const sunny_t *row = &sunny[i];
+        char text[160];
+        snprintf(text, sizeof(text), "place %s\nout lamp = RL1 safe off\n"
+                 "lamp := during(%s, unsynced off)\n", row->place, row->window);
+        begin(text);
+        const fw_zone_t zone = zone_of(row->zone);
+        const struct {
+            int64_t utc;
+            int32_t lamp;
+        } looks[] = {
+            {row->begins - 15, 0}, {row->begins + 15, 1}, {(row->begins + row->ends) / 2, 1},
+            {row->ends - 15, 1},   {row->ends + 15, 0},   {row->begins + 15, 1}, /* once more */
+        };
+        for (size_t at = 0; at < sizeof(looks) / sizeof(looks[0]); at++) {
+            pass_at(&zone, looks[at].utc);
+            CHECK_NOTE(out(0) == looks[at].lamp, text);
+        }
+    }
+
+    /* A window whose end comes before its beginning is empty on that day. */
+    begin("place 52.5, 13.4\nout a = RL1 safe off\nout b = RL2 safe off\nout c = RL3 safe off\n"
+          "a := during(06:30-sunrise, unsynced off)\nb := during(16:00-sunset, unsynced off)\n"
+          "c := during(sunset-21:00, unsynced off)\n");
+    const fw_zone_t berlin = zone_of("CET-1CEST,M3.5.0,M10.5.0/3");
+    static const int64_t midnights[] = {1781992800, 1797807600}; /* 2026-06-21, 2026-12-21 */
+    int32_t minutes[2][3] = {{0}};
+    for (int32_t minute = 0; minute < 1440; minute++) {
+        for (size_t day = 0; day < 2u; day++) {
+            pass_at(&berlin, midnights[day] + minute * 60);
+            for (uint8_t lamp = 0; lamp < 3u; lamp++) {
+                minutes[day][lamp] += out(lamp);
+            }
+        }
+    }
+    CHECK(minutes[0][0] == 0 && minutes[0][1] == 334 && minutes[0][2] == 0);
+    CHECK(minutes[1][0] == 105 && minutes[1][1] == 0 && minutes[1][2] == 305);
+}
+
+static void random_end(char *text, size_t size)
+{
+    static const char *const signs[] = {"+", "-"};
+    uint32_t kind = random_below(4);
+    if (kind < 2u) {
+        snprintf(text, size, "%02u:%02u", random_below(24), random_below(60));
+    } else if (random_below(2) == 0u) {
+        snprintf(text, size, "%s", kind == 2u ? "sunrise" : "sunset");
+    } else {
+        snprintf(text, size, "%s%s%um", kind == 2u ? "sunrise" : "sunset", signs[random_below(2)],
+                 random_below(721));
+    }
+}
+
+/* Between two looks at the clock nothing changes: a runner that looks whenever it can knows no more. */
+static void test_looks(void)
+{
+    static const char *const zones[] = {
+        "UTC0", "CET-1CEST,M3.5.0,M10.5.0/3", "<+13>-13", "AEST-10AEDT,M10.1.0,M4.1.0/3",
+        "<-02>2<-01>,M3.5.0/-1,M10.5.0/0",
+    };
+    static const char *const days[] = {"", "sat ", "mon-fri ", "sun tue "};
+    static fw_runner_t eager;
+    uint32_t changes = 0;
+    for (int round = 0; round < 300; round++) {
+        char text[300];
+        char ends[4][24];
+        for (size_t i = 0; i < 4u; i++) {
+            random_end(ends[i], sizeof(ends[i]));
+        }
+        snprintf(text, sizeof(text), "place %d, %d\nout lamp = RL1 safe off\n"
+                 "lamp := during(%s%s - %s, %s%s - %s, unsynced off)\n",
+                 (int)random_below(181) - 90, (int)random_below(361) - 180, days[random_below(4)],
+                 ends[0], ends[1], days[random_below(4)], ends[2], ends[3]);
+        if (!compile(text)) {
+            continue; /* both ends are the same */
+        }
+        begin(text);
+        eager = runner;
+        const fw_zone_t zone = zone_of(zones[random_below(5)]);
+        int64_t utc = 946684800 + (int64_t)random_below(3155760000u);
+        for (int step = 0; step < 300; step++) {
+            utc += 1 + random_below(2500);
+            int32_t before = out(0);
+            pass_at(&zone, utc);
+            changes += out(0) != before;
+            eager.quiet_until_utc = 0;
+            const fw_runner_scan_t around = {
+                .raw = raw, .now_ms = now_ms, .zone = &zone, .utc = utc, .synced = true};
+            fw_runner_scan(&eager, &around);
+            CHECK_NOTE(eager.points.at[0].value == out(0), text);
+        }
+    }
+    CHECK(changes > 1000u);
+    /* A clock that is set back is looked at again. */
+    begin("out lamp = RL1 safe off\nlamp := during(08:00-09:00, unsynced off)\n");
+    const fw_zone_t utc0 = zone_of("UTC0");
+    static const int32_t hours[] = {8, 7, 8, 9, 8};
+    for (size_t i = 0; i < sizeof(hours) / sizeof(hours[0]); i++) {
+        pass_at(&utc0, hours[i] * 3600);
+        CHECK(out(0) == (hours[i] == 8));
+    }
+}
+
+/* Where the sun stays up, and where it stays down, for a whole week. */
+static void test_polar_schedules(void)
+{
+    begin("place 69.65, 18.96\nout day = RL1 safe off\nout night = RL2 safe off\n"
+          "out noon = RL3 safe off\n"
+          "day := during(sunrise-sunset, unsynced off)\n"
+          "night := during(sunset-sunrise, unsynced off)\n"
+          "noon := during(sunrise-1h-sunrise+1h, unsynced off)\n");
+    const fw_zone_t tromso = zone_of("CET-1CEST,M3.5.0,M10.5.0/3");
+    for (int32_t minute = 0; minute < 7 * 1440; minute++) {
+        pass_at(&tromso, 1782000000 + minute * 60 + minute % 60); /* June 2026 */
+        CHECK(out(0) == 1 && out(1) == 0);
+        pass_at(&tromso, 1797811200 + minute * 60 + minute % 60); /* December 2026 */
+        CHECK(out(0) == 0 && out(1) == 1);
+    }
+    pass_at(&tromso, 1797849900); /* 11:45, noon is at 11:42 */
+    CHECK(out(2) == 1);
+    pass_at(&tromso, 1797849900 + 3600);
+    CHECK(out(2) == 0);
+}
+
 static void test_outputs(void)
 {
     begin("in a = DI1\nin b = DI2\nout up = RL1 safe off\nout down = RL2 safe off\n"
@@ -449,6 +632,9 @@ void test_runner(void)
 {
     test_inputs();
     test_schedules();
+    test_sun_schedules();
+    test_polar_schedules();
+    test_looks();
     test_outputs();
     test_causes();
     test_forcing();
