@@ -6,6 +6,7 @@ use switchyard_firmware::script::{
 };
 
 const SCRIPT: &str = "\
+place 52.5, 13.4
 in  level : num = AI0
 out pump = RL1 safe off
 param limit_at : num = 5 in 1..10
