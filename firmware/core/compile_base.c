@@ -431,6 +431,28 @@ bool fw_compile_read_type(fw_compiler_t *compiler, uint8_t *type)
     return fw_compile_fail(compiler, &compiler->token, "a type: bool, int, num or time", NULL);
 }
 
+bool fw_compile_at_number(const fw_compiler_t *compiler)
+{
+    uint8_t kind = compiler->token.kind;
+    return kind == FW_TOKEN_INT || kind == FW_TOKEN_NUM || kind == FW_TOKEN_TIME;
+}
+
+bool fw_compile_read_number(fw_compiler_t *compiler, bool is_negative, uint8_t *type,
+                            int32_t *value)
+{
+    const fw_token_t *token = &compiler->token;
+    bool is_least = token->value == INT32_MIN;
+    if (is_least && !is_negative) {
+        return fw_compile_fail(compiler, token, fw_lex_bound(token->kind), NULL);
+    }
+    *type = token->kind == FW_TOKEN_INT   ? FW_TYPE_INT
+            : token->kind == FW_TOKEN_NUM ? FW_TYPE_NUM
+                                          : FW_TYPE_TIME;
+    *value = is_negative && !is_least ? -token->value : token->value;
+    fw_compile_advance(compiler);
+    return true;
+}
+
 /* A literal with its sign. */
 bool fw_compile_read_constant(fw_compiler_t *compiler, uint8_t *type, int32_t *value)
 {
@@ -441,18 +463,14 @@ bool fw_compile_read_constant(fw_compiler_t *compiler, uint8_t *type, int32_t *v
     const fw_token_t *token = &compiler->token;
     bool is_true = fw_compile_at(compiler, "true") || fw_compile_at(compiler, "on");
     bool is_false = fw_compile_at(compiler, "false") || fw_compile_at(compiler, "off");
-    if (!negative && (is_true || is_false)) {
-        *type = FW_TYPE_BOOL;
-        *value = is_true ? 1 : 0;
-    } else if (token->kind == FW_TOKEN_INT || token->kind == FW_TOKEN_NUM ||
-               token->kind == FW_TOKEN_TIME) {
-        *type = token->kind == FW_TOKEN_INT   ? FW_TYPE_INT
-                : token->kind == FW_TOKEN_NUM ? FW_TYPE_NUM
-                                              : FW_TYPE_TIME;
-        *value = negative ? -token->value : token->value;
-    } else {
+    if (fw_compile_at_number(compiler)) {
+        return fw_compile_read_number(compiler, negative, type, value);
+    }
+    if (negative || !(is_true || is_false)) {
         return fw_compile_fail(compiler, token, "a number, a time, true or false", NULL);
     }
+    *type = FW_TYPE_BOOL;
+    *value = is_true ? 1 : 0;
     fw_compile_advance(compiler);
     return true;
 }

@@ -78,6 +78,10 @@ const fw_symbol_t *fw_compile_find_part(const fw_compiler_t *compiler, uint8_t p
 fw_symbol_t *fw_compile_declare_part(fw_compiler_t *compiler, uint8_t parent, fw_symbol_kind_t kind,
                                      const char *expected);
 bool fw_compile_read_type(fw_compiler_t *compiler, uint8_t *type);
+/* Whether the token is a number or time; and its value, if a sign stood before it less than 0. */
+bool fw_compile_at_number(const fw_compiler_t *compiler);
+bool fw_compile_read_number(fw_compiler_t *compiler, bool is_negative, uint8_t *type,
+                            int32_t *value);
 /* A literal with its sign; and the same as a value of a type. */
 bool fw_compile_read_constant(fw_compiler_t *compiler, uint8_t *type, int32_t *value);
 bool fw_compile_read_constant_of(fw_compiler_t *compiler, uint8_t type, int32_t *value);

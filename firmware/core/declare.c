@@ -254,8 +254,12 @@ bool fw_compile_declare_interlock(fw_compiler_t *compiler)
     if (!fw_compile_accept(compiler, "gap")) {
         return fw_compile_fail(compiler, &compiler->token, "`,`, or `gap` and a time", NULL);
     }
+    const fw_token_t gap = compiler->token;
     if (!fw_compile_read_constant_of(compiler, FW_TYPE_TIME, &words[2])) {
         return false;
+    }
+    if (words[2] < 0) {
+        return fw_compile_fail(compiler, &gap, "a time that is not below 0", NULL);
     }
     compiler->interlocks++;
     fw_compile_write_record(compiler, FW_RECORD_INTERLOCK, 0, count, words, 3, NULL);

@@ -140,6 +140,16 @@ static bool push_constant(fw_expression_t *expression, uint8_t type, int32_t val
     return push(expression, operand, at);
 }
 
+/* The number that the token is, and goes past it. A sign before it is part of it. */
+static bool push_number(fw_expression_t *expression, bool is_negative)
+{
+    const fw_token_t token = expression->compiler->token;
+    uint8_t type = 0;
+    int32_t value = 0;
+    return fw_compile_read_number(expression->compiler, is_negative, &type, &value) &&
+           push_constant(expression, type, value, &token);
+}
+
 /* Takes `count` operands off, which come back in `taken`, and puts a result in their place. */
 static fw_operand_t *take(fw_expression_t *expression, uint8_t count)
 {
@@ -308,9 +318,6 @@ static bool apply_negate(fw_expression_t *expression, const fw_operator_t *opera
                                "a number or a time after this", "write `not`");
     }
     fw_operand_t taken = *operand;
-    if (taken.is_constant) {
-        return push_constant(expression, taken.type, -taken.value, &operator_->at);
-    }
     give(expression, &taken, 1, taken.type);
     fw_compile_emit(expression->compiler, FW_OP_NEGATE, result_cell(expression), taken.cell, 0);
     return true;
@@ -484,6 +491,10 @@ static bool read_operand(fw_expression_t *expression, bool *more)
     if (token.kind == FW_TOKEN_MINUS || fw_compile_at(compiler, "not")) {
         operator_.binding = token.kind == FW_TOKEN_MINUS ? NEGATE : NOT;
         fw_compile_advance(compiler);
+        if (token.kind == FW_TOKEN_MINUS && fw_compile_at_number(compiler)) {
+            *more = false;
+            return push_number(expression, true);
+        }
         return push_operator(expression, operator_);
     }
     if (fw_compile_accept(compiler, "during")) {
@@ -505,12 +516,8 @@ static bool read_operand(fw_expression_t *expression, bool *more)
     bool pushed = false;
     if (is_true || is_false) {
         pushed = push_constant(expression, FW_TYPE_BOOL, is_true ? 1 : 0, &token);
-    } else if (token.kind == FW_TOKEN_INT || token.kind == FW_TOKEN_NUM ||
-               token.kind == FW_TOKEN_TIME) {
-        uint8_t type = token.kind == FW_TOKEN_INT   ? FW_TYPE_INT
-                       : token.kind == FW_TOKEN_NUM ? FW_TYPE_NUM
-                                                    : FW_TYPE_TIME;
-        pushed = push_constant(expression, type, token.value, &token);
+    } else if (fw_compile_at_number(compiler)) {
+        return push_number(expression, false);
     } else if (token.kind == FW_TOKEN_NAME) {
         fw_operand_t value;
         return fw_compile_name(compiler, &value) && push(expression, value, &token);

@@ -3,8 +3,8 @@
  */
 #include "lex.h"
 
-/* The largest whole part that a number of a kind can have: 32 bits hold it. */
-#define WHOLE_MAX 2147483647u
+/* The largest number, in the unit of its kind: with a sign before it, 32 bits hold it. */
+#define WHOLE_MAX 2147483648u
 
 void fw_lex_init(fw_lexer_t *lexer, const uint8_t *source, uint16_t length)
 {
@@ -107,6 +107,13 @@ static void read_clock(fw_lexer_t *lexer, fw_token_t *token, uint32_t hours)
     token->value = (int32_t)(hours * 3600u + minutes * 60u);
 }
 
+const char *fw_lex_bound(uint8_t kind)
+{
+    return kind == FW_TOKEN_TIME  ? "a time of at most 24 days"
+           : kind == FW_TOKEN_NUM ? "a number of at most 2147483.647"
+                                  : "a number of at most 2147483647";
+}
+
 static void read_number(fw_lexer_t *lexer, fw_token_t *token)
 {
     uint32_t whole = 0;
@@ -147,12 +154,10 @@ static void read_number(fw_lexer_t *lexer, fw_token_t *token)
         token->kind = FW_TOKEN_INT;
     }
     if (!fits || value > WHOLE_MAX) {
-        bad(token, unit != 0u    ? "a time of at most 24 days"
-                   : has_point ? "a number of at most 2147483.647"
-                               : "a number of at most 2147483647");
+        bad(token, fw_lex_bound(token->kind));
         return;
     }
-    token->value = (int32_t)value;
+    token->value = value == WHOLE_MAX ? INT32_MIN : (int32_t)value;
 }
 
 static void read_string(fw_lexer_t *lexer, fw_token_t *token)

@@ -1,5 +1,5 @@
 /*
- * lex.h: a script's text as tokens (docs/script.md, "Words").
+ * lex.h: a script's text as tokens (docs/script.md, "Grammar").
  */
 #ifndef FW_LEX_H
 #define FW_LEX_H
@@ -38,7 +38,7 @@ typedef enum {
 
 typedef struct {
     const char *expected; /* of FW_TOKEN_BAD */
-    int32_t value;
+    int32_t value; /* INT32_MIN: one more than there is, which is a number only behind a sign */
     uint16_t at; /* its first byte's offset in the source */
     uint16_t length; /* bytes; of a string without its quotes, which `at` is behind */
     uint16_t line;   /* from 1 */
@@ -57,6 +57,9 @@ typedef struct {
 
 /* `length` is at most FW_SCRIPT_SOURCE_MAX. */
 void fw_lex_init(fw_lexer_t *lexer, const uint8_t *source, uint16_t length);
+
+/* What to expect instead of a number of this kind that is too large. */
+const char *fw_lex_bound(uint8_t kind);
 
 /* The next token. Spaces and comments are passed over. */
 void fw_lex_next(fw_lexer_t *lexer, fw_token_t *token);

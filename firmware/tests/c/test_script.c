@@ -29,6 +29,12 @@ static void test_values(void)
         {"int", "2147483647 + 1", INT32_MAX},
         {"int", "-2147483647 - 2", INT32_MIN},
         {"int", "65536 * 65536", INT32_MAX},
+        {"int", "-2147483648", INT32_MIN},
+        {"int", "- 2147483648 + 1", -INT32_MAX},
+        {"int", "--2147483648", INT32_MAX},
+        {"num", "-2147483.648", INT32_MIN},
+        {"num", "num(3000000)", INT32_MAX},
+        {"time", "-2147483648ms", INT32_MIN},
         {"int", "int(2.5)", 3},
         {"int", "int(-2.5)", -3},
         {"int", "min(3, 2)", 2},
@@ -55,6 +61,12 @@ static void test_values(void)
         {"time", "30s + 500ms", 30500},
         {"time", "2 * 30s", 60000},
         {"time", "30s * 1.5", 45000},
+        {"time", "30s * 1.333", 39990},
+        {"time", "1ms * 0.5", 1},
+        {"time", "-1ms * 0.4", 0},
+        {"time", "10s / 1.5", 6667},
+        {"time", "10s / 3", 3333},
+        {"time", "0.5ms", 0},
         {"time", "1m / 4", 15000},
         {"time", "1.5h", 5400000},
         {"time", "20d + 20d", INT32_MAX},
@@ -195,6 +207,19 @@ static void test_blocks(void)
             out[at] = (char)('0' + *cell("q"));
         }
         CHECK_STRING(out, levels[i].q, levels[i].block);
+    }
+
+    /* Once it is over, a longer time comes too late; before, it does not. */
+    start("in a = DI1\nvar t = 30ms\nvar late : bool\nvar gone : bool\n"
+          "late := ton(a, t)\ngone := not tof(not a, t)\n");
+    static const struct {
+        int32_t a, t_ms, over;
+    } times[] = {{0, 30, 0}, {1, 30, 0}, {1, 40, 0}, {1, 40, 0}, {1, 40, 0}, {1, 40, 1}, {1, 90, 1}};
+    for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+        *cell("a") = times[i].a;
+        *cell("t") = times[i].t_ms;
+        scan(10);
+        CHECK(*cell("late") == times[i].over && *cell("gone") == times[i].over);
     }
 
     /* A timer that is over stays over when the count has gone round. */
@@ -440,6 +465,8 @@ static void test_errors(void)
          "no dot: this has no parts"},
         {"out r = RL1 safe off\ninterlock r gap 1s", 2, 13, 0, "`,` and another output"},
         {"out r = RL1 safe off\ninterlock r, r gap 1s", 2, 14, 0, "another output"},
+        {"out r = RL1 safe off\nout k = RL2 safe off\ninterlock r, k gap -1s", 3, 20, 0,
+         "a time that is not below 0"},
         {"out a = RL1", 1, 12, 0,
          "`safe` and a value: what this output does when the script does not run"},
         {"in a : int = AI0", 1, 8, 0, "num, for this pin is analogue"},
@@ -523,6 +550,10 @@ static void test_errors(void)
         {"var x : num\nx := 1.2345", 2, 6, 0, "at most three decimals"},
         {"var x : time\nx := 25d", 2, 6, 0, "a time of at most 24 days"},
         {"var x : int\nx := 2147483648", 2, 6, 0, "a number of at most 2147483647"},
+        {"var x : int\nx := 1 - 2147483648", 2, 10, 0, "a number of at most 2147483647"},
+        {"var x : int = 2147483648", 1, 15, 0, "a number of at most 2147483647"},
+        {"var x : num\nx := 2147483.648", 2, 6, 0, "a number of at most 2147483.647"},
+        {"var x : time\nx := 2147483648ms", 2, 6, 0, "a time of at most 24 days"},
         {"var x : num\nx := 3000000", 2, 6, 0, "a number, as the name is"},
         {"var x : int\nx := 3kg", 2, 6, 0, "a number, or one with a unit: ms, s, m, h or d"},
         {"var x : int\nx := 1 $ 2", 2, 8, 0,
