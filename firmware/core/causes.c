@@ -22,6 +22,7 @@ static uint8_t inputs_of(uint8_t op)
     case FW_OP_FALL:
     case FW_OP_TOGGLE:
     case FW_OP_STEP:
+    case FW_OP_AFTER:
         return 1;
     case FW_OP_BLINK:
     case FW_OP_CTU:
@@ -30,7 +31,6 @@ static uint8_t inputs_of(uint8_t op)
     case FW_OP_OFFER:
     case FW_OP_TAKE:
     case FW_OP_STATES:
-    case FW_OP_AFTER:
         return 0;
     default:
         return 2;

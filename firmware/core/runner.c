@@ -36,6 +36,18 @@ static void hang_flag(fw_runner_t *runner, const fw_record_t *record)
     }
 }
 
+/* What their outputs did before the start nobody knows: they begin off, whatever is safe. */
+static void begin_interlock(fw_runner_t *runner, const fw_record_t *record)
+{
+    for (uint8_t at = 0; at < record->b && at < FW_INTERLOCK_OUTPUTS_MAX; at++) {
+        uint8_t cell = (uint8_t)(record->words[1] >> (8u * at));
+        uint8_t point = fw_points_find_cell(&runner->points, cell);
+        if (point != FW_POINT_NONE) {
+            runner->points.at[point].value = 0;
+        }
+    }
+}
+
 void fw_runner_start(fw_runner_t *runner, const fw_program_t *program, uint32_t now_ms)
 {
     fw_vm_start(&runner->vm, program);
@@ -65,12 +77,14 @@ void fw_runner_start(fw_runner_t *runner, const fw_program_t *program, uint32_t 
     runner->looked_utc = -1;
     runner->quiet_until_utc = 0;
     runner->due_ms = 0;
+    runner->leaves_out = false;
     runner->digest = 0;
     uint16_t at = 0;
     fw_record_t record;
     while (fw_program_next(program, &at, &record)) {
         if (record.tag == FW_RECORD_INTERLOCK && runner->interlocks_count < FW_INTERLOCKS_MAX) {
             runner->interlocks[runner->interlocks_count++] = record;
+            begin_interlock(runner, &record);
         } else if (record.tag == FW_RECORD_DURING) {
             runner->vm.cells[record.a] = word_of(&record, FW_DURING_UNSYNCED);
             runner->durings++;
@@ -117,8 +131,8 @@ static void latch_digital(fw_runner_t *runner, uint8_t point, int32_t raw, uint3
     state->wanted = raw;
 }
 
-/* The straight line through the two pairs of an input, rounded half away from what the first gives.
- * Differences of 32-bit numbers have 33 bits, so it goes by magnitudes, whose products fit 64. */
+/* The straight line through the two pairs of an input, rounded half away from zero. Differences of
+ * 32-bit numbers have 33 bits, so it goes by magnitudes, whose products fit 64. */
 static int32_t scaled(const fw_record_t *record, int32_t raw)
 {
     int64_t offset = (int64_t)raw - word_of(record, FW_INPUT_RAW_FROM);
@@ -129,10 +143,16 @@ static int32_t scaled(const fw_record_t *record, int32_t raw)
     uint64_t far = (uint64_t)(offset < 0 ? -offset : offset);
     uint64_t high = (uint64_t)(rise < 0 ? -rise : rise);
     uint64_t whole = far / by;
-    uint64_t moved = (far % by * high + by / 2u) / by;
+    uint64_t part = far % by * high;
+    uint64_t moved = part / by;
+    uint64_t rest = part % by;
     /* Past 33 bits any more makes no difference. */
     moved = whole > ((uint64_t)1 << 33) / high ? (uint64_t)1 << 33 : moved + whole * high;
     int64_t value = word_of(record, FW_INPUT_FROM) + (falls ? -(int64_t)moved : (int64_t)moved);
+    bool is_outwards = falls ? value <= 0 : value >= 0;
+    if (rest > by - rest || (rest == by - rest && is_outwards)) {
+        value += falls ? -1 : 1;
+    }
     return value > INT32_MAX ? INT32_MAX : value < INT32_MIN ? INT32_MIN : (int32_t)value;
 }
 
@@ -372,12 +392,10 @@ static bool put_out(fw_runner_t *runner, uint8_t point, const fw_runner_scan_t *
         level = 0;
         runner->due_ms = 0;
     }
-    fw_cause_t cause = state->wish;
-    if (override != FW_OVERRIDE_NONE) {
-        cause = override_cause(override);
-    } else if (state->override != FW_OVERRIDE_NONE && !is_news) {
-        cause = override_cause((fw_override_t)state->override); /* its end is why */
+    if (override == FW_OVERRIDE_NONE && state->override != FW_OVERRIDE_NONE && !is_news) {
+        state->wish = override_cause((fw_override_t)state->override); /* its end is why */
     }
+    fw_cause_t cause = override == FW_OVERRIDE_NONE ? state->wish : override_cause(override);
     state->override = (uint8_t)override;
     fw_points_flag(&runner->points, point, FW_POINT_FORCED, override == FW_OVERRIDE_FORCE);
     bool has_changed = fw_points_set(&runner->points, point, level, cause);
@@ -435,7 +453,7 @@ static void look_for_change(fw_runner_t *runner)
 /* Nothing happened since the last scan but time: the scans that were left out would have said so. */
 static void catch_up(fw_runner_t *runner, uint32_t now_ms)
 {
-    if (now_ms - runner->vm.now_ms > FW_SCAN_INTERVAL_MS && runner->due_ms > 0u) {
+    if (now_ms - runner->vm.now_ms > FW_SCAN_INTERVAL_MS && runner->leaves_out) {
         runner->vm.now_ms = now_ms - FW_SCAN_INTERVAL_MS;
         runner->online_ms = runner->was_online ? runner->vm.now_ms : runner->online_ms;
     }
@@ -453,6 +471,10 @@ fw_result_t fw_runner_scan(fw_runner_t *runner, const fw_runner_scan_t *scan)
     if (!runner->is_stopped) {
         answer = run(runner, scan);
     }
+    fw_runner_scan_t seen = *scan;
+    if (answer == FW_VM_REFUSED) {
+        seen.command = NULL; /* whatever changes now, it is not why */
+    }
     if (scan->online) {
         runner->online_ms = scan->now_ms;
     } else if (scan->now_ms - runner->online_ms > INT32_MAX) {
@@ -463,12 +485,13 @@ fw_result_t fw_runner_scan(fw_runner_t *runner, const fw_runner_scan_t *scan)
     end_old_forces(runner, scan->now_ms);
     runner->confirming = 0;
     for (uint8_t i = 0; i < runner->points.count; i++) {
-        if (is_output(runner, i) && put_out(runner, i, scan)) {
+        if (is_output(runner, i) && put_out(runner, i, &seen)) {
             runner->confirming |= (uint32_t)1 << i;
         }
     }
 #if FW_SKIPS_SCANS
     look_for_change(runner);
+    runner->leaves_out = runner->due_ms > 0u;
 #else
     runner->due_ms = 0;
 #endif

@@ -92,6 +92,7 @@ typedef struct {
     uint8_t online_cell;
     uint8_t synced_cell;
     bool was_online;
+    bool leaves_out; /* scans after the last may have been left out, until due_ms or a hand came */
     bool is_awaited; /* some command waits for a feedback */
     bool is_stopped; /* no script runs: outputs are safe */
 } fw_runner_t;

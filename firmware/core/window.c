@@ -47,9 +47,9 @@ bool fw_window_holds(fw_look_t *look, const uint32_t *window)
     uint32_t to = shape >> FW_WINDOW_TO_SHIFT & FW_WINDOW_END_MASK;
     int32_t nights = (shape & FW_WINDOW_OVERNIGHT) != 0u ? 1 : 0;
     /* With offsets of up to 12 hours a window by the sun may still hold the day after its end's, or
-     * already the day before its own. */
-    int32_t beyond = from == FW_END_CLOCK && to == FW_END_CLOCK ? 0 : 1;
-    for (int32_t day = look->today - nights - beyond; day <= look->today + beyond; day++) {
+     * already the day before its own; and where the clock is put back over midnight, tomorrow may have
+     * begun. */
+    for (int32_t day = look->today - nights - 1; day <= look->today + 1; day++) {
         if ((shape >> fw_weekday(day) & 1u) == 0u ||
             is_ahead(look, moment_of(look, from, (int32_t)window[FW_WINDOW_FROM], day))) {
             continue;

@@ -85,6 +85,9 @@ static void test_inputs(void)
         {"0..10 to 0..100", 5000, 50000},       {"0..10 to 100..0", 2500, 75000},
         {"10..0 to 0..100", 2500, 75000},       {"4..20 to 0..10", 2000, -1250},
         {"0..3 to 0..1", 1000, 333},            {"0..3 to 0..1", 2000, 667},
+        {"0..0.002 to 0..0.001", 1, 1},         {"0..0.002 to 0..-0.001", 1, -1},
+        {"0..0.002 to 0.001..0", 1, 1},         {"0..0.002 to -0.001..0", 1, -1},
+        {"0..0.002 to 0.001..-0.002", 1, -1},   {"0..0.003 to 0.001..0", 1, 1},
         {"0..0.001 to 0..2000000", INT32_MAX, INT32_MAX},
         {"0..0.001 to 0..-2000000", INT32_MAX, INT32_MIN},
         {"-2000000..2000000 to -2000000..2000000", 1234567890, 1234567890},
@@ -144,6 +147,28 @@ static void test_schedules(void)
     }
     pass(10, true);
     CHECK(out(0) == 0 && out(1) == 1);
+
+    /* Put back over midnight, the new day has begun before the old one comes again. */
+    begin("out lamp = RL1 safe off\nlamp := during(tue 00:00-00:30, unsynced off)\n");
+    static const char back[] = "AAA0BBB-1,0/0,299/0:10"; /* Tue 27 October, from 00:10 to 23:10 */
+    CHECK(fw_zone_parse(&zone, (fw_span_t){(const uint8_t *)back, sizeof(back) - 1u}));
+    static const struct {
+        int64_t utc;
+        int32_t lamp;
+    } over[] = {
+        {1793055599, 0}, /* Mon 23:59:59 */
+        {1793055600, 1}, /* Tue 00:00 */
+        {1793056200, 1}, /* Mon 23:10 again */
+        {1793060999, 1}, /* Tue 00:29:59 */
+        {1793061000, 0}, /* Tue 00:30 */
+    };
+    for (size_t i = 0; i < sizeof(over) / sizeof(over[0]); i++) {
+        now_ms += 10;
+        const fw_runner_scan_t around = {
+            .raw = raw, .now_ms = now_ms, .zone = &zone, .utc = over[i].utc, .synced = true};
+        fw_runner_scan(&runner, &around);
+        CHECK(out(0) == over[i].lamp);
+    }
 }
 
 /* A scan at a moment, in a zone, with the clock right. */
@@ -351,6 +376,18 @@ static void test_outputs(void)
         CHECK(out(0) == 0 || out(1) == 0);
     }
 
+    begin("in a = DI1\nout up = RL1 safe on\nout down = RL2 safe on\n"
+          "interlock up, down gap 50ms\nup := a\ndown := not a\n");
+    CHECK(out(0) == 0 && out(1) == 0); /* off at a start, and one at most when all are safe */
+    raw[0] = 1;
+    pass(40, true);
+    CHECK(out(0) == 0 && out(1) == 0);
+    pass(10, true);
+    CHECK(out(0) == 1 && out(1) == 0);
+    fw_runner_stop(&runner);
+    pass(100, true);
+    CHECK(out(0) == 1 && out(1) == 0);
+
     begin("in a = DI1\nout r = RL1 safe off linkloss safe after 1s\n"
           "out k = RL2 safe hold linkloss safe after 1s\nout c = RL3 safe off\n"
           "r := a\nk := a\nc := a\n");
@@ -476,6 +513,20 @@ static void test_causes(void)
     CHECK(out(1) == 1);
     check_cause(1, FW_CAUSE_COMMAND, 88); /* held up by the interlock, and still its doing */
 
+    /* What changes when a command is refused is not its doing. */
+    begin("in a = DI1\nout r = RL1 safe off\ncommand go refuse \"no\" when a\nr := a or go\n");
+    pass(10, true);
+    raw[0] = 1;
+    CHECK(command(false, 0, 0) == FW_RESULT_REFUSED && out(0) == 1);
+    check_cause(0, FW_CAUSE_SCRIPT, 4);
+
+    /* A command that makes a machine's time pass is why it goes on. */
+    begin("out r = RL1 safe off\ncommand go(t: time)\n"
+          "state s: one, two\nfrom one to two when after(1m - go.t)\nend\nr := s.two\n");
+    pass(10, true);
+    CHECK(command(false, 0, 60000) == FW_RESULT_EXECUTED && out(0) == 1);
+    check_cause(0, FW_CAUSE_COMMAND, 88);
+
     begin("out l = RL1 safe off\nl := during(08:00-09:00, unsynced off)\n");
     fw_zone_t zone;
     CHECK(fw_zone_parse(&zone, (fw_span_t){(const uint8_t *)"UTC0", 4}));
@@ -520,6 +571,7 @@ static void test_forcing(void)
     CHECK((runner.points.at[output(1)].flags & FW_POINT_FORCED) == 0u);
     pass(10, true);
     CHECK(out(0) == 1);
+    check_cause(0, FW_CAUSE_FORCE, 0); /* its end, that the interlock held up for a scan */
     CHECK(fw_runner_force(&runner, output(2), -7, 5000, now_ms));
     CHECK(fw_runner_force(&runner, output(2), 7, 500, now_ms)); /* the last word */
     pass(10, true);
@@ -612,7 +664,7 @@ static void test_skipping(void)
             }
             const fw_runner_scan_t around = {.raw = raw, .now_ms = now_ms, .online = online};
             fw_runner_scan(&whole, &around);
-            whole.due_ms = 0; /* it leaves nothing out */
+            whole.leaves_out = false;
             if (is_news || now_ms - scanned_ms >= runner.due_ms || runner.due_ms < 10u) {
                 fw_runner_scan(&runner, &around);
                 scanned_ms = now_ms;
@@ -626,6 +678,17 @@ static void test_skipping(void)
         }
     }
     CHECK(skipped > 2000u);
+
+    /* A hand that comes in between does not make the scans before it late. */
+    begin("in a = DI1\nout r = RL1 safe on linkloss safe after 1s\nout k = RL2 safe off\nr := on\n"
+          "retain n : int\nn := runtime(a, n)\n");
+    pass(10, true);
+    pass(10, true);
+    CHECK(runner.due_ms > 50000u);
+    CHECK(fw_runner_force(&runner, output(1), 1, 1000, now_ms + 50000u) && runner.due_ms == 0u);
+    raw[0] = 1;
+    pass(50000, false);
+    CHECK(out(0) == 1 && out(1) == 1 && staged("n") == 0);
 }
 
 void test_runner(void)
