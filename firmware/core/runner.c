@@ -222,6 +222,8 @@ static void latch(fw_runner_t *runner, const fw_runner_scan_t *scan)
     }
     if (runner->durings > 0u) {
         look_at_clock(runner, scan);
+    }
+    if (runner->durings > 0u || runner->synced_cell != FW_CELL_NONE) {
         expect(runner, 1000, 0);
     }
     if (runner->online_cell != FW_CELL_NONE) {

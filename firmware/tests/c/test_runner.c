@@ -679,6 +679,12 @@ static void test_skipping(void)
     }
     CHECK(skipped > 2000u);
 
+    /* Whoever asks whether the time is known hears it within a second. */
+    begin("out r = RL1 safe off\nr := synced\n");
+    pass(10, true);
+    pass(10, true);
+    CHECK(runner.due_ms == 1000u);
+
     /* A hand that comes in between does not make the scans before it late. */
     begin("in a = DI1\nout r = RL1 safe on linkloss safe after 1s\nout k = RL2 safe off\nr := on\n"
           "retain n : int\nn := runtime(a, n)\n");
