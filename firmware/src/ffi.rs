@@ -135,6 +135,51 @@ pub struct FwHttpPort {
     pub hold: extern "C" fn(*mut c_void, u8, bool),
 }
 
+/// `fw_runner_t`, whose fields only C knows.
+#[repr(C)]
+pub struct FwRunner {
+    _private: [u8; 0],
+}
+
+/// `fw_zone_t`, whose fields only C knows.
+#[repr(C)]
+pub struct FwZone {
+    _private: [u8; 0],
+}
+
+/// `fw_host_command_t`.
+#[repr(C)]
+pub struct FwHostCommand {
+    pub arguments: [i32; 4],
+    pub by: u32,
+    pub reference: u32,
+    pub index: u8,
+    pub is_set: bool,
+}
+
+/// `fw_host_scan_t`.
+#[repr(C)]
+pub struct FwHostScan {
+    pub raw: *const i32,
+    pub command: *const FwHostCommand,
+    pub utc: i64,
+    pub now_ms: u32,
+    pub online: bool,
+    pub synced: bool,
+    pub leaves_nothing_out: bool,
+}
+
+/// `fw_host_point_t`.
+#[repr(C)]
+#[derive(Default)]
+pub struct FwHostPoint {
+    pub value: i32,
+    pub by: u32,
+    pub reference: u32,
+    pub kind: u8,
+    pub flags: u8,
+}
+
 unsafe extern "C" {
     pub fn fw_http_host_bytes() -> usize;
     pub fn fw_http_host_align() -> usize;
@@ -178,6 +223,38 @@ unsafe extern "C" {
     pub fn fw_host_vm_events(vm: *const FwVm) -> u32;
     pub fn fw_host_vm_alarms(vm: *const FwVm) -> u32;
     pub fn fw_host_vm_divisions_by_zero(vm: *const FwVm) -> u32;
+
+    pub fn fw_runner_start(runner: *mut FwRunner, program: *const FwProgram, now_ms: u32);
+    pub fn fw_runner_settled(runner: *mut FwRunner, tag: *mut u8, confirmed: *mut bool) -> bool;
+    pub fn fw_runner_await(runner: *mut FwRunner, tag: u8);
+    pub fn fw_runner_force(
+        runner: *mut FwRunner,
+        point: u8,
+        value: i32,
+        length_ms: u32,
+        now_ms: u32,
+    ) -> bool;
+    pub fn fw_runner_release(runner: *mut FwRunner, point: u8) -> bool;
+    pub fn fw_runner_stop(runner: *mut FwRunner);
+
+    pub fn fw_host_runner_structs_bytes(bytes: *mut [usize; 3]);
+    pub fn fw_host_runner_bytes() -> usize;
+    pub fn fw_host_runner_align() -> usize;
+    pub fn fw_host_zone_bytes() -> usize;
+    pub fn fw_host_zone_align() -> usize;
+    pub fn fw_host_zone_parse(zone: *mut FwZone, text: *const u8, length: usize) -> bool;
+    pub fn fw_host_runner_scan(
+        runner: *mut FwRunner,
+        zone: *const FwZone,
+        scan: *const FwHostScan,
+    ) -> u32;
+    pub fn fw_host_runner_vm(runner: *mut FwRunner) -> *mut FwVm;
+    pub fn fw_host_runner_due_ms(runner: *const FwRunner) -> u32;
+    pub fn fw_host_runner_point(
+        runner: *const FwRunner,
+        index: u8,
+        point: *mut FwHostPoint,
+    ) -> bool;
 
     pub fn fw_controller_init(
         controller: *mut FwController,

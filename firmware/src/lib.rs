@@ -6,6 +6,7 @@
 //!   inputs and outputs. Thousands fit in one process.
 //! - [`HttpSockets`]: the controller's own page and API, served on this machine.
 //! - [`script`]: the script language's compiler, and the machine that runs what it makes.
+//! - [`runner`]: the same with what goes on around a scan: inputs, the clock, outputs and why.
 //!
 //! ```
 //! use std::time::Duration;
@@ -30,6 +31,7 @@ pub mod ffi;
 mod http;
 mod key;
 mod plant;
+pub mod runner;
 pub mod script;
 mod virtual_controller;
 

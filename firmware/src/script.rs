@@ -241,7 +241,7 @@ impl Program {
         }
     }
 
-    fn cell(&self, name: &str) -> Option<u8> {
+    pub(crate) fn cell(&self, name: &str) -> Option<u8> {
         let found = self.names.iter().find(|known| known.name == name)?;
         Some(found.cell)
     }
@@ -443,15 +443,15 @@ extern "C" fn put_table(ctx: *mut c_void, word: u32) -> bool {
 }
 
 /// Zeroed memory for a struct that only C knows.
-struct Room<T> {
-    at: NonNull<T>,
+pub(crate) struct Room<T> {
+    pub(crate) at: NonNull<T>,
     layout: Layout,
     _owned: PhantomData<T>,
 }
 
 impl<T> Room<T> {
     /// Of a size, which is not 0, and an alignment.
-    fn new((bytes, align): (usize, usize)) -> Self {
+    pub(crate) fn new((bytes, align): (usize, usize)) -> Self {
         let layout =
             Layout::from_size_align(bytes, align).expect("C tells sizes and alignments of structs");
         // SAFETY: the layout is not empty: C has no empty structs.

@@ -113,6 +113,93 @@ uint32_t fw_host_vm_divisions_by_zero(const fw_vm_t *vm)
     return vm->divisions_by_zero;
 }
 
+void fw_host_runner_structs_bytes(size_t bytes[FW_HOST_RUNNER_STRUCTS])
+{
+    bytes[0] = sizeof(fw_host_command_t);
+    bytes[1] = sizeof(fw_host_scan_t);
+    bytes[2] = sizeof(fw_host_point_t);
+}
+
+size_t fw_host_runner_bytes(void)
+{
+    return sizeof(fw_runner_t);
+}
+
+size_t fw_host_runner_align(void)
+{
+    return _Alignof(fw_runner_t);
+}
+
+size_t fw_host_zone_bytes(void)
+{
+    return sizeof(fw_zone_t);
+}
+
+size_t fw_host_zone_align(void)
+{
+    return _Alignof(fw_zone_t);
+}
+
+bool fw_host_zone_parse(fw_zone_t *zone, const uint8_t *text, size_t length)
+{
+    return fw_zone_parse(zone, (fw_span_t){text, length});
+}
+
+fw_result_t fw_host_runner_scan(fw_runner_t *runner, const fw_zone_t *zone,
+                                const fw_host_scan_t *scan)
+{
+    fw_command_t command = {0};
+    if (scan->command != NULL) {
+        command.cause = (fw_cause_t){.kind = FW_CAUSE_COMMAND,
+                                     .by = scan->command->by,
+                                     .reference = scan->command->reference};
+        command.index = scan->command->index;
+        command.is_set = scan->command->is_set;
+        for (uint8_t i = 0; i < FW_ARGUMENTS_MAX; i++) {
+            command.arguments[i] = scan->command->arguments[i];
+        }
+    }
+    const fw_runner_scan_t around = {
+        .raw = scan->raw,
+        .command = scan->command == NULL ? NULL : &command,
+        .now_ms = scan->now_ms,
+        .zone = zone,
+        .utc = scan->utc,
+        .online = scan->online,
+        .synced = scan->synced,
+    };
+    if (scan->leaves_nothing_out) {
+        runner->leaves_out = false;
+    }
+    return fw_runner_scan(runner, &around);
+}
+
+fw_vm_t *fw_host_runner_vm(fw_runner_t *runner)
+{
+    return &runner->vm;
+}
+
+uint32_t fw_host_runner_due_ms(const fw_runner_t *runner)
+{
+    return runner->due_ms;
+}
+
+bool fw_host_runner_point(const fw_runner_t *runner, uint8_t index, fw_host_point_t *point)
+{
+    if (index >= runner->points.count) {
+        return false;
+    }
+    const fw_point_t *shown = &runner->points.at[index];
+    *point = (fw_host_point_t){
+        .value = shown->value,
+        .by = shown->cause.by,
+        .reference = shown->cause.reference,
+        .kind = shown->cause.kind,
+        .flags = shown->flags,
+    };
+    return true;
+}
+
 void fw_host_forge_source(fw_controller_t *controller, uint32_t source)
 {
     controller->settings.address = source;

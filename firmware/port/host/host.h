@@ -7,7 +7,7 @@
 
 #include "compile.h"
 #include "controller.h"
-#include "vm.h"
+#include "runner.h"
 
 size_t fw_host_controller_bytes(void);
 size_t fw_host_controller_align(void);
@@ -39,6 +39,50 @@ void fw_host_vm_put(fw_vm_t *vm, uint8_t cell, int32_t value);
 uint32_t fw_host_vm_events(const fw_vm_t *vm);
 uint32_t fw_host_vm_alarms(const fw_vm_t *vm);
 uint32_t fw_host_vm_divisions_by_zero(const fw_vm_t *vm);
+
+/* The runner: as above. What a scan brings and what a point shows cross in structs of their own, which
+ * Rust repeats, so that the core's may change. */
+typedef struct {
+    int32_t arguments[FW_ARGUMENTS_MAX]; /* of a set: the value */
+    uint32_t by;
+    uint32_t reference;
+    uint8_t index; /* the command's number, or the point */
+    bool is_set;
+} fw_host_command_t;
+
+typedef struct {
+    const int32_t *raw;               /* FW_POINTS_MAX of them */
+    const fw_host_command_t *command; /* or NULL */
+    int64_t utc;
+    uint32_t now_ms;
+    bool online;
+    bool synced;
+    bool leaves_nothing_out; /* scans every FW_SCAN_INTERVAL_MS: one that comes late is late */
+} fw_host_scan_t;
+
+typedef struct {
+    int32_t value;
+    uint32_t by; /* of the cause */
+    uint32_t reference;
+    uint8_t kind;
+    uint8_t flags;
+} fw_host_point_t;
+
+#define FW_HOST_RUNNER_STRUCTS 3u
+void fw_host_runner_structs_bytes(size_t bytes[FW_HOST_RUNNER_STRUCTS]);
+size_t fw_host_runner_bytes(void);
+size_t fw_host_runner_align(void);
+size_t fw_host_zone_bytes(void);
+size_t fw_host_zone_align(void);
+bool fw_host_zone_parse(fw_zone_t *zone, const uint8_t *text, size_t length);
+fw_result_t fw_host_runner_scan(fw_runner_t *runner, const fw_zone_t *zone,
+                                const fw_host_scan_t *scan);
+/* The machine inside. */
+fw_vm_t *fw_host_runner_vm(fw_runner_t *runner);
+/* Milliseconds until a scan can change anything by itself. */
+uint32_t fw_host_runner_due_ms(const fw_runner_t *runner);
+/* False if there is no such point. */
+bool fw_host_runner_point(const fw_runner_t *runner, uint8_t index, fw_host_point_t *point);
 
 /* From now on frames bear this source: the gateway is to cut us off. */
 void fw_host_forge_source(fw_controller_t *controller, uint32_t source);
