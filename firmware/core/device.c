@@ -33,9 +33,9 @@ static void read_configuration(fw_device_t *device)
     fw_slot_view_t view;
     fw_configuration_clear(&device->configuration);
     if (fw_slots_active(&device->slots, FW_PAIR_SETTINGS, &view)) {
-        const fw_machine_t *machine = device->setup->machine;
+        const fw_flash_port_t *flash = device->setup->flash;
         const uint8_t *bytes =
-            (const uint8_t *)machine->map(machine->ctx, view.address[FW_PART_SOURCE]);
+            (const uint8_t *)flash->map(flash->ctx, view.address[FW_PART_SOURCE]);
         (void)fw_configuration_read(&device->configuration,
                                     (fw_span_t){bytes, view.bytes[FW_PART_SOURCE]});
     }
@@ -92,8 +92,7 @@ bool fw_device_init(fw_device_t *device, const fw_device_setup_t *setup)
         .slots = &device->slots,
         .retain = &device->retain,
         .board = setup->board,
-        .map = setup->machine->map,
-        .ctx = setup->machine->ctx,
+        .flash = setup->flash,
         .compiler = &device->compiler,
     };
     fw_scripts_start(&device->scripts, setup->first_script, setup->is_crashing, now_ms);

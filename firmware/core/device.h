@@ -36,8 +36,6 @@ typedef struct {
 /* What it asks of the machine, besides port.h. */
 typedef struct {
     void *ctx;
-    /* Flash where it can be read and run, in whole words; never fails. */
-    const uint32_t *(*map)(void *ctx, uint32_t address);
     void (*radio)(void *ctx, fw_radio_t *radio);
     /* Wi-Fi or gateways have been set anew: to be joined, to be dialled. */
     void (*configured)(void *ctx, const fw_configuration_t *configuration);

@@ -10,6 +10,11 @@
 
 /* ---- running what is active ---- */
 
+static const uint32_t *mapped(const fw_scripts_t *scripts, uint32_t address)
+{
+    return scripts->flash->map(scripts->flash->ctx, address);
+}
+
 static bool is_retained(const fw_record_t *record)
 {
     return record->tag == FW_RECORD_RETAINED || record->tag == FW_RECORD_PARAMETER;
@@ -123,8 +128,8 @@ static bool active_program(const fw_scripts_t *scripts, fw_program_t *program,
         return false;
     }
     *program = (fw_program_t){
-        .code = scripts->map(scripts->ctx, view->address[FW_PART_CODE]),
-        .table = scripts->map(scripts->ctx, view->address[FW_PART_TABLE]),
+        .code = mapped(scripts, view->address[FW_PART_CODE]),
+        .table = mapped(scripts, view->address[FW_PART_TABLE]),
         .code_words = (uint16_t)(view->bytes[FW_PART_CODE] / 4u),
         .table_words = (uint16_t)(view->bytes[FW_PART_TABLE] / 4u),
     };
@@ -138,7 +143,7 @@ static bool run_active(fw_scripts_t *scripts, uint32_t now_ms)
     if (!active_program(scripts, &program, &view)) {
         return false;
     }
-    fw_span_t source = {(const uint8_t *)scripts->map(scripts->ctx, view.address[FW_PART_SOURCE]),
+    fw_span_t source = {(const uint8_t *)mapped(scripts, view.address[FW_PART_SOURCE]),
                         view.bytes[FW_PART_SOURCE]};
     read_title(scripts, source);
     fw_controller_run(scripts->controller, &program, scripts->title);
@@ -156,7 +161,7 @@ const uint8_t *fw_scripts_source(const fw_scripts_t *scripts, uint16_t *length)
         return NULL;
     }
     *length = view.bytes[FW_PART_SOURCE];
-    return (const uint8_t *)scripts->map(scripts->ctx, view.address[FW_PART_SOURCE]);
+    return (const uint8_t *)mapped(scripts, view.address[FW_PART_SOURCE]);
 }
 
 /* ---- the steps of what takes longer ---- */
@@ -205,8 +210,7 @@ static void compile_step(fw_scripts_t *scripts)
         fw_slots_written(scripts->slots, &view);
         scripts->step = 1;
         if (fw_compile_begin(scripts->compiler,
-                             (const uint8_t *)scripts->map(scripts->ctx,
-                                                           view.address[FW_PART_SOURCE]),
+                             (const uint8_t *)mapped(scripts, view.address[FW_PART_SOURCE]),
                              view.bytes[FW_PART_SOURCE], scripts->board, sink)) {
             return;
         }

@@ -72,9 +72,7 @@ typedef struct {
     fw_slots_t *slots;
     fw_retain_t *retain;
     const fw_board_t *board;
-    /* Flash as it can be read and run where it lies; NULL for an address that cannot. */
-    const uint32_t *(*map)(void *ctx, uint32_t address);
-    void *ctx;
+    const fw_flash_port_t *flash;
     fw_compiler_t *compiler; /* its work area is used by others while nothing is compiled */
     char title[FW_TITLE_BYTES_MAX + 1u];
     uint8_t places[FW_SCRIPT_VARIABLES_MAX]; /* in `retain`, of each retained name and parameter */

@@ -123,10 +123,14 @@ bool fw_host_device_init(fw_host_device_t *host, const fw_settings_t *settings, 
         host->changed[i] = false;
     }
     host->flash_port = (fw_flash_port_t){
-        .ctx = host, .read = read_flash, .program = program_flash, .erase = erase_flash};
+        .ctx = host,
+        .read = read_flash,
+        .program = program_flash,
+        .erase = erase_flash,
+        .map = map_flash,
+    };
     host->machine = (fw_machine_t){
         .ctx = host,
-        .map = map_flash,
         .radio = tell_radio,
         .configured = take_configuration,
         .look_around = look_around,

@@ -92,12 +92,6 @@ static void write_pin(void *ctx, uint8_t channel, int32_t value)
     whole_outputs[channel] = value;
 }
 
-static const uint32_t *map_flash(void *ctx, uint32_t address)
-{
-    (void)ctx;
-    return whole_nor.cells + address / 4u;
-}
-
 static void tell_radio(void *ctx, fw_radio_t *radio)
 {
     (void)ctx;
@@ -171,7 +165,6 @@ static const fw_port_t port = {
     .write_output = write_pin,
 };
 static const fw_machine_t machine = {
-    .map = map_flash,
     .radio = tell_radio,
     .configured = take_configuration,
     .look_around = look_around,
