@@ -323,19 +323,24 @@ const char *fw_api_setting_name(fw_setting_t which)
     return names[which];
 }
 
+/* One a step: escapes may make each six times as long. */
 bool fw_api_show_settings(fw_api_t *api, fw_json_t *json)
 {
     const fw_api_controller_t *controller = api->controller;
-    fw_json_open(json, NULL, '{');
-    for (uint8_t i = 0; i < FW_SETTINGS; i++) {
-        uint8_t bytes[FW_SETTING_BYTES_MAX];
-        fw_setting_t which = (fw_setting_t)i;
-        size_t length = controller->setting(controller->ctx, which, bytes);
-        if (which == FW_SETTING_WIFI_PASSWORD) {
-            fw_json_bool(json, "has_wifi_password", length > 0u);
-        } else {
-            fw_json_span(json, fw_api_setting_name(which), (fw_span_t){bytes, length});
-        }
+    uint8_t bytes[FW_SETTING_BYTES_MAX];
+    fw_setting_t which = (fw_setting_t)api->step;
+    size_t length = controller->setting(controller->ctx, which, bytes);
+    if (api->step == 0u) {
+        fw_json_open(json, NULL, '{');
+    }
+    if (which == FW_SETTING_WIFI_PASSWORD) {
+        fw_json_bool(json, "has_wifi_password", length > 0u);
+    } else {
+        fw_json_span(json, fw_api_setting_name(which), (fw_span_t){bytes, length});
+    }
+    api->step++;
+    if (api->step < FW_SETTINGS) {
+        return true;
     }
     fw_json_close(json, '}');
     return false;

@@ -509,7 +509,7 @@ void fw_http_server_sent(fw_http_server_t *server, uint8_t index, uint32_t now_m
     }
     connection->finished = false;
     connection->output = OUTPUT_NONE;
-    if (!connection->keeps || (connection->dropped && !is_waiting(connection))) {
+    if (!connection->keeps) {
         linger(connection, now_ms);
     }
 }

@@ -10,24 +10,24 @@
 #include <string.h>
 
 fw_http_server_t server;
-rig_client_t clients[FW_HTTP_CONNECTIONS_MAX];
+web_client_t clients[FW_HTTP_CONNECTIONS_MAX];
 uint32_t http_now_ms;
-bool rig_is_silent;
-bool rig_is_full;
+bool web_is_silent;
+bool web_is_full;
 /* `close` may only come from within a poll. */
 static bool is_polling;
 
-static rig_client_t *client_of(uint8_t connection)
+static web_client_t *client_of(uint8_t connection)
 {
     CHECK(connection < FW_HTTP_CONNECTIONS_MAX && clients[connection].open);
     return &clients[connection];
 }
 
-static bool rig_send(void *ctx, uint8_t connection, const uint8_t *bytes, size_t length)
+static bool web_send(void *ctx, uint8_t connection, const uint8_t *bytes, size_t length)
 {
-    rig_client_t *client = client_of(connection);
+    web_client_t *client = client_of(connection);
     CHECK(ctx == clients && is_polling && length > 0 && client->sending == 0 && !client->closing);
-    if (rig_is_full) {
+    if (web_is_full) {
         return false;
     }
     CHECK(client->got_bytes + length < sizeof(client->got));
@@ -37,57 +37,57 @@ static bool rig_send(void *ctx, uint8_t connection, const uint8_t *bytes, size_t
     return true;
 }
 
-static void rig_close(void *ctx, uint8_t connection, bool at_once)
+static void web_close(void *ctx, uint8_t connection, bool at_once)
 {
-    rig_client_t *client = client_of(connection);
+    web_client_t *client = client_of(connection);
     CHECK(ctx == clients && is_polling && !client->closing);
     client->closing = true;
     client->at_once = at_once;
 }
 
-static void rig_hold(void *ctx, uint8_t connection, bool held)
+static void web_hold(void *ctx, uint8_t connection, bool held)
 {
-    rig_client_t *client = client_of(connection);
+    web_client_t *client = client_of(connection);
     CHECK(ctx == clients && client->held != held);
     client->held = held;
 }
 
-void rig_start(const fw_http_handler_t *handler, const fw_http_names_t *names,
+void web_start(const fw_http_handler_t *handler, const fw_http_names_t *names,
                const fw_http_file_t *files, uint8_t files_count)
 {
-    static const fw_http_port_t port = {clients, rig_send, rig_close, rig_hold};
+    static const fw_http_port_t port = {clients, web_send, web_close, web_hold};
     memset(clients, 0, sizeof(clients));
-    rig_is_silent = false;
-    rig_is_full = false;
+    web_is_silent = false;
+    web_is_full = false;
     /* The count goes round in the middle of every test. */
     http_now_ms = (uint32_t)-3000;
     fw_http_server_init(&server, &port, handler, names, files, files_count);
 }
 
-rig_client_t *rig_open(void)
+web_client_t *web_open(void)
 {
     uint8_t number = fw_http_server_opened(&server, http_now_ms);
     if (number == FW_HTTP_NOBODY) {
         return NULL;
     }
     CHECK(number < FW_HTTP_CONNECTIONS_MAX && !clients[number].open);
-    clients[number] = (rig_client_t){.number = number, .open = true};
+    clients[number] = (web_client_t){.number = number, .open = true};
     return &clients[number];
 }
 
-void rig_push(rig_client_t *client, const char *bytes, size_t length)
+void web_push(web_client_t *client, const char *bytes, size_t length)
 {
     uint8_t *copy = bytes_exact((const uint8_t *)bytes, length);
     fw_http_server_receive(&server, client->number, copy, length, http_now_ms);
     free(copy);
 }
 
-void rig_say(rig_client_t *client, const char *text)
+void web_say(web_client_t *client, const char *text)
 {
-    rig_push(client, text, strlen(text));
+    web_push(client, text, strlen(text));
 }
 
-void rig_leave(rig_client_t *client)
+void web_leave(web_client_t *client)
 {
     client->open = false;
     client->sending = 0;
@@ -95,9 +95,9 @@ void rig_leave(rig_client_t *client)
 }
 
 /* The other side has what was sent, which nobody has touched meanwhile. */
-static bool acknowledge(rig_client_t *client)
+static bool acknowledge(web_client_t *client)
 {
-    if (client->sending == 0 || rig_is_silent) {
+    if (client->sending == 0 || web_is_silent) {
         return false;
     }
     CHECK(memcmp(client->got + client->got_bytes, client->from, client->sending) == 0);
@@ -114,7 +114,7 @@ static uint32_t turn(void)
     is_polling = false;
     for (size_t i = 0; i < FW_HTTP_CONNECTIONS_MAX; i++) {
         if (clients[i].closing) {
-            rig_leave(&clients[i]);
+            web_leave(&clients[i]);
         } else if (clients[i].open && acknowledge(&clients[i])) {
             wait_ms = 0;
         }
@@ -122,7 +122,7 @@ static uint32_t turn(void)
     return wait_ms;
 }
 
-void http_settle(void)
+void web_run(void)
 {
     int turns = 0;
     while (turn() == 0) {
@@ -133,7 +133,7 @@ void http_settle(void)
     }
 }
 
-void rig_pass(uint32_t ms)
+void web_pass(uint32_t ms)
 {
     uint32_t until = http_now_ms + ms;
     while (http_now_ms != until) {
@@ -141,22 +141,22 @@ void rig_pass(uint32_t ms)
         uint32_t left_ms = until - http_now_ms;
         http_now_ms += wait_ms < left_ms ? wait_ms : left_ms;
     }
-    http_settle();
+    web_run();
 }
 
-const char *rig_take(rig_client_t *client)
+const char *web_take(web_client_t *client)
 {
     client->got[client->got_bytes] = '\0';
     client->got_bytes = 0;
     return client->got;
 }
 
-int rig_status(const char *answer)
+int web_status(const char *answer)
 {
     return strncmp(answer, "HTTP/1.1 ", 9) == 0 ? atoi(answer + 9) : 0;
 }
 
-const char *rig_body(const char *answer)
+const char *web_body(const char *answer)
 {
     static char body[65536];
     const char *at = strstr(answer, "\r\n\r\n");

@@ -17,40 +17,40 @@ typedef struct {
     const uint8_t *from;
     char got[65536];  /* what the client has received */
     size_t got_bytes;
-} rig_client_t;
+} web_client_t;
 
 extern fw_http_server_t server;
-extern rig_client_t clients[FW_HTTP_CONNECTIONS_MAX];
+extern web_client_t clients[FW_HTTP_CONNECTIONS_MAX];
 extern uint32_t http_now_ms;
 /* Nothing is acknowledged while this is set; nothing is taken while that is. */
-extern bool rig_is_silent;
-extern bool rig_is_full;
+extern bool web_is_silent;
+extern bool web_is_full;
 
 /* A server with these around it, and no connection. */
-void rig_start(const fw_http_handler_t *handler, const fw_http_names_t *names,
+void web_start(const fw_http_handler_t *handler, const fw_http_names_t *names,
                const fw_http_file_t *files, uint8_t files_count);
 
 /* NULL: refused. */
-rig_client_t *rig_open(void);
+web_client_t *web_open(void);
 
 /* Pushes bytes in, from a copy that is gone afterwards. */
-void rig_push(rig_client_t *client, const char *bytes, size_t length);
-void rig_say(rig_client_t *client, const char *text);
+void web_push(web_client_t *client, const char *bytes, size_t length);
+void web_say(web_client_t *client, const char *text);
 
 /* The client goes away. */
-void rig_leave(rig_client_t *client);
+void web_leave(web_client_t *client);
 
 /* Polls and acknowledges until the server wants to be left alone. */
-void http_settle(void);
+void web_run(void);
 
 /* The same for so long, as often as the server wants to be polled. */
-void rig_pass(uint32_t ms);
+void web_pass(uint32_t ms);
 
 /* What the client has received, chunks and all; forgets it. */
-const char *rig_take(rig_client_t *client);
+const char *web_take(web_client_t *client);
 
 /* The body of the first answer in a text, its chunks joined; and its status. */
-const char *rig_body(const char *answer);
-int rig_status(const char *answer);
+const char *web_body(const char *answer);
+int web_status(const char *answer);
 
 #endif
