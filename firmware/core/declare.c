@@ -409,7 +409,7 @@ bool fw_compile_declare_command(fw_compiler_t *compiler)
         return false;
     }
     uint8_t number = compiler->commands++;
-    uint8_t arguments = (uint8_t)(compiler->symbols_count - 1u - (symbol - compiler->symbols));
+    uint8_t arguments = (uint8_t)(compiler->symbols_count - (symbol + 1 - compiler->symbols));
     fw_compile_emit(compiler, FW_OP_OFFER, number, (uint8_t)(symbol->cell + 1u), arguments);
     fw_operand_t refuses = {.cell = fw_compile_constant(compiler, 0)};
     if (fw_compile_accept(compiler, "refuse")) {

@@ -1,4 +1,4 @@
-//! The workspace's automation: `cargo xtask demo | test | check | bench`.
+//! The workspace's automation: `cargo xtask demo | test | check | firmware | bench`.
 //!
 //! Everything that a README, a person or CI asks for goes through here, so that all of them run the
 //! same commands.
@@ -11,8 +11,10 @@
 mod bench;
 mod check;
 mod demo;
+mod firmware;
 mod run;
 mod setup;
+mod sources;
 mod test;
 mod tidy;
 mod vectors;
@@ -50,6 +52,8 @@ enum Task {
         /// The checks to run; all of them when none is named.
         checks: Vec<check::Check>,
     },
+    /// Build the controller's firmware, hold it to its budgets, and check what lies in flash.
+    Firmware(firmware::Firmware),
     /// Measure; the figures in `docs/performance.md` come from here.
     Bench {
         #[command(subcommand)]
@@ -75,6 +79,7 @@ fn run_task() -> Result<()> {
         Task::Demo { check } => demo::demo(check),
         Task::Test { parts } => test::test(&parts),
         Task::Check { checks } => check::check(&checks),
+        Task::Firmware(options) => firmware::firmware(&options),
         Task::Bench { bench } => bench::bench(&bench),
     }
 }

@@ -38,6 +38,20 @@ pub(crate) const BUILD: &[Need] = &[
     need("make", Probe::Program("make")),
 ];
 
+/// What builds for the chip's instruction set, and runs it.
+pub(crate) const CHIP: &[Need] = &[
+    need("gcc-xtensa-lx106", Probe::Program("xtensa-lx106-elf-gcc")),
+    need(
+        "binutils-xtensa-lx106",
+        Probe::Program("xtensa-lx106-elf-ld"),
+    ),
+    need(
+        "picolibc-xtensa-lx106-elf",
+        Probe::File("/usr/lib/xtensa-lx106-elf/lib/libc.a"),
+    ),
+    need("qemu-system-misc", Probe::Program("qemu-system-xtensa")),
+];
+
 /// What builds the page.
 pub(crate) const PAGE: &[Need] = &[
     need("nodejs", Probe::Program("node")),

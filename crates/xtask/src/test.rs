@@ -1,12 +1,13 @@
 //! `cargo xtask test`: every test there is, in parts that can be run alone.
 
 use crate::{
+    firmware,
     run::{cargo, output, root, run, target_folder},
-    setup, vectors,
+    setup, sources, vectors,
 };
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::ValueEnum;
-use std::process::Command;
+use std::{path::PathBuf, process::Command};
 
 /// A part of the tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -15,6 +16,8 @@ pub(crate) enum Part {
     Rust,
     /// The controller's C core, plain and under the address and undefined-behaviour sanitizers.
     C,
+    /// The core on the chip's instruction set, under QEMU: its suites, its sizes, what lies in flash.
+    Qemu,
     /// The page: types, units, vectors.
     Ui,
     /// The desktop app: units, and its real window under Xvfb.
@@ -26,10 +29,11 @@ pub(crate) enum Part {
 impl Part {
     /// What must be on the machine.
     const fn needs(self) -> &'static [&'static [setup::Need]] {
-        use setup::{BROWSER, BUILD, DESKTOP, PAGE, PROGRAMS};
+        use setup::{BROWSER, BUILD, CHIP, DESKTOP, PAGE, PROGRAMS};
         match self {
             Part::Rust => &[BUILD, PAGE, PROGRAMS],
             Part::C => &[BUILD],
+            Part::Qemu => &[BUILD, CHIP],
             Part::Ui => &[PAGE],
             Part::Desktop => &[BUILD, PAGE, PROGRAMS, DESKTOP, BROWSER],
             Part::E2e => &[BUILD, PAGE, PROGRAMS, BROWSER],
@@ -38,7 +42,14 @@ impl Part {
 }
 
 /// The cheapest first, so that a fault is told early.
-const ALL: [Part; 5] = [Part::C, Part::Ui, Part::Rust, Part::E2e, Part::Desktop];
+const ALL: [Part; 6] = [
+    Part::C,
+    Part::Qemu,
+    Part::Ui,
+    Part::Rust,
+    Part::E2e,
+    Part::Desktop,
+];
 
 /// Runs the named parts, or all.
 pub(crate) fn test(parts: &[Part]) -> Result<()> {
@@ -55,6 +66,7 @@ pub(crate) fn test(parts: &[Part]) -> Result<()> {
         match part {
             Part::Rust => rust()?,
             Part::C => c()?,
+            Part::Qemu => qemu()?,
             Part::Ui => ui()?,
             Part::Desktop => desktop()?,
             Part::E2e => e2e()?,
@@ -110,18 +122,24 @@ fn rust() -> Result<()> {
     Ok(())
 }
 
-fn c() -> Result<()> {
+/// The golden vectors as a header.
+fn rendered_vectors() -> Result<PathBuf> {
     let folder = target_folder().join("firmware-c");
     std::fs::create_dir_all(&folder)?;
     let header = folder.join("vectors.h");
-    std::fs::write(
-        &header,
-        vectors::render_c_header(&root().join("tests/vectors"))?,
-    )?;
+    let text = vectors::render_c_header(&root().join("tests/vectors"))?;
+    std::fs::write(&header, text)?;
+    Ok(header)
+}
+
+fn c() -> Result<()> {
+    let header = rendered_vectors()?;
+    let folder = target_folder().join("firmware-c");
+    let monocypher = sources::monocypher()?;
     for (name, sanitize) in [("plain", false), ("sanitized", true)] {
         let mut make = Command::new("make");
         make.args(["--silent", "-C", "firmware/tests/c"])
-            .arg(format!("MONOCYPHER={}", monocypher()?))
+            .arg(format!("MONOCYPHER={}", monocypher.display()))
             .arg(format!("VECTORS={}", header.display()))
             .arg(format!("OUT={}", folder.join(name).display()));
         if sanitize {
@@ -132,36 +150,10 @@ fn c() -> Result<()> {
     Ok(())
 }
 
-/// The folder of Monocypher's C sources, inside the crate that carries them.
-fn monocypher() -> Result<String> {
-    let json = output(cargo().args(["metadata", "--format-version", "1", "--locked"]))
-        .context("asking cargo for its metadata")?;
-    let metadata: serde_json::Value = serde_json::from_str(&json)?;
-    let manifest = metadata["packages"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .find(|package| package["name"] == "monocypher-sys")
-        .and_then(|package| package["manifest_path"].as_str())
-        .context("expected monocypher-sys among the dependencies")?;
-    let crate_folder = std::path::Path::new(manifest)
-        .parent()
-        .context("expected a folder above the manifest")?;
-    find_source(crate_folder)
-        .and_then(|folder| folder.to_str().map(String::from))
-        .with_context(|| format!("expected monocypher.c below {}", crate_folder.display()))
-}
-
-fn find_source(folder: &std::path::Path) -> Option<std::path::PathBuf> {
-    if folder.join("monocypher.c").exists() {
-        return Some(folder.into());
-    }
-    let entries = std::fs::read_dir(folder).ok()?;
-    entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.is_dir())
-        .find_map(|path| find_source(&path))
+/// The core's suites on the chip's instruction set, and what its image takes.
+fn qemu() -> Result<()> {
+    firmware::qemu::test(&rendered_vectors()?)?;
+    firmware::qemu::controller().map(drop)
 }
 
 fn ui() -> Result<()> {

@@ -1,5 +1,9 @@
 /*
- * main.c: runs every suite and prints the count. An argument is the robustness loop's seed.
+ * main.c: runs the suites and prints the count.
+ *
+ *   core-tests [SEED [SUITE...]]
+ *
+ * The seed is that of everything random; without names all suites run.
  */
 #include "check.h"
 
@@ -109,33 +113,58 @@ void random_fill(uint8_t *to, size_t length)
     }
 }
 
+static const struct {
+    const char *name;
+    void (*run)(void);
+} suites[] = {
+    {"frame", test_frame},       {"cbor", test_cbor},         {"noise", test_noise},
+    {"records", test_records},   {"vectors", test_vectors},   {"link", test_link},
+    {"commands", test_commands}, {"robust", test_robust},     {"storm", test_storm},
+    {"script", test_script},     {"runner", test_runner},     {"zone", test_zone},
+    {"storage", test_storage},   {"flash", test_flash},       {"stores", test_stores},
+    {"update", test_update},     {"wear", test_wear},         {"sun", test_sun},
+    {"http", test_http},         {"server", test_http_server}, {"json", test_json},
+    {"api", test_api},
+};
+
+enum { SUITES = sizeof(suites) / sizeof(suites[0]) };
+
+/* Whether a suite is among those that are named, or none is. */
+static bool is_wanted(const char *suite, int count, char **names)
+{
+    bool is_named = count == 0;
+    for (int i = 0; i < count; i++) {
+        is_named = is_named || strcmp(names[i], suite) == 0;
+    }
+    return is_named;
+}
+
+static bool is_suite(const char *name)
+{
+    for (size_t i = 0; i < SUITES; i++) {
+        if (strcmp(suites[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int main(int count, char **arguments)
 {
     uint64_t seed = count > 1 ? strtoull(arguments[1], NULL, 10) : 20260101u;
+    for (int i = 2; i < count; i++) {
+        if (!is_suite(arguments[i])) {
+            printf("expected the name of a suite, not %s\n", arguments[i]);
+            return 2;
+        }
+    }
+    printf("seed %llu\n", (unsigned long long)seed);
     random_seed(seed);
-    test_frame();
-    test_cbor();
-    test_noise();
-    test_records();
-    test_vectors();
-    test_link();
-    test_commands();
-    printf("robustness seed %llu\n", (unsigned long long)seed);
-    test_robust();
-    test_storm();
-    test_script();
-    test_runner();
-    test_zone();
-    test_http();
-    test_http_server();
-    test_json();
-    test_api();
-    test_flash();
-    test_stores();
-    test_storage();
-    test_update();
-    test_wear();
-    test_sun();
+    for (size_t i = 0; i < SUITES; i++) {
+        if (is_wanted(suites[i].name, count > 2 ? count - 2 : 0, arguments + 2)) {
+            suites[i].run();
+        }
+    }
     printf("%lu passed, %lu failed\n", passed_count, failed_count);
     return failed_count == 0 ? 0 : 1;
 }

@@ -1,0 +1,255 @@
+//! The port to QEMU: images, and how they are run.
+
+use super::{
+    budget::{FLASH_BYTES_MAX, IRAM_BYTES_MAX, RAM_BYTES_MAX, Report},
+    objects, stack,
+    toolchain::{self, Archive, Made, Rules},
+};
+use crate::{
+    run::{output, root, run, target_folder},
+    sources,
+};
+use anyhow::{Context, Result};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// The suites that run here as well as on the host. The others, `noise`, `robust` and `storm`, take a
+/// minute of X25519 on emulated cores, and pass too.
+const SUITES: &[&str] = &[
+    "frame", "cbor", "records", "vectors", "link", "commands", "script", "runner", "zone",
+];
+
+/// What the image must hold although nothing in it calls it yet: the script language.
+const KEPT: &[&str] = &[
+    "fw_compile_begin",
+    "fw_compile_step",
+    "fw_runner_scan",
+    "fw_runner_set",
+    "fw_runner_start",
+    "fw_zone_parse",
+];
+
+/// Structs whose sizes are told.
+const STRUCTS: &[&str] = &["fw_controller_t", "fw_runner_t", "fw_vm_t", "fw_compiler_t"];
+
+fn room(path: &str) -> PathBuf {
+    root().join("firmware").join(path)
+}
+
+/// The command that runs an image, which gets the words as its arguments. Descriptors 0 to 2 are those
+/// of QEMU.
+pub(crate) fn command(image: &Path, words: &[&str]) -> Command {
+    let mut settings = String::from("enable=on,target=native,arg=firmware");
+    for word in words {
+        settings.push_str(",arg=");
+        settings.push_str(word);
+    }
+    let mut qemu = Command::new("qemu-system-xtensa");
+    qemu.args(["-machine", "sim", "-cpu", "lx106", "-display", "none"])
+        .args(["-serial", "none", "-monitor", "none"])
+        .args(["-semihosting-config", &settings, "-kernel"])
+        .arg(image);
+    qemu
+}
+
+/// Core, Monocypher and the port, as they stand in flash.
+struct Parts {
+    core: Made,
+    monocypher: Made,
+    port: Made,
+}
+
+impl Parts {
+    fn make(folder: &Path, port: Vec<PathBuf>, defines: &[&str]) -> Result<Self> {
+        let monocypher = sources::monocypher()?;
+        let includes = [
+            room("core"),
+            room("port"),
+            room("port/qemu"),
+            monocypher.clone(),
+        ];
+        let archive = |name, sources, rules| {
+            toolchain::archive(
+                folder,
+                &Archive {
+                    name,
+                    sources,
+                    includes: includes.to_vec(),
+                    defines: defines.iter().map(ToString::to_string).collect(),
+                    rules,
+                },
+            )
+        };
+        let foreign = vec![monocypher.join("monocypher.c")];
+        let mut core = toolchain::sources("core")?;
+        core.extend(toolchain::sources("port/lx106")?);
+        Ok(Parts {
+            core: archive("core", core, Rules::Ours)?,
+            monocypher: archive("monocypher", foreign, Rules::Foreign)?,
+            port: archive("port", port, Rules::Ours)?,
+        })
+    }
+
+    fn all(&self) -> [&Made; 3] {
+        [&self.core, &self.monocypher, &self.port]
+    }
+
+    fn link(&self, image: &Path, further: &[&Made], kept: &[&str]) -> Result<()> {
+        let archives = [&self.all()[..], further].concat();
+        toolchain::link(image, &room("port/qemu/link.ld"), &archives, &[], kept)
+    }
+}
+
+fn made_folder(name: &str) -> Result<PathBuf> {
+    let folder = target_folder().join("firmware-qemu").join(name);
+    fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+/// The port's sources, without those that only a test needs, or only a controller.
+fn port_sources(without: &[&str]) -> Result<Vec<PathBuf>> {
+    let mut found = toolchain::sources("port/qemu")?;
+    found.retain(|path| !without.iter().any(|name| path.ends_with(name)));
+    Ok(found)
+}
+
+/// Builds the controller, judges it, prints the table, and gives the image's path.
+///
+/// # Errors
+/// When something does not hold, or is over its budget.
+pub(crate) fn controller() -> Result<PathBuf> {
+    let folder = made_folder("controller")?;
+    let parts = Parts::make(&folder, port_sources(&["stdio.c"])?, &[])?;
+    let image = folder.join("controller.elf");
+    parts.link(&image, &[], KEPT)?;
+    objects::judge(&parts.all())?;
+    let map = toolchain::map_of(&image);
+    let placed = objects::placed(&map)?;
+    let names = parts.all().map(|made| made.name.as_str());
+    objects::judge_constants(&placed, &names)?;
+
+    let graphs: Vec<_> = parts
+        .all()
+        .iter()
+        .flat_map(|made| made.graphs.clone())
+        .collect();
+    let chain = stack::deepest(&graphs, &objects::functions(&placed))?;
+    let mut report = Report::default();
+    measure(&mut report, &image, &placed, &names)?;
+    report.hold_stack(&chain);
+    for (name, bytes) in sizes(&folder)? {
+        report.note(&format!("sizeof({name})"), bytes);
+    }
+    println!("{}", toolchain::version()?);
+    println!("{}", version()?);
+    print!("{}", report.table());
+    println!("deepest own call chain:");
+    for (function, bytes) in &chain.functions {
+        println!("  {bytes:>5}  {function}");
+    }
+    report.judge()?;
+    Ok(image)
+}
+
+/// What the image's sections take; they are named by owner in the linker script.
+fn measure(
+    report: &mut Report,
+    image: &Path,
+    placed: &[objects::Placed],
+    archives: &[&str],
+) -> Result<()> {
+    let sections = objects::sections(image)?;
+    let bytes_of = |name: &str| {
+        let found = sections.iter().find(|(section, _)| section == name);
+        found.map_or(0, |(_, bytes)| *bytes)
+    };
+    report.hold("flash", bytes_of(".fw.flash"), FLASH_BYTES_MAX);
+    for archive in archives {
+        let of_archive = placed.iter().filter(|part| part.is_of(archive));
+        let in_flash = of_archive.filter(|part| (0x4020_0000..0x4030_0000).contains(&part.address));
+        report.note(
+            &format!("flash: {archive}"),
+            in_flash.map(|part| part.bytes).sum(),
+        );
+    }
+    report.hold("iram", bytes_of(".fw.iram"), IRAM_BYTES_MAX);
+    let (data, bss) = (bytes_of(".fw.data"), bytes_of(".fw.bss"));
+    report.note("ram: data", data);
+    report.note("ram: bss", bss);
+    report.hold("ram: data and bss", data + bss, RAM_BYTES_MAX);
+    Ok(())
+}
+
+/// `sizeof` of [`STRUCTS`], from an object that holds one of each.
+fn sizes(folder: &Path) -> Result<Vec<(&'static str, u64)>> {
+    let source = folder.join("sizes.c");
+    let mut text =
+        String::from("#include \"compile.h\"\n#include \"controller.h\"\n#include \"runner.h\"\n");
+    for name in STRUCTS {
+        text.push_str(&format!("{name} one_{name};\n"));
+    }
+    fs::write(&source, text)?;
+    let made = toolchain::archive(
+        folder,
+        &Archive {
+            name: "sizes",
+            sources: vec![source],
+            includes: vec![room("core"), room("port"), sources::monocypher()?],
+            defines: Vec::new(),
+            rules: Rules::Ours,
+        },
+    )?;
+    let object = made.objects.first().context("expected one object")?;
+    let size = |name| objects::symbol_bytes(object, &format!("one_{name}"));
+    STRUCTS
+        .iter()
+        .map(|name| Ok((*name, size(name)?)))
+        .collect()
+}
+
+/// What QEMU calls itself.
+fn version() -> Result<String> {
+    let text = output(Command::new("qemu-system-xtensa").arg("--version"))
+        .context("asking QEMU its version")?;
+    Ok(text.lines().next().unwrap_or_default().into())
+}
+
+/// The core's own suites in C, on the LX106.
+///
+/// # Errors
+/// When one of them fails.
+pub(crate) fn test(vectors: &Path) -> Result<()> {
+    let folder = made_folder("tests")?;
+    // As on the host: an image has no clear link.
+    let clear = ["FW_CLEAR_LINK=1"];
+    let parts = Parts::make(&folder, port_sources(&["main.c", "stdio.c"])?, &clear)?;
+    let mut sources = toolchain::sources("tests/c")?;
+    sources.push(room("port/host/host.c"));
+    sources.push(room("port/qemu/stdio.c"));
+    let tests = toolchain::archive(
+        &folder,
+        &Archive {
+            name: "tests",
+            sources,
+            includes: vec![
+                room("core"),
+                room("port"),
+                room("port/host"),
+                room("port/qemu"),
+                room("tests/c"),
+                sources::monocypher()?,
+            ],
+            defines: vec![
+                clear[0].into(),
+                format!("FW_VECTORS=\"{}\"", vectors.display()),
+            ],
+            rules: Rules::Bench,
+        },
+    )?;
+    let image = folder.join("tests.elf");
+    parts.link(&image, &[&tests], &[])?;
+    run(&mut command(&image, &[&["20260101"], SUITES].concat()))
+}
