@@ -4,6 +4,7 @@
 
 mod browser;
 mod command;
+mod lx106;
 mod refusals;
 mod restart;
 mod script;

@@ -3,11 +3,14 @@
 //! - [`Programs`]: where the built binaries are.
 //! - [`Program`]: one running process, its output read, stopped on drop.
 //! - [`Yard`]: a gateway with its own folder, accounts and enrolled controllers.
+//! - [`lx106_command`]: a program for the chip's instruction set, run by QEMU.
 //! - [`wait_until`]: the one way to wait.
 
+mod lx106;
 mod program;
 mod yard;
 
+pub use lx106::{LX106_CONTROLLER, lx106_command};
 pub use program::{Program, Programs};
 pub use yard::{Console, Controller, PASSWORD, Yard, YardOptions};
 

@@ -36,7 +36,7 @@ impl Part {
             Part::Qemu => &[BUILD, CHIP],
             Part::Ui => &[PAGE],
             Part::Desktop => &[BUILD, PAGE, PROGRAMS, DESKTOP, BROWSER],
-            Part::E2e => &[BUILD, PAGE, PROGRAMS, BROWSER],
+            Part::E2e => &[BUILD, CHIP, PAGE, PROGRAMS, BROWSER],
         }
     }
 }
@@ -165,6 +165,7 @@ fn ui() -> Result<()> {
 
 fn e2e() -> Result<()> {
     programs()?;
+    firmware::qemu::program()?;
     tests(&["--package", "switchyard-e2e", "--test", "e2e"])
 }
 

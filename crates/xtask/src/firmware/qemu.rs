@@ -15,6 +15,7 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
 };
+use switchyard_testkit::{LX106_CONTROLLER, lx106_command};
 
 /// The suites that run here as well as on the host. The others, `noise`, `robust` and `storm`, take a
 /// minute of X25519 on emulated cores, and pass too.
@@ -37,22 +38,6 @@ const STRUCTS: &[&str] = &["fw_controller_t", "fw_runner_t", "fw_vm_t", "fw_comp
 
 fn room(path: &str) -> PathBuf {
     root().join("firmware").join(path)
-}
-
-/// The command that runs an image, which gets the words as its arguments. Descriptors 0 to 2 are those
-/// of QEMU.
-pub(crate) fn command(image: &Path, words: &[&str]) -> Command {
-    let mut settings = String::from("enable=on,target=native,arg=firmware");
-    for word in words {
-        settings.push_str(",arg=");
-        settings.push_str(word);
-    }
-    let mut qemu = Command::new("qemu-system-xtensa");
-    qemu.args(["-machine", "sim", "-cpu", "lx106", "-display", "none"])
-        .args(["-serial", "none", "-monitor", "none"])
-        .args(["-semihosting-config", &settings, "-kernel"])
-        .arg(image);
-    qemu
 }
 
 /// Core, Monocypher and the port, as they stand in flash.
@@ -154,6 +139,17 @@ pub(crate) fn controller() -> Result<PathBuf> {
     Ok(image)
 }
 
+/// Builds the controller and puts it where tests look for programs.
+///
+/// # Errors
+/// As [`controller`].
+pub(crate) fn program() -> Result<()> {
+    let programs = target_folder().join("debug");
+    fs::create_dir_all(&programs)?;
+    fs::copy(controller()?, programs.join(LX106_CONTROLLER))?;
+    Ok(())
+}
+
 /// What the image's sections take; they are named by owner in the linker script.
 fn measure(
     report: &mut Report,
@@ -251,5 +247,8 @@ pub(crate) fn test(vectors: &Path) -> Result<()> {
     )?;
     let image = folder.join("tests.elf");
     parts.link(&image, &[&tests], &[])?;
-    run(&mut command(&image, &[&["20260101"], SUITES].concat()))
+    run(&mut lx106_command(
+        &image,
+        &[&["20260101"], SUITES].concat(),
+    ))
 }
