@@ -10,6 +10,7 @@
 
 mod agreement;
 mod evaluate;
+mod examples;
 mod generate;
 mod print;
 mod refusals;
