@@ -75,6 +75,15 @@ bool fw_program_is_current(const fw_program_t *program)
            record.a == FW_PROGRAM_FORMAT;
 }
 
+bool fw_program_next_of(const fw_program_t *program, uint16_t *at, fw_record_tag_t tag,
+                        fw_record_t *record)
+{
+    while (*at < program->table_words && (program->table[*at] & 0xFFu) != (uint32_t)tag) {
+        *at = (uint16_t)(*at + 1u + (program->table[*at] >> 24));
+    }
+    return fw_program_next(program, at, record);
+}
+
 static uint8_t text_byte(const fw_record_t *record, size_t at)
 {
     return (uint8_t)(record->name[1u + at / 4u] >> (8u * (at % 4u)));
@@ -232,8 +241,8 @@ bool fw_program_assignment(const fw_program_t *program, uint8_t cell, uint8_t nu
 {
     uint16_t at = 0;
     fw_record_t record;
-    while (fw_program_next(program, &at, &record)) {
-        if (record.tag == FW_RECORD_ASSIGNMENT && record.a == cell && record.b == number) {
+    while (fw_program_next_of(program, &at, FW_RECORD_ASSIGNMENT, &record)) {
+        if (record.a == cell && record.b == number) {
             *assignment = (fw_assignment_t){
                 .line = (uint16_t)record.words[0],
                 .commands = (uint16_t)record.words[1],

@@ -23,6 +23,10 @@ bool fw_program_next(const fw_program_t *program, uint16_t *at, fw_record_t *rec
 /* Whether this firmware's compiler made it. */
 bool fw_program_is_current(const fw_program_t *program);
 
+/* The same, of those with this tag alone: the others are passed over, which costs little. */
+bool fw_program_next_of(const fw_program_t *program, uint16_t *at, fw_record_tag_t tag,
+                        fw_record_t *record);
+
 /* Whether a record bears this name. */
 bool fw_record_is(const fw_record_t *record, fw_span_t name);
 

@@ -64,6 +64,7 @@ void fw_runner_start(fw_runner_t *runner, const fw_program_t *program, uint32_t 
     for (uint8_t i = 0; i < FW_FORCES_MAX; i++) {
         runner->forces[i].length_ms = 0;
     }
+    runner->forced = 0;
     runner->durings = 0;
     runner->interlocks_count = 0;
     runner->online_cell = FW_CELL_NONE;
@@ -156,9 +157,14 @@ static int32_t scaled(const fw_record_t *record, int32_t raw)
     return value > INT32_MAX ? INT32_MAX : value < INT32_MIN ? INT32_MIN : (int32_t)value;
 }
 
-/* One that cannot be believed keeps its last good value. */
+/* One that cannot be believed keeps its last good value. A pin is read far less often than scans come,
+ * and a line is dear: what has not changed is not worked out again. */
 static void latch_analogue(fw_runner_t *runner, uint8_t point, int32_t raw)
 {
+    if (runner->vm.has_scanned && raw == runner->at[point].wanted) {
+        return;
+    }
+    runner->at[point].wanted = raw;
     const fw_record_t *record = &runner->points.at[point].record;
     int32_t value = scaled(record, raw);
     bool is_bad = value < word_of(record, FW_INPUT_BAD_BELOW) ||
@@ -190,10 +196,7 @@ static void look_at_clock(fw_runner_t *runner, const fw_runner_scan_t *scan)
     uint16_t at = 0;
     uint8_t number = 0;
     fw_record_t record;
-    while (fw_program_next(&runner->vm.program, &at, &record)) {
-        if (record.tag != FW_RECORD_DURING) {
-            continue;
-        }
+    while (fw_program_next_of(&runner->vm.program, &at, FW_RECORD_DURING, &record)) {
         bool is_on = !scan->synced && word_of(&record, FW_DURING_UNSYNCED) != 0;
         for (uint8_t i = 0; scan->synced && i < record.b && !is_on; i++) {
             is_on = fw_window_holds(&look, record.words + FW_DURING_WORDS + i * FW_WINDOW_WORDS);
@@ -218,7 +221,10 @@ static void latch(fw_runner_t *runner, const fw_runner_scan_t *scan)
         } else {
             continue;
         }
-        fw_points_set(&runner->points, i, runner->vm.cells[point->record.a], from_input);
+        int32_t value = runner->vm.cells[point->record.a];
+        if (value != point->value) {
+            fw_points_set(&runner->points, i, value, from_input);
+        }
     }
     if (runner->durings > 0u) {
         look_at_clock(runner, scan);
@@ -281,7 +287,8 @@ static bool may_come_on(const fw_runner_t *runner, uint8_t point, uint32_t now_m
 
 static fw_force_t *force_of(fw_runner_t *runner, uint8_t point)
 {
-    for (uint8_t i = 0; i < FW_FORCES_MAX; i++) {
+    bool is_forced = (runner->forced >> point & 1u) != 0u;
+    for (uint8_t i = 0; is_forced && i < FW_FORCES_MAX; i++) {
         if (runner->forces[i].length_ms != 0u && runner->forces[i].point == point) {
             return &runner->forces[i];
         }
@@ -291,10 +298,11 @@ static fw_force_t *force_of(fw_runner_t *runner, uint8_t point)
 
 static void end_old_forces(fw_runner_t *runner, uint32_t now_ms)
 {
-    for (uint8_t i = 0; i < FW_FORCES_MAX; i++) {
+    for (uint8_t i = 0; runner->forced != 0u && i < FW_FORCES_MAX; i++) {
         fw_force_t *force = &runner->forces[i];
         if (force->length_ms != 0u && now_ms - force->since_ms >= force->length_ms) {
             force->length_ms = 0;
+            runner->forced &= ~((uint32_t)1 << force->point);
         } else if (force->length_ms != 0u) {
             expect(runner, force->length_ms, now_ms - force->since_ms);
         }
@@ -397,22 +405,25 @@ static bool put_out(fw_runner_t *runner, uint8_t point, const fw_runner_scan_t *
     if (override == FW_OVERRIDE_NONE && state->override != FW_OVERRIDE_NONE && !is_news) {
         state->wish = override_cause((fw_override_t)state->override); /* its end is why */
     }
-    fw_cause_t cause = override == FW_OVERRIDE_NONE ? state->wish : override_cause(override);
-    state->override = (uint8_t)override;
-    fw_points_flag(&runner->points, point, FW_POINT_FORCED, override == FW_OVERRIDE_FORCE);
-    bool has_changed = fw_points_set(&runner->points, point, level, cause);
+    bool has_changed = level != before;
+    bool is_of_command = false;
     if (has_changed) {
+        fw_cause_t cause =
+            override == FW_OVERRIDE_NONE ? state->wish : override_cause(override);
+        is_of_command = cause.kind == FW_CAUSE_COMMAND;
+        fw_points_set(&runner->points, point, level, cause);
         state->changed_ms = scan->now_ms;
         runner->due_ms = 0; /* its feedback is judged in the next scan */
     } else if (scan->now_ms - state->changed_ms > INT32_MAX) {
         state->changed_ms = scan->now_ms - INT32_MAX;
     }
+    state->override = (uint8_t)override;
+    fw_points_flag(&runner->points, point, FW_POINT_FORCED, override == FW_OVERRIDE_FORCE);
     if (output->record.words[FW_OUTPUT_FEEDBACK] == FW_CELL_NONE) {
         return false;
     }
     confirm(runner, point, before, scan->now_ms);
-    return has_changed && is_news && command != NULL && override == FW_OVERRIDE_NONE &&
-           cause.kind == FW_CAUSE_COMMAND;
+    return is_of_command && is_news && command != NULL && override == FW_OVERRIDE_NONE;
 }
 
 /* Hands a command to the machine: what the script has to say of it. */
@@ -586,6 +597,7 @@ bool fw_runner_force(fw_runner_t *runner, uint8_t point, int32_t value, uint32_t
     }
     *force = (fw_force_t){
         .value = value, .since_ms = now_ms, .length_ms = length_ms, .point = point};
+    runner->forced |= (uint32_t)1 << point;
     runner->due_ms = 0;
     return true;
 }
@@ -597,6 +609,7 @@ bool fw_runner_release(fw_runner_t *runner, uint8_t point)
         return false;
     }
     force->length_ms = 0;
+    runner->forced &= ~((uint32_t)1 << point);
     runner->due_ms = 0;
     return true;
 }
@@ -606,6 +619,7 @@ void fw_runner_stop(fw_runner_t *runner)
     for (uint8_t i = 0; i < FW_FORCES_MAX; i++) {
         runner->forces[i].length_ms = 0;
     }
+    runner->forced = 0;
     runner->is_stopped = true;
     runner->due_ms = 0;
 }

@@ -50,7 +50,8 @@ typedef enum {
 /* What a point is on the way to, besides what the yard sees of it. */
 typedef struct {
     fw_cause_t wish;       /* of an output: why it is wanted as it is */
-    int32_t wanted;        /* by script or person; of an input, the level that does not count yet */
+    int32_t wanted;        /* by script or person; of an input, the level that does not count yet, or
+                            * what was read last */
     uint32_t changed_ms;   /* since when the output has its level, or the input's level has stood */
     uint32_t disagreed_ms; /* since when the feedback differs */
     uint8_t flag_cell;     /* of `bad` or `fault`; FW_CELL_NONE: nobody asks */
@@ -86,6 +87,7 @@ typedef struct {
     uint32_t online_ms;  /* when the gateway was there last */
     uint32_t due_ms;     /* until a scan can change anything by itself; 0 = the next may */
     uint16_t schedules;  /* a bit for each `during` that changed in this scan */
+    uint32_t forced;     /* a bit for each point that is */
     uint32_t confirming; /* a bit for each output with a feedback that the last scan's command changed */
     uint8_t durings;
     uint8_t interlocks_count;

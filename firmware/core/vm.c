@@ -400,27 +400,51 @@ static int32_t work_out(fw_vm_t *vm, uint32_t word, bool taken)
     }
 }
 
-/* Exchanges the arguments in their cells, which end with the names, for others. */
-static void exchange(fw_vm_t *vm, uint8_t first_cell, int32_t arguments[FW_ARGUMENTS_MAX],
-                     uint8_t count)
+/* A call, while the scan that is to take it runs. */
+typedef struct {
+    const fw_vm_call_t *call;         /* NULL: there is none */
+    int32_t before[FW_ARGUMENTS_MAX]; /* what its arguments' cells held */
+    uint8_t first_cell;
+    uint8_t arguments;
+    uint8_t answer; /* fw_vm_answer_t */
+} offer_t;
+
+/* An instruction about a command: its call's arguments into their cells, which end with the names; or
+ * out again, if the script refuses it. */
+static void run_command(fw_vm_t *vm, offer_t *offered, uint32_t word)
 {
-    for (uint8_t i = 0; i < count && i < FW_ARGUMENTS_MAX; i++) {
-        int32_t *cell = &vm->cells[(uint8_t)(first_cell + i)];
-        int32_t value = *cell;
-        *cell = arguments[i];
-        arguments[i] = value;
+    const fw_vm_call_t *call = offered->call;
+    bool is_called = call != NULL && call->command == (uint8_t)(word >> 8);
+    bool is_offer = (word & 0xFFu) == FW_OP_OFFER;
+    bool is_refused = is_called && !is_offer && vm->cells[word >> 24] != 0;
+    if (is_called && is_offer) {
+        offered->first_cell = (uint8_t)(word >> 16);
+        offered->arguments = (uint8_t)(word >> 24);
+    }
+    for (uint8_t i = 0; i < offered->arguments && i < FW_ARGUMENTS_MAX; i++) {
+        int32_t *cell = &vm->cells[(uint8_t)(offered->first_cell + i)];
+        if (is_called && is_offer) {
+            offered->before[i] = *cell;
+            *cell = call->arguments[i];
+        } else if (is_refused) {
+            *cell = offered->before[i];
+        }
+    }
+    if (!is_offer) {
+        vm->cells[(word >> 16) & 0xFFu] = is_called && !is_refused;
+        if (is_called) {
+            offered->answer = is_refused ? FW_VM_REFUSED : FW_VM_TAKEN;
+        }
     }
 }
 
 fw_vm_answer_t fw_vm_scan(fw_vm_t *vm, uint32_t now_ms, const fw_vm_call_t *call)
 {
-    fw_vm_call_t offered = {.command = FW_CELL_NONE};
-    fw_vm_answer_t answer = FW_VM_NO_CALL;
-    uint8_t arguments_at = 0;
-    uint8_t arguments = 0;
-    if (call != NULL) {
-        offered = *call;
-    }
+    offer_t offered;
+    offered.call = call;
+    offered.first_cell = 0;
+    offered.arguments = 0;
+    offered.answer = FW_VM_NO_CALL;
     uint32_t elapsed_ms = vm->has_scanned ? now_ms - vm->now_ms : 0u;
     const uint32_t *code = vm->program.code;
     const uint32_t *end = code + vm->program.code_words;
@@ -429,52 +453,38 @@ fw_vm_answer_t fw_vm_scan(fw_vm_t *vm, uint32_t now_ms, const fw_vm_call_t *call
     vm->due_ms = UINT32_MAX;
     while (code < end) {
         uint32_t word = *code++;
-        uint8_t op = (uint8_t)word;
+        uint32_t op = word & 0xFFu;
         uint8_t a = (uint8_t)(word >> 8);
-        if (op == FW_OP_END) {
-            break;
-        }
-        if (op == FW_OP_OFFER) {
-            if (a == offered.command) {
-                arguments_at = (uint8_t)(word >> 16);
-                arguments = (uint8_t)(word >> 24);
-                exchange(vm, arguments_at, offered.arguments, arguments);
+        /* The most frequent first. */
+        if (op >= FW_OP_MOVE && op <= FW_OP_NUM_TO_INT) {
+            vm->cells[a] = work_out(vm, word, taken);
+        } else if (fw_op_is_block((uint8_t)op)) {
+            uint32_t further = code < end ? *code++ : 0u;
+            if (op < FW_OP_EVENT) {
+                vm->cells[a] = run_block(vm, word, further, elapsed_ms);
+            } else if (op < FW_OP_STATES) {
+                run_report(vm, word, further);
+            } else {
+                run_machine(vm, word, further);
             }
-        } else if (op == FW_OP_TAKE) {
-            bool is_called = a == offered.command;
-            bool is_refused = is_called && vm->cells[word >> 24] != 0;
-            if (is_refused) {
-                exchange(vm, arguments_at, offered.arguments, arguments);
-            }
-            if (is_called) {
-                answer = is_refused ? FW_VM_REFUSED : FW_VM_TAKEN;
-            }
-            vm->cells[(word >> 16) & 0xFFu] = is_called && !is_refused;
-        } else if (op == FW_OP_WHEN) {
-            taken = vm->cells[a] != 0;
-        } else if (op == FW_OP_ALWAYS) {
-            taken = true;
         } else if (op == FW_OP_SET) {
             if (taken) {
                 vm->cells[a] = vm->cells[(word >> 16) & 0xFFu];
                 vm->set_by[a] = (uint8_t)(word >> 24);
             }
-        } else if (fw_op_is_block(op)) {
-            uint32_t further = code < end ? *code++ : 0u;
-            if (op >= FW_OP_STATES) {
-                run_machine(vm, word, further);
-            } else if (op >= FW_OP_EVENT) {
-                run_report(vm, word, further);
-            } else {
-                vm->cells[a] = run_block(vm, word, further, elapsed_ms);
-            }
+        } else if (op == FW_OP_WHEN) {
+            taken = vm->cells[a] != 0;
+        } else if (op == FW_OP_ALWAYS) {
+            taken = true;
+        } else if (op == FW_OP_OFFER || op == FW_OP_TAKE) {
+            run_command(vm, &offered, word);
         } else {
-            vm->cells[a] = work_out(vm, word, taken);
+            break; /* END, or nothing that there is */
         }
     }
     vm->has_scanned = true;
     if (vm->boot_cell != FW_CELL_NONE) {
         vm->cells[vm->boot_cell] = 0;
     }
-    return answer;
+    return (fw_vm_answer_t)offered.answer;
 }

@@ -11,7 +11,7 @@
 static int64_t floor_divide(int64_t dividend, int64_t divisor)
 {
     int64_t quotient = dividend / divisor;
-    return dividend % divisor < 0 ? quotient - 1 : quotient;
+    return quotient * divisor > dividend ? quotient - 1 : quotient;
 }
 
 static bool is_leap(int32_t year)
@@ -23,12 +23,17 @@ static bool is_leap(int32_t year)
 static int32_t year_begins(int32_t year)
 {
     int32_t before = year - 1;
-    return (year - 1970) * 365 + (before / 4 - 492) - (before / 100 - 19) + (before / 400 - 4);
+    int32_t centuries = before / 100;
+    return (year - 1970) * 365 + (before / 4 - 492) - (centuries - 19) + (centuries / 4 - 4);
 }
 
 static int32_t year_of(int32_t day)
 {
-    int32_t year = 1970 + (int32_t)floor_divide(day, 366);
+    /* Four years have 1461 days, but for some that end a century: a guess, and at most a year off. */
+    int32_t year = 1970 + (day * 4 + 2) / 1461;
+    while (year_begins(year) > day) {
+        year--;
+    }
     while (year_begins(year + 1) <= day) {
         year++;
     }
@@ -76,16 +81,35 @@ static int64_t ends_at(const fw_zone_t *zone, int32_t year)
     return (int64_t)day_of(&zone->ends, year) * DAY_S + zone->ends.time_s - zone->daylight_s;
 }
 
+/* The two changes of a year. */
+typedef struct {
+    int32_t year;
+    int64_t begins;
+    int64_t ends;
+} season_t;
+
+/* Those of the year of a moment, unless they are known already: a season is dear. */
+static void look_up(const fw_zone_t *zone, int64_t utc, season_t *season)
+{
+    int32_t year = year_of((int32_t)floor_divide(utc + zone->standard_s, DAY_S));
+    if (season->year != year) {
+        *season = (season_t){year, begins_at(zone, year), ends_at(zone, year)};
+    }
+}
+
+static bool is_daylight(const fw_zone_t *zone, int64_t utc, season_t *season)
+{
+    look_up(zone, utc, season);
+    bool has_begun = utc >= season->begins;
+    bool has_ended = utc >= season->ends;
+    return season->begins < season->ends ? has_begun && !has_ended : has_begun || !has_ended;
+}
+
 int32_t fw_zone_offset(const fw_zone_t *zone, int64_t utc)
 {
-    if (!zone->has_daylight) {
-        return zone->standard_s;
-    }
-    int32_t year = year_of((int32_t)floor_divide(utc + zone->standard_s, DAY_S));
-    int64_t begins = begins_at(zone, year);
-    int64_t ends = ends_at(zone, year);
-    bool is_daylight = begins < ends ? utc >= begins && utc < ends : utc >= begins || utc < ends;
-    return is_daylight ? zone->daylight_s : zone->standard_s;
+    season_t season = {0};
+    return zone->has_daylight && is_daylight(zone, utc, &season) ? zone->daylight_s
+                                                                 : zone->standard_s;
 }
 
 int32_t fw_zone_day(const fw_zone_t *zone, int64_t utc)
@@ -101,13 +125,14 @@ int64_t fw_zone_moment(const fw_zone_t *zone, int32_t day, int32_t seconds)
     if (!zone->has_daylight) {
         return standard;
     }
-    bool is_standard = fw_zone_offset(zone, standard) == zone->standard_s;
-    bool is_daylight = fw_zone_offset(zone, daylight) == zone->daylight_s;
-    if (is_standard && is_daylight) {
+    season_t season = {0};
+    bool may_be_standard = !is_daylight(zone, standard, &season);
+    bool may_be_daylight = is_daylight(zone, daylight, &season);
+    if (may_be_standard && may_be_daylight) {
         return standard < daylight ? standard : daylight;
     }
-    if (is_standard || is_daylight) {
-        return is_standard ? standard : daylight;
+    if (may_be_standard || may_be_daylight) {
+        return may_be_standard ? standard : daylight;
     }
     /* Jumped over: one of the two changes of the year lies between the two readings. */
     int64_t first = standard < daylight ? standard : daylight;
