@@ -23,10 +23,14 @@ impl Chip {
         let image = yard.programs().path(LX106_CONTROLLER).unwrap();
         let stream = TcpStream::connect(yard.tcp()).unwrap();
         stream.set_nodelay(true).unwrap();
+        let script = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../firmware/scripts/latch.script"
+        );
         let words = [
             format!("address={}", controller.address),
             format!("key={}", controller.key),
-            "behaviour=0".into(),
+            format!("script={script}"),
         ];
         let child = lx106_command(&image, &words.each_ref().map(String::as_str))
             .stdin(Stdio::from(OwnedFd::from(stream.try_clone().unwrap())))

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: the figures of `docs/performance.md`.
 
 use crate::{
+    firmware,
     run::{cargo, run, target_folder},
     setup::{self, BUILD, PAGE, PROGRAMS},
     test,
@@ -27,6 +28,8 @@ pub(crate) enum Bench {
         #[arg(long, default_value = "2000")]
         controllers: String,
     },
+    /// Instructions of a script's scan on the chip's instruction set, beside Lua's; docs/firmware.md.
+    Script,
     /// The gateway beside its peers: messages for each second of the server's CPU, latency, memory.
     #[command(disable_help_flag = true)]
     Relay(BesidePeers),
@@ -61,6 +64,7 @@ pub(crate) fn bench(bench: &Bench) -> Result<()> {
         Bench::IdleMemory { controllers } => {
             yard_bench(&["idle-memory", "--controllers", controllers])
         }
+        Bench::Script => firmware::bench::script(),
         Bench::Relay(beside) => {
             beside.install_peers()?;
             beside.bench("relay")

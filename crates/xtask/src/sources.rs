@@ -12,6 +12,20 @@ pub(crate) fn monocypher() -> Result<PathBuf> {
     folder_with("monocypher-sys", "monocypher.c")
 }
 
+/// The folder of Lua's C sources; the package holds several versions.
+///
+/// # Errors
+/// As [`monocypher`].
+pub(crate) fn lua() -> Result<PathBuf> {
+    let other = folder_with("lua-src", "lapi.c")?;
+    let versions = other.parent().context("expected a folder of versions")?;
+    let mut found = std::fs::read_dir(versions)?
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.to_string_lossy().contains("/lua-5.4."));
+    found.next().context("expected Lua 5.4 in lua-src")
+}
+
 /// The folder with `file` inside the package.
 fn folder_with(package: &str, file: &str) -> Result<PathBuf> {
     let json = output(cargo().args(["metadata", "--format-version", "1", "--locked"]))

@@ -3,18 +3,43 @@
  *
  *   qemu-system-xtensa ... -semihosting-config enable=on,target=native,arg=firmware,arg=NAME=VALUE...
  *
- * Settings are words of the command line: `address=100042`, `key=` and 64 hexadecimal digits, and what
- * it does, `behaviour=0`. The link is QEMU's own standard input and output, which whoever starts it has
+ * Settings are words of the command line: `address=100042`, `key=` and 64 hexadecimal digits, and
+ * `script=` with the path of what it is to do, which is compiled here. The link is QEMU's own standard input and output, which whoever starts it has
  * connected to a gateway: `dial` finds it there, and the run ends with the link. Standard error has
  * the log. The board is a plant of its own: an output is remembered, DI2 and AI0 read RL1 and AO1
- * back, and DI1 stays off.
+ * back, and the other inputs stay off.
  */
+#include "code.h"
+#include "compile.h"
 #include "controller.h"
 #include "simcall.h"
 
 enum { LINK_IN = 0, LINK_OUT = 1, LOG = 2, RECEIVE_BYTES = 1460 };
 
-enum { STATUS_ENDED = 0, STATUS_SETTINGS = 64, STATUS_NO_RANDOM = 65, STATUS_SECOND_DIAL = 66 };
+enum {
+    STATUS_ENDED = 0,
+    STATUS_SETTINGS = 64,
+    STATUS_NO_RANDOM = 65,
+    STATUS_SECOND_DIAL = 66,
+    STATUS_SCRIPT = 67,
+};
+
+static const fw_pin_t pins[] = {
+    {"DI1", FW_POINT_DIGITAL_INPUT, FW_CHANNEL_DI1},
+    {"DI2", FW_POINT_DIGITAL_INPUT, FW_CHANNEL_DI2},
+    {"DI3", FW_POINT_DIGITAL_INPUT, FW_CHANNEL_DI3},
+    {"DI4", FW_POINT_DIGITAL_INPUT, FW_CHANNEL_DI4},
+    {"RL1", FW_POINT_DIGITAL_OUTPUT, FW_CHANNEL_RL1},
+    {"RL2", FW_POINT_DIGITAL_OUTPUT, FW_CHANNEL_RL2},
+    {"RL3", FW_POINT_DIGITAL_OUTPUT, FW_CHANNEL_RL3},
+    {"RL4", FW_POINT_DIGITAL_OUTPUT, FW_CHANNEL_RL4},
+    {"AI0", FW_POINT_ANALOGUE_INPUT, FW_CHANNEL_AI0},
+    {"AO1", FW_POINT_ANALOGUE_OUTPUT, FW_CHANNEL_AO1},
+};
+static const fw_board_t pins_of_board = {pins, sizeof(pins) / sizeof(pins[0])};
+
+/* What lies in flash on the chip, and so takes none of its RAM. */
+#define IN_SLOT __attribute__((section(".slot")))
 
 typedef struct {
     int32_t levels[FW_CHANNELS];
@@ -29,7 +54,12 @@ typedef struct {
 } board_t;
 
 static fw_controller_t controller;
+static fw_compiler_t compiler;
 static board_t board;
+static IN_SLOT uint8_t source[FW_SCRIPT_SOURCE_MAX];
+static IN_SLOT uint32_t code[FW_SCRIPT_CODE_WORDS_MAX];
+static IN_SLOT uint32_t table[FW_SCRIPT_TABLE_WORDS_MAX];
+static fw_program_t program = {.code = code, .table = table};
 static uint8_t received[RECEIVE_BYTES];
 
 /* ---- the port ---- */
@@ -156,24 +186,60 @@ static bool read_hex(const char *digits, uint8_t *bytes, size_t length)
     return digits[2u * length] == '\0';
 }
 
-static bool read_settings(fw_settings_t *settings, int count, char **words)
+static bool read_settings(fw_settings_t *settings, const char **script, int count, char **words)
 {
     bool good = true;
     for (int i = 1; i < count; i++) {
         const char *value;
-        uint32_t number = 0;
         if ((value = value_of(words[i], "address")) != NULL) {
             good = read_number(value, &settings->address) && good;
         } else if ((value = value_of(words[i], "key")) != NULL) {
             good = read_hex(value, settings->key, sizeof(settings->key)) && good;
-        } else if ((value = value_of(words[i], "behaviour")) != NULL) {
-            good = read_number(value, &number) && number <= UINT8_MAX && good;
-            settings->behaviour = (uint8_t)number;
+        } else if ((value = value_of(words[i], "script")) != NULL) {
+            *script = value;
         } else {
             good = false;
         }
     }
     return good;
+}
+
+/* ---- the script ---- */
+
+static bool put_code(void *ctx, uint32_t word)
+{
+    (void)ctx;
+    code[program.code_words++] = word;
+    return true;
+}
+
+static bool put_table(void *ctx, uint32_t word)
+{
+    (void)ctx;
+    table[program.table_words++] = word;
+    return true;
+}
+
+static bool compile(const char *path)
+{
+    static const fw_program_sink_t sink = {NULL, put_code, put_table};
+    int32_t file = simcall_open(path);
+    int32_t length = file < 0 ? -1 : simcall_read(file, source, sizeof(source));
+    if (length < 0) {
+        write_log("expected the script's file");
+        return false;
+    }
+    fw_compile_state_t state = FW_COMPILE_FAILED;
+    if (fw_compile_begin(&compiler, source, (size_t)length, &pins_of_board, sink)) {
+        do {
+            state = fw_compile_step(&compiler);
+        } while (state == FW_COMPILE_MORE);
+    }
+    if (state != FW_COMPILE_DONE) {
+        write_log("expected, in the script:");
+        write_log(compiler.error.expected);
+    }
+    return state == FW_COMPILE_DONE;
 }
 
 /* ---- the run ---- */
@@ -207,11 +273,16 @@ int main(int count, char **words)
     if (board.random < 0) {
         return STATUS_NO_RANDOM;
     }
-    if (!read_settings(&settings, count, words) ||
+    const char *script = NULL;
+    if (!read_settings(&settings, &script, count, words) || script == NULL ||
         !fw_controller_init(&controller, &settings, &port)) {
-        write_log("expected address=NUMBER key=64-HEX-DIGITS behaviour=0..3");
+        write_log("expected address=NUMBER key=64-HEX-DIGITS script=PATH");
         return STATUS_SETTINGS;
     }
+    if (!compile(script)) {
+        return STATUS_SCRIPT;
+    }
+    fw_controller_run(&controller, &program, "a script");
     bool was_live = false;
     while (!board.over) {
         hear(fw_controller_poll(&controller));

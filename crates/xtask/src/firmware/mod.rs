@@ -1,6 +1,7 @@
 //! `cargo xtask firmware`: the controller's core for the chip's instruction set, its sizes held to their
 //! budgets, and the checks of what lies in flash.
 
+pub(crate) mod bench;
 mod budget;
 mod objects;
 pub(crate) mod qemu;

@@ -2,7 +2,7 @@
 
 use super::toolchain::{self, Made, REDIRECTED};
 use anyhow::{Context, Result, bail};
-use object::{Object, ObjectSection, ObjectSymbol, SectionKind};
+use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// Loads of less than a word: they fault where flash is read.
@@ -66,6 +66,20 @@ pub(super) fn sections(image: &Path) -> Result<Vec<(String, u64)>> {
             && !matches!(section.kind(), SectionKind::Debug | SectionKind::Metadata);
         if takes_memory {
             found.push((section.name()?.into(), section.size()));
+        }
+    }
+    Ok(found)
+}
+
+/// The functions that an archive offers.
+pub(super) fn globals(made: &Made) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for path in &made.objects {
+        let data = fs::read(path)?;
+        for symbol in object::File::parse(&*data)?.symbols() {
+            if symbol.is_global() && symbol.is_definition() && symbol.kind() == SymbolKind::Text {
+                found.push(symbol.name()?.into());
+            }
         }
     }
     Ok(found)

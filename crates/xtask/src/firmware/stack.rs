@@ -30,7 +30,20 @@ const THROUGH_POINTERS: &[(&str, &[&str])] = &[
     ("core/link.c", PORT),
     ("core/send.c", PORT),
     ("core/controller.c", PORT),
-    ("core/controller.c", &["core/behaviour.c:*"]),
+    (
+        "core/flash.c",
+        &["flash_read", "flash_program", "flash_erase"],
+    ),
+    // What a journal's owner still wants of its records.
+    (
+        "core/journal.c",
+        &[
+            "core/logbook.c:carry",
+            "core/retain.c:carry",
+            "core/slots.c:carry",
+            "core/update.c:carry",
+        ],
+    ),
     (
         "core/cbor.c",
         &["fw_name_valid", "fw_title_valid", "fw_text_valid"],

@@ -1,0 +1,121 @@
+/*
+ * scan.c: what a scan of each example costs on the chip's instruction set.
+ *
+ * Prints a line for each: its name, then instructions of the average scan and of the dearest one, and
+ * the compiler's operations.
+ */
+#include "code.h"
+#include "compile.h"
+#include "measure.h"
+#include "runner.h"
+#include FW_EXAMPLES
+
+#include <stdio.h>
+#include <string.h>
+
+static const fw_pin_t pins[] = {
+    {"DI1", FW_POINT_DIGITAL_INPUT, 0},   {"DI2", FW_POINT_DIGITAL_INPUT, 1},
+    {"DI3", FW_POINT_DIGITAL_INPUT, 2},   {"DI4", FW_POINT_DIGITAL_INPUT, 3},
+    {"DI5", FW_POINT_DIGITAL_INPUT, 4},   {"DI6", FW_POINT_DIGITAL_INPUT, 5},
+    {"DI7", FW_POINT_DIGITAL_INPUT, 6},   {"DI8", FW_POINT_DIGITAL_INPUT, 7},
+    {"AI0", FW_POINT_ANALOGUE_INPUT, 8},  {"RL1", FW_POINT_DIGITAL_OUTPUT, 9},
+    {"RL2", FW_POINT_DIGITAL_OUTPUT, 10}, {"RL3", FW_POINT_DIGITAL_OUTPUT, 11},
+    {"RL4", FW_POINT_DIGITAL_OUTPUT, 12}, {"RL5", FW_POINT_DIGITAL_OUTPUT, 13},
+    {"RL6", FW_POINT_DIGITAL_OUTPUT, 14}, {"RL7", FW_POINT_DIGITAL_OUTPUT, 15},
+    {"RL8", FW_POINT_DIGITAL_OUTPUT, 16},
+};
+static const fw_board_t board = {pins, sizeof(pins) / sizeof(pins[0])};
+
+enum { ANALOGUE = 8 };
+
+static uint32_t code[FW_SCRIPT_CODE_WORDS_MAX];
+static uint32_t table[FW_SCRIPT_TABLE_WORDS_MAX];
+static fw_program_t program;
+static fw_compiler_t compiler;
+static fw_runner_t runner;
+
+static bool put_code(void *ctx, uint32_t word)
+{
+    (void)ctx;
+    code[program.code_words++] = word;
+    return true;
+}
+
+static bool put_table(void *ctx, uint32_t word)
+{
+    (void)ctx;
+    table[program.table_words++] = word;
+    return true;
+}
+
+static bool compile(const char *text)
+{
+    program = (fw_program_t){.code = code, .table = table};
+    fw_program_sink_t sink = {NULL, put_code, put_table};
+    fw_compile_state_t state = FW_COMPILE_MORE;
+    if (!fw_compile_begin(&compiler, (const uint8_t *)text, strlen(text), &board, sink)) {
+        return false;
+    }
+    while (state == FW_COMPILE_MORE) {
+        state = fw_compile_step(&compiler);
+    }
+    return state == FW_COMPILE_DONE;
+}
+
+/* The points that are inputs, in the order in which the script declares them. */
+static void latch(const world_t *world, int32_t raw[FW_POINTS_MAX])
+{
+    for (uint8_t i = 0; i < runner.points.count; i++) {
+        uint32_t channel = fw_point_channel(&runner.points.at[i]);
+        if (channel <= ANALOGUE) {
+            raw[i] = channel < ANALOGUE ? world->digital[channel] : world->analogue;
+        }
+    }
+}
+
+static void measure(const example_t *example)
+{
+    static const char zone_text[] = "CET-1CEST,M3.5.0,M10.5.0/3";
+    fw_zone_t zone;
+    fw_zone_parse(&zone, (fw_span_t){(const uint8_t *)zone_text, sizeof(zone_text) - 1u});
+    fw_runner_start(&runner, &program, 0);
+    uint32_t total = 0;
+    uint32_t dearest = 0;
+    for (uint32_t scan = 0; scan < SCANS; scan++) {
+        int32_t raw[FW_POINTS_MAX] = {0};
+        world_t world = world_at(scan);
+        latch(&world, raw);
+        const fw_runner_scan_t around = {
+            .raw = raw,
+            .now_ms = scan * SCAN_MS,
+            .zone = &zone,
+            .utc = 1764403200 + (int64_t)(scan * SCAN_MS / 1000u),
+            .online = true,
+            .synced = true,
+        };
+        uint32_t before = simcall_cycles();
+        fw_runner_scan(&runner, &around);
+        uint32_t cycles = simcall_cycles() - before;
+        total += cycles;
+        dearest = cycles > dearest ? cycles : dearest;
+    }
+    printf("%s %lu %lu %u\n", example->name, (unsigned long)(measure_instructions(total) / SCANS),
+           (unsigned long)measure_instructions(dearest), compiler.operations);
+}
+
+int main(void)
+{
+    if (!measure_check()) {
+        printf("expected a cycle for each %u instructions\n", INSTRUCTIONS_EACH_CYCLE);
+        return 1;
+    }
+    for (size_t i = 0; i < sizeof(examples) / sizeof(examples[0]); i++) {
+        if (!compile(examples[i].text)) {
+            printf("%s: line %u: expected %s\n", examples[i].name, compiler.error.line,
+                   compiler.error.expected);
+            return 1;
+        }
+        measure(&examples[i]);
+    }
+    return 0;
+}
