@@ -153,6 +153,7 @@ fn c() -> Result<()> {
 /// The core's suites on the chip's instruction set, and what its image takes.
 fn qemu() -> Result<()> {
     firmware::qemu::test(&rendered_vectors()?)?;
+    firmware::bench::costs()?;
     firmware::qemu::controller().map(drop)
 }
 

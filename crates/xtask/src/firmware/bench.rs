@@ -70,6 +70,18 @@ pub(crate) fn script() -> Result<()> {
     Ok(())
 }
 
+/// Holds the costs that `core/cost.h` states to what is counted.
+///
+/// # Errors
+/// When an operation costs more.
+pub(crate) fn costs() -> Result<()> {
+    let folder = qemu::made_folder("costs")?;
+    let parts = Parts::make(&folder, qemu::port_sources(&["main.c", "stdio.c"])?, &[])?;
+    let image = image(&folder, &parts, "costs", &[], Vec::new(), Vec::new())?;
+    print!("{}", counted(&mut lx106_command(&image, &[]))?);
+    Ok(())
+}
+
 fn ours() -> Result<BTreeMap<String, Scan>> {
     let folder = qemu::made_folder("bench")?;
     let parts = Parts::make(&folder, qemu::port_sources(&["main.c", "stdio.c"])?, &[])?;

@@ -1,0 +1,108 @@
+/*
+ * costs.c: what each operation of the machine costs, and whether core/cost.h still tells the truth.
+ *
+ * For each operation: a program of many of it against an empty one, over operands at the ends of their
+ * ranges and over several scans, since blocks have a memory. Prints operation, instructions of the dearest,
+ * and what cost.h states.
+ */
+#include "cost.h"
+#include "measure.h"
+#include "vm.h"
+
+#include <stdio.h>
+
+enum { COPIES = 64, STATES = 4, OPERANDS = 192 };
+
+static const struct {
+    const char *name;
+    uint8_t op;
+    uint32_t most;
+} costs[] = {
+#define ROW(op, instructions) {#op, op, instructions},
+    FW_OP_COSTS(ROW)
+#undef ROW
+};
+
+_Static_assert(sizeof(costs) / sizeof(costs[0]) == FW_OPS - 1, "every operation but the end");
+
+static const int32_t ends[] = {0, 1, -1, 7, 1000, 12345678, INT32_MAX, INT32_MIN};
+static const int32_t few[] = {0, 1000, INT32_MAX};
+
+static uint32_t code[2 * COPIES + 1];
+static fw_vm_t vm;
+
+/* Cells of the operands. */
+enum { A = 0, B = 1, C = 2, D = 3, FOUR_ARGUMENTS = 4 };
+
+static uint16_t write_program(uint8_t op, uint32_t copies)
+{
+    uint16_t words = 0;
+    for (uint32_t i = 0; i < copies; i++) {
+        bool is_offer = op == FW_OP_OFFER;
+        code[words++] = fw_instruction((fw_op_t)op, A, B, is_offer ? FOUR_ARGUMENTS : C);
+        if (fw_op_is_block(op)) {
+            code[words++] = (i % FW_SCRIPT_BLOCKS_MAX) | (uint32_t)D << 8 | (uint32_t)D << 16;
+        }
+    }
+    code[words++] = FW_OP_END;
+    return words;
+}
+
+static void set_operands(uint32_t at)
+{
+    vm.cells[A] = (int32_t)(at % STATES);
+    vm.cells[B] = ends[at % 8u];
+    vm.cells[C] = ends[at / 8u % 8u];
+    vm.cells[D] = few[at / 64u % 3u];
+}
+
+static uint32_t scan_cycles(uint32_t now_ms)
+{
+    static const fw_vm_call_t call = {.command = A, .arguments = {1, 2, 3, 4}};
+    uint32_t before = simcall_cycles();
+    fw_vm_scan(&vm, now_ms, &call);
+    return simcall_cycles() - before;
+}
+
+/* The dearest of so many copies, in cycles. */
+static uint32_t dearest_cycles(uint8_t op, uint32_t copies)
+{
+    static const uint32_t steps_ms[] = {0, 10, 10, 5000, 100000000u, 10};
+    fw_program_t program = {.code = code, .code_words = write_program(op, copies)};
+    uint32_t dearest = 0;
+    for (uint32_t at = 0; at < OPERANDS; at++) {
+        uint32_t now_ms = 0;
+        fw_vm_start(&vm, &program);
+        for (uint32_t step = 0; step < sizeof(steps_ms) / sizeof(steps_ms[0]); step++) {
+            now_ms += steps_ms[step];
+            /* The same, then others, so that blocks change as well as stay. */
+            set_operands(step % 2u == 0u ? at : (at * 7u + step) % OPERANDS);
+            uint32_t cycles = scan_cycles(now_ms);
+            dearest = cycles > dearest ? cycles : dearest;
+        }
+    }
+    return dearest;
+}
+
+static bool tell(const char *name, uint32_t instructions, uint32_t most)
+{
+    printf("%s %lu %lu\n", name, (unsigned long)instructions, (unsigned long)most);
+    return instructions <= most;
+}
+
+int main(void)
+{
+    if (!measure_check()) {
+        printf("expected a cycle for each %u instructions\n", INSTRUCTIONS_EACH_CYCLE);
+        return 1;
+    }
+    uint32_t empty = dearest_cycles(FW_OP_END, 0);
+    bool holds = tell("scan", measure_instructions(empty), FW_COST_SCAN);
+    for (size_t i = 0; i < sizeof(costs) / sizeof(costs[0]); i++) {
+        uint32_t cycles = dearest_cycles(costs[i].op, COPIES) - empty;
+        uint32_t each = (measure_instructions(cycles) + COPIES - 1u) / COPIES;
+        holds = tell(costs[i].name, each, costs[i].most) && holds;
+    }
+    printf(holds ? "costs hold\n" : "core/cost.h states too little\n");
+    return holds ? 0 : 1;
+}
