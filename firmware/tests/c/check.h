@@ -50,6 +50,7 @@ void test_json(void);
 void test_api(void);
 void test_flash(void);
 void test_stores(void);
+void test_board(void);
 void test_storage(void);
 void test_update(void);
 void test_wear(void);

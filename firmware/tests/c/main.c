@@ -125,6 +125,7 @@ static const struct {
     {"update", test_update},     {"wear", test_wear},         {"sun", test_sun},
     {"http", test_http},         {"server", test_http_server}, {"json", test_json},
     {"api", test_api},
+    {"board", test_board},
 };
 
 enum { SUITES = sizeof(suites) / sizeof(suites[0]) };
