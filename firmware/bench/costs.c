@@ -1,9 +1,9 @@
 /*
  * costs.c: what each operation of the machine costs, and whether core/cost.h still tells the truth.
  *
- * For each operation: a program of many of it against an empty one, over operands at the ends of their
- * ranges and over several scans, since blocks have a memory. Prints operation, instructions of the dearest,
- * and what cost.h states.
+ * For each operation: a program of many of it against an empty one, over operands at the ends of
+ * their ranges and over several scans, since blocks have a memory. Prints operation, instructions
+ * of the dearest, and what cost.h states.
  */
 #include "cost.h"
 #include "measure.h"

@@ -1,9 +1,10 @@
 /*
- * lua.c: what a scan of the same logic costs in Lua, on the same instruction set, with the same inputs.
+ * lua.c: what a scan of the same logic costs in Lua, on the same instruction set, with the same
+ * inputs.
  *
- * Each example is a chunk that defines `scan`, run once behind the prelude; then `scan` is called as
- * scan.c calls the runner. Prints the name, instructions of the average and of the dearest scan, and the
- * most bytes of heap.
+ * Each example is a chunk that defines `scan`, run once behind the prelude; then `scan` is called
+ * as scan.c calls the runner. Prints the name, instructions of the average and of the dearest scan,
+ * and the most bytes of heap.
  */
 #include "lauxlib.h"
 #include "lua.h"
@@ -45,6 +46,13 @@ static void scan(lua_State *lua, const world_t *world, uint32_t now_ms)
     lua_settop(lua, 0);
 }
 
+/* Runs a chunk; what is wrong with it is left on the stack. */
+static bool load(lua_State *lua, const example_t *chunk)
+{
+    return luaL_loadbuffer(lua, chunk->text, strlen(chunk->text), chunk->name) == LUA_OK &&
+           lua_pcall(lua, 0, 0, 0) == LUA_OK;
+}
+
 static bool measure(const example_t *prelude, const example_t *example)
 {
     heap_bytes = 0;
@@ -53,10 +61,7 @@ static bool measure(const example_t *prelude, const example_t *example)
     if (lua == NULL) {
         return false;
     }
-    bool runs = luaL_loadbuffer(lua, prelude->text, strlen(prelude->text), prelude->name) == LUA_OK &&
-                lua_pcall(lua, 0, 0, 0) == LUA_OK &&
-                luaL_loadbuffer(lua, example->text, strlen(example->text), example->name) == LUA_OK &&
-                lua_pcall(lua, 0, 0, 0) == LUA_OK;
+    bool runs = load(lua, prelude) && load(lua, example);
     if (!runs) {
         printf("%s\n", lua_tostring(lua, -1));
         return false;

@@ -1,8 +1,9 @@
 /*
- * measure.h: what the benchmarks under QEMU share: counting instructions, and the ways of the world.
+ * measure.h: what the benchmarks under QEMU share: counting instructions, and the ways of the
+ * world.
  *
- * With -icount shift=0 an instruction takes a nanosecond, and the cycle counter goes on by one each 25 of
- * them, which a loop of known length proves before anything is measured (measure_check).
+ * With -icount shift=0 an instruction takes a nanosecond, and the cycle counter goes on by one each
+ * 25 of them, which a loop of known length proves before anything is measured (measure_check).
  */
 #ifndef FW_MEASURE_H
 #define FW_MEASURE_H
@@ -27,8 +28,8 @@ typedef struct {
 
 enum { SCANS = 2000, SCAN_MS = 10 };
 
-/* Nothing in it stands still for ever, and each run has the same. The analogue pin is read ten times a
- * second, as on the chip. */
+/* Nothing in it stands still for ever, and each run has the same. The analogue pin is read ten
+ * times a second, as on the chip. */
 static inline world_t world_at(uint32_t scan)
 {
     world_t world;

@@ -1,6 +1,7 @@
 /*
- * no_double.c: the arithmetic of doubles that Debian's libgcc for the LX106 lacks and Lua's library names.
- * With 32-bit numbers nothing reaches it; should anything, the run ends rather than count wrongly.
+ * no_double.c: the arithmetic of doubles that Debian's libgcc for the LX106 lacks and Lua's library
+ * names. With 32-bit numbers nothing reaches it; should anything, the run ends rather than count
+ * wrongly.
  */
 #include <stdlib.h>
 

@@ -1,8 +1,8 @@
 /*
  * scan.c: what a scan of each example costs on the chip's instruction set.
  *
- * Prints a line for each: its name, then instructions of the average scan and of the dearest one, and
- * the compiler's operations.
+ * Prints a line for each: its name, then instructions of the average scan and of the dearest one,
+ * and the compiler's operations.
  */
 #include "code.h"
 #include "compile.h"

@@ -1,10 +1,10 @@
 /*
- * board.h: the boards that the firmware knows: their pins as scripts name them, and what each pin does
- * while the chip starts, before any of our code has run.
+ * board.h: the boards that the firmware knows: their pins as scripts name them, and what each pin
+ * does while the chip starts, before any of our code has run.
  *
- * A profile is data alone. The port drives pins by it, the compiler takes its names, and whoever sets a
- * board up is warned by fw_profile_warning. Facts of the pins are the chip's (its boot straps and boot log),
- * those of the boards their makers' drawings; none was checked on hardware.
+ * A profile is data alone. The port drives pins by it, the compiler takes its names, and whoever
+ * sets a board up is warned by fw_profile_warning. Facts of the pins are the chip's (its boot
+ * straps and boot log), those of the boards their makers' drawings; none was checked on hardware.
  */
 #ifndef FW_BOARD_H
 #define FW_BOARD_H
@@ -18,7 +18,7 @@ typedef enum {
     FW_DRIVER_GPIO = 0,
     FW_DRIVER_GPIO16,   /* of the RTC's block, with registers of its own */
     FW_DRIVER_ADC,      /* the one analogue input */
-    FW_DRIVER_UART_MCU, /* frames to a second controller on the serial line, which switches the relays */
+    FW_DRIVER_UART_MCU, /* frames to a second controller, which switches the relays */
 } fw_driver_t;
 
 /* Who has the first serial port. */
@@ -69,8 +69,8 @@ const fw_profile_t *fw_profile_at(size_t at);
 /* The profile of that name, or NULL. */
 const fw_profile_t *fw_profile_find(fw_span_t name);
 
-/* Its pins as the compiler wants them. `pins` has room for FW_BOARD_PINS_MAX and stays as long as the
- * board. */
+/* Its pins as the compiler wants them. `pins` has room for FW_BOARD_PINS_MAX and stays as long
+ * as the board. */
 fw_board_t fw_profile_board(const fw_profile_t *profile, fw_pin_t pins[FW_BOARD_PINS_MAX]);
 
 /* What a pin of the chip does at a reset. */

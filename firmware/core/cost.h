@@ -1,9 +1,9 @@
 /*
  * cost.h: what the machine's operations cost at most, in instructions of the LX106.
  *
- * Measured by firmware/bench/costs.c under QEMU, over operands at the ends of their ranges, with the
- * compiler and the flags of an image, and a twentieth added; `cargo xtask test qemu` fails when one costs
- * more. A division is QEMU's port's, not the ROM's. Nothing uses these figures yet.
+ * Measured by firmware/bench/costs.c under QEMU, over operands at the ends of their ranges, with
+ * the compiler and the flags of an image, and a twentieth added; `cargo xtask test qemu` fails when
+ * one costs more. A division is QEMU's port's, not the ROM's. Nothing uses these figures yet.
  */
 #ifndef FW_COST_H
 #define FW_COST_H

@@ -2,9 +2,9 @@
  * memory.c: memcpy and its kin for everything that lies in flash, for both ports on the LX106.
  *
  * The chip loads nothing but aligned words from flash; the ROM's and the C library's functions load
- * bytes. So the compiler's own calls, in our objects and Monocypher's, are redirected to these when the
- * objects are made (crates/xtask, `firmware`). Compiled with -mforce-l32, which turns a byte's load into
- * that of its word. Words are moved whole wherever both ends allow it.
+ * bytes. So the compiler's own calls, in our objects and Monocypher's, are redirected to these when
+ * the objects are made (crates/xtask, `firmware`). Compiled with -mforce-l32, which turns a byte's
+ * load into that of its word. Words are moved whole wherever both ends allow it.
  */
 #include <stddef.h>
 #include <stdint.h>

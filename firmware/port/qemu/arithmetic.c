@@ -1,7 +1,7 @@
 /*
- * arithmetic.c: what the compiler calls to divide, which the chip has in its ROM and Debian's libgcc
- * for the LX106 lacks. Long division in base 2 from the first digit that matters; QEMU is to cost as
- * many instructions as the ROM, within reason, so nothing here is clever.
+ * arithmetic.c: what the compiler calls to divide, which the chip has in its ROM and Debian's
+ * libgcc for the LX106 lacks. Long division in base 2 from the first digit that matters; QEMU is to
+ * cost as many instructions as the ROM, within reason, so nothing here is clever.
  */
 #include <stddef.h>
 #include <stdint.h>

@@ -1,13 +1,13 @@
 /*
  * main.c: the controller under QEMU: the core on the chip's instruction set, over one byte stream.
  *
- *   qemu-system-xtensa ... -semihosting-config enable=on,target=native,arg=firmware,arg=NAME=VALUE...
+ *   qemu-system-xtensa ... -semihosting-config enable=on,target=native,arg=x,arg=NAME=VALUE...
  *
  * Settings are words of the command line: `address=100042`, `key=` and 64 hexadecimal digits, and
- * `script=` with the path of what it is to do, which is compiled here. The link is QEMU's own standard input and output, which whoever starts it has
- * connected to a gateway: `dial` finds it there, and the run ends with the link. Standard error has
- * the log. The board is a plant of its own: an output is remembered, DI2 and AI0 read RL1 and AO1
- * back, and the other inputs stay off.
+ * `script=` with the path of what it is to do, which is compiled here. The link is QEMU's own
+ * standard input and output, which whoever starts it has connected to a gateway: `dial` finds it
+ * there, and the run ends with the link. Standard error has the log. The board is a plant of its
+ * own: an output is remembered, DI2 and AI0 read RL1 and AO1 back, and the other inputs stay off.
  */
 #include "code.h"
 #include "compile.h"

@@ -1,6 +1,6 @@
 /*
- * simcall.h: what QEMU does for a program on its simulated board: the `simcall` instruction, number in
- * a2, arguments in a3 to a5, result in a2. Descriptors 0 to 2 are QEMU's own standard streams.
+ * simcall.h: what QEMU does for a program on its simulated board: the `simcall` instruction, number
+ * in a2, arguments in a3 to a5, result in a2. Descriptors 0 to 2 are QEMU's own standard streams.
  */
 #ifndef FW_SIMCALL_H
 #define FW_SIMCALL_H
@@ -22,8 +22,8 @@ int32_t simcall_open(const char *path);
 /* Whether a read, or else a write, would not block; waits for that so long at most. */
 bool simcall_ready(int32_t descriptor, bool to_write, uint32_t wait_ms);
 
-/* The command line after the image's name: -semihosting-config arg=... . Fills up to `most` pointers
- * to strings that stay, and returns their number. */
+/* The command line after the image's name: -semihosting-config arg=... . Fills up to `most`
+ * pointers to strings that stay, and returns their number. */
 size_t simcall_arguments(const char **arguments, size_t most);
 
 /* Cycles at the 40 MHz of QEMU's LX106. Without -icount they follow the real clock; with -icount

@@ -1,8 +1,9 @@
 /*
  * start.S: the first instructions, and what happens at an exception. See link.ld for the places.
  *
- * QEMU's LX106 begins at 0x50000000 with everything in its place already: the ELF file was loaded. An
- * exception is always a fault of ours, for no interrupt is enabled: it is reported, and the run ends.
+ * QEMU's LX106 begins at 0x50000000 with everything in its place already: the ELF file was loaded.
+ * An exception is always a fault of ours, for no interrupt is enabled: it is reported, and the run
+ * ends.
  */
     .section .reset.text, "ax"
     .global fw_reset

@@ -1,5 +1,6 @@
 /*
- * test_board.c: the table of boards: every profile can be used as it stands, and warns where it must.
+ * test_board.c: the table of boards: every profile can be used as it stands, and warns where it
+ * must.
  */
 #include "board.h"
 #include "check.h"
@@ -12,7 +13,7 @@ static fw_span_t span(const char *text)
     return (fw_span_t){(const uint8_t *)text, strlen(text)};
 }
 
-/* One pin of a profile: its channel, and that nothing else has its name or its place on the chip. */
+/* One pin of a profile: its channel, and that its name and its place on the chip are its own. */
 static void check_pin(const fw_profile_t *profile, uint8_t at)
 {
     const fw_board_pin_t *pin = &profile->pins[at];
