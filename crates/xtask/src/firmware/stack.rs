@@ -49,8 +49,27 @@ const THROUGH_POINTERS: &[(&str, &[&str])] = &[
         &["fw_name_valid", "fw_title_valid", "fw_text_valid"],
     ),
     // The sinks of a compiled script.
-    ("core/compile_base.c", &["put_code", "put_table"]),
+    (
+        "core/compile_base.c",
+        &[
+            "put_code",
+            "put_table",
+            "core/scripts.c:append_code",
+            "core/scripts.c:append_table",
+        ],
+    ),
+    // What the API asks of the device, and what is asked of the machine under that.
+    ("core/api.c", &["core/device_api.c:*", "core/api_work.c:*"]),
+    ("core/api_show.c", &["core/device_api.c:*"]),
+    ("core/api_work.c", &["core/device_api.c:*"]),
+    ("core/http_server.c", &["core/api.c:*", "http_*"]),
+    ("core/device.c", MACHINE),
+    ("core/device_api.c", MACHINE),
+    ("core/scripts.c", MACHINE),
 ];
+
+/// What every port's functions for the device are called.
+const MACHINE: &[&str] = &["now_ms", "fill_random", "flash_map", "machine_*"];
 
 /// Frames of functions that are not compiled by us: the ROM's division, the C library's leaves. None of
 /// them is deeper (read off the disassembly of libgcc's; the ROM's are as short).
