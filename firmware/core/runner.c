@@ -621,6 +621,7 @@ void fw_runner_stop(fw_runner_t *runner)
     }
     runner->forced = 0;
     runner->is_stopped = true;
+    runner->vm.events = 0; /* those of the last scan happened once */
     runner->due_ms = 0;
 }
 

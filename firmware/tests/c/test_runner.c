@@ -586,6 +586,12 @@ static void test_forcing(void)
     check_cause(2, FW_CAUSE_SAFE, 0);
     CHECK(!fw_runner_force(&runner, output(0), 1, 500, now_ms));
     CHECK(command(true, output(0), 1) == FW_RESULT_REFUSED);
+    begin("event \"up\" when boot\n");
+    pass(10, true);
+    CHECK(runner.vm.events == 1u);
+    fw_runner_stop(&runner);
+    pass(10, true);
+    CHECK(runner.vm.events == 0u); /* it happened once */
 }
 
 /* What the feedbacks of a command's outputs make of it. */
