@@ -3,7 +3,9 @@
 //! Slow and plain: names are looked up by their text, time is a count of milliseconds that never
 //! wraps, and arithmetic is done where nothing overflows and then brought back.
 
-use crate::tree::{Block, Expression, Function, Line, Node, Operator, Script, Type, What};
+use crate::tree::{
+    Block, Expression, Function, Line, Node, Operator, Script, Transition, Type, What,
+};
 use std::collections::HashMap;
 use switchyard_firmware::script::Answer;
 
@@ -21,12 +23,19 @@ struct State {
     /// When what is going on began.
     since_ms: u64,
     count: u64,
+    level: i32,
 }
 
-pub(crate) struct Reference<'a> {
+pub(crate) struct Evaluator<'a> {
     script: &'a Script,
     pub(crate) values: HashMap<String, i32>,
+    /// What each `during` says now: whoever scans looks at the clock.
+    pub(crate) durings: Vec<bool>,
+    /// By which line each output has its value.
+    pub(crate) assigned_by: HashMap<&'a str, usize>,
     blocks: Vec<State>,
+    /// When each machine came into the state that it is in.
+    entered_ms: HashMap<&'a str, u64>,
     /// Conditions of events in the scan before, by the event's number.
     conditions: Vec<bool>,
     standing: Vec<bool>,
@@ -44,23 +53,25 @@ struct Scan {
     passed_ms: u64,
     /// Whether the statement stands in a branch that is taken, or in none.
     is_taken: bool,
+    /// How long the machine whose transition this is has been in its state.
+    age_ms: u64,
     event: usize,
     alarm: usize,
     answer: Option<Answer>,
 }
 
-fn saturate(value: i128) -> i32 {
+pub(crate) fn saturate(value: i128) -> i32 {
     value.clamp(i128::from(i32::MIN), i128::from(i32::MAX)) as i32
 }
 
 /// Rounds half away from zero. The divisor is not 0.
-fn rounded(dividend: i128, divisor: i128) -> i128 {
+pub(crate) fn rounded(dividend: i128, divisor: i128) -> i128 {
     let sign = dividend.signum() * divisor.signum();
     let (dividend, divisor) = (dividend.abs(), divisor.abs());
     sign * ((2 * dividend + divisor) / (2 * divisor))
 }
 
-impl<'a> Reference<'a> {
+impl<'a> Evaluator<'a> {
     pub(crate) fn start(script: &'a Script) -> Self {
         let mut values = HashMap::new();
         for flag in ["boot", "online", "synced"] {
@@ -74,6 +85,13 @@ impl<'a> Reference<'a> {
                 }
                 What::Output { name, safe, .. } => {
                     values.insert(name.clone(), safe.unwrap_or(0));
+                    values.insert(format!("{name}.fault"), 0);
+                }
+                What::Machine { name, states, .. } => {
+                    values.insert(name.clone(), 0);
+                    for (at, state) in states.iter().enumerate() {
+                        values.insert(format!("{name}.{state}"), (at == 0).into());
+                    }
                 }
                 What::Variable { name, value, .. } => {
                     values.insert(name.clone(), value.unwrap_or(0));
@@ -86,9 +104,8 @@ impl<'a> Reference<'a> {
                 } => {
                     values.insert(name.clone(), 0);
                     for argument in arguments {
-                        // 0, where it can be that.
-                        let least = argument.range.map_or(0, |(min, _)| min.max(0));
-                        values.insert(format!("{name}.{}", argument.name), least);
+                        let (min, max) = argument.range.unwrap_or((i32::MIN, i32::MAX));
+                        values.insert(format!("{name}.{}", argument.name), 0.clamp(min, max));
                     }
                 }
                 _ => (),
@@ -97,6 +114,9 @@ impl<'a> Reference<'a> {
         Self {
             script,
             values,
+            durings: script.durings.iter().map(|it| it.unsynced).collect(),
+            assigned_by: HashMap::new(),
+            entered_ms: HashMap::new(),
             blocks: vec![State::default(); script.blocks],
             conditions: vec![false; 32],
             standing: vec![false; 16],
@@ -129,20 +149,25 @@ impl<'a> Reference<'a> {
         self.scan.answer.unwrap_or(Answer::NoCall)
     }
 
-    fn line(&mut self, line: &Line, call: Option<&Offered<'_>>) {
+    fn line(&mut self, line: &'a Line, call: Option<&Offered<'_>>) {
         match &line.what {
             What::Assign(name, value) => {
                 let value = self.value(value);
-                self.store(name, value);
+                self.store(name, value, line.id);
             }
             What::Increase(name, value, condition) => {
                 let value = self.value(value);
                 let sum = saturate(i128::from(self.values[name]) + i128::from(value));
                 if condition.as_ref().is_none_or(|when| self.is_true(when)) {
-                    self.store(name, sum);
+                    self.store(name, sum, line.id);
                 }
             }
             What::If(branches, otherwise) => self.chain(branches, otherwise.as_deref(), call),
+            What::Machine {
+                name,
+                states,
+                transitions,
+            } => self.machine(name, states, transitions),
             What::Event(_, condition) => {
                 let is_true = self.is_true(condition);
                 let number = self.scan.event;
@@ -193,16 +218,39 @@ impl<'a> Reference<'a> {
         }
     }
 
-    fn store(&mut self, name: &str, value: i32) {
+    fn store(&mut self, name: &'a str, value: i32, id: usize) {
         if self.scan.is_taken {
             *self.values.get_mut(name).unwrap() = value;
+            self.assigned_by.insert(name, id);
+        }
+    }
+
+    fn machine(&mut self, name: &'a str, states: &[String], transitions: &'a [Transition]) {
+        let now_ms = self.scan.at_ms;
+        let found = self.values[name];
+        self.entered_ms.entry(name).or_insert(now_ms);
+        for transition in transitions {
+            self.scan.age_ms = now_ms - self.entered_ms[name];
+            let is_true = self.is_true(&transition.when);
+            // One step a scan, and only out of the state in which the scan found it.
+            let is_there = self.values[name] == found;
+            let from = transition.from.map_or(found, |from| from as i32);
+            let to = transition.to as i32;
+            if is_true && is_there && from == found && to != found {
+                self.values.insert(name.into(), to);
+                for (at, state) in states.iter().enumerate() {
+                    let is_in = at as i32 == to;
+                    self.values.insert(format!("{name}.{state}"), is_in.into());
+                }
+                self.entered_ms.insert(name, now_ms);
+            }
         }
     }
 
     fn chain(
         &mut self,
-        branches: &[(usize, Expression, Vec<Line>)],
-        otherwise: Option<&[Line]>,
+        branches: &'a [(usize, Expression, Vec<Line>)],
+        otherwise: Option<&'a [Line]>,
         call: Option<&Offered<'_>>,
     ) {
         let outer = self.scan.is_taken;
@@ -251,6 +299,11 @@ impl<'a> Reference<'a> {
                 let output = self.block(*block, &values, &mut state);
                 self.blocks[*number] = state;
                 output
+            }
+            Node::During(number) => self.durings[*number].into(),
+            Node::After(time) => {
+                let time_ms = self.value(time);
+                (i128::from(self.scan.age_ms) >= i128::from(time_ms)).into()
             }
         }
     }
@@ -391,8 +444,27 @@ impl<'a> Reference<'a> {
                 state.before = Some(a);
                 return saturate(i128::from(inputs[1]) + i128::from(seconds));
             }
+            Block::Slew => return self.slew(inputs[0], inputs[1], state),
         };
         state.before = Some(a);
         output.into()
+    }
+    /// What it may move by adds up in millionths; what is below a thousandth is kept for later, until
+    /// it has come where it goes.
+    fn slew(&self, x: i32, rate: i32, state: &mut State) -> i32 {
+        if self.scan.is_first {
+            state.level = x;
+        }
+        state.count += self.scan.passed_ms * u64::try_from(rate).unwrap_or(0);
+        let distance = i128::from(x) - i128::from(state.level);
+        let step = i128::from(state.count / 1000);
+        if step >= distance.abs() {
+            state.level = x;
+            state.count = 0;
+        } else {
+            state.level += (step * distance.signum()) as i32;
+            state.count %= 1000;
+        }
+        state.level
     }
 }

@@ -4,7 +4,7 @@
 //! taken, which always chooses what is simplest; so a failing script shrinks to a short one.
 
 use crate::tree::{
-    Argument, Block, Expression, Function, Line, Node, Operator, Script, Type, What,
+    Argument, Block, Expression, Line, Node, Operator, Script, Transition, Type, What,
 };
 
 pub(crate) struct Choices<'a> {
@@ -31,13 +31,13 @@ impl<'a> Choices<'a> {
         self.below(times) == times - 1
     }
 
-    fn of<T: Copy>(&mut self, what: &[T]) -> T {
+    pub(crate) fn of<T: Copy>(&mut self, what: &[T]) -> T {
         what[self.below(what.len())]
     }
 }
 
-const TYPES: [Type; 4] = [Type::Bool, Type::Int, Type::Num, Type::Time];
-const INTS: [i32; 20] = [
+pub(crate) const TYPES: [Type; 4] = [Type::Bool, Type::Int, Type::Num, Type::Time];
+const INTS: [i32; 21] = [
     0,
     1,
     2,
@@ -58,8 +58,9 @@ const INTS: [i32; 20] = [
     2_147_483_646,
     i32::MAX,
     -i32::MAX,
+    i32::MIN,
 ];
-const NUMS: [i32; 20] = [
+const NUMS: [i32; 21] = [
     0,
     1000,
     500,
@@ -80,8 +81,9 @@ const NUMS: [i32; 20] = [
     2_147_483_000,
     i32::MAX,
     -i32::MAX,
+    i32::MIN,
 ];
-const TIMES: [i32; 16] = [
+const TIMES: [i32; 17] = [
     0,
     10,
     20,
@@ -98,9 +100,13 @@ const TIMES: [i32; 16] = [
     86_400_000,
     1_000_000_000,
     i32::MAX,
+    i32::MIN,
 ];
 /// Times that come to their end within a test.
-const SHORT_TIMES: [i32; 8] = [20, 0, 10, 30, 50, 100, 15, -10];
+pub(crate) const SHORT_TIMES: [i32; 8] = [20, 0, 10, 30, 50, 100, 15, -10];
+
+/// Such times above 0.
+const WAITS: [i32; 6] = [30, 10, 50, 100, 1, 1000];
 
 /// A value of a type, rather at an edge than not.
 pub(crate) fn value(choices: &mut Choices<'_>, value_type: Type) -> i32 {
@@ -114,21 +120,27 @@ pub(crate) fn value(choices: &mut Choices<'_>, value_type: Type) -> i32 {
 }
 
 #[derive(Clone)]
-struct Known {
-    name: String,
-    value_type: Type,
+pub(crate) struct Known {
+    pub(crate) name: String,
+    pub(crate) value_type: Type,
 }
 
 /// Makes one script.
-struct Maker<'a, 'b> {
-    choices: &'b mut Choices<'a>,
+pub(crate) struct Maker<'a, 'b> {
+    pub(crate) choices: &'b mut Choices<'a>,
     /// Everything that an expression may name.
-    known: Vec<Known>,
+    pub(crate) known: Vec<Known>,
     /// What no statement assigns yet, but may.
     free: Vec<Known>,
-    script: Script,
+    pub(crate) script: Script,
     names: usize,
-    in_branch: bool,
+    commands: Vec<String>,
+    /// Digital ones, which outputs may be confirmed by.
+    inputs: Vec<String>,
+    /// Digital ones, which interlocks may be of.
+    outputs: Vec<String>,
+    pub(crate) in_branch: bool,
+    pub(crate) in_machine: bool,
     /// `if`s that are open.
     depth: usize,
 }
@@ -145,10 +157,14 @@ pub(crate) fn script(choices: &mut Choices<'_>) -> Script {
         free: Vec::new(),
         script: Script::default(),
         names: 0,
+        commands: Vec::new(),
+        inputs: Vec::new(),
+        outputs: Vec::new(),
         in_branch: false,
+        in_machine: false,
         depth: 0,
     };
-    for _ in 0..4 {
+    for _ in 0..6 {
         let line = maker.declaration();
         maker.script.lines.push(line);
     }
@@ -169,22 +185,6 @@ pub(crate) fn script(choices: &mut Choices<'_>) -> Script {
     maker.script
 }
 
-fn literal(value_type: Type, value: i32) -> Expression {
-    Expression {
-        value_type,
-        node: Node::Literal(value),
-    }
-}
-
-/// The compiler works out the sign of a literal, so what it is.
-fn is_literal(expression: &Expression) -> bool {
-    match &expression.node {
-        Node::Literal(_) => true,
-        Node::Negate(inner) => is_literal(inner),
-        _ => false,
-    }
-}
-
 impl Maker<'_, '_> {
     fn line(&mut self, what: What) -> Line {
         Line {
@@ -203,63 +203,34 @@ impl Maker<'_, '_> {
         format!("n{}", self.names)
     }
 
-    fn declaration(&mut self) -> Line {
-        let name = self.new_name();
-        let mut value_type = self.choices.of(&TYPES);
-        let kind = self.choices.below(8);
-        if matches!(kind, 2..=4) && matches!(value_type, Type::Int | Type::Time) {
-            // A pin's.
-            value_type = if value_type == Type::Int {
-                Type::Num
-            } else {
-                Type::Bool
-            };
-        }
+    fn know(&mut self, name: &str, value_type: Type) -> Known {
         let known = Known {
-            name: name.clone(),
+            name: name.into(),
             value_type,
         };
-        let what = match kind {
-            0 | 1 | 5 => {
-                self.free.push(known.clone());
-                let value = self
-                    .choices
-                    .once_in(2)
-                    .then(|| value(self.choices, value_type));
-                What::Variable {
-                    name,
-                    value_type,
-                    value,
-                    is_retained: kind == 5,
-                }
-            }
-            2 | 3 => {
-                self.known.push(Known {
-                    name: format!("{name}.bad"),
-                    value_type: Type::Bool,
-                });
-                What::Input { name, value_type }
-            }
-            4 => {
-                let is_manual = self.choices.once_in(4);
-                if !is_manual {
-                    self.free.push(known.clone());
-                }
-                let safe = self
-                    .choices
-                    .once_in(2)
-                    .then(|| value(self.choices, value_type));
-                What::Output {
-                    name,
-                    value_type,
-                    safe,
-                    is_manual,
-                }
-            }
-            6 => {
+        self.known.push(known.clone());
+        known
+    }
+
+    /// Half of the times a value.
+    fn perhaps(&mut self, value_type: Type) -> Option<i32> {
+        let is_there = self.choices.once_in(2);
+        is_there.then(|| value(self.choices, value_type))
+    }
+
+    fn declaration(&mut self) -> Line {
+        let name = self.new_name();
+        let value_type = self.choices.of(&TYPES);
+        let what = match self.choices.below(11) {
+            0 | 1 => self.variable(name, value_type, false),
+            2 => self.variable(name, value_type, true),
+            3 | 4 => self.input(name),
+            5 | 6 => self.output(name),
+            7 => {
                 let value = value(self.choices, value_type);
                 let range = (value_type != Type::Bool && self.choices.once_in(2))
                     .then(|| self.range(value_type, value));
+                self.know(&name, value_type);
                 What::Parameter {
                     name,
                     value_type,
@@ -267,10 +238,132 @@ impl Maker<'_, '_> {
                     range,
                 }
             }
+            8 => return self.machine(name),
+            9 if self.outputs.len() > 1 => self.interlock(),
             _ => return self.command(name),
         };
-        self.known.push(known);
         self.line(what)
+    }
+
+    fn variable(&mut self, name: String, value_type: Type, is_retained: bool) -> What {
+        let known = self.know(&name, value_type);
+        self.free.push(known);
+        What::Variable {
+            name,
+            value_type,
+            value: self.perhaps(value_type),
+            is_retained,
+        }
+    }
+
+    /// The type of a pin.
+    fn pin(&mut self) -> Type {
+        if self.choices.below(3) < 2 {
+            Type::Bool
+        } else {
+            Type::Num
+        }
+    }
+
+    fn input(&mut self, name: String) -> What {
+        let value_type = self.pin();
+        let is_digital = value_type == Type::Bool;
+        self.know(&format!("{name}.bad"), Type::Bool);
+        self.know(&name, value_type);
+        let debounces = is_digital && self.choices.once_in(3);
+        let debounce_ms = debounces.then(|| self.choices.of(&WAITS));
+        let scales = !is_digital && self.choices.once_in(2);
+        let scale = scales.then(|| {
+            let [from, low] = [0; 2].map(|_| value(self.choices, Type::Num));
+            let [to, high] = [(from, 1023), (low, 100_000)].map(|(from, other)| {
+                let to = value(self.choices, Type::Num);
+                if to == from { from ^ other } else { to }
+            });
+            [from, to, low, high]
+        });
+        if is_digital {
+            self.inputs.push(name.clone());
+        }
+        What::Input {
+            name,
+            value_type,
+            debounce_ms,
+            scale,
+            bad_below: self.perhaps(Type::Num).filter(|_| !is_digital),
+            bad_above: self.perhaps(Type::Num).filter(|_| !is_digital),
+        }
+    }
+
+    fn output(&mut self, name: String) -> What {
+        let value_type = self.pin();
+        let known = self.know(&name, value_type);
+        let is_manual = self.choices.once_in(4);
+        if !is_manual {
+            self.free.push(known);
+        }
+        let is_digital = value_type == Type::Bool;
+        if is_digital {
+            self.outputs.push(name.clone());
+        }
+        let confirms = is_digital && !self.inputs.is_empty() && self.choices.once_in(2);
+        let confirm = confirms.then(|| {
+            self.know(&format!("{name}.fault"), Type::Bool);
+            let at = self.choices.below(self.inputs.len());
+            (self.inputs[at].clone(), self.choices.of(&WAITS))
+        });
+        let loses = self.choices.once_in(3);
+        What::Output {
+            name,
+            value_type,
+            safe: self.perhaps(value_type),
+            is_manual,
+            confirm,
+            link_loss_ms: loses.then(|| self.choices.of(&WAITS)),
+        }
+    }
+
+    fn interlock(&mut self) -> What {
+        let mut left = self.outputs.clone();
+        let mut taken = Vec::new();
+        for _ in 0..2 + self.choices.below(3) {
+            if !left.is_empty() {
+                let at = self.choices.below(left.len());
+                taken.push(left.swap_remove(at));
+            }
+        }
+        let gap_ms = if self.choices.once_in(4) {
+            0
+        } else {
+            self.choices.of(&WAITS)
+        };
+        What::Interlock(taken, gap_ms)
+    }
+
+    fn machine(&mut self, name: String) -> Line {
+        let count = 1 + self.choices.below(4);
+        let states: Vec<_> = (0..count).map(|at| format!("s{at}")).collect();
+        self.know(&name, Type::Int);
+        for state in &states {
+            self.know(&format!("{name}.{state}"), Type::Bool);
+        }
+        let id = self.id();
+        self.in_machine = true;
+        let mut transitions = Vec::new();
+        for _ in 0..self.choices.below(5) {
+            transitions.push(Transition {
+                id: self.id(),
+                from: (!self.choices.once_in(4)).then(|| self.choices.below(count)),
+                to: self.choices.below(count),
+                when: self.any(Type::Bool, 3),
+            });
+        }
+        self.in_machine = false;
+        let what = What::Machine {
+            name,
+            states,
+            transitions,
+        };
+        Line { id, what }
     }
 
     /// A range that holds a value.
@@ -286,7 +379,7 @@ impl Maker<'_, '_> {
         let mut arguments = Vec::new();
         for at in 0..self.choices.below(5) {
             let value_type = self.choices.of(&TYPES);
-            let held = value(self.choices, value_type).max(0);
+            let held = value(self.choices, value_type);
             let range = (value_type != Type::Bool && self.choices.once_in(2))
                 .then(|| self.range(value_type, held));
             arguments.push(Argument {
@@ -295,15 +388,10 @@ impl Maker<'_, '_> {
                 range,
             });
         }
-        self.known.push(Known {
-            name: name.clone(),
-            value_type: Type::Bool,
-        });
+        self.know(&name, Type::Bool);
+        self.commands.push(name.clone());
         for argument in &arguments {
-            self.known.push(Known {
-                name: format!("{name}.{}", argument.name),
-                value_type: argument.value_type,
-            });
+            self.know(&format!("{name}.{}", argument.name), argument.value_type);
         }
         let refuse = self.choices.once_in(2).then(|| {
             let bound = self.known.len();
@@ -349,7 +437,10 @@ impl Maker<'_, '_> {
                 let mut values = Vec::new();
                 for _ in 0..self.choices.below(5) {
                     let at = self.choices.below(self.known.len());
-                    values.push(self.known[at].name.clone());
+                    // Whether a machine is in a state is worked out, and no name's value.
+                    if !self.known[at].name.contains(".s") {
+                        values.push(self.known[at].name.clone());
+                    }
                 }
                 let condition = self.any(Type::Bool, 3);
                 self.line(What::Event(values, condition))
@@ -362,6 +453,14 @@ impl Maker<'_, '_> {
             _ => {
                 let at = self.choices.below(free.len());
                 let target = free.swap_remove(at);
+                if target.value_type == Type::Bool
+                    && !self.in_branch
+                    && !self.commands.is_empty()
+                    && self.choices.once_in(3)
+                {
+                    let value = self.at_command();
+                    return self.line(What::Assign(target.name, value));
+                }
                 if target.value_type != Type::Bool && self.choices.once_in(3) {
                     let value = self.any(target.value_type, 3);
                     let condition = self.choices.once_in(2).then(|| self.any(Type::Bool, 2));
@@ -371,6 +470,24 @@ impl Maker<'_, '_> {
                     self.line(What::Assign(target.name, value))
                 }
             }
+        }
+    }
+
+    /// What a command turns on and off: chance alone would seldom name one.
+    fn at_command(&mut self) -> Expression {
+        let at = self.choices.below(self.commands.len());
+        let called = Expression {
+            value_type: Type::Bool,
+            node: Node::Name(self.commands[at].clone()),
+        };
+        let block = self.choices.of(&[Block::Toggle, Block::Sr, Block::Rs]);
+        let mut inputs = vec![called];
+        if block != Block::Toggle {
+            inputs.push(self.any(Type::Bool, 1));
+        }
+        Expression {
+            value_type: Type::Bool,
+            node: self.block(block, inputs),
         }
     }
 
@@ -404,233 +521,5 @@ impl Maker<'_, '_> {
         self.depth -= 1;
         self.in_branch = was_in_branch;
         lines
-    }
-
-    /// Where a value of that type is expected: an `int` does for a `num`.
-    fn any(&mut self, value_type: Type, depth: usize) -> Expression {
-        if value_type == Type::Num && self.choices.once_in(4) {
-            self.widened(depth)
-        } else {
-            self.native(value_type, depth)
-        }
-    }
-
-    fn widened(&mut self, depth: usize) -> Expression {
-        let mut inner = self.native(Type::Int, depth);
-        if is_literal(&inner) {
-            // One that no `num` holds is an error.
-            inner = literal(Type::Int, self.choices.below(2000) as i32 - 1000);
-        }
-        Expression {
-            value_type: Type::Num,
-            node: Node::Widen(Box::new(inner)),
-        }
-    }
-
-    /// Two numbers or times that are joined to one type, of which one at least is of that type.
-    fn joined(&mut self, value_type: Type, count: usize, depth: usize) -> Vec<Expression> {
-        let native = self.choices.below(count);
-        (0..count)
-            .map(|at| {
-                if at == native {
-                    self.native(value_type, depth)
-                } else {
-                    self.any(value_type, depth)
-                }
-            })
-            .collect()
-    }
-
-    /// An expression that is of that type by itself.
-    fn native(&mut self, value_type: Type, depth: usize) -> Expression {
-        if depth == 0 || self.choices.below(4) == 0 {
-            return self.leaf(value_type);
-        }
-        let depth = depth - 1;
-        let node = match value_type {
-            Type::Bool => self.condition(depth),
-            Type::Int => self.int(depth),
-            Type::Num => self.num(depth),
-            Type::Time => self.time(depth),
-        };
-        Expression { value_type, node }
-    }
-
-    fn leaf(&mut self, value_type: Type) -> Expression {
-        let fitting: Vec<_> = self
-            .known
-            .iter()
-            .filter(|known| known.value_type == value_type)
-            .map(|known| known.name.clone())
-            .collect();
-        if !fitting.is_empty() && self.choices.below(3) > 0 {
-            // The newest first.
-            let at = fitting.len() - 1 - self.choices.below(fitting.len());
-            return Expression {
-                value_type,
-                node: Node::Name(fitting[at].clone()),
-            };
-        }
-        literal(value_type, value(self.choices, value_type))
-    }
-
-    fn binary(&mut self, operator: Operator, mut pair: Vec<Expression>) -> Node {
-        let right = Box::new(pair.remove(1));
-        Node::Binary(operator, Box::new(pair.remove(0)), right)
-    }
-
-    fn negated(&mut self, value_type: Type, depth: usize) -> Node {
-        Node::Negate(Box::new(self.native(value_type, depth)))
-    }
-
-    fn condition(&mut self, depth: usize) -> Node {
-        match self.choices.below(if self.in_branch { 6 } else { 11 }) {
-            0 => Node::Not(Box::new(self.native(Type::Bool, depth))),
-            1 => {
-                let pair = self.joined(Type::Bool, 2, depth);
-                self.binary(Operator::And, pair)
-            }
-            2 => {
-                let pair = self.joined(Type::Bool, 2, depth);
-                self.binary(Operator::Or, pair)
-            }
-            3..=5 => {
-                let value_type = self.choices.of(&TYPES);
-                let pair = self.joined(value_type, 2, depth);
-                let operators = [
-                    Operator::Equal,
-                    Operator::Differs,
-                    Operator::Below,
-                    Operator::AtMost,
-                    Operator::Above,
-                    Operator::AtLeast,
-                ];
-                let orders = value_type != Type::Bool;
-                let operator = self.choices.of(&operators[..if orders { 6 } else { 2 }]);
-                self.binary(operator, pair)
-            }
-            _ => self.condition_block(depth),
-        }
-    }
-
-    fn condition_block(&mut self, depth: usize) -> Node {
-        let blocks = [
-            Block::Rise,
-            Block::Fall,
-            Block::Toggle,
-            Block::Ton,
-            Block::Tof,
-            Block::Tp,
-            Block::Blink,
-            Block::Sr,
-            Block::Rs,
-            Block::Ctu,
-            Block::Hysteresis,
-        ];
-        let block = self.choices.of(&blocks);
-        let mut inputs = Vec::new();
-        if block == Block::Hysteresis {
-            let value_type = self.choices.of(&[Type::Num, Type::Int]);
-            inputs = self.joined(value_type, 3, depth);
-        } else {
-            inputs.push(self.native(Type::Bool, depth));
-        }
-        match block {
-            Block::Ton | Block::Tof | Block::Tp => inputs.push(self.period()),
-            Block::Blink => {
-                inputs.push(self.period());
-                inputs.push(self.period());
-            }
-            Block::Sr | Block::Rs => inputs.push(self.native(Type::Bool, depth)),
-            Block::Ctu => {
-                inputs.push(self.native(Type::Bool, depth));
-                inputs.push(self.native(Type::Int, depth.min(1)));
-            }
-            _ => (),
-        }
-        self.block(block, inputs)
-    }
-
-    fn block(&mut self, block: Block, inputs: Vec<Expression>) -> Node {
-        self.script.blocks += 1;
-        Node::Block(block, self.script.blocks - 1, inputs)
-    }
-
-    fn period(&mut self) -> Expression {
-        if self.choices.below(4) < 3 {
-            literal(Type::Time, self.choices.of(&SHORT_TIMES))
-        } else {
-            self.native(Type::Time, 1)
-        }
-    }
-
-    /// What numbers and times have in common.
-    fn common(&mut self, value_type: Type, depth: usize) -> Node {
-        match self.choices.below(6) {
-            0 => self.negated(value_type, depth),
-            1 => Node::Function(Function::Abs, vec![self.native(value_type, depth)]),
-            2 => Node::Function(Function::Limit, self.joined(value_type, 3, depth)),
-            3 => Node::Function(Function::Min, self.joined(value_type, 2, depth)),
-            4 => Node::Function(Function::Max, self.joined(value_type, 2, depth)),
-            _ => {
-                let pair = self.joined(value_type, 2, depth);
-                let operator = self.choices.of(&[Operator::Plus, Operator::Minus]);
-                self.binary(operator, pair)
-            }
-        }
-    }
-
-    fn int(&mut self, depth: usize) -> Node {
-        match self.choices.below(7) {
-            0..=2 => self.common(Type::Int, depth),
-            3 => Node::Function(Function::Int, vec![self.any(Type::Num, depth)]),
-            4 if !self.in_branch => {
-                let inputs = vec![
-                    self.native(Type::Bool, depth),
-                    self.native(Type::Int, depth.min(1)),
-                ];
-                self.block(Block::Runtime, inputs)
-            }
-            _ => {
-                let pair = self.joined(Type::Int, 2, depth);
-                let operator = self
-                    .choices
-                    .of(&[Operator::Times, Operator::Over, Operator::Mod]);
-                self.binary(operator, pair)
-            }
-        }
-    }
-
-    fn num(&mut self, depth: usize) -> Node {
-        match self.choices.below(8) {
-            0..=2 => self.common(Type::Num, depth),
-            3 => Node::Function(Function::Num, vec![self.native(Type::Int, depth)]),
-            4 => Node::Function(Function::Seconds, vec![self.native(Type::Time, depth)]),
-            5 => {
-                let pair = self.joined(Type::Time, 2, depth);
-                self.binary(Operator::Over, pair)
-            }
-            _ => {
-                let pair = self.joined(Type::Num, 2, depth);
-                let operator = self.choices.of(&[Operator::Times, Operator::Over]);
-                self.binary(operator, pair)
-            }
-        }
-    }
-
-    fn time(&mut self, depth: usize) -> Node {
-        match self.choices.below(6) {
-            0..=2 => self.common(Type::Time, depth),
-            way => {
-                let number_type = self.choices.of(&[Type::Int, Type::Num]);
-                let time = self.native(Type::Time, depth);
-                let number = self.native(number_type, depth);
-                match way {
-                    3 => self.binary(Operator::Times, vec![time, number]),
-                    4 => self.binary(Operator::Times, vec![number, time]),
-                    _ => self.binary(Operator::Over, vec![time, number]),
-                }
-            }
-        }
     }
 }

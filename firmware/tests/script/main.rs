@@ -1,7 +1,8 @@
-//! The script language against a slow reference: a syntax tree of its own, made at random and
-//! printed, and an evaluator that walks it, written from `docs/script.md` alone.
+//! The script language, and the scan around a script, against a slow reference: a syntax tree of its
+//! own, made at random and printed, and an evaluator that walks it, written from `docs/script.md`
+//! alone.
 //!
-//! Compiler and machine get the text, the reference the tree; after every scan both know the same.
+//! Compiler and runner get the text, the reference the tree; after every scan both know the same.
 
 #![expect(
     clippy::unwrap_used,
@@ -9,10 +10,16 @@
 )]
 
 mod agreement;
+mod causes;
+mod clock;
+mod documented;
 mod evaluate;
 mod examples;
+mod expressions;
 mod generate;
 mod print;
 mod refusals;
+mod rules;
+mod scan;
 mod tree;
 mod wrapper;

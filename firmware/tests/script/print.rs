@@ -1,7 +1,9 @@
 //! From a tree to a text that means it, in one of many ways: spaces, comments, parentheses that
 //! nobody needs, lines broken within them, and units of time.
 
-use crate::tree::{Block, Expression, Function, Line, Node, Operator, Script, Type, What};
+use crate::tree::{
+    Block, During, Expression, Function, Line, Node, Operator, Script, Transition, Type, What,
+};
 use std::collections::HashMap;
 
 /// The text, and on which line of it each line of the tree begins.
@@ -20,6 +22,7 @@ pub(crate) fn print(script: &Script, seed: u64, breaks: bool) -> Printed {
         random: seed | 1,
         breaks,
         open: 0,
+        durings: &script.durings,
     };
     for line in &script.lines {
         printer.line(line);
@@ -30,7 +33,7 @@ pub(crate) fn print(script: &Script, seed: u64, breaks: bool) -> Printed {
     }
 }
 
-struct Printer {
+struct Printer<'a> {
     text: String,
     lines: HashMap<usize, u16>,
     line: u16,
@@ -38,6 +41,7 @@ struct Printer {
     breaks: bool,
     /// Parentheses that are open.
     open: usize,
+    durings: &'a [During],
 }
 
 /// How closely a node binds, from 1 (`or`) to 8 (what nothing can tear apart).
@@ -61,6 +65,8 @@ fn operator_binding(operator: Operator) -> u8 {
         _ => 4,
     }
 }
+
+const DAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
 fn operator_text(operator: Operator) -> &'static str {
     match operator {
@@ -99,7 +105,7 @@ fn thousandths(value: u64) -> String {
     }
 }
 
-impl Printer {
+impl Printer<'_> {
     fn below(&mut self, bound: u64) -> u64 {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
@@ -245,9 +251,15 @@ impl Printer {
                     Block::Ctu => "ctu",
                     Block::Hysteresis => "hysteresis",
                     Block::Runtime => "runtime",
+                    Block::Slew => "slew",
                 };
                 self.call(name, arguments);
             }
+            Node::During(number) => {
+                let during = &self.durings[*number];
+                self.during(during);
+            }
+            Node::After(time) => self.call("after", std::slice::from_ref(time)),
         }
         if is_wrapped {
             self.close();
@@ -265,6 +277,44 @@ impl Printer {
             self.expression(argument, 0);
         }
         self.close();
+    }
+
+    fn during(&mut self, during: &During) {
+        self.put("during");
+        self.open();
+        for window in &during.windows {
+            for (first, last) in &window.days {
+                self.put(DAYS[usize::from(*first)]);
+                if let Some(last) = last {
+                    self.gap();
+                    self.put("-");
+                    self.gap();
+                    self.put(DAYS[usize::from(*last)]);
+                }
+                self.space();
+            }
+            self.clock(window.from);
+            self.gap();
+            self.put("-");
+            self.gap();
+            self.clock(window.to);
+            self.gap();
+            self.put(",");
+            self.gap();
+        }
+        self.put("unsynced");
+        self.space();
+        self.literal(Type::Bool, during.unsynced.into());
+        self.close();
+    }
+
+    fn clock(&mut self, minutes: u32) {
+        let hours = minutes / 60;
+        let text = match hours < 10 && self.below(2) == 0 {
+            true => format!("{hours}:{:02}", minutes % 60),
+            false => format!("{hours:02}:{:02}", minutes % 60),
+        };
+        self.put(&text);
     }
 
     fn condition(&mut self, word: &str, condition: &Expression) {
@@ -296,37 +346,26 @@ impl Printer {
         self.end_line();
     }
 
-    fn pin(value_type: Type, digital: &str, analogue: &str) -> String {
+    /// A type, said or not since it need not be, and the pin.
+    fn pin(&mut self, value_type: Type, digital: &str, analogue: &str) -> String {
         let pin = if value_type == Type::Bool {
             digital
         } else {
             analogue
         };
-        format!(" : {} = {pin}", type_text(value_type))
+        match self.below(2) {
+            0 => format!(" = {pin}"),
+            _ => format!(" : {} = {pin}", type_text(value_type)),
+        }
     }
 
     fn what(&mut self, what: &What) {
         match what {
-            What::Input { name, value_type } => {
-                self.put(&format!("in {name}"));
-                self.put(&Self::pin(*value_type, "DI1", "AI0"));
-            }
-            What::Output {
-                name,
-                value_type,
-                safe,
-                is_manual,
-            } => {
-                self.put(&format!("out {name}"));
-                self.put(&Self::pin(*value_type, "RL1", "AO1"));
-                self.put(" safe ");
-                match safe {
-                    Some(value) => self.literal(*value_type, *value),
-                    None => self.put("hold"),
-                }
-                if *is_manual {
-                    self.put(" manual");
-                }
+            What::Input { .. } => self.input(what),
+            What::Output { .. } => self.output(what),
+            What::Interlock(names, gap_ms) => {
+                self.put(&format!("interlock {} gap ", names.join(", ")));
+                self.literal(Type::Time, *gap_ms);
             }
             What::Variable {
                 name,
@@ -350,7 +389,11 @@ impl Printer {
                 value,
                 range,
             } => {
-                self.put(&format!("param {name} : {} = ", type_text(*value_type)));
+                self.put(&format!("param {name}"));
+                if self.below(2) == 0 {
+                    self.put(&format!(" : {}", type_text(*value_type)));
+                }
+                self.put(" = ");
                 self.literal(*value_type, *value);
                 self.range(*value_type, *range);
             }
@@ -377,6 +420,11 @@ impl Printer {
                     self.condition("when", refuse);
                 }
             }
+            What::Machine {
+                name,
+                states,
+                transitions,
+            } => self.machine(name, states, transitions),
             What::Assign(name, value) => {
                 self.put(name);
                 self.gap();
@@ -412,6 +460,89 @@ impl Printer {
                 }
             }
         }
+    }
+
+    fn input(&mut self, what: &What) {
+        let What::Input {
+            name,
+            value_type,
+            debounce_ms,
+            scale,
+            bad_below,
+            bad_above,
+        } = what
+        else {
+            return;
+        };
+        self.put(&format!("in {name}"));
+        let pin = self.pin(*value_type, "DI1", "AI0");
+        self.put(&pin);
+        if let Some(time_ms) = debounce_ms {
+            self.put(" debounce ");
+            self.literal(Type::Time, *time_ms);
+        }
+        if let Some(numbers) = scale {
+            for (at, number) in numbers.iter().enumerate() {
+                self.put([" scale ", "..", " to ", ".."][at]);
+                self.literal(Type::Num, *number);
+            }
+        }
+        for (word, bound) in [("below", bad_below), ("above", bad_above)] {
+            if let Some(bound) = bound {
+                self.put(&format!(" bad {word} "));
+                self.literal(Type::Num, *bound);
+            }
+        }
+    }
+
+    fn output(&mut self, what: &What) {
+        let What::Output {
+            name,
+            value_type,
+            safe,
+            is_manual,
+            confirm,
+            link_loss_ms,
+        } = what
+        else {
+            return;
+        };
+        self.put(&format!("out {name}"));
+        let pin = self.pin(*value_type, "RL1", "AO1");
+        self.put(&pin);
+        self.put(" safe ");
+        match safe {
+            Some(value) => self.literal(*value_type, *value),
+            None => self.put("hold"),
+        }
+        if let Some((input, within_ms)) = confirm {
+            self.put(&format!(" confirm {input} within "));
+            self.literal(Type::Time, *within_ms);
+        }
+        if let Some(time_ms) = link_loss_ms {
+            self.put(" linkloss safe after ");
+            self.literal(Type::Time, *time_ms);
+        }
+        if *is_manual {
+            self.put(" manual");
+        }
+    }
+
+    fn machine(&mut self, name: &str, states: &[String], transitions: &[Transition]) {
+        self.put(&format!("state {name} : {}", states.join(", ")));
+        self.end_line();
+        for transition in transitions {
+            while self.below(10) == 0 {
+                self.end_line();
+            }
+            self.gap();
+            self.lines.insert(transition.id, self.line);
+            let from = transition.from.map_or("any", |state| &states[state]);
+            self.put(&format!("from {from} to {}", states[transition.to]));
+            self.condition("when", &transition.when);
+            self.end_line();
+        }
+        self.put("end");
     }
 
     fn chain(&mut self, branches: &[(usize, Expression, Vec<Line>)], otherwise: Option<&[Line]>) {

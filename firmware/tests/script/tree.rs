@@ -10,8 +10,9 @@ pub(crate) struct Expression {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Node {
-    /// In the unit of its type; never `i32::MIN`, which no literal says.
+    /// In the unit of its type.
     Literal(i32),
+    /// A name, with what follows it after a dot.
     Name(String),
     /// A whole number that joins as a `num`. Nothing of it is printed.
     Widen(Box<Expression>),
@@ -21,6 +22,10 @@ pub(crate) enum Node {
     Function(Function, Vec<Expression>),
     /// Each occurrence has a number of its own.
     Block(Block, usize, Vec<Expression>),
+    /// By its number in the script.
+    During(usize),
+    /// In a transition alone.
+    After(Box<Expression>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +70,23 @@ pub(crate) enum Block {
     Ctu,
     Hysteresis,
     Runtime,
+    Slew,
+}
+
+/// `during( )`.
+#[derive(Clone, Debug)]
+pub(crate) struct During {
+    pub(crate) windows: Vec<Window>,
+    pub(crate) unsynced: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Window {
+    /// One day or from one to another, Sunday being 0; without any, every day.
+    pub(crate) days: Vec<(u8, Option<u8>)>,
+    /// Minutes after midnight.
+    pub(crate) from: u32,
+    pub(crate) to: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -86,6 +108,11 @@ pub(crate) enum What {
     Input {
         name: String,
         value_type: Type,
+        debounce_ms: Option<i32>,
+        /// From two numbers to two others.
+        scale: Option<[i32; 4]>,
+        bad_below: Option<i32>,
+        bad_above: Option<i32>,
     },
     Output {
         name: String,
@@ -93,7 +120,12 @@ pub(crate) enum What {
         /// `None`: hold.
         safe: Option<i32>,
         is_manual: bool,
+        /// An input, and within how many milliseconds it follows.
+        confirm: Option<(String, i32)>,
+        link_loss_ms: Option<i32>,
     },
+    /// Outputs, and the gap in milliseconds.
+    Interlock(Vec<String>, i32),
     Variable {
         name: String,
         value_type: Type,
@@ -111,6 +143,11 @@ pub(crate) enum What {
         arguments: Vec<Argument>,
         refuse: Option<Expression>,
     },
+    Machine {
+        name: String,
+        states: Vec<String>,
+        transitions: Vec<Transition>,
+    },
     Assign(String, Expression),
     Increase(String, Expression, Option<Expression>),
     /// Each branch with the line of its `if` or `else if`.
@@ -119,9 +156,20 @@ pub(crate) enum What {
     Alarm(Expression, Option<Expression>),
 }
 
+#[derive(Clone, Debug)]
+pub(crate) struct Transition {
+    /// The number of its line.
+    pub(crate) id: usize,
+    /// `None`: any.
+    pub(crate) from: Option<usize>,
+    pub(crate) to: usize,
+    pub(crate) when: Expression,
+}
+
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Script {
     pub(crate) lines: Vec<Line>,
+    pub(crate) durings: Vec<During>,
     pub(crate) blocks: usize,
     /// Line numbers given out.
     pub(crate) ids: usize,
@@ -163,6 +211,11 @@ fn visit_lines(lines: &mut [Line], is_in_branch: bool, show: &mut dyn FnMut(Plac
                     visit_lines(body, true, show);
                 }
             }
+            What::Machine { transitions, .. } => {
+                for transition in transitions {
+                    visit(&mut transition.when, transition.id, is_in_branch, show);
+                }
+            }
             What::Event(_, condition) => visit(condition, id, is_in_branch, show),
             What::Alarm(raised, clear) => {
                 visit(raised, id, is_in_branch, show);
@@ -191,8 +244,8 @@ fn visit(
         is_in_branch,
     });
     match &mut expression.node {
-        Node::Literal(_) | Node::Name(_) => (),
-        Node::Widen(inner) | Node::Not(inner) | Node::Negate(inner) => {
+        Node::Literal(_) | Node::Name(_) | Node::During(_) => (),
+        Node::Widen(inner) | Node::Not(inner) | Node::Negate(inner) | Node::After(inner) => {
             visit(inner, id, is_in_branch, show);
         }
         Node::Binary(_, left, right) => {
