@@ -15,11 +15,12 @@
 //!
 //! let settings = Settings::new(Address(100_042), ControllerKey::new([7; 32]), Behaviour::Latch);
 //! let mut controller = Controller::new(settings, Duration::ZERO)?;
-//! let wait = controller.poll(Duration::ZERO);
-//! controller.poll(wait);
-//! assert_eq!(controller.next_action(), Some(Action::Dial(0)));
-//! controller.connected(wait);
-//! assert!(controller.take_outbound(wait).is_some(), "hello and the first Noise message");
+//! let mut now = Duration::ZERO;
+//! while controller.next_action() != Some(Action::Dial(0)) {
+//!     now += controller.poll(now);
+//! }
+//! controller.connected(now);
+//! assert!(controller.take_outbound(now).is_some(), "hello and the first Noise message");
 //! # Ok::<(), switchyard_firmware::SettingsError>(())
 //! ```
 
