@@ -57,9 +57,17 @@ typedef enum {
     NEGATE,
 } fw_binding_t;
 
+/* As much of a token as an error tells: many of them wait at once. */
+typedef struct {
+    uint16_t line;
+    uint16_t column;
+    uint16_t at;
+    uint16_t length;
+} fw_place_t;
+
 typedef struct {
     const fw_function_t *function;
-    fw_token_t at;
+    fw_place_t at;
     uint8_t binding;
     uint8_t sort;      /* fw_token_kind_t of a sign; of a word, 0 */
     uint8_t arguments; /* of a call, so far */
@@ -72,6 +80,25 @@ typedef struct {
     uint8_t operands_count;
     uint8_t operators_count;
 } fw_expression_t;
+
+static fw_place_t place_of(const fw_token_t *token)
+{
+    return (fw_place_t){token->line, token->column, token->at, token->length};
+}
+
+/* What is wrong with an operator, or with what it is applied to. Always false. */
+static bool fail_at(fw_compiler_t *compiler, const fw_place_t *place, const char *expected,
+                    const char *fix)
+{
+    const fw_token_t token = {
+        .kind = FW_TOKEN_NAME,
+        .line = place->line,
+        .column = place->column,
+        .at = place->at,
+        .length = place->length,
+    };
+    return fw_compile_fail(compiler, &token, expected, fix);
+}
 
 static const char too_deep[] = "a shorter expression";
 static const char split_it[] = "give a part of it a name with `var`";
@@ -197,7 +224,7 @@ static bool apply_sum(fw_expression_t *expression, const fw_operator_t *operator
 {
     fw_operand_t *pair = take(expression, 2);
     if (pair[0].type == FW_TYPE_BOOL || !join(expression->compiler, &pair[0], &pair[1])) {
-        return fw_compile_fail(expression->compiler, &operator_->at,
+        return fail_at(expression->compiler, &operator_->at,
                                "two numbers, or two times, around this", NULL);
     }
     fw_operand_t taken[2] = {pair[0], pair[1]};
@@ -241,7 +268,7 @@ static bool apply_product(fw_expression_t *expression, const fw_operator_t *oper
         fits = false;
     }
     if (!fits) {
-        return fw_compile_fail(compiler, &operator_->at,
+        return fail_at(compiler, &operator_->at,
                                is_times  ? "two numbers, or a time and a number, around this"
                                : is_over ? "two numbers, two times, or a time over a number"
                                          : "two whole numbers around this",
@@ -259,7 +286,7 @@ static bool apply_compare(fw_expression_t *expression, const fw_operator_t *oper
     bool orders = operator_->sort != FW_TOKEN_IS && operator_->sort != FW_TOKEN_DIFFERS;
     if (!join(expression->compiler, &pair[0], &pair[1]) ||
         (orders && pair[0].type == FW_TYPE_BOOL)) {
-        return fw_compile_fail(expression->compiler, &operator_->at,
+        return fail_at(expression->compiler, &operator_->at,
                                orders ? "two numbers, or two times, around this"
                                       : "two values of one type around this",
                                NULL);
@@ -296,7 +323,7 @@ static bool apply_logic(fw_expression_t *expression, const fw_operator_t *operat
     fw_operand_t *operands = take(expression, count);
     fw_operand_t taken[2] = {operands[0], operands[count - 1u]};
     if (taken[0].type != FW_TYPE_BOOL || taken[1].type != FW_TYPE_BOOL) {
-        return fw_compile_fail(expression->compiler, &operator_->at,
+        return fail_at(expression->compiler, &operator_->at,
                                count == 1u ? "a condition after this"
                                            : "a condition on both sides of this",
                                NULL);
@@ -314,7 +341,7 @@ static bool apply_negate(fw_expression_t *expression, const fw_operator_t *opera
 {
     fw_operand_t *operand = take(expression, 1);
     if (operand->type == FW_TYPE_BOOL) {
-        return fw_compile_fail(expression->compiler, &operator_->at,
+        return fail_at(expression->compiler, &operator_->at,
                                "a number or a time after this", "write `not`");
     }
     fw_operand_t taken = *operand;
@@ -384,21 +411,21 @@ static bool apply_call(fw_expression_t *expression)
     uint8_t common = 0;
     if (count != fw_string_length(function->takes) ||
         !fit(compiler, function, on_stack, count, &common)) {
-        return fw_compile_fail(compiler, &call.at, function->expected, NULL);
+        return fail_at(compiler, &call.at, function->expected, NULL);
     }
     bool is_block = function->op < FW_OPS && fw_op_is_block(function->op);
     if (function->op == CALL_AFTER && compiler->machine == FW_SYMBOL_NONE) {
-        return fw_compile_fail(compiler, &call.at,
+        return fail_at(compiler, &call.at,
                                "no `after` here: it belongs into a state machine's transition",
                                "use `ton` for how long something is true");
     }
     if (is_block && compiler->depth > 0u) {
-        return fw_compile_fail(compiler, &call.at,
+        return fail_at(compiler, &call.at,
                                "no block inside of an `if`: a block runs in every scan",
                                "give it a name with `var`, and move it above the `if`");
     }
     if (is_block && compiler->blocks == FW_SCRIPT_BLOCKS_MAX) {
-        return fw_compile_fail(compiler, &call.at, "no further block: a script has 64 at most",
+        return fail_at(compiler, &call.at, "no further block: a script has 64 at most",
                                NULL);
     }
     fw_operand_t taken[ARGUMENTS_MAX] = {0};
@@ -471,7 +498,7 @@ bool fw_compile_is_function(const fw_compiler_t *compiler)
 static bool push_operator(fw_expression_t *expression, fw_operator_t operator_)
 {
     if (expression->operators_count == OPERATORS_MAX) {
-        return fw_compile_fail(expression->compiler, &operator_.at, too_deep, split_it);
+        return fail_at(expression->compiler, &operator_.at, too_deep, split_it);
     }
     expression->operators[expression->operators_count++] = operator_;
     return true;
@@ -482,7 +509,7 @@ static bool read_operand(fw_expression_t *expression, bool *more)
 {
     fw_compiler_t *compiler = expression->compiler;
     const fw_token_t token = compiler->token;
-    fw_operator_t operator_ = {.at = token};
+    fw_operator_t operator_ = {.at = place_of(&token)};
     *more = true;
     if (token.kind == FW_TOKEN_OPEN) {
         fw_compile_advance(compiler);
@@ -531,7 +558,7 @@ static bool read_operand(fw_expression_t *expression, bool *more)
 /* The operator that stands here; binding MARK when none does. */
 static fw_operator_t find_operator(const fw_compiler_t *compiler)
 {
-    fw_operator_t operator_ = {.at = compiler->token, .sort = compiler->token.kind};
+    fw_operator_t operator_ = {.at = place_of(&compiler->token), .sort = compiler->token.kind};
     switch (compiler->token.kind) {
     case FW_TOKEN_PLUS:
     case FW_TOKEN_MINUS:
