@@ -86,7 +86,7 @@ typedef struct {
     uint32_t why_last;      /* number of the newest entry of the why-log; 0 = none */
     uint32_t late_scans;
     uint32_t longest_gap_ms;
-    uint32_t scan_us; /* of the last scan */
+    uint32_t scan_us; /* that a scan of the script takes at most on the chip */
     uint32_t update_bytes;
     uint32_t update_written_bytes;
     uint16_t operations;     /* of a scan */
@@ -178,6 +178,7 @@ typedef struct {
     uint16_t operations;
     uint16_t code_words;
     uint16_t table_words;
+    uint32_t scan_us; /* at most, on the chip */
 } fw_api_compiled_t;
 
 typedef enum {

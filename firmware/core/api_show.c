@@ -378,6 +378,7 @@ bool fw_api_show_compiled(fw_api_t *api, fw_json_t *json)
 {
     fw_json_open(json, NULL, '{');
     fw_json_number(json, "operations", api->compiled.operations);
+    fw_json_number(json, "scan_us", api->compiled.scan_us);
     fw_json_number(json, "code_words", api->compiled.code_words);
     fw_json_number(json, "table_words", api->compiled.table_words);
     fw_json_close(json, '}');

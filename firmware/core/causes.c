@@ -81,6 +81,10 @@ uint8_t fw_compile_trace_assignment(fw_compiler_t *compiler, fw_symbol_t *symbol
         number = symbol->assignments;
     }
     if (symbol->kind == FW_SYMBOL_OUTPUT) {
+        compiler->chooses = compiler->chooses || number > 1u;
+        if (compiler->first_assignment == 0u) {
+            compiler->first_assignment = compiler->records;
+        }
         const int32_t words[2] = {line, (int32_t)causes};
         fw_compile_write_record(compiler, FW_RECORD_ASSIGNMENT, symbol->cell, number, words, 2,
                                 NULL);

@@ -3,6 +3,8 @@
  */
 #include "compile_inside.h"
 
+#include "cost.h"
+
 /* ---- statements ---- */
 
 /* Blocks run in every scan, so what is one stands in no branch. */
@@ -529,6 +531,37 @@ static void tell_line(fw_compiler_t *compiler, uint16_t begins, uint16_t line)
     compiler->told_line = line;
 }
 
+/* What the scan costs around the script, at its worst: every output changes, and the clock is looked at. */
+static void add_up(fw_compiler_t *compiler)
+{
+    static const fw_token_t start = {.line = 1, .column = 1};
+    uint32_t change = FW_COST_OUTPUT_CHANGE;
+    if (compiler->chooses) {
+        change += (uint32_t)(compiler->records - compiler->first_assignment) * FW_COST_RECORD;
+    }
+    compiler->cost += FW_COST_SCAN + FW_COST_RUNNER;
+    compiler->cost += compiler->interlocks * FW_COST_INTERLOCK;
+    compiler->cost += compiler->durings == 0u ? 0u : FW_COST_LOOK;
+    compiler->cost += compiler->windows * FW_COST_WINDOW;
+    for (uint8_t i = 0; i < compiler->symbols_count; i++) {
+        const fw_symbol_t *symbol = &compiler->symbols[i];
+        if (symbol->kind == FW_SYMBOL_INPUT) {
+            compiler->cost += symbol->type == FW_TYPE_BOOL ? FW_COST_DIGITAL_INPUT
+                                                           : FW_COST_ANALOGUE_INPUT;
+        } else if (symbol->kind == FW_SYMBOL_OUTPUT || symbol->kind == FW_SYMBOL_MANUAL) {
+            compiler->cost += FW_COST_OUTPUT + change;
+        }
+    }
+    if (compiler->cost > FW_SCAN_INSTRUCTIONS_MAX) {
+        fw_compile_fail(compiler, &start, "a script whose scan takes 2.5 ms at most on the chip",
+                        "fewer divisions, products of fractions, filter( ) and slew( ), or fewer "
+                        "outputs");
+        return;
+    }
+    const int32_t cost = (int32_t)compiler->cost;
+    fw_compile_write_record(compiler, FW_RECORD_COST, 0, 0, &cost, 1, NULL);
+}
+
 fw_compile_state_t fw_compile_step(fw_compiler_t *compiler)
 {
     while (!compiler->failed && compiler->token.kind == FW_TOKEN_LINE) {
@@ -544,6 +577,7 @@ fw_compile_state_t fw_compile_step(fw_compiler_t *compiler)
         } else {
             fw_compile_emit(compiler, FW_OP_END, 0, 0, 0);
             fw_compile_flush(compiler);
+            add_up(compiler);
         }
         return compiler->failed ? FW_COMPILE_FAILED : FW_COMPILE_DONE;
     }

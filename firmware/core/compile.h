@@ -90,6 +90,10 @@ typedef struct {
     uint16_t code_words;
     uint16_t table_words;
     uint16_t operations; /* of a scan */
+    uint32_t cost;       /* of a scan at most, in instructions of the chip (cost.h); whole when done */
+    uint16_t records;    /* of the table */
+    uint16_t first_assignment; /* the record from which causes are looked up; 0 = there is none */
+    bool chooses;        /* an output has several assignments */
     uint16_t told_code;  /* where the last statement with code begins */
     uint16_t told_line;
     uint16_t named;      /* cells in use from the bottom */
@@ -105,6 +109,7 @@ typedef struct {
     uint8_t points;
     uint8_t interlocks;
     uint8_t durings;
+    uint8_t windows; /* of all of them */
     uint8_t symbols_count;
     uint8_t constants_count;
     uint8_t blocks;

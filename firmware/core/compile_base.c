@@ -5,6 +5,7 @@
 #include "compile_inside.h"
 
 #include "code.h"
+#include "cost.h"
 
 /* ---- errors ---- */
 
@@ -81,6 +82,16 @@ bool fw_compile_take_line_end(fw_compiler_t *compiler, const char *expected)
 
 /* ---- what is written ---- */
 
+static uint32_t cost_of(fw_op_t op)
+{
+    static const uint16_t costs[FW_OPS] = {
+#define ENTRY(op, instructions) [op] = (instructions),
+        FW_OP_COSTS(ENTRY)
+#undef ENTRY
+    };
+    return costs[op];
+}
+
 void fw_compile_flush(fw_compiler_t *compiler)
 {
     static const fw_token_t nowhere = {.line = 1, .column = 1};
@@ -105,6 +116,7 @@ void fw_compile_emit(fw_compiler_t *compiler, fw_op_t op, uint8_t a, uint8_t b, 
     compiler->held[0] = fw_instruction(op, a, b, c);
     compiler->held_words = 1;
     compiler->operations++;
+    compiler->cost += cost_of(op);
     const uint8_t cells[4] = {a, b, c, 0};
     if (!fw_op_is_block((uint8_t)op)) {
         fw_compile_trace(compiler, op, cells);
@@ -148,6 +160,7 @@ void fw_compile_write_text(fw_compiler_t *compiler, fw_record_tag_t tag, uint8_t
                               const int32_t *words, uint8_t count, uint16_t text_at,
                               uint16_t text_length)
 {
+    compiler->records++;
     uint32_t text_words = text_length == 0u ? 0u : 1u + (text_length + 3u) / 4u;
     uint32_t following = count + text_words;
     write_table(compiler, (uint32_t)tag | ((uint32_t)a << 8) | ((uint32_t)b << 16) |

@@ -3,7 +3,8 @@
  *
  * Measured by firmware/bench/costs.c under QEMU, over operands at the ends of their ranges, with
  * the compiler and the flags of an image, and a twentieth added; `cargo xtask test qemu` fails when
- * one costs more. A division is QEMU's port's, not the ROM's. Nothing uses these figures yet.
+ * one costs more. A division is QEMU's port's, not the ROM's. The compiler adds them
+ * up: every scan works through every instruction.
  */
 #ifndef FW_COST_H
 #define FW_COST_H
@@ -58,5 +59,26 @@
     X(FW_OP_STATES, 50)         \
     X(FW_OP_STEP, 60)           \
     X(FW_OP_AFTER, 60)
+
+/* What a scan costs besides the machine: by the lot, for each point of a kind, each interlock and each
+ * forced output. An output's change looks up its cause, and at most all of them change in one scan. */
+#define FW_COST_RUNNER 600
+#define FW_COST_DIGITAL_INPUT 130
+#define FW_COST_ANALOGUE_INPUT 900
+#define FW_COST_OUTPUT 260
+#define FW_COST_OUTPUT_CHANGE 900
+#define FW_COST_INTERLOCK 400
+#define FW_COST_RECORD 25 /* looked at for a cause */
+
+/* A look at the clock, and each window; once a second at most. */
+#define FW_COST_LOOK 6000
+#define FW_COST_WINDOW 4500
+
+/* The most that a script may cost: a quarter of the 10 ms between two scans, at 80 MHz and one and a half
+ * cycles an instruction. The rest is for link, page and flash. */
+#define FW_SCAN_INSTRUCTIONS_MAX 133000u
+
+/* Microseconds of so many instructions on the chip: 80 MHz, and one and a half cycles each. */
+#define FW_MICROSECONDS(instructions) (((instructions) * 3u + 159u) / 160u)
 
 #endif

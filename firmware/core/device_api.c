@@ -1,6 +1,7 @@
 /*
  * device_api.c: what the API shows of a device, and what it does to it (api.h).
  */
+#include "cost.h"
 #include "device_inside.h"
 #include "inside.h"
 #include "text.h"
@@ -78,6 +79,7 @@ static void status(void *ctx, fw_api_status_t *into)
         .late_scans = controller->late_scans,
         .longest_gap_ms = controller->longest_gap_ms,
         .longest_gap = controller->longest_gap_ms > 0u ? FW_API_GAP_OTHER : FW_API_GAP_NONE,
+        .scan_us = FW_MICROSECONDS(fw_program_cost(&vm->program)),
         .operations = device->scripts.operations,
         .divisions_by_zero =
             (uint16_t)(vm->divisions_by_zero < UINT16_MAX ? vm->divisions_by_zero : UINT16_MAX),
@@ -498,6 +500,7 @@ static fw_api_result_t upload_end(void *ctx, fw_upload_t what, fw_api_compiled_t
     fw_scripts_result_t result = fw_scripts_do(&device->scripts, FW_SCRIPTS_COMPILE);
     *compiled = (fw_api_compiled_t){
         .operations = compiler->operations,
+        .scan_us = FW_MICROSECONDS(compiler->cost),
         .code_words = compiler->code_words,
         .table_words = compiler->table_words,
     };

@@ -180,6 +180,7 @@ bool fw_compile_during(fw_compiler_t *compiler, fw_operand_t *value)
     *value = (fw_operand_t){.cell = fw_compile_cell(compiler), .type = FW_TYPE_BOOL};
     compiler->causes[value->cell] = (uint32_t)1 << (16u + compiler->durings);
     compiler->durings++;
+    compiler->windows = (uint8_t)(compiler->windows + windows);
     fw_compile_write_record(compiler, FW_RECORD_DURING, value->cell, windows, words,
                             (uint8_t)(FW_DURING_WORDS + windows * FW_WINDOW_WORDS), NULL);
     return true;

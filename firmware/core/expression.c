@@ -63,11 +63,11 @@ typedef struct {
     uint16_t column;
     uint16_t at;
     uint16_t length;
-} fw_place_t;
+} fw_source_place_t;
 
 typedef struct {
     const fw_function_t *function;
-    fw_place_t at;
+    fw_source_place_t at;
     uint8_t binding;
     uint8_t sort;      /* fw_token_kind_t of a sign; of a word, 0 */
     uint8_t arguments; /* of a call, so far */
@@ -81,13 +81,13 @@ typedef struct {
     uint8_t operators_count;
 } fw_expression_t;
 
-static fw_place_t place_of(const fw_token_t *token)
+static fw_source_place_t place_of(const fw_token_t *token)
 {
-    return (fw_place_t){token->line, token->column, token->at, token->length};
+    return (fw_source_place_t){token->line, token->column, token->at, token->length};
 }
 
 /* What is wrong with an operator, or with what it is applied to. Always false. */
-static bool fail_at(fw_compiler_t *compiler, const fw_place_t *place, const char *expected,
+static bool fail_at(fw_compiler_t *compiler, const fw_source_place_t *place, const char *expected,
                     const char *fix)
 {
     const fw_token_t token = {

@@ -84,6 +84,14 @@ bool fw_program_next_of(const fw_program_t *program, uint16_t *at, fw_record_tag
     return fw_program_next(program, at, record);
 }
 
+uint32_t fw_program_cost(const fw_program_t *program)
+{
+    uint16_t at = 0;
+    fw_record_t record;
+    bool is_told = fw_program_next_of(program, &at, FW_RECORD_COST, &record);
+    return is_told ? record.words[0] : 0u;
+}
+
 static uint8_t text_byte(const fw_record_t *record, size_t at)
 {
     return (uint8_t)(record->name[1u + at / 4u] >> (8u * (at % 4u)));
@@ -236,10 +244,9 @@ size_t fw_signature_text(const fw_signature_t *signature, uint8_t bytes[FW_TEXT_
 
 /* ---- causes ---- */
 
-bool fw_program_assignment(const fw_program_t *program, uint8_t cell, uint8_t number,
+bool fw_program_assignment(const fw_program_t *program, uint16_t at, uint8_t cell, uint8_t number,
                            fw_assignment_t *assignment)
 {
-    uint16_t at = 0;
     fw_record_t record;
     while (fw_program_next_of(program, &at, FW_RECORD_ASSIGNMENT, &record)) {
         if (record.a == cell && record.b == number) {

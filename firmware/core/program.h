@@ -27,6 +27,9 @@ bool fw_program_is_current(const fw_program_t *program);
 bool fw_program_next_of(const fw_program_t *program, uint16_t *at, fw_record_tag_t tag,
                         fw_record_t *record);
 
+/* What a scan costs at most, in instructions of the chip; 0 = it does not say. */
+uint32_t fw_program_cost(const fw_program_t *program);
+
 /* Whether a record bears this name. */
 bool fw_record_is(const fw_record_t *record, fw_span_t name);
 
@@ -58,8 +61,9 @@ typedef struct {
     uint16_t schedules; /* likewise, each a `during` */
 } fw_assignment_t;
 
-/* Looks up assignment `number` of the output in that cell; false when the script has none. */
-bool fw_program_assignment(const fw_program_t *program, uint8_t cell, uint8_t number,
+/* Looks up assignment `number` of the output in that cell, from `at` on, where the first of them stands;
+ * false when the script has none. */
+bool fw_program_assignment(const fw_program_t *program, uint16_t at, uint8_t cell, uint8_t number,
                            fw_assignment_t *assignment);
 
 /* The line of the statement that the code at `at` belongs to; 0 if it belongs to none. `*next` is where

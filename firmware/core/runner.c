@@ -48,6 +48,15 @@ static void begin_interlock(fw_runner_t *runner, const fw_record_t *record)
     }
 }
 
+/* The first of an output's assignments is where its causes are looked up from. */
+static void note_assignment(fw_runner_t *runner, uint8_t cell, uint16_t at)
+{
+    uint8_t point = fw_points_find_cell(&runner->points, cell);
+    if (point != FW_POINT_NONE && runner->at[point].causes_at == 0u) {
+        runner->at[point].causes_at = at;
+    }
+}
+
 void fw_runner_start(fw_runner_t *runner, const fw_program_t *program, uint32_t now_ms)
 {
     fw_vm_start(&runner->vm, program);
@@ -81,9 +90,12 @@ void fw_runner_start(fw_runner_t *runner, const fw_program_t *program, uint32_t 
     runner->leaves_out = false;
     runner->digest = 0;
     uint16_t at = 0;
+    uint16_t begins = 0;
     fw_record_t record;
-    while (fw_program_next(program, &at, &record)) {
-        if (record.tag == FW_RECORD_INTERLOCK && runner->interlocks_count < FW_INTERLOCKS_MAX) {
+    for (; fw_program_next(program, &at, &record); begins = at) {
+        if (record.tag == FW_RECORD_ASSIGNMENT) {
+            note_assignment(runner, record.a, begins);
+        } else if (record.tag == FW_RECORD_INTERLOCK && runner->interlocks_count < FW_INTERLOCKS_MAX) {
             runner->interlocks[runner->interlocks_count++] = record;
             begin_interlock(runner, &record);
         } else if (record.tag == FW_RECORD_DURING) {
@@ -243,10 +255,12 @@ static void latch(fw_runner_t *runner, const fw_runner_scan_t *scan)
 /* ---- outputs ---- */
 
 /* Why the script gave an output the value that it has since this scan. */
-static fw_cause_t cause_of(const fw_runner_t *runner, uint8_t cell, const fw_command_t *command)
+static fw_cause_t cause_of(const fw_runner_t *runner, uint8_t point, const fw_command_t *command)
 {
     fw_assignment_t assignment;
-    if (!fw_program_assignment(&runner->vm.program, cell, runner->vm.set_by[cell], &assignment)) {
+    uint8_t cell = runner->points.at[point].record.a;
+    if (!fw_program_assignment(&runner->vm.program, runner->at[point].causes_at, cell,
+                               runner->vm.set_by[cell], &assignment)) {
         return (fw_cause_t){.kind = FW_CAUSE_SCRIPT};
     }
     uint32_t commands = assignment.commands;
@@ -393,7 +407,7 @@ static bool put_out(fw_runner_t *runner, uint8_t point, const fw_runner_scan_t *
     if (is_news) {
         bool is_set = command != NULL && command->is_set && command->index == point;
         state->wanted = value;
-        state->wish = is_set ? command->cause : cause_of(runner, output->record.a, command);
+        state->wish = is_set ? command->cause : cause_of(runner, point, command);
     }
     fw_override_t override;
     int32_t level = level_of(runner, point, scan, &override);

@@ -59,6 +59,7 @@ typedef struct {
     uint8_t settled;       /* how that ended: fw_settled_t */
     uint8_t override;      /* fw_override_t of the last scan */
     bool disagrees;
+    uint16_t causes_at; /* where the table has the first of its assignments */
 } fw_runner_point_t;
 
 typedef enum {

@@ -146,6 +146,7 @@ typedef enum {
                              * same scan: a bit for each command, from 16 on for each `during` */
     FW_RECORD_FORMAT,       /* the first of all. a: FW_PROGRAM_FORMAT */
     FW_RECORD_COUNTER,      /* a: cell of a retained name that is only ever added to */
+    FW_RECORD_COST,         /* the last of all. What a scan costs at most, in instructions of the chip */
     FW_RECORD_LINE,         /* a statement begins. a: words of code behind the one before, b: lines; or,
                              * where they are no bytes, one word: line, from 16 on the place in the code */
     FW_RECORD_PLACE,        /* Latitude and longitude, as in fw_place_t */

@@ -211,6 +211,7 @@ unsafe extern "C" {
     pub fn fw_vm_start(vm: *mut FwVm, program: *const FwProgram);
     pub fn fw_vm_scan(vm: *mut FwVm, now_ms: u32, call: *const FwVmCall) -> u32;
 
+    pub fn fw_program_cost(program: *const FwProgram) -> u32;
     pub fn fw_host_compiler_bytes() -> usize;
     pub fn fw_host_compiler_align() -> usize;
     pub fn fw_host_vm_bytes() -> usize;

@@ -678,6 +678,23 @@ static void test_anything(void)
 }
 
 /* Every word of code belongs to the line whose statement made it. */
+/* What a scan costs is known, rises with what is in it, and is bounded. */
+static void test_cost(void)
+{
+    static char text[8000];
+    start("in a = DI1\nout r = RL1 safe off\nr := a\n");
+    uint32_t least = fw_program_cost(&vm.program);
+    CHECK(least == compiler.cost && least > 1000u && least < 5000u);
+    start("in a = DI1\nout r = RL1 safe off\nr := a and during(08:00-09:00, unsynced off)\n");
+    CHECK(fw_program_cost(&vm.program) > least + 5000u);
+    strcpy(text, "in x : num = AI0\n");
+    for (int i = 0; i < 60; i++) {
+        sprintf(text + strlen(text), "var v%d : num\nv%d := filter(x, 1s) * 1.5\n", i, i);
+    }
+    CHECK(!compile(text));
+    CHECK(strstr(compiler.error.expected, "2.5 ms") != NULL && compiler.error.fix != NULL);
+}
+
 static void test_lines(void)
 {
     /* A comment has no code, nor have these declarations. */
@@ -721,4 +738,5 @@ void test_script(void)
     test_limits();
     test_anything();
     test_lines();
+    test_cost();
 }

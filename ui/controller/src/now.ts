@@ -238,7 +238,7 @@ export function facts(status: Status, now: number): [string, string][] {
     ['Gateway', link],
     ['Wi-Fi', status.access_point ? `${wifi}; its own is open` : wifi],
     ['Clock', status.time_ms !== 0 && Math.abs(status.time_ms - now) > 120_000 ? `${clock} (this device differs)` : clock],
-    ['Scan', `${status.operations} operations, ${(status.scan_us / 1000).toFixed(2)} ms of 10`],
+    ['Scan', `at most ${(status.scan_us / 1000).toFixed(2)} ms of 10 on the chip`],
     ['Late scans', status.late_scans === 0 ? 'none' : `${status.late_scans}, longest gap ${status.longest_gap_ms} ms (${status.longest_gap})`],
     ['Free memory', bytes(status.free_bytes)],
     ...(status.divisions_by_zero > 0 ? [['Divisions by zero', String(status.divisions_by_zero)] as [string, string]] : []),

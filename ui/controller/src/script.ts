@@ -143,7 +143,7 @@ export function scriptScreen(controller: Controller): { node: HTMLElement; updat
       const source = text.value;
       const cost = await controller.act((api) => api.upload<Compiled>('script', new TextEncoder().encode(source)));
       checked = source;
-      return `No errors. ${cost.operations} operations a scan; program ${cost.code_words} + ${cost.table_words} words.`;
+      return `No errors. A scan takes at most ${(cost.scan_us / 1000).toFixed(2)} ms of 10 on the chip; program ${cost.code_words} + ${cost.table_words} words.`;
     });
 
   const trial = (what: 'begin' | 'commit' | 'revert') =>

@@ -130,6 +130,8 @@ export interface FoundNetwork {
 
 export interface Compiled {
   operations: number;
+  /** That a scan takes at most on the chip. */
+  scan_us: number;
   code_words: number;
   table_words: number;
 }

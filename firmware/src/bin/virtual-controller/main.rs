@@ -261,6 +261,10 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let listed = arguments.controllers()?;
     let plant = arguments.plant()?;
     let script = arguments.script()?;
+    if arguments.script.is_some() {
+        let micros = script.program().scan_micros();
+        tracing::info!("a scan of the script takes at most {micros} µs of 10,000 on the chip");
+    }
     let has_board = arguments.http.is_some() || arguments.flash.is_some();
     ensure!(
         !has_board || listed.len() == 1,
