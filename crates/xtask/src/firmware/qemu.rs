@@ -271,6 +271,7 @@ pub(crate) fn test(vectors: &Path) -> Result<()> {
                 room("port/qemu"),
                 room("tests/c"),
                 sources::monocypher()?,
+                sources::monocypher()?.join("optional"),
             ],
             defines: as_host
                 .iter()
