@@ -8,17 +8,21 @@
 //! bound. Texts hold their bounds by type. The other ranges (how many points or arguments, which
 //! page) are the caller's to keep; a receiver answers [`Code::BadField`] to what breaks them.
 
+mod answer;
 mod command;
+mod event;
 mod link;
 mod request;
 mod status;
 mod text;
 
+pub use answer::{Answer, Body};
 pub use command::{Action, Command, CommandHead, Receipt, ReceiptHead, Stage};
+pub use event::Event;
 pub use link::{
     ControllerHello, ErrorMessage, HelloReply, Ping, PingReply, ToolHello, ToolWelcome,
 };
-pub use request::{Answer, Body, Event, PeerKind, Request, Verb, features, verb_of};
+pub use request::{PeerKind, Request, Verb, features, verb_of};
 pub use status::{Cause, CauseKind, Change, Delta, Full, Point, PointFlags, PointType, StatusHead};
 pub use text::{Name, Text, TextError, Title};
 

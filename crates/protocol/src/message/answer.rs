@@ -1,0 +1,264 @@
+//! Responses to queries and configuration (§6).
+
+use super::{MessageError, PeerKind, Stage, Text, Time, Title, Verb, encoded};
+use crate::{
+    Address, Code,
+    fields::{Fields, MapWriter},
+    limits::SIGNATURES_MAX,
+};
+use std::fmt;
+
+/// What a response says when its code is ok; by verb.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Body {
+    /// Nothing but ok: snapshot, unsubscribe.
+    Done(Verb),
+    /// Who answers.
+    Identify {
+        /// What people call it.
+        title: Title,
+        /// Program and version.
+        software: Title,
+        /// What sort of peer it is.
+        peer_kind: PeerKind,
+    },
+    /// What the script can do.
+    Describe {
+        /// The script's or behaviour's name.
+        behaviour: Title,
+        /// At most 16 signatures, such as `pulse(t: time in 100ms..60s)`.
+        commands: Vec<Text>,
+    },
+    /// What became of a command, as the controller remembers it.
+    Outcome {
+        /// The boot that remembers.
+        boot: u32,
+        /// The stage; `None` when it never heard of the key.
+        stage: Option<Stage>,
+        /// Why.
+        reason: Option<Code>,
+        /// Whether that was the last.
+        is_final: Option<bool>,
+    },
+    /// The end of the snapshot.
+    Subscribe {
+        /// How many controllers are subscribed now.
+        count: u32,
+    },
+    /// Who holds an address.
+    Lookup {
+        /// The address.
+        address: Address,
+        /// Whether it is there now.
+        online: bool,
+        /// Since when it is there or away.
+        since: Time,
+        /// What people call it.
+        title: Title,
+    },
+    /// What became of a command, as the gateway knows it.
+    Receipt {
+        /// The stage.
+        stage: Stage,
+        /// When.
+        at: Option<Time>,
+        /// Why.
+        reason: Option<Code>,
+        /// Whether that was the last.
+        is_final: bool,
+    },
+    /// A new controller.
+    Enrol {
+        /// Its address.
+        controller: Address,
+        /// Its key: told this once. Secret.
+        key: [u8; 32],
+    },
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Body::Enrol { controller, .. } => f
+                .debug_struct("Enrol")
+                .field("controller", controller)
+                .field("key", &"***")
+                .finish(),
+            other => write!(f, "{}", other.verb().name()),
+        }
+    }
+}
+
+impl Body {
+    /// The verb of the request that this answers.
+    pub const fn verb(&self) -> Verb {
+        match self {
+            Body::Done(verb) => *verb,
+            Body::Identify { .. } => Verb::Identify,
+            Body::Describe { .. } => Verb::Describe,
+            Body::Outcome { .. } => Verb::Outcome,
+            Body::Subscribe { .. } => Verb::Subscribe,
+            Body::Lookup { .. } => Verb::Lookup,
+            Body::Receipt { .. } => Verb::Receipt,
+            Body::Enrol { .. } => Verb::Enrol,
+        }
+    }
+}
+
+/// The payload of a response frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Code 0.
+    Ok(Body),
+    /// Any other code.
+    Refused {
+        /// Why.
+        code: Code,
+        /// The same for people.
+        detail: Option<Text>,
+        /// The verb of the request, as a number: it may be one that the answerer does not know.
+        verb: u16,
+    },
+}
+
+impl Answer {
+    /// Refuses without a detail.
+    pub const fn refused(code: Code, verb: u16) -> Self {
+        Answer::Refused {
+            code,
+            detail: None,
+            verb,
+        }
+    }
+
+    /// The payload.
+    pub fn encode(&self) -> Vec<u8> {
+        encoded(|bytes| self.encode_into(bytes))
+    }
+
+    /// Appends the payload.
+    pub fn encode_into(&self, bytes: &mut Vec<u8>) {
+        let body = match self {
+            Answer::Refused { code, detail, verb } => {
+                return MapWriter::new(bytes)
+                    .put(0, code)
+                    .put_some(1, detail)
+                    .put(2, verb)
+                    .end();
+            }
+            Answer::Ok(body) => body,
+        };
+        let head = MapWriter::new(bytes)
+            .put(0, &Code::Ok)
+            .put(2, &body.verb().number());
+        match body {
+            Body::Done(_) => head,
+            Body::Identify {
+                title,
+                software,
+                peer_kind,
+            } => head
+                .put(3, title)
+                .put(4, software)
+                .put(5, &(*peer_kind as u8)),
+            Body::Describe {
+                behaviour,
+                commands,
+            } => head.put(3, behaviour).put(4, commands),
+            Body::Outcome {
+                boot,
+                stage,
+                reason,
+                is_final,
+            } => head
+                .put(3, boot)
+                .put_some(4, &stage.map(|stage| stage as u8))
+                .put_some(5, reason)
+                .put_some(6, is_final),
+            Body::Subscribe { count } => head.put(3, count),
+            Body::Lookup {
+                address,
+                online,
+                since,
+                title,
+            } => head
+                .put(3, address)
+                .put(4, online)
+                .put(5, since)
+                .put(6, title),
+            Body::Receipt {
+                stage,
+                at,
+                reason,
+                is_final,
+            } => head
+                .put(3, &(*stage as u8))
+                .put_some(4, at)
+                .put_some(5, reason)
+                .put(6, is_final),
+            Body::Enrol { controller, key } => head.put(3, controller).put(4, key),
+        }
+        .end()
+    }
+
+    /// Reads the payload.
+    ///
+    /// # Errors
+    /// [`MessageError`]; an ok answer to a verb unknown here is
+    /// [`MessageError::UnknownVerb`].
+    pub fn decode(payload: &[u8]) -> Result<Self, MessageError> {
+        let mut fields = Fields::open(payload)?;
+        let code: Code = fields.required(0)?;
+        if code != Code::Ok {
+            return Ok(Answer::Refused {
+                code,
+                detail: fields.optional(1)?,
+                verb: fields.required(2)?,
+            });
+        }
+        let stage = |number| Stage::from_number(number);
+        Ok(Answer::Ok(match Verb::read(&mut fields)? {
+            verb @ (Verb::Snapshot | Verb::Unsubscribe) => Body::Done(verb),
+            Verb::Identify => Body::Identify {
+                title: fields.required(3)?,
+                software: fields.required(4)?,
+                peer_kind: PeerKind::from_number(fields.required(5)?),
+            },
+            Verb::Describe => Body::Describe {
+                behaviour: fields.required(3)?,
+                commands: fields
+                    .array(4, SIGNATURES_MAX)?
+                    .ok_or(MessageError::BadField { key: 4 })?,
+            },
+            Verb::Outcome => Body::Outcome {
+                boot: fields.required(3)?,
+                stage: fields
+                    .optional(4)?
+                    .map(|number| stage(number).ok_or(MessageError::BadField { key: 4 }))
+                    .transpose()?,
+                reason: fields.optional(5)?,
+                is_final: fields.optional(6)?,
+            },
+            Verb::Subscribe => Body::Subscribe {
+                count: fields.required(3)?,
+            },
+            Verb::Lookup => Body::Lookup {
+                address: fields.required(3)?,
+                online: fields.required(4)?,
+                since: fields.required(5)?,
+                title: fields.required(6)?,
+            },
+            Verb::Receipt => Body::Receipt {
+                stage: stage(fields.required(3)?).ok_or(MessageError::BadField { key: 3 })?,
+                at: fields.optional(4)?,
+                reason: fields.optional(5)?,
+                is_final: fields.required(6)?,
+            },
+            Verb::Enrol => Body::Enrol {
+                controller: fields.required(3)?,
+                key: fields.required(4)?,
+            },
+            verb => return Err(MessageError::WrongKind(verb)),
+        }))
+    }
+}
