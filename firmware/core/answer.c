@@ -57,7 +57,7 @@ static void take_verb(fw_controller_t *controller, const fw_frame_header_t *head
     }
     if (code == FW_CODE_OK && verb != FW_VERB_IDENTIFY && verb != FW_VERB_DESCRIBE &&
         verb != FW_VERB_SNAPSHOT) {
-        code = FW_CODE_UNSUPPORTED; /* a verb for gateways */
+        code = FW_CODE_UNSUPPORTED; /* a verb for gateways, or one that is still to come here */
     }
     note(controller, FW_KIND_RESPONSE, header, verb, code, 0);
 }

@@ -48,7 +48,8 @@
     X(70, REFUSED_BY_SCRIPT, refused_by_script)                                                    \
     X(71, NOT_CONFIRMED, not_confirmed)                                                            \
     X(72, LINK_LOST, link_lost)                                                                    \
-    X(73, REBOOTED, rebooted)
+    X(73, REBOOTED, rebooted)                                                                      \
+    X(74, WRONG_STATE, wrong_state)
 
 #define FW_CODE_ENUM(number, upper, lower) FW_CODE_##upper = number,
 typedef enum { FW_CODE_LIST(FW_CODE_ENUM) } fw_code_t;
@@ -100,12 +101,27 @@ typedef enum {
     FW_VERB_UNSUBSCRIBE = 6,
     FW_VERB_LOOKUP = 7,
     FW_VERB_RECEIPT = 8,
+    FW_VERB_PARAMETERS = 9,
+    FW_VERB_VALUES = 10,
+    FW_VERB_LOG = 11,
+    FW_VERB_HEALTH = 12,
+    FW_VERB_TRANSFER_READ = 13,
     FW_VERB_SET = 32,
     FW_VERB_CALL = 33,
+    FW_VERB_ADJUST = 34,
     FW_VERB_ENROL = 64,
+    FW_VERB_FORCE = 65,
+    FW_VERB_RELEASE = 66,
+    FW_VERB_TRANSFER_OPEN = 67,
+    FW_VERB_TRANSFER_WRITE = 68,
+    FW_VERB_TRANSFER_COMMIT = 69,
+    FW_VERB_TRIAL = 70,
+    FW_VERB_RESTART = 71,
     FW_VERB_ANNOUNCE = 128,
     FW_VERB_PRESENCE = 129,
     FW_VERB_NOTE = 130,
+    FW_VERB_HAPPENED = 131,
+    FW_VERB_ALARM = 132,
 } fw_verb_t;
 
 /* Stages of a command (section 8). */
@@ -148,6 +164,38 @@ typedef enum {
     FW_CAUSE_SAFE = 8,
 } fw_cause_kind_t;
 
+/* What is written to a controller or read from it (section 6.1). */
+typedef enum {
+    FW_CONTENT_SCRIPT = 1,
+    FW_CONTENT_FIRMWARE_MANIFEST = 2,
+    FW_CONTENT_FIRMWARE_IMAGE = 3, /* the last that can be written */
+    FW_CONTENT_RECORDING = 4,      /* which can only be read */
+} fw_content_t;
+
+/* How a controller stands with its script, why it restarted, and what kept it from scanning
+ * (section 6.1). */
+typedef enum {
+    FW_SCRIPT_NONE = 0,
+    FW_SCRIPT_KEPT = 1,
+    FW_SCRIPT_ON_TRIAL = 2,
+    FW_SCRIPT_SAFE_MODE = 3,
+} fw_script_state_t;
+
+typedef enum {
+    FW_RESET_POWER = 0,
+    FW_RESET_WATCHDOG = 1,
+    FW_RESET_EXCEPTION = 2,
+    FW_RESET_COMMANDED = 3,
+    FW_RESET_OTHER = 4,
+} fw_reset_t;
+
+typedef enum {
+    FW_GAP_UNKNOWN = 0,
+    FW_GAP_ERASE = 1,
+    FW_GAP_HANDSHAKE = 2,
+    FW_GAP_COMPILE = 3,
+} fw_gap_cause_t;
+
 /* Features announced as bits (section 11). */
 #define FW_FEATURE_NOISE 1u
 #define FW_FEATURE_BUILT_IN 2u
@@ -184,13 +232,87 @@ enum {
     FW_KEY_SET_VALUE = 4,
     FW_KEY_CALL_COMMAND = 3,
     FW_KEY_CALL_ARGUMENTS = 4,
+    FW_KEY_ADJUST_PARAMETER = 3,
+    FW_KEY_ADJUST_VALUE = 4,
     FW_KEY_COMMAND_WAIT = 5,
+
+    FW_KEY_PARAMETERS_PARAMETERS = 3,
+    FW_KEY_VALUES_FROM = 3, /* of the request; the rest are the response's */
+    FW_KEY_VALUES_VALUES = 3,
+    FW_KEY_VALUES_TOTAL = 4,
+    FW_KEY_VALUE_NAME = 0, /* of a value and a parameter, the last two of a parameter alone */
+    FW_KEY_VALUE_TYPE = 1,
+    FW_KEY_VALUE_VALUE = 2,
+    FW_KEY_VALUE_MIN = 3,
+    FW_KEY_VALUE_MAX = 4,
+
+    FW_KEY_LOG_BEFORE = 3, /* of the request */
+    FW_KEY_LOG_ENTRIES = 3,
+    FW_KEY_ENTRY_NUMBER = 0,
+    FW_KEY_ENTRY_TIME = 1,
+    FW_KEY_ENTRY_UPTIME_MS = 2,
+    FW_KEY_ENTRY_ABOUT = 3,
+    FW_KEY_ENTRY_VALUE = 4,
+    FW_KEY_ENTRY_CAUSE = 5,
+
+    FW_KEY_HEALTH_UPTIME_MS = 3,
+    FW_KEY_HEALTH_BOOT_ID = 4,
+    FW_KEY_HEALTH_RESET = 5,
+    FW_KEY_HEALTH_FREE_BYTES = 6,
+    FW_KEY_HEALTH_SCAN = 7,
+    FW_KEY_HEALTH_SCRIPT = 8,
+    FW_KEY_SCAN_LATE = 0,
+    FW_KEY_SCAN_LONGEST_GAP_MS = 1,
+    FW_KEY_SCAN_GAP_CAUSE = 2,
+    FW_KEY_SCAN_COST_US = 3,
+    FW_KEY_SCRIPT_STATE = 0,
+    FW_KEY_SCRIPT_TRIAL_LEFT_MS = 1,
+    FW_KEY_SCRIPT_TITLE = 2,
+    FW_KEY_SCRIPT_DIGEST = 3,
+    FW_KEY_SCRIPT_FAULTS = 4,
+
+    FW_KEY_FORCE_POINT = 3,
+    FW_KEY_FORCE_VALUE = 4,
+    FW_KEY_FORCE_DURATION_MS = 5,
+    FW_KEY_RELEASE_POINT = 3,
+
+    FW_KEY_TRANSFER_READ_CONTENT = 3, /* of the request; the next three are the response's */
+    FW_KEY_TRANSFER_READ_OFFSET = 4,
+    FW_KEY_TRANSFER_READ_SIZE = 3,
+    FW_KEY_TRANSFER_READ_BYTES = 4,
+    FW_KEY_TRANSFER_READ_DIGEST = 5,
+    FW_KEY_TRANSFER_OPEN_CONTENT = 3,
+    FW_KEY_TRANSFER_OPEN_SIZE = 4,
+    FW_KEY_TRANSFER_OPEN_DIGEST = 5,
+    FW_KEY_TRANSFER_WRITE_OFFSET = 3,
+    FW_KEY_TRANSFER_WRITE_BYTES = 4,
+    FW_KEY_TRANSFER_NEXT = 3, /* of the response to either: the next byte */
+    FW_KEY_TRANSFER_COMMIT_DIGEST = 3,
+    FW_KEY_TRANSFER_COMMIT_KEEP = 4,
+    FW_KEY_TRANSFER_COMMIT_FAULT = 3, /* of the response */
+    FW_KEY_FAULT_LINE = 0,
+    FW_KEY_FAULT_COLUMN = 1,
+    FW_KEY_FAULT_EXPECTED = 2,
+    FW_KEY_FAULT_FIX = 3,
+    FW_KEY_FAULT_OTHER_LINE = 4,
+    FW_KEY_TRIAL_KEEP = 3,
 
     FW_KEY_ANNOUNCE_BOOT_ID = 3,
     FW_KEY_ANNOUNCE_FEATURES = 4,
     FW_KEY_ANNOUNCE_SOFTWARE = 5,
     FW_KEY_ANNOUNCE_BOARD = 6,
     FW_KEY_ANNOUNCE_LAYOUT = 7,
+
+    FW_KEY_EVENT_NUMBER = 3, /* of happened and alarm */
+    FW_KEY_EVENT_TIME = 4,
+    FW_KEY_HAPPENED_TEXT = 5,
+    FW_KEY_HAPPENED_VALUES = 6,
+    FW_KEY_HAPPENED_TYPES = 7,
+    FW_KEY_ALARM_LEVEL = 5,
+    FW_KEY_ALARM_TEXT = 6,
+    FW_KEY_ALARM_RAISED = 7,
+    FW_KEY_ALARM_ALARM = 8,
+    FW_KEY_EVENT_LAST = 3, /* of the response to either */
 
     /* controller hello, hello reply, ping reply (section 4) */
     FW_KEY_HELLO_VERSION = 0,

@@ -163,15 +163,30 @@ uint8_t fw_verb_kind(uint64_t verb)
     case FW_VERB_UNSUBSCRIBE:
     case FW_VERB_LOOKUP:
     case FW_VERB_RECEIPT:
+    case FW_VERB_PARAMETERS:
+    case FW_VERB_VALUES:
+    case FW_VERB_LOG:
+    case FW_VERB_HEALTH:
+    case FW_VERB_TRANSFER_READ:
         return FW_KIND_QUERY;
     case FW_VERB_SET:
     case FW_VERB_CALL:
+    case FW_VERB_ADJUST:
         return FW_KIND_COMMAND;
     case FW_VERB_ENROL:
+    case FW_VERB_FORCE:
+    case FW_VERB_RELEASE:
+    case FW_VERB_TRANSFER_OPEN:
+    case FW_VERB_TRANSFER_WRITE:
+    case FW_VERB_TRANSFER_COMMIT:
+    case FW_VERB_TRIAL:
+    case FW_VERB_RESTART:
         return FW_KIND_CONFIGURE;
     case FW_VERB_ANNOUNCE:
     case FW_VERB_PRESENCE:
     case FW_VERB_NOTE:
+    case FW_VERB_HAPPENED:
+    case FW_VERB_ALARM:
         return FW_KIND_EVENT;
     default:
         return 0;
@@ -201,8 +216,12 @@ static fw_code_t read_command(const fw_commands_scene_t *scene, const fw_cbor_ma
                              &queued->expiry) != FW_FIELD_PRESENT) {
         return FW_CODE_BAD_FIELD;
     }
-    fw_code_t code = verb == FW_VERB_SET ? read_set(scene, payload, queued)
-                                         : read_call(scene, payload, queued);
+    fw_code_t code = FW_CODE_UNSUPPORTED;
+    if (verb == FW_VERB_SET) {
+        code = read_set(scene, payload, queued);
+    } else if (verb == FW_VERB_CALL) {
+        code = read_call(scene, payload, queued);
+    }
     if (code == FW_CODE_OK && scene->time_known &&
         queued->expiry > scene->time + FW_EXPIRY_MS_MAX + FW_EXPIRY_SLACK_MS) {
         code = FW_CODE_OUT_OF_RANGE;

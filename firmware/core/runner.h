@@ -14,7 +14,6 @@
 
 #define FW_SCAN_INTERVAL_MS 10u
 #define FW_FORCES_MAX 8u
-#define FW_FORCE_MS_MAX 86400000u
 
 /* Whether scans in which nothing can happen may be left out: thousands of idle controllers then cost a
  * host nothing. A chip has nothing better to do, and scans. */

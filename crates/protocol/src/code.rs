@@ -120,6 +120,8 @@ codes! {
     LinkLost = 72, "link_lost";
     /// The controller restarted in between.
     Rebooted = 73, "rebooted";
+    /// What it is about is not there: no transfer, no script on trial.
+    WrongState = 74, "wrong_state";
 }
 
 impl fmt::Display for Code {

@@ -6,6 +6,8 @@ use crate::{
     limits::INTEGER_MAX,
     message::{Key, MessageError, Name, Text, Time, Title},
 };
+use bytes::Bytes;
+use std::time::Duration;
 
 /// Writes items behind whatever there is.
 pub(crate) type Encoder<'a> = minicbor::Encoder<&'a mut Vec<u8>>;
@@ -63,6 +65,8 @@ plain_fields! {
     String => |it, encoder| encoder.str(it);
     [u8; 32] => |it, encoder| encoder.bytes(it);
     [u8; 16] => |it, encoder| encoder.bytes(it);
+    Bytes => |it, encoder| encoder.bytes(it);
+    Duration => |it, encoder| encoder.u64(saturated(it.as_millis().try_into().unwrap_or(u64::MAX)));
 }
 
 impl<T: Field> Field for Vec<T> {
@@ -158,6 +162,8 @@ readers! {
     Title => |item| Title::new(item.text()?).ok();
     Text => |item| Text::new(item.text()?).ok();
     &'a str => |item| item.text();
+    Bytes => |item| item.bytes().map(Bytes::copy_from_slice);
+    Duration => |item| item.unsigned().map(Duration::from_millis);
 }
 
 impl<'a> Fields<'a> {
@@ -216,6 +222,20 @@ impl<'a> Fields<'a> {
         self.optional(key)?.ok_or(MessageError::BadField { key })
     }
 
+    /// A field that must be there and be one that `is_valid`.
+    pub(crate) fn required_where<T: FromField<'a>>(
+        &mut self,
+        key: u8,
+        is_valid: impl FnOnce(&T) -> bool,
+    ) -> Result<T, MessageError> {
+        let value = self.required(key)?;
+        if is_valid(&value) {
+            Ok(value)
+        } else {
+            Err(MessageError::BadField { key })
+        }
+    }
+
     /// An array of at most `max` values.
     pub(crate) fn array<T: FromField<'a>>(
         &mut self,
@@ -248,6 +268,13 @@ impl<'a> Fields<'a> {
             values.push(read(&mut fields)?);
         }
         Ok(values)
+    }
+
+    /// A map inside this one, where there is one.
+    pub(crate) fn optional_map(&mut self, key: u8) -> Result<Option<Fields<'a>>, MessageError> {
+        self.find(key)
+            .map(|item| Fields::of_checked(item).ok_or(MessageError::BadField { key }))
+            .transpose()
     }
 
     /// A map inside this one.

@@ -40,6 +40,22 @@ pub const STATUS_PAGES_MAX: usize = 16;
 pub const ARGUMENTS_MAX: usize = 4;
 /// Signatures in one describe response.
 pub const SIGNATURES_MAX: usize = 16;
+/// Names of one script, and so the parameters and values that a controller can tell of.
+pub const NAMES_MAX: usize = 128;
+/// Lines of a controller's log in one response.
+pub const LOG_ENTRIES_MAX: usize = 64;
+/// Pages of one response: parameters with the longest names in the smallest records.
+pub const ANSWER_PAGES_MAX: usize = 64;
+/// Bytes of what is written to a controller or read from it: no image for 1 MiB of flash is larger.
+pub const TRANSFER_BYTES_MAX: u32 = 1_048_576;
+/// Bytes of it in one frame: what the default record carries, with room for keys to come.
+pub const TRANSFER_PIECE_BYTES_MAX: usize = 896;
+/// Values that an event takes along.
+pub const EVENT_VALUES_MAX: usize = 4;
+/// Events and alarms of one controller that a gateway takes in a second: more than a person reads.
+pub const EVENTS_PER_SECOND_MAX: u32 = 10;
+/// How long an output may be forced: a longer need is a new script.
+pub const FORCE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Addresses in one subscribe; further subscribes add.
 pub const SUBSCRIBE_ADDRESSES_MAX: usize = 256;
 /// Outcomes that a controller remembers: twice what can be in flight.

@@ -13,6 +13,7 @@ mod command;
 mod event;
 mod link;
 mod request;
+mod script;
 mod status;
 mod text;
 
@@ -23,6 +24,10 @@ pub use link::{
     ControllerHello, ErrorMessage, HelloReply, Ping, PingReply, ToolHello, ToolWelcome,
 };
 pub use request::{PeerKind, Request, Verb, features, verb_of};
+pub use script::{
+    AlarmLevel, Content, GapCause, Health, LogEntry, NamedValue, Parameter, ResetReason,
+    ScanHealth, ScriptFault, ScriptHealth, ScriptState, ValueType,
+};
 pub use status::{Cause, CauseKind, Change, Delta, Full, Point, PointFlags, PointType, StatusHead};
 pub use text::{Name, Text, TextError, Title};
 

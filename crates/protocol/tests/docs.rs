@@ -7,7 +7,10 @@ use std::time::Duration;
 use support::{bytes_of, read};
 use switchyard_protocol::{
     Code, Flags, Frame, Kind, Role, limits,
-    message::{CauseKind, Command, PeerKind, PointType, Stage, Verb},
+    message::{
+        AlarmLevel, CauseKind, Command, Content, GapCause, PeerKind, PointType, ResetReason,
+        ScriptState, Stage, ValueType, Verb,
+    },
 };
 
 /// The part of the text under a heading, up to the next one of any level.
@@ -162,6 +165,24 @@ fn peer_kinds_point_types_causes_and_roles() {
         assert_eq!(name.ends_with("output"), point_type.is_output());
     }
     assert_eq!(listed(&status, "(0 digital input").len(), 4);
+    let requests = section("## 6. Requests") + &section("### 6.1");
+    macro_rules! told {
+        ($($start:literal => $all:expr, $number:expr;)*) => {$(
+            let known: Vec<_> = $all
+                .iter()
+                .map(|&it| ($number(it), it.name().replace('_', " ")))
+                .collect();
+            assert_eq!(listed(&requests, $start), known);
+        )*};
+    }
+    told! {
+        "(0 bool" => ValueType::ALL, |it| it as u64;
+        "(1 script" => Content::ALL, |it| it as u64;
+        "(0 low" => AlarmLevel::ALL, |it| it as u64;
+        "(0 none" => ScriptState::ALL, |it| it as u64;
+        "(0 power" => ResetReason::ALL, |it: ResetReason| it.number().into();
+        "(0 unknown" => GapCause::ALL, |it: GapCause| it.number().into();
+    }
     let roles: Vec<_> = Role::ALL
         .iter()
         .map(|&it| (it as u64, it.name().to_owned()))
@@ -260,8 +281,9 @@ fn limits_table() {
         counts: HEADER_BYTES PAYLOAD_BYTES_MAX RECORD_BYTES_MAX_DEFAULT RECORD_BYTES_MIN
             CBOR_DEPTH_MAX INTEGER_MAX NAME_BYTES_MAX TITLE_BYTES_MAX TEXT_BYTES_MAX POINTS_MAX
             STATUS_PAGES_MAX ARGUMENTS_MAX SIGNATURES_MAX SUBSCRIBE_ADDRESSES_MAX OUTCOMES_KEPT
-            IN_FLIGHT_MAX WAITING_MAX OPEN_REQUESTS_MAX;
-        times: REQUEST_TIMEOUT EXPIRY_MAX CLOCK_STALE_AFTER PING_INTERVAL_DEFAULT
+            IN_FLIGHT_MAX WAITING_MAX OPEN_REQUESTS_MAX NAMES_MAX LOG_ENTRIES_MAX ANSWER_PAGES_MAX
+            TRANSFER_BYTES_MAX TRANSFER_PIECE_BYTES_MAX EVENT_VALUES_MAX EVENTS_PER_SECOND_MAX;
+        times: FORCE_MAX REQUEST_TIMEOUT EXPIRY_MAX CLOCK_STALE_AFTER PING_INTERVAL_DEFAULT
             PING_REPLY_TIMEOUT HANDSHAKE_TIMEOUT SLOW_PEER_TIMEOUT BACKOFF_MIN BACKOFF_MAX
     }
 }

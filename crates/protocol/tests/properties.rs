@@ -6,10 +6,12 @@ use std::time::Duration;
 use switchyard_protocol::{
     Address, Code, Flags, Frame, FrameRef, Header, Kind, Role, cbor, limits,
     message::{
-        Action, Answer, Body, Cause, CauseKind, Change, Command, CommandHead, ControllerHello,
-        Delta, ErrorMessage, Event, Full, HelloReply, Key, Name, PeerKind, Ping, PingReply, Point,
-        PointFlags, PointType, Receipt, ReceiptHead, Request, Stage, StatusHead, Text, Time, Title,
-        ToolHello, ToolWelcome, Verb, verb_of,
+        Action, AlarmLevel, Answer, Body, Cause, CauseKind, Change, Command, CommandHead, Content,
+        ControllerHello, Delta, ErrorMessage, Event, Full, GapCause, Health, HelloReply, Key,
+        LogEntry, Name, NamedValue, Parameter, PeerKind, Ping, PingReply, Point, PointFlags,
+        PointType, Receipt, ReceiptHead, Request, ResetReason, ScanHealth, ScriptFault,
+        ScriptHealth, ScriptState, Stage, StatusHead, Text, Time, Title, ToolHello, ToolWelcome,
+        ValueType, Verb, verb_of,
     },
 };
 
@@ -129,7 +131,132 @@ fn request() -> impl Strategy<Value = Request> {
         address().prop_map(|address| Request::Lookup { address }),
         key().prop_map(|key| Request::Receipt { key }),
         title().prop_map(|title| Request::Enrol { title }),
+        Just(Request::Parameters),
+        any::<Option<u32>>().prop_map(|from| Request::Values { from }),
+        any::<Option<u32>>().prop_map(|before| Request::Log { before }),
+        Just(Request::Health),
+        (content(Content::is_read), any::<u32>())
+            .prop_map(|(content, offset)| Request::TransferRead { content, offset }),
+        (name(), signed(), 1..=86_400_000_u64).prop_map(|(point, value, duration_ms)| {
+            Request::Force {
+                point,
+                value,
+                duration: Duration::from_millis(duration_ms),
+            }
+        }),
+        name().prop_map(|point| Request::Release { point }),
+        (
+            content(Content::is_written),
+            1..=limits::TRANSFER_BYTES_MAX,
+            any::<[u8; 32]>()
+        )
+            .prop_map(|(content, size, digest)| Request::TransferOpen {
+                content,
+                size,
+                digest,
+            }),
+        (
+            any::<u32>(),
+            vec(any::<u8>(), 1..=limits::TRANSFER_PIECE_BYTES_MAX)
+        )
+            .prop_map(|(offset, bytes)| Request::TransferWrite {
+                offset,
+                bytes: bytes.into(),
+            }),
+        any::<([u8; 32], bool)>()
+            .prop_map(|(digest, keep)| Request::TransferCommit { digest, keep }),
+        any::<bool>().prop_map(|keep| Request::Trial { keep }),
+        Just(Request::Restart),
     ]
+}
+
+fn content(wanted: fn(Content) -> bool) -> impl Strategy<Value = Content> {
+    proptest::sample::select(Content::ALL).prop_filter("that way", move |it| wanted(*it))
+}
+
+fn value_type() -> impl Strategy<Value = ValueType> {
+    proptest::sample::select(ValueType::ALL)
+}
+
+fn parameter() -> impl Strategy<Value = Parameter> {
+    (name(), value_type(), signed(), signed(), signed()).prop_map(
+        |(name, value_type, value, min, max)| Parameter {
+            name,
+            value_type,
+            value,
+            min,
+            max,
+        },
+    )
+}
+
+fn named_value() -> impl Strategy<Value = NamedValue> {
+    (name(), value_type(), signed()).prop_map(|(name, value_type, value)| NamedValue {
+        name,
+        value_type,
+        value,
+    })
+}
+
+fn log_entry() -> impl Strategy<Value = LogEntry> {
+    let times = (option::of(time()), unsigned());
+    (any::<u32>(), times, text(), option::of(signed()), cause()).prop_map(
+        |(number, (time, uptime_ms), about, value, cause)| LogEntry {
+            number,
+            time,
+            uptime_ms,
+            about,
+            value,
+            cause,
+        },
+    )
+}
+
+fn health() -> impl Strategy<Value = Health> {
+    let scan =
+        any::<(u32, u32, u8, u32)>().prop_map(|(late, longest_gap_ms, gap_cause, cost_us)| {
+            ScanHealth {
+                late,
+                longest_gap_ms,
+                gap_cause: GapCause::from_number(gap_cause),
+                cost_us,
+            }
+        });
+    let state = proptest::sample::select(ScriptState::ALL);
+    let more = any::<(Option<u32>, Option<[u8; 32]>, u32)>();
+    let script = (state, option::of(title()), more).prop_map(
+        |(state, title, (trial_left_ms, digest, faults))| ScriptHealth {
+            state,
+            trial_left_ms,
+            title,
+            digest,
+            faults,
+        },
+    );
+    let head = (unsigned(), any::<(u32, u8, Option<u32>)>());
+    (head, scan, script).prop_map(
+        |((uptime_ms, (boot, reset, free_bytes)), scan, script)| Health {
+            uptime_ms,
+            boot,
+            reset: ResetReason::from_number(reset),
+            free_bytes,
+            scan,
+            script,
+        },
+    )
+}
+
+fn fault() -> impl Strategy<Value = ScriptFault> {
+    let places = any::<(u32, u32, Option<u32>)>();
+    (places, text(), option::of(text())).prop_map(|((line, column, other_line), expected, fix)| {
+        ScriptFault {
+            line,
+            column,
+            expected,
+            fix,
+            other_line,
+        }
+    })
 }
 
 fn command() -> impl Strategy<Value = Command> {
@@ -137,6 +264,7 @@ fn command() -> impl Strategy<Value = Command> {
         (name(), signed()).prop_map(|(point, value)| Action::Set { point, value }),
         (name(), vec(signed(), 0..=limits::ARGUMENTS_MAX))
             .prop_map(|(command, arguments)| Action::Call { command, arguments }),
+        (name(), signed()).prop_map(|(parameter, value)| Action::Adjust { parameter, value }),
     ];
     (key(), time(), any::<bool>(), action).prop_map(|(key, expiry, wait, action)| Command {
         key,
@@ -196,6 +324,31 @@ fn body() -> impl Strategy<Value = Body> {
             }),
         (address(), any::<[u8; 32]>())
             .prop_map(|(controller, key)| Body::Enrol { controller, key }),
+        proptest::sample::select(vec![Verb::Force, Verb::Release, Verb::Trial, Verb::Restart])
+            .prop_map(Body::Done),
+        vec(parameter(), 0..=limits::NAMES_MAX)
+            .prop_map(|parameters| Body::Parameters { parameters }),
+        (vec(named_value(), 0..=limits::NAMES_MAX), any::<u32>())
+            .prop_map(|(values, total)| Body::Values { values, total }),
+        vec(log_entry(), 0..=limits::LOG_ENTRIES_MAX).prop_map(|entries| Body::Log { entries }),
+        health().prop_map(|health| Body::Health(Box::new(health))),
+        (
+            0..=limits::TRANSFER_BYTES_MAX,
+            vec(any::<u8>(), 0..=limits::TRANSFER_PIECE_BYTES_MAX),
+            any::<[u8; 32]>()
+        )
+            .prop_map(|(size, bytes, digest)| Body::TransferRead {
+                size,
+                bytes: bytes.into(),
+                digest,
+            }),
+        any::<u32>().prop_map(|offset| Body::TransferOpen { offset }),
+        any::<u32>().prop_map(|offset| Body::TransferWrite { offset }),
+        option::of(fault()).prop_map(|fault| Body::TransferCommit { fault }),
+        (any::<bool>(), any::<u32>()).prop_map(|(alarm, last)| Body::Taken {
+            verb: if alarm { Verb::Alarm } else { Verb::Happened },
+            last,
+        }),
     ]
 }
 
@@ -248,6 +401,35 @@ fn event() -> impl Strategy<Value = Event> {
         text()
             .prop_filter("a note says something", |text| !text.as_str().is_empty())
             .prop_map(|text| Event::Note { text }),
+        (
+            1..=u32::MAX,
+            option::of(time()),
+            text(),
+            vec((value_type(), signed()), 0..=limits::EVENT_VALUES_MAX)
+        )
+            .prop_map(|(number, time, text, values)| Event::Happened {
+                number,
+                time,
+                text,
+                values,
+            }),
+        (
+            1..=u32::MAX,
+            option::of(time()),
+            proptest::sample::select(AlarmLevel::ALL),
+            text(),
+            any::<(bool, u8)>()
+        )
+            .prop_map(
+                |(number, time, level, text, (raised, alarm))| Event::Alarm {
+                    number,
+                    time,
+                    level,
+                    text,
+                    raised,
+                    alarm,
+                }
+            ),
     ]
 }
 

@@ -9,7 +9,10 @@ use switchyard_protocol::{
     Address, Code, Frame, Header, Kind, Role,
     cbor::{self, Fault},
     limits,
-    message::{CauseKind, MessageError, PointType, Stage, Verb},
+    message::{
+        AlarmLevel, CauseKind, Content, GapCause, MessageError, PointType, ResetReason,
+        ScriptState, Stage, ValueType, Verb,
+    },
 };
 
 #[derive(Deserialize)]
@@ -220,7 +223,13 @@ fn every_message_type_is_taken_and_refused_by_a_vector() {
                 wanted.insert(format!("answer.{name}"));
             }
             Kind::Command => drop(wanted.insert(format!("command.{name}"))),
-            Kind::Event => drop(wanted.insert(format!("event.{name}"))),
+            Kind::Event => {
+                wanted.insert(format!("event.{name}"));
+                // The gateway's word that it has one.
+                if matches!(verb, Verb::Happened | Verb::Alarm) {
+                    wanted.insert(format!("answer.{name}"));
+                }
+            }
             other => panic!("{name} is carried by {}", other.name()),
         }
     }
@@ -262,6 +271,31 @@ fn every_number_of_a_registry_has_a_vector() {
     assert_covered("role", roles, &numbers("tool_welcome", "role"));
     assert_covered("peer kind", 0..=5, &numbers("answer.identify", "peer_kind"));
 
+    let numbers_in = |message_type: &str, map: &str, field: &str| -> Vec<i64> {
+        accepted(message_type)
+            .iter()
+            .filter_map(|fields| fields.get(map)?.get(field)?.as_integer())
+            .collect()
+    };
+    let resets = ResetReason::ALL.iter().map(|it| i64::from(it.number()));
+    assert_covered("reset", resets, &numbers("answer.health", "reset"));
+    let causes = GapCause::ALL.iter().map(|it| i64::from(it.number()));
+    let found = numbers_in("answer.health", "scan", "gap_cause");
+    assert_covered("gap cause", causes, &found);
+    let states = ScriptState::ALL.iter().map(|it| *it as i64);
+    let found = numbers_in("answer.health", "script", "state");
+    assert_covered("script state", states, &found);
+    let levels = AlarmLevel::ALL.iter().map(|it| *it as i64);
+    assert_covered("level", levels, &numbers("event.alarm", "level"));
+    let contents = |of: fn(Content) -> bool| {
+        let all = Content::ALL.iter().filter(move |it| of(**it));
+        all.map(|it| *it as i64)
+    };
+    let found = numbers("request.transfer_open", "content");
+    assert_covered("content", contents(Content::is_written), &found);
+    let found = numbers("request.transfer_read", "content");
+    assert_covered("content", contents(Content::is_read), &found);
+
     let of_points = |message_type: &str, read: fn(&toml::Value) -> Option<i64>| -> Vec<i64> {
         accepted(message_type)
             .iter()
@@ -270,6 +304,22 @@ fn every_number_of_a_registry_has_a_vector() {
             .filter_map(read)
             .collect()
     };
+    let types_in = |message_type: &str, array: &str| -> Vec<i64> {
+        accepted(message_type)
+            .iter()
+            .filter_map(|fields| fields.get(array)?.as_array())
+            .flatten()
+            .filter_map(|it| it.get("type").unwrap_or(it).as_integer())
+            .collect()
+    };
+    let value_types = || ValueType::ALL.iter().map(|it| *it as i64);
+    for (message_type, array) in [
+        ("answer.parameters", "parameters"),
+        ("answer.values", "values"),
+        ("event.happened", "types"),
+    ] {
+        assert_covered("value type", value_types(), &types_in(message_type, array));
+    }
     let cause = |point: &toml::Value| point.get("cause")?.get("kind")?.as_integer();
     let causes = || CauseKind::ALL.map(|kind| kind as i64);
     assert_covered("cause", causes(), &of_points("status.full", cause));

@@ -65,7 +65,7 @@ impl Relay {
                 }
             }
             // A controller's to answer.
-            Request::Describe | Request::Outcome { .. } => Err(Code::Unsupported),
+            _ => Err(Code::Unsupported),
         };
         match answer {
             Ok(answer) => self.respond(work, slot, correlation, &answer),

@@ -11,6 +11,7 @@
 #include "code.h"
 #include "commands.h"
 #include "golden.h"
+#include "script.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,11 +27,13 @@ typedef enum {
     FORM_INTEGER,
     FORM_BOOLEAN,
     FORM_BYTES, /* max of them, exactly */
+    FORM_PIECE, /* min ... max of them */
     FORM_NAME,
     FORM_TITLE,
     FORM_TEXT, /* min ... max bytes */
     FORM_ADDRESSES,
     FORM_ARGUMENTS,
+    FORM_TYPES, /* of values */
     FORM_SIGNATURES,
     FORM_MAP,  /* of schema `inner` */
     FORM_MAPS, /* an array of such */
@@ -88,6 +91,28 @@ static const field_t schema[] = {
     {"command.call", "command", 3, FORM_NAME, MUST, 0, 0, NULL},
     {"command.call", "arguments", 4, FORM_ARGUMENTS, MUST, 0, FW_ARGUMENTS_MAX, NULL},
     {"command.call", "wait", 5, FORM_BOOLEAN, MAY, 0, 0, NULL},
+    {"command.adjust", "key", 0, FORM_BYTES, MUST, 0, 16, NULL},
+    {"command.adjust", "expiry", 1, FORM_UNSIGNED, MUST, 0, INTEGER_MAX, NULL},
+    {"command.adjust", "parameter", 3, FORM_NAME, MUST, 0, 0, NULL},
+    {"command.adjust", "value", 4, FORM_INTEGER, MUST, -INTEGER_MAX, INTEGER_MAX, NULL},
+    {"command.adjust", "wait", 5, FORM_BOOLEAN, MAY, 0, 0, NULL},
+    {"request.values", "from", 3, FORM_UNSIGNED, MAY, 0, U32_MAX, NULL},
+    {"request.log", "before", 3, FORM_UNSIGNED, MAY, 0, U32_MAX, NULL},
+    {"request.transfer_read", "content", 3, FORM_UNSIGNED, MUST, 1, FW_CONTENT_RECORDING, NULL},
+    {"request.transfer_read", "offset", 4, FORM_UNSIGNED, MUST, 0, U32_MAX, NULL},
+    {"request.force", "point", 3, FORM_NAME, MUST, 0, 0, NULL},
+    {"request.force", "value", 4, FORM_INTEGER, MUST, -INTEGER_MAX, INTEGER_MAX, NULL},
+    {"request.force", "duration_ms", 5, FORM_UNSIGNED, MUST, 1, FW_FORCE_MS_MAX, NULL},
+    {"request.release", "point", 3, FORM_NAME, MUST, 0, 0, NULL},
+    {"request.transfer_open", "content", 3, FORM_UNSIGNED, MUST, 1, FW_CONTENT_FIRMWARE_IMAGE,
+     NULL},
+    {"request.transfer_open", "size", 4, FORM_UNSIGNED, MUST, 1, FW_TRANSFER_BYTES_MAX, NULL},
+    {"request.transfer_open", "digest", 5, FORM_BYTES, MUST, 0, 32, NULL},
+    {"request.transfer_write", "offset", 3, FORM_UNSIGNED, MUST, 0, U32_MAX, NULL},
+    {"request.transfer_write", "bytes", 4, FORM_PIECE, MUST, 1, FW_TRANSFER_PIECE_BYTES_MAX, NULL},
+    {"request.transfer_commit", "digest", 3, FORM_BYTES, MUST, 0, 32, NULL},
+    {"request.transfer_commit", "keep", 4, FORM_BOOLEAN, MUST, 0, 0, NULL},
+    {"request.trial", "keep", 3, FORM_BOOLEAN, MUST, 0, 0, NULL},
 
     {"answer.identify", "title", 3, FORM_TITLE, MUST, 0, 0, NULL},
     {"answer.identify", "software", 4, FORM_TITLE, MUST, 0, 0, NULL},
@@ -109,6 +134,52 @@ static const field_t schema[] = {
     {"answer.receipt", "final", 6, FORM_BOOLEAN, MUST, 0, 0, NULL},
     {"answer.enrol", "controller", 3, FORM_UNSIGNED, MUST, 0, U32_MAX, NULL},
     {"answer.enrol", "key", 4, FORM_BYTES, MUST, 0, 32, NULL},
+    {"answer.parameters", "parameters", 3, FORM_MAPS, MUST, 0, FW_NAMES_MAX, "parameter"},
+    {"parameter", "name", 0, FORM_NAME, MUST, 0, 0, NULL},
+    {"parameter", "type", 1, FORM_UNSIGNED, MUST, 0, FW_TYPE_TIME, NULL},
+    {"parameter", "value", 2, FORM_INTEGER, MUST, -INTEGER_MAX, INTEGER_MAX, NULL},
+    {"parameter", "min", 3, FORM_INTEGER, MUST, -INTEGER_MAX, INTEGER_MAX, NULL},
+    {"parameter", "max", 4, FORM_INTEGER, MUST, -INTEGER_MAX, INTEGER_MAX, NULL},
+    {"answer.values", "values", 3, FORM_MAPS, MUST, 0, FW_NAMES_MAX, "value"},
+    {"answer.values", "total", 4, FORM_UNSIGNED, MUST, 0, U32_MAX, NULL},
+    {"value", "name", 0, FORM_NAME, MUST, 0, 0, NULL},
+    {"value", "type", 1, FORM_UNSIGNED, MUST, 0, FW_TYPE_TIME, NULL},
+    {"value", "value", 2, FORM_INTEGER, MUST, -INTEGER_MAX, INTEGER_MAX, NULL},
+    {"answer.log", "entries", 3, FORM_MAPS, MUST, 0, FW_LOG_ENTRIES_MAX, "entry"},
+    {"entry", "number", 0, FORM_UNSIGNED, MUST, 0, U32_MAX, NULL},
+    {"entry", "time", 1, FORM_UNSIGNED, MAY, 0, INTEGER_MAX, NULL},
+    {"entry", "uptime_ms", 2, FORM_UNSIGNED, MUST, 0, INTEGER_MAX, NULL},
+    {"entry", "about", 3, FORM_TEXT, MUST, 0, 200, NULL},
+    {"entry", "value", 4, FORM_INTEGER, MAY, -INTEGER_MAX, INTEGER_MAX, NULL},
+    {"entry", "cause", 5, FORM_MAP, MUST, 0, 0, "cause"},
+    {"answer.health", "uptime_ms", 3, FORM_UNSIGNED, MUST, 0, INTEGER_MAX, NULL},
+    {"answer.health", "boot", 4, FORM_UNSIGNED, MUST, 0, U32_MAX, NULL},
+    {"answer.health", "reset", 5, FORM_UNSIGNED, MUST, 0, 255, NULL},
+    {"answer.health", "free_bytes", 6, FORM_UNSIGNED, MAY, 0, U32_MAX, NULL},
+    {"answer.health", "scan", 7, FORM_MAP, MUST, 0, 0, "scan"},
+    {"answer.health", "script", 8, FORM_MAP, MUST, 0, 0, "script"},
+    {"scan", "late", 0, FORM_UNSIGNED, MUST, 0, U32_MAX, NULL},
+    {"scan", "longest_gap_ms", 1, FORM_UNSIGNED, MUST, 0, U32_MAX, NULL},
+    {"scan", "gap_cause", 2, FORM_UNSIGNED, MUST, 0, 255, NULL},
+    {"scan", "cost_us", 3, FORM_UNSIGNED, MUST, 0, U32_MAX, NULL},
+    {"script", "state", 0, FORM_UNSIGNED, MUST, 0, FW_SCRIPT_SAFE_MODE, NULL},
+    {"script", "trial_left_ms", 1, FORM_UNSIGNED, MAY, 0, U32_MAX, NULL},
+    {"script", "title", 2, FORM_TITLE, MAY, 0, 0, NULL},
+    {"script", "digest", 3, FORM_BYTES, MAY, 0, 32, NULL},
+    {"script", "faults", 4, FORM_UNSIGNED, MUST, 0, U32_MAX, NULL},
+    {"answer.transfer_read", "size", 3, FORM_UNSIGNED, MUST, 0, FW_TRANSFER_BYTES_MAX, NULL},
+    {"answer.transfer_read", "bytes", 4, FORM_PIECE, MUST, 0, FW_TRANSFER_PIECE_BYTES_MAX, NULL},
+    {"answer.transfer_read", "digest", 5, FORM_BYTES, MUST, 0, 32, NULL},
+    {"answer.transfer_open", "offset", 3, FORM_UNSIGNED, MUST, 0, U32_MAX, NULL},
+    {"answer.transfer_write", "offset", 3, FORM_UNSIGNED, MUST, 0, U32_MAX, NULL},
+    {"answer.transfer_commit", "fault", 3, FORM_MAP, MAY, 0, 0, "fault"},
+    {"fault", "line", 0, FORM_UNSIGNED, MUST, 0, U32_MAX, NULL},
+    {"fault", "column", 1, FORM_UNSIGNED, MUST, 0, U32_MAX, NULL},
+    {"fault", "expected", 2, FORM_TEXT, MUST, 0, 200, NULL},
+    {"fault", "fix", 3, FORM_TEXT, MAY, 0, 200, NULL},
+    {"fault", "other_line", 4, FORM_UNSIGNED, MAY, 0, U32_MAX, NULL},
+    {"answer.happened", "last", 3, FORM_UNSIGNED, MUST, 0, U32_MAX, NULL},
+    {"answer.alarm", "last", 3, FORM_UNSIGNED, MUST, 0, U32_MAX, NULL},
     {"answer.refused", "code", 0, FORM_UNSIGNED, MUST, 0, 255, NULL},
     {"answer.refused", "detail", 1, FORM_TEXT, MAY, 0, 200, NULL},
     {"answer.refused", "verb", 2, FORM_UNSIGNED, MUST, 0, 65535, NULL},
@@ -128,6 +199,17 @@ static const field_t schema[] = {
     {"event.presence", "board", 10, FORM_TITLE, MAY, 0, 0, NULL},
     {"event.presence", "reason", 11, FORM_UNSIGNED, MAY, 0, 255, NULL},
     {"event.note", "text", 3, FORM_TEXT, MUST, 1, 200, NULL},
+    {"event.happened", "number", 3, FORM_UNSIGNED, MUST, 1, U32_MAX, NULL},
+    {"event.happened", "time", 4, FORM_UNSIGNED, MAY, 0, INTEGER_MAX, NULL},
+    {"event.happened", "text", 5, FORM_TEXT, MUST, 0, 200, NULL},
+    {"event.happened", "values", 6, FORM_ARGUMENTS, MUST, 0, FW_EVENT_VALUES_MAX, NULL},
+    {"event.happened", "types", 7, FORM_TYPES, MUST, 0, FW_EVENT_VALUES_MAX, NULL},
+    {"event.alarm", "number", 3, FORM_UNSIGNED, MUST, 1, U32_MAX, NULL},
+    {"event.alarm", "time", 4, FORM_UNSIGNED, MAY, 0, INTEGER_MAX, NULL},
+    {"event.alarm", "level", 5, FORM_UNSIGNED, MUST, 0, FW_ALARM_HIGH, NULL},
+    {"event.alarm", "text", 6, FORM_TEXT, MUST, 0, 200, NULL},
+    {"event.alarm", "raised", 7, FORM_BOOLEAN, MUST, 0, 0, NULL},
+    {"event.alarm", "alarm", 8, FORM_UNSIGNED, MUST, 0, 255, NULL},
 
     {"status.full", "boot", 0, FORM_UNSIGNED, MUST, 0, U32_MAX, NULL},
     {"status.full", "sequence", 1, FORM_UNSIGNED, MUST, 0, U32_MAX, NULL},
@@ -255,7 +337,8 @@ static void read_list(reading_t *reading, const field_t *field, const char *path
                    fw_text_valid(item.span)) {
             meet_text(reading, item_path, item.span, false);
         } else if ((field->form == FORM_ADDRESSES && number && item.integer <= U32_MAX) ||
-                   (field->form == FORM_ARGUMENTS && number)) {
+                   (field->form == FORM_ARGUMENTS && number) ||
+                   (field->form == FORM_TYPES && number && item.integer <= FW_TYPE_TIME)) {
             meet_number(reading, item_path, GOLDEN_INTEGER, item.integer);
         } else {
             reading->bad = true;
@@ -314,6 +397,9 @@ static fw_field_t read_text(reading_t *reading, const fw_cbor_map_t *map, const 
     case FORM_BYTES:
         found = fw_cbor_map_bytes(map, field->key, (size_t)field->max, (size_t)field->max, &span);
         break;
+    case FORM_PIECE:
+        found = fw_cbor_map_bytes(map, field->key, (size_t)field->min, (size_t)field->max, &span);
+        break;
     case FORM_NAME:
         found = fw_cbor_map_name(map, field->key, &span);
         break;
@@ -335,7 +421,7 @@ static fw_field_t read_text(reading_t *reading, const fw_cbor_map_t *map, const 
         break;
     }
     if (found == FW_FIELD_PRESENT) {
-        meet_text(reading, path, span, field->form == FORM_BYTES);
+        meet_text(reading, path, span, field->form == FORM_BYTES || field->form == FORM_PIECE);
     }
     return found;
 }
@@ -354,6 +440,7 @@ static void read_field(reading_t *reading, const fw_cbor_map_t *map, const field
         found = read_number(reading, map, field, path);
         break;
     case FORM_BYTES:
+    case FORM_PIECE:
     case FORM_NAME:
     case FORM_TITLE:
     case FORM_TEXT:
@@ -378,11 +465,24 @@ static void read_field(reading_t *reading, const fw_cbor_map_t *map, const field
     }
 }
 
-/* The two rules of section 7 that bind one field to another. */
+/* The rules of sections 6.1 and 7 that bind one field to another, and the one range with a hole. */
 static bool fields_fit(const fw_cbor_map_t *map, const char *type)
 {
     uint64_t bound = 0;
     int64_t value = 0;
+    fw_cbor_list_t values, types;
+    if (strcmp(type, "request.transfer_read") == 0 &&
+        fw_cbor_map_unsigned(map, FW_KEY_TRANSFER_READ_CONTENT, UINT32_MAX, &bound) ==
+            FW_FIELD_PRESENT) {
+        return bound == FW_CONTENT_SCRIPT || bound == FW_CONTENT_RECORDING;
+    }
+    if (strcmp(type, "event.happened") == 0 &&
+        fw_cbor_map_list(map, FW_KEY_HAPPENED_VALUES, FW_EVENT_VALUES_MAX, &values) ==
+            FW_FIELD_PRESENT &&
+        fw_cbor_map_list(map, FW_KEY_HAPPENED_TYPES, FW_EVENT_VALUES_MAX, &types) ==
+            FW_FIELD_PRESENT) {
+        return values.left == types.left;
+    }
     if (strcmp(type, "point.full") == 0 &&
         fw_cbor_map_unsigned(map, FW_KEY_POINT_TYPE, FW_POINT_DIGITAL_OUTPUT, &bound) ==
             FW_FIELD_PRESENT) {
@@ -426,7 +526,8 @@ static const char *verb_judge(const golden_message_t *golden, const fw_cbor_map_
     }
     bool right = strcmp(golden->kind, fw_kind_name(kind)) == 0;
     if (strcmp(golden->kind, "response") == 0) {
-        right = kind == FW_KIND_QUERY || kind == FW_KIND_CONFIGURE || kind == FW_KIND_ADMIN;
+        right = kind == FW_KIND_QUERY || kind == FW_KIND_CONFIGURE || kind == FW_KIND_ADMIN ||
+                verb == FW_VERB_HAPPENED || verb == FW_VERB_ALARM;
     }
     return right ? "ok" : "wrong_kind";
 }

@@ -1,17 +1,23 @@
 //! Responses to queries and configuration (§6).
 
-use super::{MessageError, PeerKind, Stage, Text, Time, Title, Verb, encoded};
+use super::{
+    Health, LogEntry, MessageError, NamedValue, Parameter, PeerKind, ScriptFault, Stage, Text,
+    Time, Title, Verb, encoded,
+};
 use crate::{
     Address, Code,
     fields::{Fields, MapWriter},
-    limits::SIGNATURES_MAX,
+    limits::{
+        LOG_ENTRIES_MAX, NAMES_MAX, SIGNATURES_MAX, TRANSFER_BYTES_MAX, TRANSFER_PIECE_BYTES_MAX,
+    },
 };
+use bytes::Bytes;
 use std::fmt;
 
 /// What a response says when its code is ok; by verb.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Body {
-    /// Nothing but ok: snapshot, unsubscribe.
+    /// Nothing but ok: snapshot, unsubscribe, force, release, trial, restart.
     Done(Verb),
     /// Who answers.
     Identify {
@@ -74,6 +80,56 @@ pub enum Body {
         /// Its key: told this once. Secret.
         key: [u8; 32],
     },
+    /// What may be adjusted; on further pages, too, where the response bears MORE.
+    Parameters {
+        /// At most 128.
+        parameters: Vec<Parameter>,
+    },
+    /// What everything is worth.
+    Values {
+        /// As many as fit, from the one on that was asked for.
+        values: Vec<NamedValue>,
+        /// How many there are in all.
+        total: u32,
+    },
+    /// What happened.
+    Log {
+        /// As many as fit, newest first.
+        entries: Vec<LogEntry>,
+    },
+    /// How the controller is.
+    Health(Box<Health>),
+    /// A piece of what it keeps.
+    TransferRead {
+        /// All its bytes; 0 when it keeps none.
+        size: u32,
+        /// As many as fit, at most [`TRANSFER_PIECE_BYTES_MAX`]; none at its end.
+        bytes: Bytes,
+        /// BLAKE2b-256 of all of it: another one than before says that it has changed.
+        digest: [u8; 32],
+    },
+    /// Where to go on writing.
+    TransferOpen {
+        /// The next byte: what came before is there already, of the same digest.
+        offset: u32,
+    },
+    /// Where to go on writing.
+    TransferWrite {
+        /// The next byte. A piece that does not begin there is not taken.
+        offset: u32,
+    },
+    /// It is whole, and used; or it is a script that the compiler does not take.
+    TransferCommit {
+        /// Why the script is not taken.
+        fault: Option<ScriptFault>,
+    },
+    /// The gateway has an event or alarm for good; by its verb.
+    Taken {
+        /// [`Verb::Happened`] or [`Verb::Alarm`].
+        verb: Verb,
+        /// The highest number that it has of this controller.
+        last: u32,
+    },
 }
 
 impl fmt::Debug for Body {
@@ -101,6 +157,15 @@ impl Body {
             Body::Lookup { .. } => Verb::Lookup,
             Body::Receipt { .. } => Verb::Receipt,
             Body::Enrol { .. } => Verb::Enrol,
+            Body::Parameters { .. } => Verb::Parameters,
+            Body::Values { .. } => Verb::Values,
+            Body::Log { .. } => Verb::Log,
+            Body::Health(_) => Verb::Health,
+            Body::TransferRead { .. } => Verb::TransferRead,
+            Body::TransferOpen { .. } => Verb::TransferOpen,
+            Body::TransferWrite { .. } => Verb::TransferWrite,
+            Body::TransferCommit { .. } => Verb::TransferCommit,
+            Body::Taken { verb, .. } => *verb,
         }
     }
 }
@@ -197,6 +262,18 @@ impl Answer {
                 .put_some(5, reason)
                 .put(6, is_final),
             Body::Enrol { controller, key } => head.put(3, controller).put(4, key),
+            Body::Parameters { parameters } => head.put(3, parameters),
+            Body::Values { values, total } => head.put(3, values).put(4, total),
+            Body::Log { entries } => head.put(3, entries),
+            Body::Health(health) => health.write(head),
+            Body::TransferRead {
+                size,
+                bytes,
+                digest,
+            } => head.put(3, size).put(4, bytes).put(5, digest),
+            Body::TransferOpen { offset } | Body::TransferWrite { offset } => head.put(3, offset),
+            Body::TransferCommit { fault } => head.put_some(3, fault),
+            Body::Taken { last, .. } => head.put(3, last),
         }
         .end()
     }
@@ -218,7 +295,12 @@ impl Answer {
         }
         let stage = |number| Stage::from_number(number);
         Ok(Answer::Ok(match Verb::read(&mut fields)? {
-            verb @ (Verb::Snapshot | Verb::Unsubscribe) => Body::Done(verb),
+            verb @ (Verb::Snapshot
+            | Verb::Unsubscribe
+            | Verb::Force
+            | Verb::Release
+            | Verb::Trial
+            | Verb::Restart) => Body::Done(verb),
             Verb::Identify => Body::Identify {
                 title: fields.required(3)?,
                 software: fields.required(4)?,
@@ -257,6 +339,39 @@ impl Answer {
             Verb::Enrol => Body::Enrol {
                 controller: fields.required(3)?,
                 key: fields.required(4)?,
+            },
+            Verb::Parameters => Body::Parameters {
+                parameters: fields.maps(3, NAMES_MAX, Parameter::read)?,
+            },
+            Verb::Values => Body::Values {
+                values: fields.maps(3, NAMES_MAX, NamedValue::read)?,
+                total: fields.required(4)?,
+            },
+            Verb::Log => Body::Log {
+                entries: fields.maps(3, LOG_ENTRIES_MAX, LogEntry::read)?,
+            },
+            Verb::Health => Body::Health(Box::new(Health::read(&mut fields)?)),
+            Verb::TransferRead => Body::TransferRead {
+                size: fields.required_where(3, |it| *it <= TRANSFER_BYTES_MAX)?,
+                bytes: fields
+                    .required_where(4, |it: &Bytes| it.len() <= TRANSFER_PIECE_BYTES_MAX)?,
+                digest: fields.required(5)?,
+            },
+            Verb::TransferOpen => Body::TransferOpen {
+                offset: fields.required(3)?,
+            },
+            Verb::TransferWrite => Body::TransferWrite {
+                offset: fields.required(3)?,
+            },
+            Verb::TransferCommit => Body::TransferCommit {
+                fault: fields
+                    .optional_map(3)?
+                    .map(|mut fault| ScriptFault::read(&mut fault))
+                    .transpose()?,
+            },
+            verb @ (Verb::Happened | Verb::Alarm) => Body::Taken {
+                verb,
+                last: fields.required(3)?,
             },
             verb => return Err(MessageError::WrongKind(verb)),
         }))

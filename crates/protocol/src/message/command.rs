@@ -25,6 +25,13 @@ pub enum Action {
         /// Its arguments, at most four; fractional ones in thousandths.
         arguments: Vec<i64>,
     },
+    /// Changes a parameter of the script.
+    Adjust {
+        /// The parameter.
+        parameter: Name,
+        /// 0 or 1, a whole number, thousandths or milliseconds, by its type.
+        value: i64,
+    },
 }
 
 impl Action {
@@ -33,6 +40,7 @@ impl Action {
         match self {
             Action::Set { .. } => Verb::Set,
             Action::Call { .. } => Verb::Call,
+            Action::Adjust { .. } => Verb::Adjust,
         }
     }
 }
@@ -65,6 +73,7 @@ impl Command {
         let body = match &self.action {
             Action::Set { point, value } => head.put(3, point).put(4, value),
             Action::Call { command, arguments } => head.put(3, command).put(4, arguments),
+            Action::Adjust { parameter, value } => head.put(3, parameter).put(4, value),
         };
         body.put_some(5, &self.wait.then_some(true)).end()
     }
@@ -85,6 +94,10 @@ impl Command {
                 arguments: fields
                     .array(4, ARGUMENTS_MAX)?
                     .ok_or(MessageError::BadField { key: 4 })?,
+            },
+            Verb::Adjust => Action::Adjust {
+                parameter: fields.required(3)?,
+                value: fields.required(4)?,
             },
             other => return Err(MessageError::WrongKind(other)),
         };
@@ -350,6 +363,8 @@ mod tests {
         let number = (any::<i64>(), 0..64_u32).prop_map(|(number, shift)| number >> shift);
         let action = prop_oneof![
             (name.clone(), number.clone()).prop_map(|(point, value)| Action::Set { point, value }),
+            (name.clone(), number.clone())
+                .prop_map(|(parameter, value)| Action::Adjust { parameter, value }),
             (name, vec(number, 0..=ARGUMENTS_MAX))
                 .prop_map(|(command, arguments)| Action::Call { command, arguments }),
         ];

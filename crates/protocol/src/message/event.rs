@@ -1,9 +1,10 @@
 //! Events (§6).
 
-use super::{MessageError, Text, Time, Title, Verb, encoded};
+use super::{AlarmLevel, MessageError, Text, Time, Title, ValueType, Verb, encoded};
 use crate::{
     Address, Code,
     fields::{Fields, MapWriter},
+    limits::EVENT_VALUES_MAX,
 };
 
 /// The payload of an event frame.
@@ -48,6 +49,32 @@ pub enum Event {
         /// 1–200 bytes.
         text: Text,
     },
+    /// Something happened at a controller, as its script says.
+    Happened {
+        /// From 1, rising by event and alarm, also across the controller's restarts.
+        number: u32,
+        /// When, where the controller knew the time.
+        time: Option<Time>,
+        /// What.
+        text: Text,
+        /// What the script tells with it: at most four.
+        values: Vec<(ValueType, i64)>,
+    },
+    /// A controller's script raised an alarm, or that is over.
+    Alarm {
+        /// Of the same sequence as events.
+        number: u32,
+        /// When, where the controller knew the time.
+        time: Option<Time>,
+        /// How it ranks.
+        level: AlarmLevel,
+        /// What it is about.
+        text: Text,
+        /// Whether it is raised, or over.
+        raised: bool,
+        /// Which of the script's it is.
+        alarm: u8,
+    },
 }
 
 impl Event {
@@ -57,6 +84,8 @@ impl Event {
             Event::Announce { .. } => Verb::Announce,
             Event::Presence { .. } => Verb::Presence,
             Event::Note { .. } => Verb::Note,
+            Event::Happened { .. } => Verb::Happened,
+            Event::Alarm { .. } => Verb::Alarm,
         }
     }
 
@@ -102,6 +131,33 @@ impl Event {
                 .put_some(10, board)
                 .put_some(11, reason),
             Event::Note { text } => head.put(3, text),
+            Event::Happened {
+                number,
+                time,
+                text,
+                values,
+            } => {
+                let (types, values): (Vec<_>, Vec<_>) = values.iter().copied().unzip();
+                head.put(3, number)
+                    .put_some(4, time)
+                    .put(5, text)
+                    .put(6, &values)
+                    .put(7, &types)
+            }
+            Event::Alarm {
+                number,
+                time,
+                level,
+                text,
+                raised,
+                alarm,
+            } => head
+                .put(3, number)
+                .put_some(4, time)
+                .put(5, level)
+                .put(6, text)
+                .put(7, raised)
+                .put(8, alarm),
         }
         .end()
     }
@@ -138,7 +194,32 @@ impl Event {
                 }
                 Event::Note { text }
             }
+            Verb::Happened => Event::Happened {
+                number: fields.required_where(3, |it| *it > 0)?,
+                time: fields.optional(4)?,
+                text: fields.required(5)?,
+                values: read_values(&mut fields)?,
+            },
+            Verb::Alarm => Event::Alarm {
+                number: fields.required_where(3, |it| *it > 0)?,
+                time: fields.optional(4)?,
+                level: fields.required(5)?,
+                text: fields.required(6)?,
+                raised: fields.required(7)?,
+                alarm: fields.required(8)?,
+            },
             verb => return Err(MessageError::WrongKind(verb)),
         })
     }
+}
+
+/// What an event takes along: values, and as many types.
+fn read_values(fields: &mut Fields<'_>) -> Result<Vec<(ValueType, i64)>, MessageError> {
+    let bad = |key| MessageError::BadField { key };
+    let values: Vec<i64> = fields.array(6, EVENT_VALUES_MAX)?.ok_or(bad(6))?;
+    let types: Vec<ValueType> = fields.array(7, EVENT_VALUES_MAX)?.ok_or(bad(7))?;
+    if values.len() != types.len() {
+        return Err(bad(7));
+    }
+    Ok(types.into_iter().zip(values).collect())
 }

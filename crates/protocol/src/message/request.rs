@@ -1,11 +1,13 @@
 //! Verbs, queries and configuration (§6). Commands, responses and events have files of their own.
 
-use super::{Key, MessageError, Title, encoded};
+use super::{Content, Key, MessageError, Name, Title, encoded};
 use crate::{
     Address, Kind,
     fields::{Fields, MapWriter},
-    limits::SUBSCRIBE_ADDRESSES_MAX,
+    limits::{FORCE_MAX, SUBSCRIBE_ADDRESSES_MAX, TRANSFER_BYTES_MAX, TRANSFER_PIECE_BYTES_MAX},
 };
+use bytes::Bytes;
+use std::time::Duration;
 
 macro_rules! verbs {
     ($($(#[$doc:meta])* $variant:ident = $number:literal, $kind:ident, $name:literal;)*) => {
@@ -58,18 +60,48 @@ verbs! {
     Lookup = 7, Query, "lookup";
     /// What became of this command? Asked of the gateway.
     Receipt = 8, Query, "receipt";
+    /// What may be adjusted in your script?
+    Parameters = 9, Query, "parameters";
+    /// What is everything in your script worth now?
+    Values = 10, Query, "values";
+    /// What happened, and why?
+    Log = 11, Query, "log";
+    /// How are you?
+    Health = 12, Query, "health";
+    /// Give me a piece of what you keep.
+    TransferRead = 13, Query, "transfer_read";
     /// Switch a manual output.
     Set = 32, Command, "set";
     /// Call a command of the script.
     Call = 33, Command, "call";
+    /// Change a parameter of the script.
+    Adjust = 34, Command, "adjust";
     /// Make an address and a key for a new controller.
     Enrol = 64, Configure, "enrol";
+    /// Hold an output at a value, whatever is wanted of it.
+    Force = 65, Configure, "force";
+    /// Hold it no more.
+    Release = 66, Configure, "release";
+    /// Something is going to be written.
+    TransferOpen = 67, Configure, "transfer_open";
+    /// A piece of it.
+    TransferWrite = 68, Configure, "transfer_write";
+    /// That was all of it: use it.
+    TransferCommit = 69, Configure, "transfer_commit";
+    /// End the trial of a script.
+    Trial = 70, Configure, "trial";
+    /// Start anew.
+    Restart = 71, Configure, "restart";
     /// A controller says who it is; the first frame of its session.
     Announce = 128, Event, "announce";
     /// A controller came or went.
     Presence = 129, Event, "presence";
     /// A line for another tool's person.
     Note = 130, Event, "note";
+    /// Something happened at a controller, as its script says.
+    Happened = 131, Event, "happened";
+    /// A controller's script raised an alarm, or that is over.
+    Alarm = 132, Event, "alarm";
 }
 
 impl Verb {
@@ -185,6 +217,71 @@ pub enum Request {
         /// What people will call it.
         title: Title,
     },
+    /// What may be adjusted in your script?
+    Parameters,
+    /// What is everything in your script worth now?
+    Values {
+        /// From which of them on, counted from 0; `None` is all.
+        from: Option<u32>,
+    },
+    /// What happened, and why? Newest first.
+    Log {
+        /// Only what is older than the entry of this number.
+        before: Option<u32>,
+    },
+    /// How are you?
+    Health,
+    /// Give me a piece of what you keep.
+    TransferRead {
+        /// Of what.
+        content: Content,
+        /// Where the piece begins.
+        offset: u32,
+    },
+    /// Hold an output at a value, whatever is wanted of it.
+    Force {
+        /// The output.
+        point: Name,
+        /// 0 or 1 for a digital output, thousandths for an analogue one.
+        value: i64,
+        /// For how long: 1 ms to 24 h.
+        duration: Duration,
+    },
+    /// Hold it no more.
+    Release {
+        /// The output.
+        point: Name,
+    },
+    /// Something is going to be written.
+    TransferOpen {
+        /// What.
+        content: Content,
+        /// All its bytes: 1 to [`TRANSFER_BYTES_MAX`].
+        size: u32,
+        /// BLAKE2b-256 of all of it.
+        digest: [u8; 32],
+    },
+    /// A piece of it.
+    TransferWrite {
+        /// Where the piece begins.
+        offset: u32,
+        /// 1 to [`TRANSFER_PIECE_BYTES_MAX`] of them.
+        bytes: Bytes,
+    },
+    /// That was all of it: use it.
+    TransferCommit {
+        /// As when it was opened.
+        digest: [u8; 32],
+        /// A script is kept at once, instead of running on trial.
+        keep: bool,
+    },
+    /// End the trial of a script.
+    Trial {
+        /// Keep it, or go back to the one before.
+        keep: bool,
+    },
+    /// Start anew.
+    Restart,
 }
 
 impl Request {
@@ -200,6 +297,18 @@ impl Request {
             Request::Lookup { .. } => Verb::Lookup,
             Request::Receipt { .. } => Verb::Receipt,
             Request::Enrol { .. } => Verb::Enrol,
+            Request::Parameters => Verb::Parameters,
+            Request::Values { .. } => Verb::Values,
+            Request::Log { .. } => Verb::Log,
+            Request::Health => Verb::Health,
+            Request::TransferRead { .. } => Verb::TransferRead,
+            Request::Force { .. } => Verb::Force,
+            Request::Release { .. } => Verb::Release,
+            Request::TransferOpen { .. } => Verb::TransferOpen,
+            Request::TransferWrite { .. } => Verb::TransferWrite,
+            Request::TransferCommit { .. } => Verb::TransferCommit,
+            Request::Trial { .. } => Verb::Trial,
+            Request::Restart => Verb::Restart,
         }
     }
 
@@ -212,12 +321,34 @@ impl Request {
     pub fn encode_into(&self, bytes: &mut Vec<u8>) {
         let head = MapWriter::new(bytes).put(2, &self.verb().number());
         match self {
-            Request::Identify | Request::Describe | Request::Unsubscribe => head,
+            Request::Identify
+            | Request::Describe
+            | Request::Unsubscribe
+            | Request::Parameters
+            | Request::Health
+            | Request::Restart => head,
             Request::Snapshot { controller } => head.put_some(3, controller),
             Request::Outcome { key } | Request::Receipt { key } => head.put(3, key),
             Request::Subscribe { controllers } => head.put_some(3, controllers),
             Request::Lookup { address } => head.put(3, address),
             Request::Enrol { title } => head.put(3, title),
+            Request::Values { from } => head.put_some(3, from),
+            Request::Log { before } => head.put_some(3, before),
+            Request::TransferRead { content, offset } => head.put(3, content).put(4, offset),
+            Request::Force {
+                point,
+                value,
+                duration,
+            } => head.put(3, point).put(4, value).put(5, duration),
+            Request::Release { point } => head.put(3, point),
+            Request::TransferOpen {
+                content,
+                size,
+                digest,
+            } => head.put(3, content).put(4, size).put(5, digest),
+            Request::TransferWrite { offset, bytes } => head.put(3, offset).put(4, bytes),
+            Request::TransferCommit { digest, keep } => head.put(3, digest).put(4, keep),
+            Request::Trial { keep } => head.put(3, keep),
         }
         .end()
     }
@@ -258,9 +389,54 @@ impl Request {
             Verb::Enrol => Request::Enrol {
                 title: fields.required(3)?,
             },
-            Verb::Set | Verb::Call | Verb::Announce | Verb::Presence | Verb::Note => {
-                return Err(MessageError::WrongKind(verb));
-            }
+            Verb::Parameters => Request::Parameters,
+            Verb::Values => Request::Values {
+                from: fields.optional(3)?,
+            },
+            Verb::Log => Request::Log {
+                before: fields.optional(3)?,
+            },
+            Verb::Health => Request::Health,
+            Verb::TransferRead => Request::TransferRead {
+                content: fields.required_where(3, |it: &Content| it.is_read())?,
+                offset: fields.required(4)?,
+            },
+            Verb::Force => Request::Force {
+                point: fields.required(3)?,
+                value: fields.required(4)?,
+                duration: fields
+                    .required_where(5, |it: &Duration| !it.is_zero() && *it <= FORCE_MAX)?,
+            },
+            Verb::Release => Request::Release {
+                point: fields.required(3)?,
+            },
+            Verb::TransferOpen => Request::TransferOpen {
+                content: fields.required_where(3, |it: &Content| it.is_written())?,
+                size: fields.required_where(4, |it| (1..=TRANSFER_BYTES_MAX).contains(it))?,
+                digest: fields.required(5)?,
+            },
+            Verb::TransferWrite => Request::TransferWrite {
+                offset: fields.required(3)?,
+                bytes: fields.required_where(4, |it: &Bytes| {
+                    (1..=TRANSFER_PIECE_BYTES_MAX).contains(&it.len())
+                })?,
+            },
+            Verb::TransferCommit => Request::TransferCommit {
+                digest: fields.required(3)?,
+                keep: fields.required(4)?,
+            },
+            Verb::Trial => Request::Trial {
+                keep: fields.required(3)?,
+            },
+            Verb::Restart => Request::Restart,
+            Verb::Set
+            | Verb::Call
+            | Verb::Adjust
+            | Verb::Announce
+            | Verb::Presence
+            | Verb::Note
+            | Verb::Happened
+            | Verb::Alarm => return Err(MessageError::WrongKind(verb)),
         })
     }
 }

@@ -157,7 +157,7 @@ impl Cause {
         }
     }
 
-    fn read(fields: &mut Fields<'_>) -> Result<Self, MessageError> {
+    pub(super) fn read(fields: &mut Fields<'_>) -> Result<Self, MessageError> {
         Ok(Cause {
             kind: CauseKind::from_number(fields.required(0)?)
                 .ok_or(MessageError::BadField { key: 0 })?,

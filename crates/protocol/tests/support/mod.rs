@@ -10,7 +10,8 @@ use switchyard_protocol::{
     Kind,
     message::{
         Action, Answer, Body, Cause, Command, ControllerHello, Delta, ErrorMessage, Event, Full,
-        HelloReply, MessageError, Ping, PingReply, Receipt, Request, ToolHello, ToolWelcome,
+        Health, HelloReply, LogEntry, MessageError, Ping, PingReply, Receipt, Request, ScriptFault,
+        ToolHello, ToolWelcome,
     },
 };
 use toml::{Table, Value};
@@ -218,6 +219,11 @@ impl Shower {
         }
     }
 
+    fn tables(self, name: &str, tables: impl Iterator<Item = Shower>) -> Self {
+        let tables = tables.map(|it| Value::Table(it.0));
+        self.put(name, tables.collect::<Vec<_>>())
+    }
+
     fn number(self, name: &str, value: impl TryInto<i64>) -> Self {
         let value = value
             .try_into()
@@ -235,7 +241,12 @@ impl Shower {
 
 fn show_request(start: Shower, request: &Request) -> Shower {
     match request {
-        Request::Identify | Request::Describe | Request::Unsubscribe => start,
+        Request::Identify
+        | Request::Describe
+        | Request::Unsubscribe
+        | Request::Parameters
+        | Request::Health
+        | Request::Restart => start,
         Request::Snapshot { controller } => {
             start.some_number("controller", controller.map(|address| address.0))
         }
@@ -250,6 +261,35 @@ fn show_request(start: Shower, request: &Request) -> Shower {
         ),
         Request::Lookup { address } => start.number("address", address.0),
         Request::Enrol { title } => start.put("title", title.as_str()),
+        Request::Values { from } => start.some_number("from", *from),
+        Request::Log { before } => start.some_number("before", *before),
+        Request::TransferRead { content, offset } => start
+            .number("content", *content as u8)
+            .number("offset", *offset),
+        Request::Force {
+            point,
+            value,
+            duration,
+        } => start
+            .put("point", point.as_str())
+            .put("value", *value)
+            .number("duration_ms", duration.as_millis()),
+        Request::Release { point } => start.put("point", point.as_str()),
+        Request::TransferOpen {
+            content,
+            size,
+            digest,
+        } => start
+            .number("content", *content as u8)
+            .number("size", *size)
+            .put("digest", hex(digest)),
+        Request::TransferWrite { offset, bytes } => {
+            start.number("offset", *offset).put("bytes", hex(bytes))
+        }
+        Request::TransferCommit { digest, keep } => {
+            start.put("digest", hex(digest)).put("keep", *keep)
+        }
+        Request::Trial { keep } => start.put("keep", *keep),
     }
 }
 
@@ -263,6 +303,9 @@ fn show_command(start: Shower, command: &Command) -> Shower {
         Action::Call { command, arguments } => start
             .put("command", command.as_str())
             .put("arguments", arguments.clone()),
+        Action::Adjust { parameter, value } => start
+            .put("parameter", parameter.as_str())
+            .put("value", *value),
     }
 }
 
@@ -331,8 +374,85 @@ fn show_answer(start: Shower, answer: &Answer) -> (String, Shower) {
         Body::Enrol { controller, key } => start
             .number("controller", controller.0)
             .put("key", hex(key)),
+        Body::Parameters { parameters } => {
+            let shown = parameters.iter().map(|it| {
+                Shower(Table::new())
+                    .put("name", it.name.as_str())
+                    .number("type", it.value_type as u8)
+                    .put("value", it.value)
+                    .put("min", it.min)
+                    .put("max", it.max)
+            });
+            start.tables("parameters", shown)
+        }
+        Body::Values { values, total } => {
+            let shown = values.iter().map(|it| {
+                Shower(Table::new())
+                    .put("name", it.name.as_str())
+                    .number("type", it.value_type as u8)
+                    .put("value", it.value)
+            });
+            start.tables("values", shown).number("total", *total)
+        }
+        Body::Log { entries } => start.tables("entries", entries.iter().map(show_log_entry)),
+        Body::Health(health) => show_health(start, health),
+        Body::TransferRead {
+            size,
+            bytes,
+            digest,
+        } => start
+            .number("size", *size)
+            .put("bytes", hex(bytes))
+            .put("digest", hex(digest)),
+        Body::TransferOpen { offset } | Body::TransferWrite { offset } => {
+            start.number("offset", *offset)
+        }
+        Body::TransferCommit { fault } => start.some("fault", fault.as_ref().map(show_fault)),
+        Body::Taken { last, .. } => start.number("last", *last),
     };
     (format!("answer.{}", body.verb().name()), fields)
+}
+
+fn show_log_entry(entry: &LogEntry) -> Shower {
+    Shower(Table::new())
+        .number("number", entry.number)
+        .some_number("time", entry.time.map(|time| time.0))
+        .number("uptime_ms", entry.uptime_ms)
+        .put("about", entry.about.as_str())
+        .some("value", entry.value)
+        .put("cause", show_cause(&entry.cause))
+}
+
+fn show_health(start: Shower, health: &Health) -> Shower {
+    let scan = Shower(Table::new())
+        .number("late", health.scan.late)
+        .number("longest_gap_ms", health.scan.longest_gap_ms)
+        .number("gap_cause", health.scan.gap_cause.number())
+        .number("cost_us", health.scan.cost_us);
+    let script = &health.script;
+    let script = Shower(Table::new())
+        .number("state", script.state as u8)
+        .some_number("trial_left_ms", script.trial_left_ms)
+        .some("title", script.title.as_ref().map(|title| title.as_str()))
+        .some("digest", script.digest.map(|digest| hex(&digest)))
+        .number("faults", script.faults);
+    start
+        .number("uptime_ms", health.uptime_ms)
+        .number("boot", health.boot)
+        .number("reset", health.reset.number())
+        .some_number("free_bytes", health.free_bytes)
+        .put("scan", scan.0)
+        .put("script", script.0)
+}
+
+fn show_fault(fault: &ScriptFault) -> Value {
+    let shown = Shower(Table::new())
+        .number("line", fault.line)
+        .number("column", fault.column)
+        .put("expected", fault.expected.as_str())
+        .some("fix", fault.fix.as_ref().map(|text| text.as_str()))
+        .some_number("other_line", fault.other_line);
+    Value::Table(shown.0)
 }
 
 fn show_event(start: Shower, event: &Event) -> Shower {
@@ -370,6 +490,40 @@ fn show_event(start: Shower, event: &Event) -> Shower {
             .some("board", board.as_ref().map(|title| title.as_str()))
             .some_number("reason", reason.map(|code| code.number())),
         Event::Note { text } => start.put("text", text.as_str()),
+        Event::Happened {
+            number,
+            time,
+            text,
+            values,
+        } => {
+            let types = values.iter().map(|(value_type, _)| *value_type as i64);
+            start
+                .number("number", *number)
+                .some_number("time", time.map(|time| time.0))
+                .put("text", text.as_str())
+                .put("types", types.map(Value::from).collect::<Vec<_>>())
+                .put(
+                    "values",
+                    values
+                        .iter()
+                        .map(|(_, value)| Value::from(*value))
+                        .collect::<Vec<_>>(),
+                )
+        }
+        Event::Alarm {
+            number,
+            time,
+            level,
+            text,
+            raised,
+            alarm,
+        } => start
+            .number("number", *number)
+            .some_number("time", time.map(|time| time.0))
+            .number("level", *level as u8)
+            .put("text", text.as_str())
+            .put("raised", *raised)
+            .number("alarm", *alarm),
     }
 }
 

@@ -86,15 +86,21 @@ export function integer(min: number, max: number): Codec<number> {
 
 export const u8 = integer(0, 0xff);
 export const u16 = integer(0, 0xffff);
-export const u32 = integer(0, 0xffff_ffff);
+export const U32_MAX = 0xffff_ffff;
+export const u32 = integer(0, U32_MAX);
 export const unsigned = integer(0, INTEGER_MAX);
 export const signed = integer(-INTEGER_MAX, INTEGER_MAX);
 export const time = unsigned;
 export const address = u32;
 export const boolean = same((value) => (typeof value === 'boolean' ? value : undefined));
 
-export function bytes(length: number): Codec<Uint8Array> {
-  return same((value) => (value instanceof Uint8Array && value.length === length ? value : undefined));
+export function bytes(min: number, max = min): Codec<Uint8Array> {
+  return same((value) => (value instanceof Uint8Array && value.length >= min && value.length <= max ? value : undefined));
+}
+
+/** One of a few numbers. */
+export function among(numbers: readonly number[]): Codec<number> {
+  return same((value) => (typeof value === 'number' && numbers.includes(value) ? value : undefined));
 }
 
 const encoder = new TextEncoder();

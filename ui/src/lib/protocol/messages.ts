@@ -5,6 +5,7 @@ import { decodePayload, encodePayload, type CborMap } from './cbor';
 import { ProtocolFault } from './fault';
 import {
   address,
+  among,
   array,
   boolean,
   bytes,
@@ -24,6 +25,7 @@ import {
   title,
   u16,
   u32,
+  U32_MAX,
   u8,
   unsigned,
   writeFields,
@@ -32,6 +34,10 @@ import {
 } from './fields';
 import {
   ARGUMENTS_MAX,
+  EVENT_VALUES_MAX,
+  FORCE_MS_MAX,
+  LOG_ENTRIES_MAX,
+  NAMES_MAX,
   POINTS_MAX,
   RECORD_BYTES_MAX,
   RECORD_BYTES_MIN,
@@ -39,18 +45,28 @@ import {
   STATUS_PAGES_MAX,
   SUBSCRIBE_ADDRESSES_MAX,
   TOKEN_BYTES_MAX,
+  TRANSFER_BYTES_MAX,
+  TRANSFER_PIECE_BYTES_MAX,
 } from './limits';
-import { CauseKind, kindOfVerb, PeerKind, PointType, Stage, Verb, type Kind } from './registry';
+import {
+  AlarmLevel,
+  CauseKind,
+  Content,
+  kindOfVerb,
+  PeerKind,
+  PointType,
+  ScriptState,
+  Stage,
+  ValueType,
+  Verb,
+  type Kind,
+} from './registry';
 
 const key16 = bytes(16);
 
-const STAGES: ReadonlySet<number> = new Set(Object.values(Stage));
-
-/** One of the registered stages. */
-const stage: Codec<number> = {
-  read: (value) => (typeof value === 'number' && STAGES.has(value) ? value : undefined),
-  write: (value) => value,
-};
+const digest = bytes(32);
+const stage = among(Object.values(Stage));
+const valueType = among(Object.values(ValueType));
 
 // --- the link ---------------------------------------------------------------------------------------------------
 
@@ -262,7 +278,20 @@ export interface RequestFields {
   receipt: { key: Uint8Array };
   set: { key: Uint8Array; expiry: number; point: string; value: number; wait: boolean | null };
   call: { key: Uint8Array; expiry: number; command: string; arguments: readonly number[]; wait: boolean | null };
+  adjust: { key: Uint8Array; expiry: number; parameter: string; value: number; wait: boolean | null };
+  parameters: object;
+  values: { from: number | null };
+  log: { before: number | null };
+  health: object;
+  transfer_read: { content: number; offset: number };
   enrol: { title: string };
+  force: { point: string; value: number; durationMs: number };
+  release: { point: string };
+  transfer_open: { content: number; size: number; digest: Uint8Array };
+  transfer_write: { offset: number; bytes: Uint8Array };
+  transfer_commit: { digest: Uint8Array; keep: boolean };
+  trial: { keep: boolean };
+  restart: object;
   announce: { boot: number; features: number; software: string; board: string; layout: number };
   presence: {
     controller: number;
@@ -276,6 +305,14 @@ export interface RequestFields {
     reason: number | null;
   };
   note: { text: string };
+  happened: {
+    number: number;
+    time: number | null;
+    text: string;
+    values: readonly number[];
+    types: readonly number[];
+  };
+  alarm: { number: number; time: number | null; level: number; text: string; raised: boolean; alarm: number };
 }
 
 export type VerbName = keyof RequestFields;
@@ -297,7 +334,24 @@ const requestShapes: { [V in VerbName]: Shape<RequestFields[V]> } = {
     arguments: required(4, array(signed, 0, ARGUMENTS_MAX)),
     wait: optional(5, boolean),
   },
+  adjust: { ...commandHead, parameter: required(3, name), value: required(4, signed), wait: optional(5, boolean) },
+  parameters: {},
+  values: { from: optional(3, u32) },
+  log: { before: optional(3, u32) },
+  health: {},
+  transfer_read: { content: required(3, among([Content.script, Content.recording])), offset: required(4, u32) },
   enrol: { title: required(3, title) },
+  force: { point: required(3, name), value: required(4, signed), durationMs: required(5, integer(1, FORCE_MS_MAX)) },
+  release: { point: required(3, name) },
+  transfer_open: {
+    content: required(3, among([Content.script, Content.firmwareManifest, Content.firmwareImage])),
+    size: required(4, integer(1, TRANSFER_BYTES_MAX)),
+    digest: required(5, digest),
+  },
+  transfer_write: { offset: required(3, u32), bytes: required(4, bytes(1, TRANSFER_PIECE_BYTES_MAX)) },
+  transfer_commit: { digest: required(3, digest), keep: required(4, boolean) },
+  trial: { keep: required(3, boolean) },
+  restart: {},
   announce: {
     boot: required(3, u32),
     features: required(4, u32),
@@ -317,6 +371,21 @@ const requestShapes: { [V in VerbName]: Shape<RequestFields[V]> } = {
     reason: optional(11, u8),
   },
   note: { text: required(3, noteText) },
+  happened: {
+    number: required(3, integer(1, U32_MAX)),
+    time: optional(4, time),
+    text: required(5, text),
+    values: required(6, array(signed, 0, EVENT_VALUES_MAX)),
+    types: required(7, array(valueType, 0, EVENT_VALUES_MAX)),
+  },
+  alarm: {
+    number: required(3, integer(1, U32_MAX)),
+    time: optional(4, time),
+    level: required(5, among(Object.values(AlarmLevel))),
+    text: required(6, text),
+    raised: required(7, boolean),
+    alarm: required(8, u8),
+  },
 };
 
 /** A request or an event: `{ verb: 'lookup', address: 7 }`. */
@@ -352,7 +421,11 @@ export function decodeRequest(kind: Kind, payload: Uint8Array): Request {
   if (kindOfVerb(verb) !== kind) throw new ProtocolFault('wrong_kind', `${verbNamed} does not come under kind ${kind}`);
   // The table pairs each verb with its own fields; only the compiler cannot follow that through a name.
   const shape = requestShapes[verbNamed] as Shape<object>;
-  return { verb: verbNamed, ...readFields<object>(shape, map) } as Request;
+  const request = { verb: verbNamed, ...readFields<object>(shape, map) } as Request;
+  if (request.verb === 'happened' && request.values.length !== request.types.length) {
+    throw new ProtocolFault('bad_field', `${request.values.length} values of ${request.types.length} types`);
+  }
+  return request;
 }
 
 export function encodeRequest(request: Request): Uint8Array {
@@ -367,6 +440,105 @@ export function requestKind(request: Request): Kind {
   return kind;
 }
 
+// --- a controller's inside --------------------------------------------------------------------------------------
+
+export interface Parameter {
+  name: string;
+  type: number;
+  value: number;
+  min: number;
+  max: number;
+}
+
+const parameter: Shape<Parameter> = {
+  name: required(0, name),
+  type: required(1, valueType),
+  value: required(2, signed),
+  min: required(3, signed),
+  max: required(4, signed),
+};
+
+export interface NamedValue {
+  name: string;
+  type: number;
+  value: number;
+}
+
+const namedValue: Shape<NamedValue> = { name: required(0, name), type: required(1, valueType), value: required(2, signed) };
+
+export interface LogEntry {
+  number: number;
+  time: number | null;
+  uptimeMs: number;
+  about: string;
+  value: number | null;
+  cause: Cause;
+}
+
+const logEntry: Shape<LogEntry> = {
+  number: required(0, u32),
+  time: optional(1, time),
+  uptimeMs: required(2, unsigned),
+  about: required(3, text),
+  value: optional(4, signed),
+  cause: required(5, nested(cause)),
+};
+
+export interface ScanHealth {
+  late: number;
+  longestGapMs: number;
+  gapCause: number;
+  costUs: number;
+}
+
+const scanHealth: Shape<ScanHealth> = {
+  late: required(0, u32),
+  longestGapMs: required(1, u32),
+  gapCause: required(2, u8),
+  costUs: required(3, u32),
+};
+
+export interface ScriptHealth {
+  state: number;
+  trialLeftMs: number | null;
+  title: string | null;
+  digest: Uint8Array | null;
+  faults: number;
+}
+
+const scriptHealth: Shape<ScriptHealth> = {
+  state: required(0, among(Object.values(ScriptState))),
+  trialLeftMs: optional(1, u32),
+  title: optional(2, title),
+  digest: optional(3, digest),
+  faults: required(4, u32),
+};
+
+export interface Health {
+  uptimeMs: number;
+  boot: number;
+  reset: number;
+  freeBytes: number | null;
+  scan: ScanHealth;
+  script: ScriptHealth;
+}
+
+export interface ScriptFault {
+  line: number;
+  column: number;
+  expected: string;
+  fix: string | null;
+  otherLine: number | null;
+}
+
+const scriptFault: Shape<ScriptFault> = {
+  line: required(0, u32),
+  column: required(1, u32),
+  expected: required(2, text),
+  fix: optional(3, text),
+  otherLine: optional(4, u32),
+};
+
 // --- responses --------------------------------------------------------------------------------------------------
 
 /** What each verb's ok response bears. */
@@ -379,7 +551,21 @@ export interface AnswerFields {
   unsubscribe: object;
   lookup: { address: number; online: boolean; since: number; title: string };
   receipt: { stage: number; at: number | null; reason: number | null; final: boolean };
+  parameters: { parameters: readonly Parameter[] };
+  values: { values: readonly NamedValue[]; total: number };
+  log: { entries: readonly LogEntry[] };
+  health: Health;
+  transfer_read: { size: number; bytes: Uint8Array; digest: Uint8Array };
   enrol: { controller: number; key: Uint8Array };
+  force: object;
+  release: object;
+  transfer_open: { offset: number };
+  transfer_write: { offset: number };
+  transfer_commit: { fault: ScriptFault | null };
+  trial: object;
+  restart: object;
+  happened: { last: number };
+  alarm: { last: number };
 }
 
 export type AnswerVerb = keyof AnswerFields;
@@ -412,7 +598,32 @@ const answerShapes: { [V in AnswerVerb]: Shape<AnswerFields[V]> } = {
     title: required(6, title),
   },
   receipt: { stage: required(3, stage), at: optional(4, time), reason: optional(5, u8), final: required(6, boolean) },
+  parameters: { parameters: required(3, array(nested(parameter), 0, NAMES_MAX)) },
+  values: { values: required(3, array(nested(namedValue), 0, NAMES_MAX)), total: required(4, u32) },
+  log: { entries: required(3, array(nested(logEntry), 0, LOG_ENTRIES_MAX)) },
+  health: {
+    uptimeMs: required(3, unsigned),
+    boot: required(4, u32),
+    reset: required(5, u8),
+    freeBytes: optional(6, u32),
+    scan: required(7, nested(scanHealth)),
+    script: required(8, nested(scriptHealth)),
+  },
+  transfer_read: {
+    size: required(3, integer(0, TRANSFER_BYTES_MAX)),
+    bytes: required(4, bytes(0, TRANSFER_PIECE_BYTES_MAX)),
+    digest: required(5, digest),
+  },
   enrol: { controller: required(3, address), key: required(4, bytes(32)) },
+  force: {},
+  release: {},
+  transfer_open: { offset: required(3, u32) },
+  transfer_write: { offset: required(3, u32) },
+  transfer_commit: { fault: optional(3, nested(scriptFault)) },
+  trial: {},
+  restart: {},
+  happened: { last: required(3, u32) },
+  alarm: { last: required(3, u32) },
 };
 
 export interface ResponseHead {

@@ -48,21 +48,36 @@ export const Verb = {
   unsubscribe: 6,
   lookup: 7,
   receipt: 8,
+  parameters: 9,
+  values: 10,
+  log: 11,
+  health: 12,
+  transfer_read: 13,
   set: 32,
   call: 33,
+  adjust: 34,
   enrol: 64,
+  force: 65,
+  release: 66,
+  transfer_open: 67,
+  transfer_write: 68,
+  transfer_commit: 69,
+  trial: 70,
+  restart: 71,
   announce: 128,
   presence: 129,
   note: 130,
+  happened: 131,
+  alarm: 132,
 } as const;
 export type Verb = (typeof Verb)[keyof typeof Verb];
 
 /** The kind of frame under which a verb must come; null for a verb that is not known here. */
 export function kindOfVerb(verb: number): Kind | null {
-  if (verb >= Verb.identify && verb <= Verb.receipt) return Kind.query;
-  if (verb === Verb.set || verb === Verb.call) return Kind.command;
-  if (verb === Verb.enrol) return Kind.configure;
-  if (verb >= Verb.announce && verb <= Verb.note) return Kind.event;
+  if (verb >= Verb.identify && verb <= Verb.transfer_read) return Kind.query;
+  if (verb >= Verb.set && verb <= Verb.adjust) return Kind.command;
+  if (verb >= Verb.enrol && verb <= Verb.restart) return Kind.configure;
+  if (verb >= Verb.announce && verb <= Verb.alarm) return Kind.event;
   return null;
 }
 
@@ -93,6 +108,19 @@ export const CauseKind = {
   force: 7,
   safe: 8,
 } as const;
+
+export const ValueType = { bool: 0, int: 1, num: 2, time: 3 } as const;
+
+/** What is written to a controller (the first three) or read from it (the first and the last). */
+export const Content = { script: 1, firmwareManifest: 2, firmwareImage: 3, recording: 4 } as const;
+
+export const AlarmLevel = { low: 0, medium: 1, high: 2 } as const;
+
+export const ScriptState = { none: 0, kept: 1, onTrial: 2, safeMode: 3 } as const;
+
+export const ResetReason = { power: 0, watchdog: 1, exception: 2, commanded: 3, other: 4 } as const;
+
+export const GapCause = { unknown: 0, erase: 1, handshake: 2, compile: 3 } as const;
 
 export const Role = { viewer: 1, operator: 2, technician: 3, admin: 4 } as const;
 
@@ -136,6 +164,7 @@ export const Code = {
   not_confirmed: 71,
   link_lost: 72,
   rebooted: 73,
+  wrong_state: 74,
 } as const;
 export type CodeName = keyof typeof Code;
 

@@ -118,7 +118,7 @@ function decode(type: string, kind: Kind, payload: Uint8Array): Decoded {
       const named = type.split('.')[1];
       if (named !== undefined) expect(verb).toBe(named);
       // An absent `wait` means false, and a vector writes it so.
-      const shown = verb === 'set' || verb === 'call' ? { ...fields, wait: 'wait' in fields && fields.wait === true } : fields;
+      const shown = kind === Kind.command ? { ...fields, wait: 'wait' in fields && fields.wait === true } : fields;
       return { fields: shown, encode: () => messages.encodeRequest(request) };
     }
     case 'answer': {
