@@ -344,6 +344,8 @@ impl Pump {
                         Some(Event::Link(state)) => break state,
                         Some(Event::Fleet { changes, .. }) => self.fleet_changed(&changes),
                         Some(Event::Note { from, text }) => self.note(from, &text),
+                        // The page shows none of them yet.
+                        Some(Event::Happened { .. }) => {}
                         Some(Event::Missed) => {
                             self.begin_anew();
                             break self.client.link_state();

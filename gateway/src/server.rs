@@ -187,6 +187,11 @@ pub async fn serve(
         .stored_commands()
         .await
         .context("cannot read waiting commands")?;
+    let event_numbers = stores
+        .config
+        .event_numbers()
+        .await
+        .context("cannot read the numbers of events")?;
     tracing::info!(
         controllers = controllers.len(),
         waiting = commands.len(),
@@ -209,6 +214,7 @@ pub async fn serve(
         gateway: rand::random(),
         controllers,
         commands,
+        event_numbers,
     })
     .context("cannot start the yard")?;
     let mut yard_ends = tokio::task::spawn_blocking(move || thread.join());

@@ -418,7 +418,7 @@ async fn watch(
                     watch_controller(&mut names, controller, json).await?;
                 }
             }
-            Event::Fleet { .. } | Event::Link(_) | Event::Note { .. } => {}
+            Event::Fleet { .. } | Event::Link(_) | Event::Note { .. } | Event::Happened { .. } => {}
         }
     }
     Ok(())

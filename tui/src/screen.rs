@@ -150,7 +150,8 @@ fn heard(client: &Client, happening: Happening) -> Event {
             text,
             at: client.gateway_time().unwrap_or_default(),
         },
-        Happening::Missed => Event::Fleet {
+        // The screen shows no events yet; a look at the fleet in their stead costs little.
+        Happening::Missed | Happening::Happened { .. } => Event::Fleet {
             fleet: client.fleet(),
             changes: [].into(),
             now: client.gateway_time().unwrap_or_default(),

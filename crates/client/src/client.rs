@@ -8,7 +8,7 @@ use std::{
 use switchyard_protocol::{
     Address, Code, Role,
     limits::{EXPIRY_MAX, REQUEST_TIMEOUT},
-    message::{Action, Body, Key, PeerKind, Receipt, Request, Text, Time, Title},
+    message::{self, Action, Body, Key, PeerKind, Receipt, Request, Text, Time, Title},
 };
 use tokio::{
     sync::{broadcast, mpsc, oneshot, watch},
@@ -85,6 +85,14 @@ pub enum Event {
         from: Address,
         /// The line.
         text: Text,
+    },
+    /// Something happened at a controller that this client is told of, or its script raised an
+    /// alarm, or that is over. Told once.
+    Happened {
+        /// The controller.
+        from: Address,
+        /// A [`message::Event::Happened`] or [`message::Event::Alarm`].
+        event: Arc<message::Event>,
     },
     /// This listener was too slow and some events are lost to it: take [`Client::fleet`] and
     /// [`Client::link_state`] anew.
@@ -441,6 +449,6 @@ impl Client {
     }
 }
 
-fn unexpected(asked: &'static str) -> Error {
+pub(crate) fn unexpected(asked: &'static str) -> Error {
     Error::UnexpectedAnswer { asked }
 }

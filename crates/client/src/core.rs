@@ -2,7 +2,7 @@
 //! asked. No socket in here: frames go in, frames to be sent come out.
 
 use crate::{
-    Error, Event, FleetChange, Interest, Options, Order,
+    CONTROLLERS_MAX, Error, Event, FleetChange, Interest, Options, Order,
     client::Shared,
     commands::{COMMANDS_MAX, Commands, GatewayWord, Question, RECEIPTS_MAX},
 };
@@ -14,7 +14,7 @@ use std::{
 };
 use switchyard_protocol::{
     Address, Code, Flags, Frame, Kind,
-    limits::{REQUEST_TIMEOUT, SUBSCRIBE_ADDRESSES_MAX},
+    limits::{ANSWER_PAGES_MAX, NAMES_MAX, REQUEST_TIMEOUT, SUBSCRIBE_ADDRESSES_MAX},
     message::{
         self, Answer, Body, Command, Delta, ErrorMessage, Full, Key, MessageError, PingReply,
         Receipt, Request, Text, Time, ToolWelcome, Verb, verb_of,
@@ -49,6 +49,9 @@ enum Waiter {
 
 struct Waiting {
     waiter: Waiter,
+    /// What the answer's pages have told so far, and how many those are.
+    earlier: Option<Body>,
+    pages: usize,
     asked: Address,
     verb: Verb,
     deadline: Instant,
@@ -68,6 +71,8 @@ pub(crate) struct Core {
     snapshots: HashMap<Address, Instant>,
     subscribe_at: Option<Instant>,
     changes: Vec<FleetChange>,
+    /// The number of each controller's latest event.
+    happened: HashMap<Address, u32>,
     out: Vec<Frame>,
 }
 
@@ -83,6 +88,7 @@ impl Core {
             snapshots: HashMap::new(),
             subscribe_at: None,
             changes: Vec::new(),
+            happened: HashMap::new(),
             out: Vec::new(),
         }
     }
@@ -323,7 +329,7 @@ impl Core {
 
     fn response(&mut self, frame: &Frame, now: Instant) {
         let header = frame.header();
-        let Some(waiting) = self.requests.get(&header.correlation) else {
+        let Some(waiting) = self.requests.get_mut(&header.correlation) else {
             return;
         };
         // The gateway may answer for anybody (unknown, offline); nobody else may.
@@ -332,7 +338,18 @@ impl Core {
         }
         let asked = waiting.verb.name();
         let answer = match Answer::decode(frame.payload()) {
-            Ok(Answer::Ok(body)) if body.verb() == waiting.verb => Ok(body),
+            Ok(Answer::Ok(body)) if body.verb() == waiting.verb => {
+                let has_more = header.flags.contains(Flags::MORE);
+                waiting.pages += 1;
+                match joined(waiting.earlier.take(), body, has_more) {
+                    Some(body) if !has_more => Ok(body),
+                    Some(body) if waiting.pages < ANSWER_PAGES_MAX => {
+                        waiting.earlier = Some(body);
+                        return;
+                    }
+                    _ => Err(Error::UnexpectedAnswer { asked }),
+                }
+            }
             Ok(Answer::Refused { code, detail, .. }) => Err(Error::Refused {
                 code,
                 detail: detail.map(|detail| detail.as_str().to_owned()),
@@ -410,6 +427,24 @@ impl Core {
                 // A note and the changes before it keep their order.
                 self.publish();
                 let _ = self.shared.events.send(Event::Note { from: source, text });
+            }
+            Ok(
+                event @ (message::Event::Happened { number, .. }
+                | message::Event::Alarm { number, .. }),
+            ) if is_status(frame.header()) => {
+                // A gateway that died in between may pass the last one on again.
+                if self.happened.insert(source, number) != Some(number) {
+                    self.publish();
+                    let event = Arc::new(event);
+                    let happened = Event::Happened {
+                        from: source,
+                        event,
+                    };
+                    let _ = self.shared.events.send(happened);
+                }
+                if self.happened.len() > CONTROLLERS_MAX {
+                    self.happened.clear();
+                }
             }
             Ok(_) => {}
             Err(error) => tracing::debug!(%source, %error, "an event that is not understood"),
@@ -564,6 +599,8 @@ impl Core {
             correlation,
             Waiting {
                 waiter,
+                earlier: None,
+                pages: 0,
                 asked,
                 verb,
                 deadline,
@@ -583,6 +620,20 @@ impl Core {
     }
 }
 
+/// An answer's page behind those before it; `None` when it cannot follow them, or have others.
+fn joined(earlier: Option<Body>, page: Body, has_more: bool) -> Option<Body> {
+    match (earlier, page) {
+        (None, page @ Body::Parameters { .. }) => Some(page),
+        (None, page) => (!has_more).then_some(page),
+        (Some(Body::Parameters { mut parameters }), Body::Parameters { parameters: more }) => {
+            parameters.extend(more);
+            (parameters.len() <= NAMES_MAX).then_some(Body::Parameters { parameters })
+        }
+        (Some(_), _) => None,
+    }
+}
+
+/// Whether a frame claims to be what a controller tells everyone.
 fn is_status(header: &switchyard_protocol::Header) -> bool {
     header.destination == Address::GATEWAY && header.source.is_controller()
 }

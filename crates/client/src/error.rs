@@ -1,7 +1,7 @@
 //! What can go wrong between a tool and its gateway, each with a stable word to switch on.
 
 use std::{io, sync::Arc, time::Duration};
-use switchyard_protocol::Code;
+use switchyard_protocol::{Code, message::ScriptFault};
 
 /// A call that failed. [`code`](Error::code) is stable; the text is for people and logs.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +77,15 @@ pub enum Error {
         /// The verb asked.
         asked: &'static str,
     },
+    /// The controller's compiler does not take the script.
+    #[error("line {}, column {}: expected {}", fault.line, fault.column, fault.expected)]
+    NotCompiled {
+        /// What it says.
+        fault: Box<ScriptFault>,
+    },
+    /// What was read from a controller changed while it was read, time and again.
+    #[error("expected something to stay as it is while it is read")]
+    KeepsChanging,
     /// A command whose expiry is out of range.
     #[error("expected an expiry from now to 24 hours ahead")]
     ExpiryOutOfRange,
@@ -90,7 +99,8 @@ pub enum Error {
 
 impl Error {
     /// The stable lowercase word: one of `docs/http.md`, of the protocol's codes, or
-    /// `gateway_gone`, `bad_url`, `tls_unsupported`, `not_a_gateway`, `unexpected_answer`, `closed`.
+    /// `gateway_gone`, `bad_url`, `tls_unsupported`, `not_a_gateway`, `unexpected_answer`,
+    /// `not_compiled`, `keeps_changing`, `closed`.
     pub fn code(&self) -> &str {
         match self {
             Error::BadUrl { .. } => "bad_url",
@@ -102,6 +112,8 @@ impl Error {
             Error::TimedOut { .. } => "timed_out",
             Error::Busy { .. } => "busy",
             Error::UnexpectedAnswer { .. } => "unexpected_answer",
+            Error::NotCompiled { .. } => "not_compiled",
+            Error::KeepsChanging => "keeps_changing",
             Error::ExpiryOutOfRange => "out_of_range",
             Error::Closed => "closed",
             Error::Shared(error) => error.code(),
@@ -173,6 +185,7 @@ pub fn explain(code: Code) -> &'static str {
         Code::NotConfirmed => "the feedback did not follow in time",
         Code::LinkLost => "the controller's link broke at the wrong moment",
         Code::Rebooted => "the controller restarted in between",
+        Code::WrongState => "there is nothing there to do it with",
         _ => "a reason newer than this program",
     }
 }

@@ -8,6 +8,8 @@
 //! - [`Client`]: the link. [`Client::fleet`] is the fleet now, [`Client::events`] what happens,
 //!   [`Client::send`] a command with its [`Receipts`], [`Client::request`] and its typed shorthands
 //!   ask any peer.
+//! - Of a controller that runs a script, the shorthands read and change what is inside: parameters,
+//!   values, log, health, forces, and the script itself.
 //! - [`Fleet`]: the mirror, pure: presence, pages, deltas, gaps.
 //! - [`Backoff`], [`GatewayClock`]: pure parts, for whoever dials by other means.
 //! - [`signature`]: how a controller's commands read people's arguments.
@@ -47,6 +49,7 @@ mod core;
 mod error;
 mod fleet;
 mod http;
+mod inside;
 mod link;
 mod options;
 pub mod signature;

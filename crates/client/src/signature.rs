@@ -6,7 +6,7 @@
 use std::fmt;
 use switchyard_protocol::{
     limits::{ARGUMENTS_MAX, INTEGER_MAX},
-    message::Name,
+    message::{Name, ValueType},
 };
 
 /// What an argument is.
@@ -20,6 +20,17 @@ pub enum ArgumentType {
     Num,
     /// A duration such as `5s`, `100ms`, `2m`, `1h`; in milliseconds on the wire.
     Time,
+}
+
+impl From<ValueType> for ArgumentType {
+    fn from(value_type: ValueType) -> Self {
+        match value_type {
+            ValueType::Bool => ArgumentType::Bool,
+            ValueType::Int => ArgumentType::Int,
+            ValueType::Num => ArgumentType::Num,
+            ValueType::Time => ArgumentType::Time,
+        }
+    }
 }
 
 impl ArgumentType {

@@ -17,8 +17,8 @@ pub(crate) enum Verdict {
     Command,
     /// A tool's frame for another tool.
     Tool,
-    /// A controller's announce.
-    Announce,
+    /// A controller's announce, event or alarm.
+    Event,
     /// A controller's status.
     Status,
     /// A controller's answer to the gateway itself.
@@ -76,7 +76,7 @@ pub(crate) fn of_controller(header: &Header) -> Verdict {
         Kind::Command | Kind::Configure | Kind::Admin if to_gateway => {
             Verdict::Refuse(Code::Forbidden)
         }
-        Kind::Event if to_gateway => Verdict::Announce,
+        Kind::Event if to_gateway => Verdict::Event,
         Kind::StatusFull | Kind::StatusDelta if to_gateway => Verdict::Status,
         Kind::Response if to_gateway => Verdict::Own,
         Kind::Response if to_tool => Verdict::Answer,
@@ -171,7 +171,7 @@ mod tests {
             (Kind::Configure, [forbidden, not_granted, not_granted]),
             (Kind::Admin, [forbidden, not_granted, not_granted]),
             (Kind::Response, [Own, not_granted, Answer]),
-            (Kind::Event, [Announce, not_granted, not_granted]),
+            (Kind::Event, [Event, not_granted, not_granted]),
             (Kind::StatusFull, [Status, not_granted, not_granted]),
             (Kind::StatusDelta, [Status, not_granted, not_granted]),
             (Kind::Receipt, [not_granted, not_granted, Receipt]),

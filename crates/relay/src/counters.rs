@@ -53,6 +53,10 @@ pub struct Counters {
     pub keys_repeated: u64,
     /// Commands sent again after a lost link, since they had never arrived.
     pub commands_resent: u64,
+    /// Events and alarms that were passed on.
+    pub events_taken: u64,
+    /// Events and alarms that were passed on before.
+    pub events_repeated: u64,
     /// Three replacements of one address within a minute.
     pub duplicate_addresses: u64,
     /// Writes that the store failed or left unclear.

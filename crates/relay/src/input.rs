@@ -141,6 +141,23 @@ pub enum Input {
     /// A command that the config store held when the gateway started. All of them must come before
     /// the first `Connected`, in ascending [`StoredCommand::order`].
     Restored(StoredCommand),
+    /// The highest number of a controller's events that the config store held when the gateway
+    /// started. After the controller's [`Input::ControllerKnown`], before the first `Connected`.
+    NumberRestored {
+        /// The controller.
+        address: Address,
+        /// The number.
+        number: u32,
+    },
+    /// The config store was told what [`Output::StoreNumber`](crate::Output::StoreNumber) said.
+    NumberStored {
+        /// The controller.
+        address: Address,
+        /// The number.
+        number: u32,
+        /// Whether it survives the gateway. One that nobody is sure of does not.
+        is_committed: bool,
+    },
     /// Time has passed; give one at [`Relay::next_timer`](crate::Relay::next_timer) or soon after.
     Tick,
     /// The gateway is going away: every connection is told and closed.

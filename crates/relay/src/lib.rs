@@ -26,6 +26,7 @@
 
 mod access;
 mod counters;
+mod events;
 mod input;
 mod kept;
 mod outcome;
@@ -54,6 +55,7 @@ pub use sabotage::Sabotage;
 use sabotage::Sabotage;
 pub use settings::Settings;
 
+use events::Happenings;
 use foldhash::fast::FixedState;
 use queue::Write;
 use receipts::Ledger;
@@ -89,6 +91,8 @@ pub struct Relay {
     counters: Counters,
     sessions: Sessions,
     fleet: presence::Fleet,
+    /// Of the controllers that ever had an event: few have.
+    happenings: Map<Address, Happenings>,
     ledger: Ledger,
     timers: Timers,
     /// Writes that the store has yet to answer.
@@ -124,6 +128,7 @@ impl Relay {
             counters: Counters::default(),
             sessions: Sessions::new(&hash, settings.connections_expected),
             fleet: presence::Fleet::new(&hash),
+            happenings: Map::with_hasher(hash.clone()),
             ledger: Ledger::new(&hash),
             timers: Timers::default(),
             writes: Map::with_hasher(hash.clone()),
@@ -166,6 +171,12 @@ impl Relay {
             Input::Stored { ticket, result } => self.stored(work, ticket, result),
             Input::Answered { ticket, answer } => self.answered(work, ticket, answer),
             Input::Restored(command) => self.restored(work, command),
+            Input::NumberRestored { address, number } => self.number_restored(address, number),
+            Input::NumberStored {
+                address,
+                number,
+                is_committed,
+            } => self.number_stored(work, address, number, is_committed),
             Input::Tick => self.tick(work),
             Input::ShutDown => self.shut_down(work),
         }

@@ -4,7 +4,7 @@ use crate::ConnectionId;
 use bytes::Bytes;
 use switchyard_protocol::{
     Address, Code,
-    message::{Key, Time, Title},
+    message::{Event, Key, Time, Title},
 };
 
 /// Names one request of the relay to its gateway, so that the result finds its way back.
@@ -84,6 +84,22 @@ pub enum Output {
         asker: Asker,
         /// What is asked.
         question: Question,
+    },
+    /// A controller's event or alarm, for the log; told once.
+    Happened {
+        /// The controller.
+        address: Address,
+        /// An [`Event::Happened`] or [`Event::Alarm`].
+        event: Box<Event>,
+    },
+    /// Commit the number of a controller's latest event to the config store, where a lower one may
+    /// be, and answer with [`Input::NumberStored`](crate::Input::NumberStored), within a bounded
+    /// time, always. There is one at a time for a controller.
+    StoreNumber {
+        /// The controller.
+        address: Address,
+        /// The number.
+        number: u32,
     },
     /// Something that people who run the gateway should read in its log.
     Notice(Notice),

@@ -11,8 +11,8 @@ use crate::{
 use foldhash::fast::FixedState;
 use std::{sync::Arc, time::Duration};
 use switchyard_protocol::{
-    Address, Code, Frame, FrameRef, Kind,
-    message::{Event, MessageError, Time, Title},
+    Address, Code, Frame, Kind,
+    message::{Event, Time, Title},
 };
 
 /// What a controller said of itself in its latest announce.
@@ -235,31 +235,25 @@ impl Relay {
         if let Some(at) = self.fleet.at(index).lane().timer_at {
             self.timers.disarm(at, Timer::Lane(address));
         }
+        self.happenings.remove(&address);
         self.fleet.forget(index);
     }
 
-    /// A controller's event. Only announce is for the gateway; one of a later version is ignored.
+    /// A controller says who it is.
     pub(crate) fn announced(
         &mut self,
         work: &mut Work<'_>,
         slot: Slot,
         index: u32,
-        frame: FrameRef<'_>,
+        announce: Event,
     ) {
-        let event = match Event::decode(frame.payload()) {
-            Ok(event) => event,
-            Err(MessageError::UnknownVerb(_)) if self.fleet.at(index).online => {
-                return self.counters.dropped.add(Code::Unsupported);
-            }
-            Err(_) => return self.end(work, slot, Code::Malformed),
-        };
         let Event::Announce {
             boot,
             features,
             software,
             board,
             ..
-        } = event
+        } = announce
         else {
             return self.end(work, slot, Code::Malformed);
         };
@@ -304,6 +298,10 @@ impl Relay {
         }
         let controller = self.fleet.at_mut(index);
         controller.since = work.now.time;
+        let address = controller.address;
+        if let Some(happenings) = self.happenings.get_mut(&address) {
+            happenings.hung_up();
+        }
         self.fleet.online -= 1;
         self.tell_presence(work, index);
         self.lane_cut(work, index);

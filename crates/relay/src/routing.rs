@@ -37,7 +37,7 @@ impl Relay {
                 let verdict = access::of_controller(header);
                 // The first frame of a session announces it; nothing is known of it before.
                 if !self.fleet.at(index).online
-                    && !matches!(verdict, Verdict::Announce | Verdict::Farewell)
+                    && !matches!(verdict, Verdict::Event | Verdict::Farewell)
                 {
                     return self.end(work, slot, Code::Malformed);
                 }
@@ -63,7 +63,7 @@ impl Relay {
             (Verdict::Receipt, Some(index)) => self.receipt_came(work, slot, index, frame),
             (Verdict::Answer, Some(index)) => self.answer_came(work, index, frame),
             (Verdict::Own, Some(index)) => self.own_answer_came(work, slot, index, frame),
-            (Verdict::Announce, Some(index)) => self.announced(work, slot, index, frame),
+            (Verdict::Event, Some(index)) => self.event_came(work, slot, index, frame),
             (Verdict::Ping, _) => self.ping_came(work, slot, frame),
             (Verdict::Refuse(code), _) => self.refuse(work, slot, frame, code),
             (Verdict::Drop(code), _) => self.counters.dropped.add(code),

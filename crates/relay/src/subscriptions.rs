@@ -215,6 +215,21 @@ impl Relay {
         self.counters.frames_sent += sent as u64;
     }
 
+    /// Sends an event of a controller to everyone who takes its status. It says what no later frame
+    /// says again, so a mark is no matter; a tool without room misses it.
+    pub(crate) fn pass_on(&mut self, work: &mut Work<'_>, index: u32, frame: &[u8]) {
+        let room = self.settings.tool_queue_bytes_max / 8 * 7;
+        let chosen = self.fleet.at(index).subscribers.iter();
+        let everyone: Vec<Slot> = chosen.chain(&self.fleet.all_subscribers).copied().collect();
+        for slot in everyone {
+            if self.sessions.at(slot).queued_bytes + frame.len() <= room {
+                self.send(work, slot, frame);
+            } else {
+                self.counters.dropped.add(Code::Busy);
+            }
+        }
+    }
+
     /// Sends a tool what is due to it, while its queue is below half. One thing goes out even
     /// above that: other tools may keep the queue there for as long as they like
     /// ([`Relay::tool_to_tool`]), and no mark shall wait for them to tire.

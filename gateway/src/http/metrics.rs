@@ -177,13 +177,23 @@ pub(super) async fn metrics(
             counters.commands_resent,
         ),
         (
+            "events_taken_total",
+            "Events and alarms of controllers that were passed on.",
+            counters.events_taken,
+        ),
+        (
+            "events_repeated_total",
+            "Events and alarms that were passed on before.",
+            counters.events_repeated,
+        ),
+        (
             "duplicate_addresses_total",
             "Addresses whose sessions kept replacing each other.",
             counters.duplicate_addresses,
         ),
         (
             "store_failures_total",
-            "Writes of commands that failed or are unclear.",
+            "Writes of commands and event numbers that failed or are unclear.",
             counters.store_failures,
         ),
     ] {

@@ -163,7 +163,8 @@ macro_rules! store_trait {
 }
 
 store_trait! {
-    /// Accounts, tokens, controllers, addresses and waiting commands: committed when a call returns.
+    /// Accounts, tokens, controllers, addresses, waiting commands and numbers of events: committed
+    /// when a call returns.
     ConfigStore {
         /// Adds an account; [`StoreError::Exists`] when the name is taken.
         fn add_account(&self, account: Account) -> ();
@@ -210,6 +211,12 @@ store_trait! {
         fn write_command(&self, request: StoreRequest) -> ();
         /// Every kept command, by its order.
         fn stored_commands(&self) -> Vec<StoredCommand>;
+
+        /// Keeps the number of the latest event of each of these controllers; one that is not above
+        /// the kept one changes nothing.
+        fn put_event_numbers(&self, numbers: Vec<(Address, u32)>) -> ();
+        /// The number of the latest event of each controller that had one.
+        fn event_numbers(&self) -> Vec<(Address, u32)>;
     }
 }
 

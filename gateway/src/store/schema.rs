@@ -51,6 +51,13 @@ const STEPS: &[&str] = &[
     INSERT INTO counter (name, value) VALUES
         ('controller', 0), ('installation', 0x7FFFFFFF), ('leased', 0), ('access_revision', 0);
     ",
+    // 2: the latest event that the gateway has of a controller.
+    "
+    CREATE TABLE event_number (
+        controller INTEGER PRIMARY KEY NOT NULL,
+        number     INTEGER NOT NULL
+    ) STRICT;
+    ",
 ];
 
 /// Brings the database up to this program.
@@ -90,6 +97,10 @@ mod tests {
                 .query_row("SELECT count(*) FROM counter", [], |row| row.get(0))
                 .unwrap();
             assert_eq!(tables, 4, "from version {version}");
+            let numbers: u32 = connection
+                .query_row("SELECT count(*) FROM event_number", [], |row| row.get(0))
+                .unwrap();
+            assert_eq!(numbers, 0, "from version {version}");
         }
     }
 

@@ -538,6 +538,27 @@ impl ConfigStore for SqliteConfigStore {
             Ok(commands)
         })
     }
+
+    fn put_event_numbers(&self, numbers: Vec<(Address, u32)>) -> StoreFuture<'_, ()> {
+        self.call(move |transaction| {
+            let sql = "INSERT INTO event_number VALUES (?1, ?2) ON CONFLICT (controller)
+                       DO UPDATE SET number = max(number, excluded.number)";
+            let mut statement = transaction.prepare_cached(sql)?;
+            for (controller, number) in numbers {
+                statement.execute([controller.0, number])?;
+            }
+            Ok(())
+        })
+    }
+
+    fn event_numbers(&self) -> StoreFuture<'_, Vec<(Address, u32)>> {
+        self.call(|transaction| {
+            let sql = "SELECT controller, number FROM event_number ORDER BY controller";
+            let mut statement = transaction.prepare_cached(sql)?;
+            let rows = statement.query_map([], |row| Ok((Address(row.get(0)?), row.get(1)?)))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
 }
 
 #[cfg(test)]

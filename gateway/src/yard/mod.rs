@@ -12,9 +12,11 @@
 //! - `run`: the loop: frames to the relay, the relay's wishes to whom they concern.
 //! - `shard`, `places`, `mailbox`: further threads that hold a part of the connections, where the
 //!   settings want any.
+//! - `events`: the log and the numbers of controllers' events.
 //! - `watch`: withdrawn rights, new controllers, the status store.
 
 mod driver;
+mod events;
 mod intake;
 mod lines;
 mod mailbox;
@@ -74,6 +76,8 @@ pub(crate) struct YardContext {
     pub(crate) controllers: Vec<ControllerEntry>,
     /// The commands that waited when the gateway went down, by their order.
     pub(crate) commands: Vec<StoredCommand>,
+    /// The number of the latest event that the gateway has of each controller.
+    pub(crate) event_numbers: Vec<(Address, u32)>,
 }
 
 /// What arrives at the yard.
@@ -90,6 +94,8 @@ enum ToYard {
     Look(bool),
     LoginsChecked(watch::Checked),
     StatusesStored,
+    /// Numbers of events, and whether they are committed.
+    NumbersStored(Vec<(Address, u32)>, bool),
     Report(oneshot::Sender<Report>),
     ShutDown,
     /// A task that would have answered has panicked.

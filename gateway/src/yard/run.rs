@@ -5,6 +5,7 @@ use super::{
     Assistants, ControllerArrival, INBOX_PER_ROUND, LoggedIn, Report, ToYard, ToolArrival,
     YardContext,
     driver::{self, Driver, Event, Waiting},
+    events::{self, Numbers},
     intake::{self, Intake},
     lines::{Lines, News, Opening},
     mailbox::Mail,
@@ -68,6 +69,8 @@ struct Yard {
     tools: HashMap<ConnectionId, LoggedIn>,
     /// What the status store is to be told, where there is one.
     statuses: Option<Statuses>,
+    /// What the config store is to be told of controllers' events.
+    numbers: Numbers,
     /// The store did not answer for all log-ins: they are looked at again at the next look.
     look_again: bool,
     /// Log-ins are being looked up.
@@ -143,6 +146,7 @@ impl Yard {
         };
         let controllers = std::mem::take(&mut context.controllers);
         let commands = std::mem::take(&mut context.commands);
+        let event_numbers = std::mem::take(&mut context.event_numbers);
         let mut yard = Yard {
             relay: Relay::new(relay_settings),
             now: clock.now(),
@@ -154,6 +158,7 @@ impl Yard {
             assistants,
             tools: HashMap::new(),
             statuses: context.status.clone().map(Statuses::new),
+            numbers: Numbers::new(Arc::clone(&context.config)),
             look_again: false,
             is_checking: false,
             open: 0,
@@ -161,6 +166,9 @@ impl Yard {
             context,
         };
         yard.introduce(controllers);
+        for (address, number) in event_numbers {
+            yard.input(Input::NumberRestored { address, number });
+        }
         for command in commands {
             yard.input(Input::Restored(command));
         }
@@ -200,6 +208,9 @@ impl Yard {
         let telemetry = &self.context.telemetry;
         let statuses = self.statuses.as_mut();
         if let Some(storing) = statuses.and_then(|statuses| statuses.store(telemetry)) {
+            self.ask(storing);
+        }
+        if let Some(storing) = self.numbers.store(&self.context.telemetry) {
             self.ask(storing);
         }
         self.shards.own.settle(driver);
@@ -326,6 +337,8 @@ impl Yard {
                 _ => self
                     .ask(async move { ToYard::Answered(ticket, Box::new(Err(Code::Unsupported))) }),
             },
+            Output::Happened { address, event } => events::log(address, &event),
+            Output::StoreNumber { address, number } => self.numbers.add(address, number),
             Output::Notice(Notice::DuplicateAddress { address }) => {
                 tracing::warn!(%address, "duplicate address: sessions keep replacing each other");
             }
@@ -420,6 +433,17 @@ impl Yard {
                     self.open -= 1;
                     if let Some(statuses) = &mut self.statuses {
                         statuses.stored();
+                    }
+                }
+                ToYard::NumbersStored(numbers, is_committed) => {
+                    self.open -= 1;
+                    self.numbers.stored();
+                    for (address, number) in numbers {
+                        self.input(Input::NumberStored {
+                            address,
+                            number,
+                            is_committed,
+                        });
                     }
                 }
                 ToYard::Report(answer) => {

@@ -266,10 +266,25 @@ async fn commands(store: &dyn ConfigStore) {
     assert_eq!(store.stored_commands().await.unwrap(), [early]);
 }
 
+async fn event_numbers(store: &dyn ConfigStore) {
+    let kept = async || store.event_numbers().await.unwrap();
+    assert_eq!(kept().await, []);
+    let (pump, fan) = (Address(7), Address(9));
+    let first = vec![(fan, 3), (pump, u32::MAX - 1)];
+    store.put_event_numbers(first).await.unwrap();
+    assert_eq!(kept().await, [(pump, u32::MAX - 1), (fan, 3)]);
+    // Numbers only rise, also when a write comes late.
+    let more = vec![(fan, 2), (pump, u32::MAX)];
+    store.put_event_numbers(more).await.unwrap();
+    store.put_event_numbers(Vec::new()).await.unwrap();
+    assert_eq!(kept().await, [(pump, u32::MAX), (fan, 3)]);
+}
+
 async fn config_contract(store: &dyn ConfigStore) {
     accounts_and_tokens(store).await;
     controllers_and_addresses(store).await;
     commands(store).await;
+    event_numbers(store).await;
 }
 
 async fn status_contract(store: &dyn StatusStore) {

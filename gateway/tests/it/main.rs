@@ -5,6 +5,7 @@
 
 mod contract;
 mod controllers;
+mod events;
 mod http;
 mod limits;
 mod process;

@@ -401,7 +401,10 @@ impl World {
                 self.queue_to_peer(connection.0, None);
             }
             Output::Store { ticket, request } => self.write(ticket.0, request),
-            Output::Ask { .. } | Output::Notice(_) => {}
+            Output::Ask { .. }
+            | Output::Notice(_)
+            | Output::Happened { .. }
+            | Output::StoreNumber { .. } => {}
         }
     }
 

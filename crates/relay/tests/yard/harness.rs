@@ -34,6 +34,8 @@ pub(crate) struct Yard {
     pub(crate) stores: Vec<(Ticket, StoreRequest)>,
     pub(crate) questions: Vec<(Ticket, Question)>,
     pub(crate) notices: Vec<Notice>,
+    pub(crate) logged: Vec<(Address, Event)>,
+    pub(crate) numbers: Vec<(Address, u32)>,
     pub(crate) sequence: u32,
 }
 
@@ -75,6 +77,8 @@ impl Yard {
             stores: Vec::new(),
             questions: Vec::new(),
             notices: Vec::new(),
+            logged: Vec::new(),
+            numbers: Vec::new(),
             sequence: 0,
         };
         for (address, name) in [(PUMP, "pump"), (FAN, "fan")] {
@@ -153,6 +157,8 @@ impl Yard {
                     ticket, question, ..
                 } => self.questions.push((ticket, question)),
                 Output::Notice(notice) => self.notices.push(notice),
+                Output::Happened { address, event } => self.logged.push((address, *event)),
+                Output::StoreNumber { address, number } => self.numbers.push((address, number)),
             }
         }
         if self.writes {
@@ -387,6 +393,17 @@ impl Yard {
         let (ticket, request) = self.stores.remove(0);
         self.feed(Input::Stored { ticket, result });
         request
+    }
+
+    /// The store has, or has not, the oldest number that it was told.
+    pub(crate) fn store_number(&mut self, is_committed: bool) -> (Address, u32) {
+        let (address, number) = self.numbers.remove(0);
+        self.feed(Input::NumberStored {
+            address,
+            number,
+            is_committed,
+        });
+        (address, number)
     }
 }
 

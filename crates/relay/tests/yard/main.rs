@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test: its panic is the report")]
 
 mod commands;
+mod events;
 mod harness;
 mod haste;
 mod hostile;

@@ -32,6 +32,7 @@ const reasons: Readonly<Record<string, string>> = {
   not_confirmed: 'the feedback did not follow',
   link_lost: 'the link was lost',
   rebooted: 'the controller restarted',
+  wrong_state: 'there is nothing there to do it with',
   gateway_gone: 'the gateway cannot be reached',
   bad_credentials: 'wrong account or password',
   not_logged_in: 'logged out; log in again',

@@ -34,6 +34,7 @@ const reasons: Readonly<Record<string, string>> = {
   not_confirmed: '反馈没有跟上',
   link_lost: '连接中断',
   rebooted: '控制器已重启',
+  wrong_state: '当前没有可操作的对象',
   gateway_gone: '连不上网关',
   bad_credentials: '账号或密码错误',
   not_logged_in: '已退出，请重新登录',

@@ -1,0 +1,261 @@
+//! What is inside a controller: its script's parameters and values, its log, its health, forces, and
+//! what is written to it and read from it in pieces (`docs/protocol.md` §6.1).
+
+use crate::{Client, Error, client::unexpected};
+use blake2::{Blake2b, Digest as _, digest::consts::U32};
+use bytes::Bytes;
+use std::time::Duration;
+use switchyard_protocol::{
+    Address, Code,
+    limits::{NAMES_MAX, TRANSFER_BYTES_MAX, TRANSFER_PIECE_BYTES_MAX},
+    message::{Body, Content, Health, LogEntry, Name, NamedValue, Parameter, Request, Verb},
+};
+
+/// The smallest piece that is tried where links do not take larger ones.
+const PIECE_BYTES_MIN: usize = 56;
+/// Pieces in which something may be read: so many of the smallest are the largest.
+const PIECES_MAX: u32 = TRANSFER_BYTES_MAX / PIECE_BYTES_MIN as u32;
+/// Pieces that a controller may leave untaken before it is given up.
+const UNTAKEN_MAX: u32 = 16;
+/// How often something that changes meanwhile is read anew.
+const READINGS_MAX: u32 = 3;
+
+/// The digest by which a controller knows what is written to it.
+fn digest_of(bytes: &[u8]) -> [u8; 32] {
+    Blake2b::<U32>::digest(bytes).into()
+}
+
+impl Client {
+    /// What people may adjust in a controller's script.
+    ///
+    /// # Errors
+    /// As [`request`](Client::request).
+    pub async fn parameters(&self, address: Address) -> Result<Vec<Parameter>, Error> {
+        match self.request(address, Request::Parameters).await? {
+            Body::Parameters { parameters } => Ok(parameters),
+            _ => Err(unexpected("parameters")),
+        }
+    }
+
+    /// What everything in a controller's script is worth: page by page, so not all of one scan.
+    ///
+    /// # Errors
+    /// As [`request`](Client::request).
+    pub async fn values(&self, address: Address) -> Result<Vec<NamedValue>, Error> {
+        let mut all = Vec::new();
+        loop {
+            let from = Some(all.len() as u32).filter(|&from| from > 0);
+            let asked = Request::Values { from };
+            let Body::Values { values, total } = self.request(address, asked).await? else {
+                return Err(unexpected("values"));
+            };
+            let is_last = values.is_empty();
+            all.extend(values);
+            if all.len() > NAMES_MAX {
+                return Err(unexpected("values"));
+            }
+            if is_last || all.len() as u64 >= u64::from(total) {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// As many of a controller's log's entries as fit one answer, newest first; `before` an entry's
+    /// number.
+    ///
+    /// # Errors
+    /// As [`request`](Client::request).
+    pub async fn log(&self, address: Address, before: Option<u32>) -> Result<Vec<LogEntry>, Error> {
+        match self.request(address, Request::Log { before }).await? {
+            Body::Log { entries } => Ok(entries),
+            _ => Err(unexpected("log")),
+        }
+    }
+
+    /// How a controller is.
+    ///
+    /// # Errors
+    /// As [`request`](Client::request).
+    pub async fn health(&self, address: Address) -> Result<Health, Error> {
+        match self.request(address, Request::Health).await? {
+            Body::Health(health) => Ok(*health),
+            _ => Err(unexpected("health")),
+        }
+    }
+
+    /// Holds an output at a value for a time, 1 ms to 24 h, whatever is wanted of it.
+    ///
+    /// # Errors
+    /// As [`request`](Client::request); `unknown_point`, `out_of_range`, `forbidden` below
+    /// technician.
+    pub async fn force(
+        &self,
+        address: Address,
+        point: Name,
+        value: i64,
+        duration: Duration,
+    ) -> Result<(), Error> {
+        let asked = Request::Force {
+            point,
+            value,
+            duration,
+        };
+        self.have_done(address, asked).await
+    }
+
+    /// Holds an output no more.
+    ///
+    /// # Errors
+    /// As [`force`](Client::force).
+    pub async fn release(&self, address: Address, point: Name) -> Result<(), Error> {
+        self.have_done(address, Request::Release { point }).await
+    }
+
+    /// Ends the trial of a script: keeps it, or goes back to the one before.
+    ///
+    /// # Errors
+    /// As [`request`](Client::request); `wrong_state` where none is on trial.
+    pub async fn end_trial(&self, address: Address, keep: bool) -> Result<(), Error> {
+        self.have_done(address, Request::Trial { keep }).await
+    }
+
+    /// Has a controller start anew.
+    ///
+    /// # Errors
+    /// As [`request`](Client::request).
+    pub async fn restart(&self, address: Address) -> Result<(), Error> {
+        self.have_done(address, Request::Restart).await
+    }
+
+    async fn have_done(&self, address: Address, asked: Request) -> Result<(), Error> {
+        let verb: Verb = asked.verb();
+        match self.request(address, asked).await? {
+            Body::Done(_) => Ok(()),
+            _ => Err(unexpected(verb.name())),
+        }
+    }
+
+    /// Writes something to a controller, and has it used. Where a part of it is there from an earlier
+    /// attempt, that part is not sent again. `keep` is for scripts: kept at once, not on trial.
+    ///
+    /// # Errors
+    /// As [`request`](Client::request); [`Error::NotCompiled`] for a script; `out_of_range` for
+    /// nothing at all and for more than 1 MiB; `wrong_state` when another tool took over.
+    pub async fn write(
+        &self,
+        address: Address,
+        content: Content,
+        bytes: &[u8],
+        keep: bool,
+    ) -> Result<(), Error> {
+        let size = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        if !(1..=TRANSFER_BYTES_MAX).contains(&size) {
+            return Err(Error::Refused {
+                code: Code::OutOfRange,
+                detail: Some(format!("expected 1 to {TRANSFER_BYTES_MAX} bytes")),
+            });
+        }
+        let digest = digest_of(bytes);
+        let asked = Request::TransferOpen {
+            content,
+            size,
+            digest,
+        };
+        let Body::TransferOpen { offset } = self.request(address, asked).await? else {
+            return Err(unexpected("transfer_open"));
+        };
+        self.write_from(address, bytes, offset).await?;
+        let asked = Request::TransferCommit { digest, keep };
+        match self.request(address, asked).await? {
+            Body::TransferCommit { fault: None } => Ok(()),
+            Body::TransferCommit { fault: Some(fault) } => Err(Error::NotCompiled {
+                fault: Box::new(fault),
+            }),
+            _ => Err(unexpected("transfer_commit")),
+        }
+    }
+
+    async fn write_from(&self, address: Address, bytes: &[u8], offset: u32) -> Result<(), Error> {
+        let (mut at, mut piece, mut untaken) = (offset as usize, TRANSFER_PIECE_BYTES_MAX, 0);
+        while at < bytes.len() {
+            let end = bytes.len().min(at + piece);
+            let asked = Request::TransferWrite {
+                offset: at as u32,
+                bytes: Bytes::copy_from_slice(&bytes[at..end]),
+            };
+            let next = match self.request(address, asked).await {
+                Ok(Body::TransferWrite { offset }) => offset as usize,
+                Ok(_) => return Err(unexpected("transfer_write")),
+                Err(Error::Refused {
+                    code: Code::TooLarge,
+                    ..
+                }) if piece > PIECE_BYTES_MIN => {
+                    piece /= 2;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            if next != end {
+                untaken += 1;
+            }
+            if untaken > UNTAKEN_MAX {
+                return Err(unexpected("transfer_write"));
+            }
+            at = next;
+        }
+        if at > bytes.len() {
+            return Err(unexpected("transfer_write"));
+        }
+        Ok(())
+    }
+
+    /// Reads something from a controller, whole; empty where it keeps none.
+    ///
+    /// # Errors
+    /// As [`request`](Client::request); [`Error::KeepsChanging`].
+    pub async fn read(&self, address: Address, content: Content) -> Result<Vec<u8>, Error> {
+        for _ in 0..READINGS_MAX {
+            if let Some(bytes) = self.read_once(address, content).await? {
+                return Ok(bytes);
+            }
+        }
+        Err(Error::KeepsChanging)
+    }
+
+    /// `None` when it changed meanwhile.
+    async fn read_once(
+        &self,
+        address: Address,
+        content: Content,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let mut all = Vec::new();
+        let mut whole = None;
+        for _ in 0..PIECES_MAX {
+            let offset = all.len() as u32;
+            let asked = Request::TransferRead { content, offset };
+            let Body::TransferRead {
+                size,
+                bytes,
+                digest,
+            } = self.request(address, asked).await?
+            else {
+                break;
+            };
+            if *whole.get_or_insert((size, digest)) != (size, digest) {
+                return Ok(None);
+            }
+            all.extend_from_slice(&bytes);
+            if all.len() >= size as usize {
+                let is_right = all.len() == size as usize && digest_of(&all) == digest;
+                return match is_right || size == 0 {
+                    true => Ok(Some(all)),
+                    false => Err(unexpected("transfer_read")),
+                };
+            }
+            if bytes.is_empty() {
+                break;
+            }
+        }
+        Err(unexpected("transfer_read"))
+    }
+}
