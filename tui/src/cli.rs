@@ -124,10 +124,136 @@ pub(crate) enum Verb {
         #[command(flatten)]
         output: Output,
     },
+    /// Hold an output at a value for a time, whatever is wanted of it
+    Force {
+        /// The controller's number
+        #[arg(value_parser = controller)]
+        address: Address,
+        /// The output, such as RL1
+        name: Name,
+        /// on, off, 0, 1, or a number for an analogue one
+        #[arg(allow_negative_numbers = true)]
+        value: String,
+        /// For how long, such as 10m; up to 24h
+        #[arg(value_parser = expiry)]
+        duration: Duration,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Hold an output no more
+    Release {
+        /// The controller's number
+        #[arg(value_parser = controller)]
+        address: Address,
+        /// The output
+        name: Name,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Change a parameter of the script, and print the receipt's stages
+    Adjust {
+        /// The controller's number
+        #[arg(value_parser = controller)]
+        address: Address,
+        /// The parameter, one of `switchyard params`
+        name: Name,
+        /// Its value, as its type wants it: on, 42, 0.5 or 30s
+        #[arg(allow_negative_numbers = true)]
+        value: String,
+        /// How long the command is good for; executed later it never is
+        #[arg(long, default_value = "10s", value_parser = expiry)]
+        timeout: Duration,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Show the parameters of a controller's script
+    Params {
+        /// The controller's number
+        #[arg(value_parser = controller)]
+        address: Address,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Show what everything in a controller's script is worth now
+    Values {
+        /// The controller's number
+        #[arg(value_parser = controller)]
+        address: Address,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Show a controller's own log, newest first
+    Log {
+        /// The controller's number
+        #[arg(value_parser = controller)]
+        address: Address,
+        /// At most so many entries
+        #[arg(long, value_name = "K", default_value_t = 50)]
+        count: usize,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Show how a controller is: restarts, memory, scans, script
+    Health {
+        /// The controller's number
+        #[arg(value_parser = controller)]
+        address: Address,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Read and write a controller's script
+    Script {
+        #[command(subcommand)]
+        verb: ScriptVerb,
+    },
     /// Print a completion script
     Completions {
         /// The shell
         shell: clap_complete::Shell,
+    },
+}
+
+/// What to do with a controller's script.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ScriptVerb {
+    /// Print the script that runs, or put it into a file
+    Get {
+        /// The controller's number
+        #[arg(value_parser = controller)]
+        address: Address,
+        /// The file
+        file: Option<PathBuf>,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Have a controller run the script in a file: on trial, until `keep` or `revert`
+    Put {
+        /// The controller's number
+        #[arg(value_parser = controller)]
+        address: Address,
+        /// The file
+        file: PathBuf,
+        /// Keep it at once, without a trial
+        #[arg(long)]
+        keep: bool,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// End the trial and keep the script
+    Keep {
+        /// The controller's number
+        #[arg(value_parser = controller)]
+        address: Address,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// End the trial and go back to the script before
+    Revert {
+        /// The controller's number
+        #[arg(value_parser = controller)]
+        address: Address,
+        #[command(flatten)]
+        output: Output,
     },
 }
 
@@ -205,6 +331,16 @@ mod tests {
             ("ping 0", true),
             ("note 3221225473 tea?", true),
             ("note 100042 tea?", false),
+            ("force 100042 RL1 on 10m", true),
+            ("force 100042 level -0.5 24h --json", true),
+            ("force 100042 RL1 on", false),
+            ("force 100042 RL1 on 25h", false),
+            ("release 100042 RL1", true),
+            ("adjust 100042 delay 30s", true),
+            ("log 100042 --count 3", true),
+            ("script put 100042 tank.script --keep", true),
+            ("script get 100042", true),
+            ("script 100042", false),
             ("login http://yard:8080 --account li --password-stdin", true),
             ("login https://yard", false),
             ("", true),

@@ -4,7 +4,7 @@ use crate::{
     cli::{Arguments, Verb},
     config::{Config, Held, Stored},
     exit::{Exit, Failure, exit_of_receipt, failed_receipt},
-    output, screen, words,
+    inside, output, screen, words,
 };
 use anyhow::Context;
 use clap::CommandFactory;
@@ -87,6 +87,19 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Some(Verb::Note { address, text }) => {
             let link = Link::open(&config()?, Interest::Nothing).await?;
             note(&link, address, text).await
+        }
+        Some(
+            verb @ (Verb::Force { .. }
+            | Verb::Release { .. }
+            | Verb::Adjust { .. }
+            | Verb::Params { .. }
+            | Verb::Values { .. }
+            | Verb::Log { .. }
+            | Verb::Health { .. }
+            | Verb::Script { .. }),
+        ) => {
+            let link = Link::open(&config()?, Interest::Nothing).await?;
+            inside::run(&link, verb).await
         }
         Some(Verb::Enrol { title, output }) => {
             let link = Link::open(&config()?, Interest::Nothing).await?;
@@ -206,8 +219,8 @@ async fn log_out(config: &Config) -> Result<(), Failure> {
 }
 
 /// A link that is up, for one command.
-struct Link {
-    client: Client,
+pub(crate) struct Link {
+    pub(crate) client: Client,
     _held: Option<Held>,
 }
 
@@ -224,7 +237,7 @@ impl Link {
     }
 
     /// The fleet with this controller in it, as far as the gateway knows it.
-    async fn controller(&self, address: Address) -> Result<Arc<Fleet>, Failure> {
+    pub(crate) async fn controller(&self, address: Address) -> Result<Arc<Fleet>, Failure> {
         let about = |error| Failure::about(error, address);
         self.client.lookup(address).await.map_err(about)?;
         let interest = Interest::Only(vec![address]);
@@ -285,7 +298,7 @@ impl Link {
     }
 }
 
-fn set_value(point: &Point, arguments: &[String]) -> Result<i64, Failure> {
+pub(crate) fn set_value(point: &Point, arguments: &[String]) -> Result<i64, Failure> {
     let name = &point.name;
     let [argument] = arguments else {
         return Err(Failure::usage(format!(
@@ -418,6 +431,9 @@ async fn watch(
                     watch_controller(&mut names, controller, json).await?;
                 }
             }
+            Event::Happened { from, event } if from == address => {
+                output::happened(from, &event, json)?;
+            }
             Event::Fleet { .. } | Event::Link(_) | Event::Note { .. } | Event::Happened { .. } => {}
         }
     }
@@ -434,13 +450,13 @@ fn tell_of_the_link(state: &LinkState) {
 }
 
 /// For whom tools act, as the gateway says; each is asked for once.
-struct Names<'a> {
+pub(crate) struct Names<'a> {
     client: &'a Client,
     known: HashMap<Address, String>,
 }
 
 impl<'a> Names<'a> {
-    fn new(link: &'a Link) -> Self {
+    pub(crate) fn new(link: &'a Link) -> Self {
         Names {
             client: &link.client,
             known: HashMap::new(),
@@ -448,7 +464,7 @@ impl<'a> Names<'a> {
     }
 
     /// A point's cause in words. A tool that is gone, or slow to answer, goes by its number.
-    async fn cause(&mut self, cause: &Cause) -> String {
+    pub(crate) async fn cause(&mut self, cause: &Cause) -> String {
         let number = |address: Address| format!("No. {address}");
         let Some(by) = cause.by.filter(|by| by.is_tool()) else {
             return words::cause(cause, number);
@@ -566,7 +582,7 @@ async fn watch_change(
     Ok(true)
 }
 
-async fn send(link: &Link, order: Order, json: bool) -> Result<(), Failure> {
+pub(crate) async fn send(link: &Link, order: Order, json: bool) -> Result<(), Failure> {
     let start = Instant::now();
     let mut events = link.client.events();
     let mut receipts = link.client.send(order).await?;

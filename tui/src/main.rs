@@ -5,6 +5,7 @@ mod cli;
 mod commands;
 mod config;
 mod exit;
+mod inside;
 mod output;
 mod screen;
 mod words;

@@ -4,8 +4,11 @@
 use crate::words;
 use serde_json::{Value, json};
 use std::io::{self, Write};
-use switchyard_client::Controller;
-use switchyard_protocol::message::{Cause, Change, Point, PointFlags, Receipt};
+use switchyard_client::{Controller, signature::ArgumentType};
+use switchyard_protocol::{
+    Address,
+    message::{Cause, Change, Event, Point, PointFlags, Receipt},
+};
 
 /// Prints a line and lets it go at once: a reader of `watch` waits for it.
 pub(crate) fn line(text: impl std::fmt::Display) -> io::Result<()> {
@@ -66,7 +69,7 @@ fn flags(flags: PointFlags) -> Vec<&'static str> {
     words::qualities(flags)
 }
 
-fn cause(cause: &Cause) -> Value {
+pub(crate) fn cause(cause: &Cause) -> Value {
     json!({
         "kind": cause.kind.name(),
         "by": cause.by.map(|by| by.0),
@@ -85,4 +88,67 @@ pub(crate) fn receipt(receipt: &Receipt, elapsed_ms: u64) -> Value {
         "final": receipt.is_final,
         "elapsed_ms": elapsed_ms,
     })
+}
+
+/// A controller's event or alarm.
+pub(crate) fn happened(from: Address, event: &Event, json: bool) -> io::Result<()> {
+    match event {
+        Event::Happened {
+            number,
+            time,
+            text,
+            values,
+        } => {
+            if json {
+                let values = values.iter().map(
+                    |&(value_type, value)| json!({ "type": value_type.name(), "value": value }),
+                );
+                return line(json!({
+                    "event": "happened",
+                    "address": from.0,
+                    "number": number,
+                    "time": time.map(|time| time.0),
+                    "text": text.as_str(),
+                    "values": values.collect::<Vec<_>>(),
+                }));
+            }
+            let values = values
+                .iter()
+                .map(|&(it, value)| ArgumentType::from(it).show(value));
+            let values: Vec<_> = values.collect();
+            let text = words::plain(text.as_str());
+            let told = format!(
+                "{}  event  {text}  {}",
+                words::clock_of(*time),
+                values.join(" ")
+            );
+            line(told.trim_end())
+        }
+        Event::Alarm {
+            number,
+            time,
+            level,
+            text,
+            raised,
+            alarm,
+        } => {
+            if json {
+                return line(json!({
+                    "event": "alarm",
+                    "address": from.0,
+                    "number": number,
+                    "time": time.map(|time| time.0),
+                    "level": level.name(),
+                    "text": text.as_str(),
+                    "raised": raised,
+                    "alarm": alarm,
+                }));
+            }
+            let end = if *raised { "" } else { "  over" };
+            let text = words::plain(text.as_str());
+            let at = words::clock_of(*time);
+            line(format!("{at}  alarm  {}  {text}{end}", level.name()))
+        }
+        Event::Announce { .. } | Event::Presence { .. } | Event::Note { .. } => Ok(()),
+    }
 }

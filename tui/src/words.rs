@@ -169,6 +169,17 @@ pub(crate) fn clock(time: Time) -> String {
     }
 }
 
+/// The same of a time that may not be known.
+pub(crate) fn clock_of(time: Option<Time>) -> String {
+    time.map_or_else(|| "--:--:--".to_owned(), clock)
+}
+
+/// A text without what a terminal would take for orders.
+pub(crate) fn plain(text: &str) -> String {
+    let plain = |it: char| if it.is_control() { '\u{fffd}' } else { it };
+    text.chars().map(plain).collect()
+}
+
 /// The whole moment with its zone: `2027-01-15 08:00:00 +00:00`.
 pub(crate) fn moment(time: Time) -> String {
     let at = jiff::Timestamp::from_millisecond(i64::try_from(time.0).unwrap_or(i64::MAX));
@@ -197,6 +208,11 @@ mod tests {
             assert_eq!(span(Duration::from_secs(seconds)), text);
         }
         assert_eq!(since(Time(5), Time(2)), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_text_gives_a_terminal_no_orders() {
+        assert_eq!(plain("a\u{1b}[2Jb\nc 水"), "a\u{fffd}[2Jb\u{fffd}c 水");
     }
 
     #[test]

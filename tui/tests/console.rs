@@ -17,7 +17,7 @@ use std::{
 };
 use switchyard_protocol::{
     Address, Code,
-    message::{Action, PointType, Stage},
+    message::{Action, Event, PointType, Stage, Text, ValueType},
 };
 use yard::{Board, EXECUTED, Yard};
 
@@ -37,6 +37,7 @@ fn boards() -> Vec<(u32, Board)> {
         points: points.clone(),
         commands: &["pulse(t: time in 100ms..60s)", "stop()"],
         fate: EXECUTED,
+        source: Vec::new(),
     };
     vec![
         (100_042, board("Pump house 3", true)),
@@ -250,9 +251,140 @@ fn watch_prints_changes_until_its_count() {
         (&change["event"], &change["points"][0]["value"]),
         (&"points".into(), &1.into())
     );
+    let (number, time) = (7, None);
+    let values = vec![(ValueType::Int, 17)];
+    let text = Text::cut("the pump ran");
+    let ran = Event::Happened {
+        number,
+        time,
+        text,
+        values,
+    };
+    bench.yard.happened(100_043, &ran);
+    bench.yard.happened(100_042, &ran);
+    let event = next();
+    assert_eq!(
+        (
+            &event["event"],
+            &event["address"],
+            &event["values"][0]["value"]
+        ),
+        (&"happened".into(), &100_042.into(), &17.into())
+    );
     bench.yard.set_online(100_042, false);
     assert_eq!(next()["state"], "offline");
     assert!(child.wait().unwrap().success());
+}
+
+/// The output of a run that must go well.
+fn printed(bench: &Bench, arguments: &[&str]) -> String {
+    let output = bench.run(arguments);
+    assert_eq!(code(&output), 0, "{arguments:?}: {output:?}");
+    text(&output.stdout)
+}
+
+#[test]
+fn shows_and_changes_what_is_inside_a_controller() {
+    let bench = Bench::open();
+    for (arguments, says) in [
+        (&["params", "100042"][..], "in 1s..10m"),
+        (&["params", "100042", "--json"], r#""max":600000"#),
+        (&["values", "100042"], "-0.5"),
+        (&["values", "100042", "--json"], r#""value":-500"#),
+        (&["health", "100042"], "longest gap 98 ms (erase)"),
+        (&["health", "100042"], "tank, on trial for 2 min more"),
+        (&["health", "100042", "--json"], r#""state":"on_trial""#),
+        (
+            &["force", "100042", "RL1", "on", "10m"],
+            "RL1 is held at ON for 10m",
+        ),
+        (
+            &["force", "100042", "level", "-0.5", "1s", "--json"],
+            r#""value":-500"#,
+        ),
+        (&["release", "100042", "RL1"], "held no more"),
+        (&["adjust", "100042", "delay", "45s"], "executed"),
+    ] {
+        let found = printed(&bench, arguments);
+        assert!(found.contains(says), "{arguments:?}: {found}");
+    }
+    let commands = bench.yard.commands();
+    let (_, command) = commands.last().unwrap();
+    assert!(matches!(
+        &command.action,
+        Action::Adjust { value: 45_000, .. }
+    ));
+    for (arguments, expected, says) in [
+        (
+            &["adjust", "100042", "delay", "11m"][..],
+            2,
+            "within 1s..10m",
+        ),
+        (&["adjust", "100042", "delay", "soon"], 2, "expected"),
+        (&["adjust", "100042", "speed", "1"], 2, "it has delay"),
+        (
+            &["force", "100042", "DI1", "on", "1m"],
+            2,
+            "expected an output",
+        ),
+        (&["health", "100043"], 4, "off line"),
+        (&["values", "7"], 3, "nobody was ever given"),
+    ] {
+        let output = bench.run(arguments);
+        let said = text(&output.stderr);
+        assert_eq!(code(&output), expected, "{arguments:?}: {said}");
+        assert!(said.contains(says), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn the_log_goes_back_as_far_as_is_wanted() {
+    let bench = Bench::open();
+    let numbers = |count: &str| -> Vec<i64> {
+        let found = printed(&bench, &["log", "100042", "--json", "--count", count]);
+        let lines = found.lines().map(serde_json::from_str::<serde_json::Value>);
+        lines
+            .map(|it| it.unwrap()["number"].as_i64().unwrap())
+            .collect()
+    };
+    assert_eq!(numbers("3"), [5, 4, 3]);
+    assert_eq!(numbers("50"), [5, 4, 3, 2, 1]);
+    let shown = printed(&bench, &["log", "100042", "--count", "1"]);
+    assert!(shown.contains("RL1                  ON  script"), "{shown}");
+}
+
+#[test]
+fn a_script_is_put_and_got_and_its_faults_are_shown_in_place() {
+    let bench = Bench::open();
+    let file = bench.folder.path().join("tank.script");
+    let path = file.to_str().unwrap();
+    let revert = bench.run(&["script", "revert", "100042"]);
+    assert_eq!(code(&revert), 5, "nothing is on trial");
+    std::fs::write(&file, "door = DI1\n").unwrap();
+    let refused = bench.run(&["script", "put", "100042", path]);
+    assert_eq!(code(&refused), 5);
+    let said = text(&refused.stderr);
+    assert!(
+        said.contains("tank.script:1:1: expected a statement"),
+        "{said}"
+    );
+    assert!(said.contains("\n 1 | door = DI1\n   | ^"), "{said}");
+    let refused = bench.run(&["script", "put", "100042", path, "--json"]);
+    let fault: serde_json::Value = serde_json::from_slice(&refused.stdout).unwrap();
+    assert_eq!(fault["fault"]["column"], 1);
+
+    let source = "in door = DI1\n";
+    std::fs::write(&file, source).unwrap();
+    let put = printed(&bench, &["script", "put", "100042", path]);
+    assert!(
+        put.contains("on trial; `switchyard script keep 100042`"),
+        "{put}"
+    );
+    assert_eq!(printed(&bench, &["script", "get", "100042"]), source);
+    let copy = bench.folder.path().join("copy.script");
+    printed(&bench, &["script", "get", "100042", copy.to_str().unwrap()]);
+    assert_eq!(std::fs::read_to_string(copy).unwrap(), source);
+    assert!(printed(&bench, &["script", "keep", "100042"]).contains("keeps the script"));
 }
 
 /// The screen of the real binary on a pseudo-terminal.

@@ -4,6 +4,7 @@
 use crate::scripted::{
     Gateway, Peer, TIME, TOKEN, delta_of, full, presence, receipt, response, serve,
 };
+use blake2::{Blake2b, Digest as _, digest::consts::U32};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard},
@@ -11,8 +12,9 @@ use std::{
 use switchyard_protocol::{
     Address, Code, Frame, Header, Kind,
     message::{
-        Action, Answer, Body, Cause, CauseKind, Change, Command, PeerKind, Point, Request, Stage,
-        Text, Verb,
+        self, Action, Answer, Body, Cause, CauseKind, Change, Command, GapCause, Health, LogEntry,
+        NamedValue, Parameter, PeerKind, Point, Request, ResetReason, ScanHealth, ScriptFault,
+        ScriptHealth, ScriptState, Stage, Text, ValueType, Verb,
     },
 };
 use tokio::{
@@ -31,6 +33,8 @@ pub(crate) struct Board {
     pub(crate) commands: &'static [&'static str],
     /// How its commands fare: stages after `sent`, then the reason of the last.
     pub(crate) fate: (&'static [Stage], Option<Code>),
+    /// The script that was written to it; one that does not begin with `in ` does not compile.
+    pub(crate) source: Vec<u8>,
 }
 
 /// The fate of a command that is simply carried out.
@@ -132,9 +136,16 @@ impl Yard {
         let _ = self.push.send(Push::Refuse(code));
     }
 
+    /// Passes a controller's event on to every tool.
+    pub(crate) fn happened(&self, from: u32, event: &message::Event) {
+        let (from, gateway) = (Address(from), Address::GATEWAY);
+        let frame = Frame::new(Kind::Event, 0, from, gateway, &event.encode());
+        let _ = self.push.send(Push::ToAll(frame));
+    }
+
     /// Sends a line to every tool, as another tool would.
     pub(crate) fn note(&self, from: u32, text: &str) {
-        let event = switchyard_protocol::message::Event::Note {
+        let event = message::Event::Note {
             text: Text::new(text).unwrap(),
         };
         let frame = Frame::new(
@@ -306,7 +317,104 @@ fn answer(
                 commands: board.commands.iter().map(|it| Text::cut(it)).collect(),
             }),
         },
-        _ => refuse(Code::Unsupported),
+        request => match state.boards.get_mut(&asked.0) {
+            None => refuse(Code::UnknownAddress),
+            Some(board) if !board.online => refuse(Code::Offline),
+            Some(board) => vec![response(&header, &inside(&mut board.source, request))],
+        },
+    }
+}
+
+/// What a board says of its inside.
+fn inside(source: &mut Vec<u8>, request: Request) -> Answer {
+    let verb = request.verb();
+    Answer::Ok(match request {
+        Request::Parameters => Body::Parameters {
+            parameters: vec![Parameter {
+                name: crate::scripted::name("delay"),
+                value_type: ValueType::Time,
+                value: 30_000,
+                min: 1_000,
+                max: 600_000,
+            }],
+        },
+        Request::Values { .. } => Body::Values {
+            values: vec![NamedValue {
+                name: crate::scripted::name("level"),
+                value_type: ValueType::Num,
+                value: -500,
+            }],
+            total: 1,
+        },
+        Request::Log { before } => Body::Log {
+            // Two to an answer, down to number 1.
+            entries: (1..before.unwrap_or(6)).rev().take(2).map(entry).collect(),
+        },
+        Request::Health => Body::Health(Box::new(health())),
+        Request::Force { .. } | Request::Release { .. } => Body::Done(verb),
+        Request::Trial { .. } if source.is_empty() => {
+            return Answer::refused(Code::WrongState, verb.number());
+        }
+        Request::Trial { .. } => Body::Done(verb),
+        Request::TransferOpen { .. } => {
+            source.clear();
+            Body::TransferOpen { offset: 0 }
+        }
+        Request::TransferWrite { bytes, .. } => {
+            source.extend_from_slice(&bytes);
+            let offset = source.len() as u32;
+            Body::TransferWrite { offset }
+        }
+        Request::TransferCommit { .. } => {
+            let is_good = source.starts_with(b"in ");
+            let fault = (!is_good).then(|| ScriptFault {
+                line: 1,
+                column: 1,
+                expected: Text::cut("a statement"),
+                fix: None,
+                other_line: None,
+            });
+            Body::TransferCommit { fault }
+        }
+        Request::TransferRead { offset, .. } => Body::TransferRead {
+            size: source.len() as u32,
+            bytes: source[offset as usize..].to_vec().into(),
+            digest: Blake2b::<U32>::digest(&*source).into(),
+        },
+        _ => return Answer::refused(Code::Unsupported, verb.number()),
+    })
+}
+
+fn entry(number: u32) -> LogEntry {
+    LogEntry {
+        number,
+        time: Some(TIME),
+        uptime_ms: 1_000 * u64::from(number),
+        about: Text::cut("RL1"),
+        value: Some(i64::from(number % 2)),
+        cause: Cause::plain(CauseKind::Script),
+    }
+}
+
+fn health() -> Health {
+    Health {
+        uptime_ms: 7_200_000,
+        boot: 1,
+        reset: ResetReason::Power,
+        free_bytes: Some(18_000),
+        scan: ScanHealth {
+            late: 3,
+            longest_gap_ms: 98,
+            gap_cause: GapCause::Erase,
+            cost_us: 740,
+        },
+        script: ScriptHealth {
+            state: ScriptState::OnTrial,
+            trial_left_ms: Some(120_000),
+            title: Some(crate::scripted::title("tank")),
+            digest: None,
+            faults: 2,
+        },
     }
 }
 
