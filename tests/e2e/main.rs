@@ -4,6 +4,7 @@
 
 mod browser;
 mod command;
+mod inside;
 mod lx106;
 mod refusals;
 mod restart;

@@ -11,8 +11,8 @@ use std::{
 use switchyard_protocol::{
     Address, Code, Frame, Kind, limits,
     message::{
-        Cause, CauseKind, Change, ControllerHello, Delta, ErrorMessage, Event, Full, Name, Point,
-        PointFlags, PointType, StatusHead, Title,
+        Answer, Cause, CauseKind, Change, ControllerHello, Delta, ErrorMessage, Event, Full, Name,
+        Point, PointFlags, PointType, StatusHead, Title,
     },
 };
 
@@ -127,6 +127,34 @@ impl Device {
         let full = device.frame(Kind::StatusFull, Address::GATEWAY, &full.encode());
         device.send(&[announce, full])?;
         Ok(device)
+    }
+
+    /// Its address.
+    pub fn address(&self) -> Address {
+        self.address
+    }
+
+    /// Sends an event or alarm to the gateway, and waits for what it says.
+    ///
+    /// # Errors
+    /// When the connection ends first.
+    pub fn tell(&mut self, correlation: u32, event: &Event) -> Result<Answer> {
+        let (from, gateway, payload) = (self.address, Address::GATEWAY, event.encode());
+        self.send(&[Frame::new(
+            Kind::Event,
+            correlation,
+            from,
+            gateway,
+            &payload,
+        )])?;
+        loop {
+            for frame in self.receive()? {
+                let header = frame.header();
+                if header.kind == Kind::Response && header.correlation == correlation {
+                    return Ok(Answer::decode(frame.payload())?);
+                }
+            }
+        }
     }
 
     /// A frame from this controller.

@@ -1,14 +1,17 @@
 //! What the end-to-end tests share: peers that speak the protocol by hand, and so can also lie.
 //!
 //! - [`Device`]: a controller over TCP and Noise, made of `snow` and a socket.
+//! - [`Keeper`]: what such a controller keeps, and how it answers.
 //! - [`Tool`]: a tool over WebSocket.
 //! - [`http`]: just enough of HTTP/1.1 to log in and to read the counters.
 
 mod device;
 pub mod http;
+mod keeper;
 mod tool;
 
 pub use device::{Device, hello};
+pub use keeper::Keeper;
 pub use tool::{Tool, value_in};
 
 use std::time::Duration;
