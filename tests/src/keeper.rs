@@ -70,7 +70,7 @@ impl Keeper {
                 Body::TransferOpen { offset }
             }
             Request::TransferWrite { offset, ref bytes } => {
-                if !self.opened.is_some_and(|(owner, ..)| owner == asker) {
+                if self.opened.is_none_or(|(owner, ..)| owner != asker) {
                     return Answer::refused(Code::WrongState, verb);
                 }
                 if offset as usize == self.coming.len() {

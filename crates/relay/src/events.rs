@@ -16,10 +16,10 @@ const WINDOW: Duration = Duration::from_secs(1);
 /// What is known of one controller's events and alarms.
 #[derive(Debug, Default)]
 pub(crate) struct Happenings {
-    /// The highest number that was passed on.
-    last: u32,
-    /// The highest number that the store has.
-    stored: u32,
+    /// The latest number that was passed on; `None` before the first.
+    last: Option<u32>,
+    /// The latest number that the store has.
+    stored: Option<u32>,
     /// The store is being told a number.
     is_storing: bool,
     /// Who waits for that: the correlation id of the controller's latest event, and its verb.
@@ -30,6 +30,13 @@ pub(crate) struct Happenings {
 }
 
 impl Happenings {
+    /// Whether a number comes after the latest, by serial-number comparison: whatever a controller's
+    /// flash made of its count, there are numbers after it.
+    fn is_new(&self, number: u32) -> bool {
+        self.last
+            .is_none_or(|last| number != last && number.wrapping_sub(last) < 1 << 31)
+    }
+
     /// Whether one more may come at this moment.
     fn has_room(&mut self, now: Duration) -> bool {
         if now.saturating_sub(self.since) >= WINDOW {
@@ -84,11 +91,11 @@ impl Relay {
         let (correlation, verb) = (frame.header().correlation, event.verb());
         let address = self.fleet.at(index).address;
         let known = self.happenings.entry(address).or_default();
-        if number > known.last {
+        if known.is_new(number) {
             if !known.has_room(work.now.since_start) {
                 return self.refuse_request(work, slot, frame, Code::Busy);
             }
-            known.last = number;
+            known.last = Some(number);
             self.counters.events_taken += 1;
             let gateway = Address::GATEWAY;
             let passed_on = Frame::new(Kind::Event, 0, address, gateway, frame.payload());
@@ -108,8 +115,10 @@ impl Relay {
         let Some(known) = self.happenings.get_mut(&address) else {
             return;
         };
-        let last = known.last;
-        if known.stored >= last {
+        let Some(last) = known.last else {
+            return;
+        };
+        if known.stored == Some(last) {
             if let Some((correlation, verb)) = known.asked.take() {
                 let answer = Answer::Ok(Body::Taken { verb, last });
                 self.answer_event(work, address, correlation, &answer);
@@ -134,7 +143,7 @@ impl Relay {
         };
         known.is_storing = false;
         if is_committed {
-            known.stored = known.stored.max(number);
+            known.stored = Some(number);
             return self.settle_events(work, address);
         }
         self.counters.store_failures += 1;
@@ -163,7 +172,7 @@ impl Relay {
     pub(crate) fn number_restored(&mut self, address: Address, number: u32) {
         if self.fleet.index_of(address).is_some() {
             let known = self.happenings.entry(address).or_default();
-            (known.last, known.stored) = (number, number);
+            (known.last, known.stored) = (Some(number), Some(number));
         }
     }
 }

@@ -141,7 +141,7 @@ pub enum Input {
     /// A command that the config store held when the gateway started. All of them must come before
     /// the first `Connected`, in ascending [`StoredCommand::order`].
     Restored(StoredCommand),
-    /// The highest number of a controller's events that the config store held when the gateway
+    /// The latest number of a controller's events that the config store held when the gateway
     /// started. After the controller's [`Input::ControllerKnown`], before the first `Connected`.
     NumberRestored {
         /// The controller.

@@ -92,8 +92,8 @@ pub enum Output {
         /// An [`Event::Happened`] or [`Event::Alarm`].
         event: Box<Event>,
     },
-    /// Commit the number of a controller's latest event to the config store, where a lower one may
-    /// be, and answer with [`Input::NumberStored`](crate::Input::NumberStored), within a bounded
+    /// Commit the number of a controller's latest event to the config store, in place of the one
+    /// before, and answer with [`Input::NumberStored`](crate::Input::NumberStored), within a bounded
     /// time, always. There is one at a time for a controller.
     StoreNumber {
         /// The controller.

@@ -212,8 +212,8 @@ store_trait! {
         /// Every kept command, by its order.
         fn stored_commands(&self) -> Vec<StoredCommand>;
 
-        /// Keeps the number of the latest event of each of these controllers; one that is not above
-        /// the kept one changes nothing.
+        /// Keeps the number of the latest event of each of these controllers, in place of the one
+        /// before. Those that were called in some order are committed in that order.
         fn put_event_numbers(&self, numbers: Vec<(Address, u32)>) -> ();
         /// The number of the latest event of each controller that had one.
         fn event_numbers(&self) -> Vec<(Address, u32)>;

@@ -541,8 +541,7 @@ impl ConfigStore for SqliteConfigStore {
 
     fn put_event_numbers(&self, numbers: Vec<(Address, u32)>) -> StoreFuture<'_, ()> {
         self.call(move |transaction| {
-            let sql = "INSERT INTO event_number VALUES (?1, ?2) ON CONFLICT (controller)
-                       DO UPDATE SET number = max(number, excluded.number)";
+            let sql = "INSERT OR REPLACE INTO event_number VALUES (?1, ?2)";
             let mut statement = transaction.prepare_cached(sql)?;
             for (controller, number) in numbers {
                 statement.execute([controller.0, number])?;

@@ -127,7 +127,7 @@ pub enum Body {
     Taken {
         /// [`Verb::Happened`] or [`Verb::Alarm`].
         verb: Verb,
-        /// The highest number that it has of this controller.
+        /// The latest number that it has of this controller.
         last: u32,
     },
 }

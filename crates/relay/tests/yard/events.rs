@@ -186,6 +186,31 @@ fn a_restarted_gateway_knows_what_it_had() {
 }
 
 #[test]
+fn no_number_is_the_last_one() {
+    let mut yard = Yard::new();
+    let pump = yard.controller(PUMP, BOOT);
+    yard.inbox(pump);
+    // What each number is answered: a first one may be any, and there is always one after it.
+    for (number, last) in [
+        (3_000_000_000, 3_000_000_000),
+        (2_999_999_999, 3_000_000_000),
+        (u32::MAX, u32::MAX),
+        (u32::MAX - 1, u32::MAX),
+        (1, 1),
+        // Erased flash is no number that others could not follow.
+        (u32::MAX, 1),
+        (2, 2),
+    ] {
+        yard.send_event(pump, 5, &happened(number));
+        if number == last {
+            assert_eq!(yard.store_number(true), (PUMP, number));
+        }
+        assert_eq!(yard.answer(pump), taken(Verb::Happened, last), "{number}");
+    }
+    assert_eq!(yard.logged.len(), 4);
+}
+
+#[test]
 fn a_flood_is_held_back_and_another_controllers_events_are_not() {
     let mut yard = Yard::new();
     let pump = yard.controller(PUMP, BOOT);
