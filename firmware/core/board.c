@@ -89,7 +89,7 @@ fw_board_t fw_profile_board(const fw_profile_t *profile, fw_pin_t pins[FW_BOARD_
     return (fw_board_t){pins, count};
 }
 
-fw_reset_t fw_reset_of(uint8_t gpio)
+fw_level_at_reset_t fw_reset_of(uint8_t gpio)
 {
     switch (gpio) {
     case 0:

@@ -43,7 +43,7 @@ typedef enum {
     FW_RESET_STRAP_LOW,   /* must be low */
     FW_RESET_BOOT_LOG,    /* the ROM prints on it: pulses for some 40 ms */
     FW_RESET_HIGH,        /* driven or pulled high */
-} fw_reset_t;
+} fw_level_at_reset_t;
 
 typedef struct {
     fw_pin_t pin;       /* name and type, and as channel the pin's place among the profile's */
@@ -74,7 +74,7 @@ const fw_profile_t *fw_profile_find(fw_span_t name);
 fw_board_t fw_profile_board(const fw_profile_t *profile, fw_pin_t pins[FW_BOARD_PINS_MAX]);
 
 /* What a pin of the chip does at a reset. */
-fw_reset_t fw_reset_of(uint8_t gpio);
+fw_level_at_reset_t fw_reset_of(uint8_t gpio);
 
 /* What a person should know of an output before it switches anything, or NULL. */
 const char *fw_profile_warning(const fw_board_pin_t *pin);

@@ -16,15 +16,6 @@
 #include "scripts.h"
 #include "update.h"
 
-/* Why the machine has started. */
-typedef enum {
-    FW_RESET_POWER = 0,
-    FW_RESET_WATCHDOG,
-    FW_RESET_EXCEPTION,
-    FW_RESET_COMMANDED,
-    FW_RESET_OTHER,
-} fw_reset_t;
-
 /* What a radio tells. */
 typedef struct {
     uint32_t ip; /* 192.168.4.1 is 0xC0A80401; 0 = none */

@@ -32,7 +32,7 @@ static uint8_t script_of(const fw_scripts_t *scripts)
         [FW_SCRIPT_NONE] = FW_API_SCRIPT_NONE,
         [FW_SCRIPT_KEPT] = FW_API_SCRIPT_RUNS,
         [FW_SCRIPT_ON_TRIAL] = FW_API_SCRIPT_ON_TRIAL,
-        [FW_SCRIPT_STOPPED] = FW_API_SCRIPT_STOPPED,
+        [FW_SCRIPT_SAFE_MODE] = FW_API_SCRIPT_STOPPED,
     };
     return states[scripts->state];
 }

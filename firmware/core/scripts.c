@@ -569,6 +569,6 @@ void fw_scripts_start(fw_scripts_t *scripts, fw_span_t source, bool stopped, uin
     scripts->state = runs ? FW_SCRIPT_KEPT : FW_SCRIPT_NONE;
     if (runs && stopped) {
         fw_runner_stop(&scripts->controller->runner);
-        scripts->state = FW_SCRIPT_STOPPED;
+        scripts->state = FW_SCRIPT_SAFE_MODE;
     }
 }

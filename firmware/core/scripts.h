@@ -41,13 +41,6 @@ typedef enum {
     FW_SCRIPTS_FAULT,        /* flash has failed */
 } fw_scripts_result_t;
 
-typedef enum {
-    FW_SCRIPT_NONE = 0,
-    FW_SCRIPT_KEPT,
-    FW_SCRIPT_ON_TRIAL,
-    FW_SCRIPT_STOPPED, /* safe mode */
-} fw_script_state_t;
-
 /* What is being done, or was done last. */
 typedef enum {
     FW_SCRIPTS_NOTHING = 0,
