@@ -152,6 +152,7 @@ typedef struct {
     uint32_t number;
     int32_t value;
     uint8_t type; /* fw_point_type_t */
+    bool is_of_other_script; /* `name` is a pin's, and the line is none of the running script */
 } fw_api_why_t;
 
 typedef struct {

@@ -278,6 +278,9 @@ bool fw_api_show_why(fw_api_t *api, fw_json_t *json)
     fw_json_string(json, "type", WORD(point_words, why.type));
     fw_json_number(json, "value", why.value);
     show_cause(json, &why.cause);
+    if (why.is_of_other_script) {
+        fw_json_bool(json, "other_script", true);
+    }
     fw_json_close(json, '}');
     return true;
 }

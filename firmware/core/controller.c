@@ -28,7 +28,7 @@ static bool settings_valid(const fw_settings_t *settings)
     bool record = most == 0u || (most >= FW_RECORD_BYTES_MIN && most <= FW_RECORD_BYTES_MAX);
     bool address = settings->address != FW_ADDRESS_GATEWAY &&
                    settings->address <= FW_ADDRESS_CONTROLLER_MAX;
-    bool gateways = settings->gateways >= 1u && settings->gateways <= FW_GATEWAYS_MAX;
+    bool gateways = settings->gateways <= FW_GATEWAYS_MAX;
     return record && address && gateways && (!settings->clear || FW_CLEAR_LINK != 0);
 }
 

@@ -50,7 +50,7 @@ typedef struct {
     uint32_t address;
     uint32_t boot_id;    /* 0 = take a random one */
     uint16_t record_bytes_max; /* FW_RECORD_BYTES_MIN … FW_RECORD_BYTES_MAX; 0 = the most */
-    uint8_t gateways;    /* 1 or 2 */
+    uint8_t gateways;    /* at most FW_GATEWAYS_MAX; 0 = nobody is dialled */
     bool clear;          /* lab only, and only where FW_CLEAR_LINK is 1 */
     uint8_t key[FW_NOISE_KEY_BYTES];
 } fw_settings_t;

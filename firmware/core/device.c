@@ -129,7 +129,7 @@ static void log_changes(fw_device_t *device, uint32_t now_ms)
             fw_device_wall_s(device),
             controller->status.boot_id,
             (uint32_t)(controller->uptime_ms / 1000u),
-            (device->scripts.generation & 0xFFFFu) | (uint32_t)i << 16 |
+            (device->scripts.generation & 0xFFFFu) | (uint32_t)fw_point_channel(point) << 16 |
                 (uint32_t)point->cause.kind << 24,
             (uint32_t)point->value,
             point->cause.by,

@@ -20,7 +20,7 @@ static uint8_t link_of(const fw_controller_t *controller)
     case FW_LINK_LIVE:
         return FW_API_LINK_LIVE;
     case FW_LINK_CLOSED:
-        return FW_API_LINK_DOWN;
+        return controller->settings.gateways == 0u ? FW_API_LINK_NONE : FW_API_LINK_DOWN;
     default:
         return FW_API_LINK_OPENING;
     }
@@ -107,11 +107,29 @@ static uint32_t force_left_ms(const fw_runner_t *runner, uint8_t point, uint32_t
     return 0;
 }
 
+/* The pin of that channel, or NULL. */
+static const fw_pin_t *pin_of(const fw_board_t *board, uint8_t channel)
+{
+    for (uint8_t i = 0; i < board->count; i++) {
+        if (board->pins[i].channel == channel) {
+            return &board->pins[i];
+        }
+    }
+    return NULL;
+}
+
+static void copy_pin_name(char *into, size_t room, const fw_pin_t *pin)
+{
+    size_t length = fw_string_length(pin->name);
+    length = length < room ? length : room - 1u;
+    fw_copy((uint8_t *)into, (const uint8_t *)pin->name, length);
+    into[length] = '\0';
+}
+
 static bool point(void *ctx, uint16_t *cursor, fw_api_point_t *into)
 {
     fw_device_t *device = ctx;
     const fw_runner_t *runner = &device->controller.runner;
-    const fw_board_t *board = device->setup->board;
     if (*cursor >= runner->points.count) {
         return false;
     }
@@ -125,13 +143,9 @@ static bool point(void *ctx, uint16_t *cursor, fw_api_point_t *into)
         .flags = shown->flags,
     };
     copy_text(into->name, sizeof into->name, &shown->record);
-    for (uint8_t i = 0; i < board->count; i++) {
-        const fw_pin_t *pin = &board->pins[i];
-        if (pin->channel == fw_point_channel(shown)) {
-            size_t length = fw_string_length(pin->name);
-            length = length < sizeof into->pin ? length : sizeof into->pin - 1u;
-            fw_copy((uint8_t *)into->pin, (const uint8_t *)pin->name, length);
-        }
+    const fw_pin_t *pin = pin_of(device->setup->board, fw_point_channel(shown));
+    if (pin != NULL) {
+        copy_pin_name(into->pin, sizeof into->pin, pin);
     }
     return true;
 }
@@ -209,21 +223,23 @@ static bool value(void *ctx, uint16_t *cursor, fw_api_value_t *into)
     return false;
 }
 
-/* The names of points belong to the script that ran then; of another one there is the number alone. */
+/* Points are named by the script that ran then; of another one there is the pin alone, for its lines and
+ * names mean nothing now. */
 static void name_point(const fw_device_t *device, uint32_t origin, fw_api_why_t *into)
 {
     const fw_points_t *points = &device->controller.runner.points;
-    uint8_t at = (uint8_t)(origin >> 16);
-    if ((origin & 0xFFFFu) == (device->scripts.generation & 0xFFFFu) && at < points->count) {
-        copy_text(into->name, sizeof into->name, &points->at[at].record);
-        into->type = points->at[at].type;
-        return;
+    uint8_t channel = (uint8_t)(origin >> 16);
+    const fw_pin_t *pin = pin_of(device->setup->board, channel);
+    into->is_of_other_script = (origin & 0xFFFFu) != (device->scripts.generation & 0xFFFFu);
+    if (pin != NULL) {
+        into->type = pin->type;
+        copy_pin_name(into->name, sizeof into->name, pin);
     }
-    fw_text_t text;
-    fw_text_init(&text, (uint8_t *)into->name, sizeof into->name - 1u);
-    fw_text_string(&text, "point ");
-    fw_text_number(&text, at);
-    into->name[text.length] = '\0';
+    for (uint8_t i = 0; i < points->count && !into->is_of_other_script; i++) {
+        if (fw_point_channel(&points->at[i]) == channel) {
+            copy_text(into->name, sizeof into->name, &points->at[i].record);
+        }
+    }
 }
 
 static bool why(void *ctx, uint32_t before, fw_api_why_t *into)
@@ -242,7 +258,6 @@ static bool why(void *ctx, uint32_t before, fw_api_why_t *into)
         .uptime_ms = (uint64_t)entry.words[2] * 1000u,
         .number = entry.number,
         .value = (int32_t)entry.words[4],
-        .type = FW_POINT_DIGITAL_OUTPUT,
     };
     name_point(device, entry.words[3], into);
     return true;

@@ -134,6 +134,9 @@ uint32_t fw_link_poll(fw_controller_t *controller)
     uint32_t limit_ms = FW_HANDSHAKE_TIMEOUT_MS;
     switch (link->state) {
     case FW_LINK_CLOSED:
+        if (controller->settings.gateways == 0u) {
+            return FW_WAKE_MS_MAX;
+        }
         if (elapsed < link->wait_ms) {
             return link->wait_ms - elapsed;
         }

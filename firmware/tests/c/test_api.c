@@ -379,6 +379,18 @@ static void test_scripts(void)
     expect("POST", "/api/trial/commit", "", 200, "{}");
     expect("POST", "/api/trial/commit", "", 409, "wrong_state");
     CHECK_STRING(web_body(ask("GET", "/api/script", "")), head, "committed");
+
+    /* Names and lines are of the script that ran then. */
+    whole_inputs[FW_CHANNEL_DI1] = 1;
+    pass(20);
+    expect("GET", "/api/why", "", 200, "\"name\":\"lamp\",\"type\":\"digital_output\",\"value\":1,"
+                                       "\"cause\":{\"kind\":\"script\",\"reference\":3}}");
+    upload("out lamp = RL2 safe off\nlamp := true\n");
+    expect("POST", "/api/script/end", "", 200, "{\"operations\":");
+    expect("POST", "/api/trial/begin", "", 200, "{}");
+    expect("GET", "/api/why", "", 200, "\"name\":\"RL1\",\"type\":\"digital_output\",\"value\":1,"
+                                       "\"cause\":{\"kind\":\"script\",\"reference\":3},"
+                                       "\"other_script\":true}");
 }
 
 enum { IMAGE_BYTES = 5000, IMAGE_HEAD_BYTES = FW_MANIFEST_BYTES + FW_SIGNATURE_BYTES };
@@ -482,6 +494,10 @@ static void test_settings(void)
     char text[120];
     snprintf(text, sizeof(text), "{\"gateway_2\":\"%065d\"}", 1);
     expect("POST", "/api/settings", text, 400, "\"field\":\"gateway_2\"");
+    whole_setup.settings.gateways = 0;
+    expect("POST", "/api/settings", "{\"gateway_1\":\"\"}", 200, "{}");
+    pass(FW_HANDSHAKE_TIMEOUT_MS + 100u); /* of a dial that had begun */
+    expect("GET", "/api/status", "", 200, "\"link\":\"none\"");
     whole_nor.is_off = true;
     expect("POST", "/api/settings", "{\"name\":\"Other\"}", 503, "store_unavailable");
     expect("POST", "/api/networks", "", 200,

@@ -453,10 +453,27 @@ static void odd_moments(void)
     rig_free(rig);
 }
 
+/* Gateways come and go with the settings. */
+static void nobody_is_dialled_without_a_gateway(void)
+{
+    rig_t *rig = rig_new("latch", false, 0);
+    rig_await_dial(rig);
+    rig_run(rig, 15100);
+    rig_await_dial(rig);
+    CHECK(rig->gateway == 1 && rig->dials == 2);
+    rig->settings.gateways = rig->controller->settings.gateways = 0;
+    rig_run(rig, 300000);
+    CHECK(state(rig) == FW_LINK_CLOSED && rig->dials == 2);
+    rig->settings.gateways = rig->controller->settings.gateways = 1;
+    rig_await_dial(rig);
+    CHECK(rig->gateway == 0 && rig->dials == 3);
+    rig_free(rig);
+}
+
 static void settings_are_judged(void)
 {
     rig_t *rig = rig_new("latch", false, 0);
-    for (unsigned row = 0; row < 7; row++) {
+    for (unsigned row = 0; row < 6; row++) {
         fw_settings_t settings = rig->settings;
         switch (row) {
         case 0:
@@ -472,9 +489,6 @@ static void settings_are_judged(void)
             settings.record_bytes_max = FW_RECORD_BYTES_MAX + 1u;
             break;
         case 4:
-            settings.gateways = 0;
-            break;
-        case 5:
             settings.gateways = FW_GATEWAYS_MAX + 1u;
             break;
         default:
@@ -503,5 +517,6 @@ void test_link(void)
     the_largest_status();
     records_run_out();
     odd_moments();
+    nobody_is_dialled_without_a_gateway();
     settings_are_judged();
 }

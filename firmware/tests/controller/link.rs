@@ -369,10 +369,9 @@ fn only_a_session_of_a_minute_resets_the_backoff() {
 #[test]
 fn a_settings_fault_is_refused() {
     type Change = fn(&mut switchyard_firmware::Settings);
-    let changes: [Change; 6] = [
+    let changes: [Change; 5] = [
         |s| s.address = Address::GATEWAY,
         |s| s.address = TOOL,
-        |s| s.gateways = 0,
         |s| s.gateways = 3,
         |s| s.record_bytes_max = Some(263),
         |s| s.record_bytes_max = Some(1057),
