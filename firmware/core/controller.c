@@ -96,13 +96,15 @@ static void drive_outputs(fw_controller_t *controller)
     points->undriven = 0;
 }
 
-/* Notes a scan that comes late. The first one of a script comes when it comes. */
+/* Notes a scan that comes late. The first one of a script comes when it comes, and so does one for a hand
+ * that came while scans were left out. */
 static void note_gap(fw_controller_t *controller, uint32_t now_ms)
 {
+    const fw_runner_t *runner = &controller->runner;
     uint32_t gap_ms = fw_since(now_ms, controller->scanned_ms);
-    uint32_t due_ms = controller->runner.due_ms;
-    due_ms = due_ms < FW_SCAN_INTERVAL_MS ? FW_SCAN_INTERVAL_MS : due_ms;
-    if (!controller->runner.vm.has_scanned || gap_ms < due_ms + FW_SCAN_INTERVAL_MS) {
+    uint32_t due_ms = runner->due_ms < FW_SCAN_INTERVAL_MS ? FW_SCAN_INTERVAL_MS : runner->due_ms;
+    bool is_free = !runner->vm.has_scanned || (runner->leaves_out && runner->due_ms == 0u);
+    if (is_free || gap_ms < FW_SCAN_INTERVAL_MS || gap_ms - FW_SCAN_INTERVAL_MS < due_ms) {
         return;
     }
     controller->late_scans++;

@@ -472,7 +472,8 @@ fw_scripts_result_t fw_scripts_adjust(fw_scripts_t *scripts, fw_span_t name, int
 uint32_t fw_scripts_trial_left_ms(const fw_scripts_t *scripts, uint32_t now_ms)
 {
     uint32_t elapsed_ms = fw_since(now_ms, scripts->trial_ms);
-    bool runs = scripts->state == FW_SCRIPT_ON_TRIAL && elapsed_ms < FW_TRIAL_MS;
+    bool runs = scripts->state == FW_SCRIPT_ON_TRIAL && scripts->trial_had_link &&
+                elapsed_ms < FW_TRIAL_MS;
     return runs ? FW_TRIAL_MS - elapsed_ms : 0u;
 }
 

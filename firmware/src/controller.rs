@@ -66,7 +66,7 @@ pub struct Settings {
     /// Local time, by which schedules go, as a POSIX TZ string such as
     /// `CET-1CEST,M3.5.0,M10.5.0/3`; `None`: UTC.
     pub zone: Option<String>,
-    /// Configured gateways, 1 or 2; they are dialled in turn.
+    /// Configured gateways, at most 2, which are dialled in turn; 0: it dials nobody.
     pub gateways: u8,
     /// Speak the clear link. For laboratories and benchmarks.
     pub clear: bool,
@@ -98,7 +98,7 @@ impl Settings {
 /// The core did not take the settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "expected a controller's address (1 to 2147483647), one or two gateways, records of 264 to \
+    "expected a controller's address (1 to 2147483647), at most two gateways, records of 264 to \
      1056 bytes and, where one is given, a POSIX time zone such as CET-1CEST,M3.5.0,M10.5.0/3"
 )]
 pub struct SettingsError;

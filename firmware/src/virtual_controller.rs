@@ -21,7 +21,7 @@ use crate::{
 pub struct Options {
     /// Who it is. `gateways` is set from the list below.
     pub settings: Settings,
-    /// `HOST:PORT`, one or two.
+    /// `HOST:PORT`, two at most; none: it lives by itself until its page names one.
     pub gateways: Vec<String>,
     /// What is wired to it.
     pub plant: PlantSettings,

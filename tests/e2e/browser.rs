@@ -1,9 +1,32 @@
-//! The operator's story in a real browser: Playwright, Debian's Chromium, the page out of the
-//! gateway's own binary.
+//! What people do with the pages, in a real browser: Playwright, Debian's Chromium, the pages out of the
+//! gateway's and the controller's own binaries.
 
 use crate::yard;
 use std::{path::PathBuf, process::Command};
-use switchyard_testkit::{PASSWORD, Program};
+use switchyard_testkit::{PASSWORD, Program, Yard};
+
+/// Starts a story of `ui/tests`, told by `settings`, and gives what it ends with behind `story: `.
+fn tell(yard: &Yard, story: &str, settings: &[(&str, &str)]) -> String {
+    let pictures = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+        .join("../browser")
+        .join(story);
+    let mut command = Command::new("node");
+    command
+        .current_dir(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../ui"))
+        .args(["tests/run.mjs", story])
+        // The browser's profile goes with the yard, also when the test fails and the browser is killed.
+        .env("TMPDIR", yard.folder())
+        .env("SCREENSHOTS", pictures)
+        .envs(settings.iter().copied());
+    let mut program = Program::start(story, &mut command).unwrap();
+    let told = program
+        .wait_for_line("the story's end", |line| {
+            line.strip_prefix("story: ").map(String::from)
+        })
+        .unwrap();
+    assert!(program.wait().unwrap().success());
+    told
+}
 
 #[test]
 fn an_operator_logs_in_switches_and_reads_the_receipt() {
@@ -16,27 +39,43 @@ fn an_operator_logs_in_switches_and_reads_the_receipt() {
     let _tank = yard
         .start_controller(&tank, &["--behaviour", "ramp"])
         .unwrap();
-    let pictures = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("../browser-story");
-    let mut command = Command::new("node");
-    command
-        .current_dir(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../ui"))
-        .args(["tests/run.mjs", "story"])
-        // The browser's profile goes with the yard, also when the test fails and the browser is killed.
-        .env("TMPDIR", yard.folder())
-        .env("GATEWAY_URL", yard.url())
-        .env("ACCOUNT", "operator")
-        .env("PASSWORD", PASSWORD)
-        .env("ADDRESS", pump.address.to_string())
-        .env("SCREENSHOTS", pictures);
-    let mut story = Program::start("story", &mut command).unwrap();
-    let told = story
-        .wait_for_line("the story's end", |line| {
-            line.strip_prefix("story: ").map(String::from)
-        })
-        .unwrap();
+    let settings = [
+        ("GATEWAY_URL", yard.url().as_str()),
+        ("ACCOUNT", "operator"),
+        ("PASSWORD", PASSWORD),
+        ("ADDRESS", &pump.address.to_string()),
+    ];
+    let told = tell(&yard, "story", &settings);
     assert!(
         told.starts_with(&format!("ok, No. {} RL1 0 > 1", pump.address)),
         "{told}"
     );
-    assert!(story.wait().unwrap().success());
+}
+
+#[test]
+fn an_owner_writes_a_script_on_the_controllers_own_page() {
+    let yard = yard(&[]);
+    let pump = yard.enrol("Pump house 3", 1).unwrap().remove(0);
+    let flash = yard.folder().join("pump.flash");
+    let flags = [
+        "--http",
+        "127.0.0.1:0",
+        "--flash",
+        flash.to_str().unwrap(),
+        "--input-period",
+        "3",
+    ];
+    let mut controller = yard.start_controller(&pump, &flags).unwrap();
+    let url = page_of(&mut controller);
+    let told = tell(&yard, "controllerStory", &[("CONTROLLER_URL", &url)]);
+    assert!(told.starts_with("ok, "), "{told}");
+}
+
+/// Where a controller serves its page.
+pub(crate) fn page_of(controller: &mut Program) -> String {
+    controller
+        .wait_for_line("its page", |line| {
+            line.strip_prefix("its page is at ").map(String::from)
+        })
+        .unwrap()
 }

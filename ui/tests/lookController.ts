@@ -1,88 +1,116 @@
-// Takes pictures of the controller's own page, dark and light, wide and narrow, against a running stand-in without a
-// password (`cargo run -p switchyard-firmware --example built-in-page`): CONTROLLER_URL, LOOK_FOLDER. Not a test:
-// somebody has to look at them. The page comes from ui/controller/dist, whatever the stand-in has built in.
+// Takes pictures of every screen of the controller's own page, dark and light, wide and narrow, before a virtual
+// controller that it starts for each: VIRTUAL_CONTROLLER (target/debug/virtual-controller), LOOK_FOLDER. Not a test:
+// somebody has to look at them. The page comes from controller/dist, whatever the controller has built in.
 
+import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
 import { chromium, type Page } from 'playwright-core';
 import { CHROMIUM, CHROMIUM_ARGUMENTS } from './browser';
+import { CONTROLLER_PASSWORD, SAMPLE_SCRIPT, WRONG_SCRIPT } from './controllerSample';
 
-const PASSWORD = 'correct horse';
-const url = process.env['CONTROLLER_URL'] ?? 'http://127.0.0.1:8042/';
+type Picture = (name: string) => Promise<void>;
+
+const program = process.env['VIRTUAL_CONTROLLER'] ?? resolve(new URL('../../target/debug/virtual-controller', import.meta.url).pathname);
 const folder = resolve(process.env['LOOK_FOLDER'] ?? join(tmpdir(), 'switchyard-look-controller'));
 const dist = new URL('../controller/dist/', import.meta.url);
 const html = readFileSync(new URL('index.html', dist), 'utf8');
 const policy = readFileSync(new URL('policy.txt', dist), 'utf8').trim();
 
-const WRONG = 'out lamp = RL3 safe off\nlamp := lmp or boot\n';
-
-async function enter(page: Page, picture: (name: string) => Promise<void>): Promise<void> {
-  const isNew = async () => page.getByTestId('password-again').isVisible();
-  await page.getByTestId('password').waitFor();
-  if (await isNew()) {
-    await picture('setup');
-    await page.getByTestId('password').fill(PASSWORD);
-    await page.getByTestId('password-again').fill(PASSWORD);
-  } else {
-    await page.getByTestId('password').fill('not this one');
-    await page.getByTestId('enter').click();
-    await page.getByTestId('enter-fault').filter({ hasText: /./ }).waitFor();
-    await picture('login');
-    await page.getByTestId('password').fill(PASSWORD);
+/** A controller without a gateway whose DI1 flips, where its page is, and how it is ended. */
+async function start(): Promise<{ url: string; stop: () => void }> {
+  const child = spawn(program, ['--http', '127.0.0.1:0', '--input-period', '5'], { stdio: ['ignore', 'pipe', 'ignore'] });
+  for await (const line of createInterface({ input: child.stdout })) {
+    const url = /^its page is at (.*)$/.exec(line)?.[1];
+    if (url !== undefined) return { url, stop: () => child.kill() };
   }
-  await page.getByTestId('enter').click();
+  throw new Error(`expected ${program} to tell where its page is`);
 }
 
-async function tour(page: Page, picture: (name: string) => Promise<void>): Promise<void> {
-  await page.goto(url);
-  await enter(page, picture);
-  await page.getByTestId('point-spare').waitFor();
-  await page.getByTestId('point-spare').getByRole('button', { name: /Switch/ }).click();
-  await page.getByTestId('point-spare').getByText('done').waitFor();
-  await page.getByRole('button', { name: 'Force lamp' }).click();
-  await page.getByTestId('point-lamp').getByRole('button', { name: 'Force', exact: true }).click();
-  await page.getByTestId('point-lamp').getByText(/forced, /).waitFor();
-  await page.getByRole('button', { name: 'Run boost' }).click();
-  await page.getByRole('button', { name: 'Force fan' }).click();
-  await page.waitForTimeout(1500);
-  await picture('now');
+async function enter(page: Page, picture: Picture): Promise<void> {
+  await page.getByTestId('password').waitFor();
+  await picture('01-setup');
+  await page.getByTestId('password').fill(CONTROLLER_PASSWORD);
+  await page.getByTestId('password-again').fill(CONTROLLER_PASSWORD);
+  await page.getByTestId('enter').click();
+  await page.getByTestId('tab-now').waitFor();
+}
+
+async function script(page: Page, picture: Picture): Promise<void> {
   await page.getByTestId('tab-script').click();
-  const script = page.getByTestId('script');
-  await script.waitFor();
-  await picture('script');
-  const source = await script.inputValue();
-  await script.fill(source.replace('lamp := house.busy', 'lamp := hose.busy'));
+  const text = page.getByTestId('script');
+  await text.waitFor();
+  await text.fill(WRONG_SCRIPT);
   await page.getByTestId('check').click();
   await page.getByTestId('script-message').filter({ hasText: /Line/ }).waitFor();
-  await picture('error');
-  await script.fill(WRONG.replace('lmp', 'lamp'));
+  await picture('02-script-error');
+  await text.fill(SAMPLE_SCRIPT);
   await page.getByTestId('check').click();
   await page.getByTestId('script-message').filter({ hasText: 'No errors' }).waitFor();
+  await picture('03-script-checked');
   await page.getByTestId('try').click();
   await page.getByTestId('revert').waitFor();
-  await picture('trial');
-  await page.getByTestId('revert').click();
-  await page.getByTestId('script-message').filter({ hasText: 'old script' }).waitFor();
+  await picture('04-on-trial');
+  await page.getByTestId('commit').click();
+  await page.getByTestId('script-message').filter({ hasText: 'stays' }).waitFor();
+}
+
+async function now(page: Page, picture: Picture): Promise<void> {
+  await page.getByTestId('tab-now').click();
+  await page.getByTestId('point-lamp').getByRole('button', { name: /Switch/ }).click();
+  await page.getByTestId('point-lamp').getByText('done').waitFor();
+  await picture('05-now');
+  await page.getByRole('button', { name: 'Force fan' }).click();
+  await page.getByTestId('point-fan').getByRole('button', { name: 'Force', exact: true }).click();
+  await page.getByTestId('point-fan').getByText(/forced, /).waitFor();
+  await page.getByRole('button', { name: 'Force pump' }).click();
+  await page.getByRole('button', { name: 'Change delay' }).click();
+  const valve = page.getByTestId('point-valve');
+  await valve.getByRole('textbox', { name: 'New value of valve' }).fill('85');
+  await valve.getByRole('button', { name: 'Set' }).click();
+  await page.getByText('ALARM').waitFor();
+  await page.getByRole('button', { name: 'Run boost' }).click();
+  await page.getByText(/refused/).waitFor();
+  await picture('06-now-forced');
+  await page.evaluate(() => scrollTo(0, document.body.scrollHeight));
+  await picture('07-now-below');
+}
+
+async function rest(page: Page, picture: Picture): Promise<void> {
   await page.getByTestId('tab-why').click();
   await page.locator('.entry').first().waitFor();
-  await picture('why');
+  await picture('08-why');
   await page.getByTestId('tab-settings').click();
   await page.getByRole('button', { name: 'Look for networks' }).click();
-  await page.getByRole('button', { name: /guest/ }).waitFor();
-  await picture('settings');
+  await page.getByText('none found').waitFor();
+  await picture('09-settings');
+  const image = { name: 'no.image', mimeType: 'application/octet-stream', buffer: Buffer.alloc(5000, 7) };
+  await page.getByLabel('Firmware image').setInputFiles(image);
+  await page.getByRole('button', { name: 'Upload' }).click();
+  await page.getByText(/image/).last().waitFor();
+  await page.getByRole('button', { name: 'Upload' }).scrollIntoViewIfNeeded();
+  await picture('10-update');
   await page.getByRole('button', { name: 'Restart…' }).click();
   await page.locator('dialog').waitFor();
-  await picture('dialog');
-  await page.getByRole('button', { name: 'Cancel' }).click();
+  await picture('11-restart');
+  await page.locator('dialog').getByRole('button', { name: 'Restart' }).click();
+  await page.getByText('restarting…').waitFor();
+  await picture('12-restarting');
+  await page.getByTestId('password').waitFor();
+  await page.getByTestId('password').fill('not this one');
+  await page.getByTestId('enter').click();
+  await page.getByTestId('enter-fault').filter({ hasText: /./ }).waitFor();
+  await picture('13-log-in');
+  await page.getByTestId('password').fill(CONTROLLER_PASSWORD);
+  await page.getByTestId('enter').click();
+  await page.getByText('has restarted').waitFor();
+  await page.getByTestId('tab-why').click();
   await page.getByTestId('tab-now').click();
   await page.route('**/api/**', (route) => route.abort());
   await page.getByText(/does not answer/).waitFor();
-  await picture('gone');
-  await page.unroute('**/api/**');
-  await page.getByText('on line', { exact: true }).waitFor();
-  await page.getByRole('button', { name: 'Log out' }).click();
-  await page.getByTestId('password').waitFor();
+  await picture('14-gone');
 }
 
 mkdirSync(folder, { recursive: true });
@@ -90,6 +118,7 @@ const profile = mkdtempSync(join(tmpdir(), 'switchyard-chromium-'));
 try {
   for (const colorScheme of ['dark', 'light'] as const) {
     for (const [width, height] of [[1280, 800], [360, 740]] as const) {
+      const controller = await start();
       const context = await chromium.launchPersistentContext(join(profile, `${colorScheme}${width}`), {
         executablePath: CHROMIUM,
         args: CHROMIUM_ARGUMENTS,
@@ -101,14 +130,25 @@ try {
       });
       const page = await context.newPage();
       page.on('pageerror', (error) => console.error('page error', error));
-      page.on('console', (message) => message.type() === 'error' && console.error('console', message.text()));
       await page.route((at) => at.pathname === '/', (route) => route.fulfill({ body: html, contentType: 'text/html', headers: { 'Content-Security-Policy': policy } }));
-      await tour(page, async (name) => {
+      const picture = async (name: string) => {
         await page.screenshot({ path: join(folder, `${name}-${colorScheme}-${width}.png`) });
         const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
         if (wide > 0) console.error(`${name} at ${width}: ${wide} px too wide`);
-      });
-      await context.close();
+      };
+      try {
+        await page.goto(controller.url);
+        await enter(page, picture);
+        await script(page, picture);
+        await now(page, picture);
+        await rest(page, picture);
+      } catch (error) {
+        await picture('failed');
+        throw error;
+      } finally {
+        await context.close();
+        controller.stop();
+      }
     }
   }
 } finally {

@@ -29,6 +29,18 @@ export function show(element: HTMLElement, visible: boolean): void {
   element.hidden = !visible;
 }
 
+/** Words that lead to a line of the script, or only words. */
+export function scriptLink(): { node: HTMLElement; update: (text: string, line: number | undefined) => void } {
+  const node = h('a', { class: 'why' });
+  return {
+    node,
+    update(text, line) {
+      say(node, text);
+      attribute(node, 'href', line === undefined ? false : `#script:${line}`);
+    },
+  };
+}
+
 /** A list whose rows stay as long as their keys do, in the order of the items. */
 export function list<T>(parent: Element, key: (item: T) => string, create: (item: T) => { node: HTMLElement; update: (item: T) => void }): (items: readonly T[]) => void {
   const rows = new Map<string, { node: HTMLElement; update: (item: T) => void }>();

@@ -3,7 +3,7 @@
 import { Fault, messageOf } from './api';
 import { attribute, h, say, show } from './dom';
 import { row } from './settings';
-import type { Controller } from './state';
+import { type Controller, titleOf } from './state';
 import type { Session } from './types';
 
 /** The screen, and how it is brought up to date. */
@@ -52,7 +52,7 @@ export function enterScreen(controller: Controller): { node: HTMLElement; update
     const session = controller.view.session;
     if (session === null || session.state === 'open') return;
     const isSetUp = session.state === 'setup';
-    say(title, session.name);
+    say(title, titleOf(controller.view));
     const words = {
       setup: 'A new controller. Set the password that opens this page: there is no other one, and nobody can read it back.',
       setup_closed: 'This controller has no password yet, and set-up is over. Switch it off and on again; for ten minutes after that a password can be set.',

@@ -1,7 +1,7 @@
 // Values, times and places, as people read and write them.
 
 import { describe, expect, it } from 'vitest';
-import { causeText, countdown, moment, parseValue, place, rangeText, receiptText, span, thousandths, time, valueText } from './format';
+import { causeText, countdown, lineOf, moment, parseValue, place, rangeText, receiptText, span, thousandths, time, valueText } from './format';
 
 describe('values', () => {
   it.each([
@@ -61,15 +61,18 @@ describe('times', () => {
   });
 
   it('without a clock are told from the start', () => {
-    expect(moment({ time_ms: 0, uptime_ms: 14_000 }, new Date())).toBe('14 s after start');
+    expect(moment({ time_ms: 0, uptime_ms: 14_000 }, new Date(), true)).toBe('14 s after start');
+    expect(moment({ time_ms: 0, uptime_ms: 14_000 }, new Date(), false)).toBe('14 s after an earlier start');
   });
 });
 
 describe('words', () => {
   it('say causes and ends', () => {
-    expect(causeText({ kind: 'script', reference: 12 })).toBe('script, line 12');
-    expect(causeText({ kind: 'command', by: 100_007, reference: 1 })).toBe('No. 100007');
-    expect(causeText({ kind: 'something new' })).toBe('something new');
+    expect(causeText({ kind: 'script', reference: 12 }, 7)).toBe('line 12');
+    expect(causeText({ kind: 'command', by: 100_007, reference: 1 }, 7)).toBe('from No. 100007');
+    expect(causeText({ kind: 'command', by: 7, reference: 1 }, 7)).toBe('from here');
+    expect(causeText({ kind: 'something new' }, 7)).toBe('something new');
+    expect([lineOf({ kind: 'timer', reference: 3 }), lineOf({ kind: 'command', reference: 3 })]).toEqual([3, undefined]);
     expect(receiptText('executed', 'ok')).toBe('done');
     expect(receiptText('refused', 'refused_by_script')).toBe('refused: the script refused it');
   });

@@ -91,18 +91,21 @@ export function rangeText(of: Pick<Argument, 'type' | 'min' | 'max'>): string {
   return `${valueText(of.type, of.min)} to ${valueText(of.type, of.max)}`;
 }
 
-/** Why a point has its value. */
-export function causeText(cause: Cause): string {
-  const line = cause.reference === undefined ? '' : `, line ${cause.reference}`;
+/** The script's line that a cause names. */
+export const lineOf = (cause: Cause): number | undefined => (['script', 'schedule', 'timer'].includes(cause.kind) ? cause.reference : undefined);
+
+/** Why a point has its value; `own` is this controller's number, by which its page commands. */
+export function causeText(cause: Cause, own: number | undefined): string {
+  const line = lineOf(cause) === undefined ? '' : `, line ${cause.reference}`;
   switch (cause.kind) {
     case 'script':
-      return `script${line}`;
+      return line === '' ? 'the script' : line.slice(2);
     case 'schedule':
       return `schedule${line}`;
     case 'timer':
       return `timer${line}`;
     case 'command':
-      return cause.by === undefined ? 'switched here' : `No. ${cause.by}`;
+      return cause.by === undefined || cause.by === own ? 'from here' : `from No. ${cause.by}`;
     case 'boot':
       return 'at start';
     case 'link_loss':
@@ -118,9 +121,9 @@ export function causeText(cause: Cause): string {
   }
 }
 
-/** A moment, by its clock if it was known, else by what is known. */
-export function moment(entry: { time_ms: number; uptime_ms: number }, now: Date): string {
-  if (entry.time_ms === 0) return `${span(entry.uptime_ms)} after start`;
+/** A moment, by its clock if it was known, else by the start that it came after: the last one, or one before. */
+export function moment(entry: { time_ms: number; uptime_ms: number }, now: Date, isLastStart: boolean): string {
+  if (entry.time_ms === 0) return `${span(entry.uptime_ms)} after ${isLastStart ? '' : 'an earlier '}start`;
   const at = new Date(entry.time_ms);
   const clock = at.toLocaleTimeString(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false });
   const day = at.toDateString() === now.toDateString() ? '' : `${at.toLocaleDateString(undefined, { day: 'numeric', month: 'short' })} `;

@@ -6,7 +6,7 @@ import { span } from './format';
 import { nowScreen } from './now';
 import { scriptScreen } from './script';
 import { settingsScreen } from './settings';
-import { Controller } from './state';
+import { Controller, titleOf } from './state';
 import { whyScreen } from './why';
 
 const controller = new Controller();
@@ -40,7 +40,7 @@ const main = h('main', {}, ...Object.values(screens).map((screen) => screen.node
 document.body.replaceChildren(header, notice, main, enter.node);
 
 function chosen(): Screen {
-  const key = location.hash.slice(1);
+  const [key = ''] = location.hash.slice(1).split(':');
   return key in screens ? (key as Screen) : 'now';
 }
 
@@ -63,9 +63,11 @@ function update(): void {
   show(main, isIn);
   show(enter.node, mayEnter);
   if (mayEnter) enter.update();
-  say(name, view.session?.name ?? name.textContent ?? '');
-  document.title = view.session === null ? document.title : `${view.session.name} – Switchyard`;
-  say(number, view.status === null ? '' : `No. ${view.status.address}`);
+  if (view.session !== null) {
+    say(name, titleOf(view));
+    document.title = `${titleOf(view)} – Switchyard`;
+  }
+  say(number, view.status === null || view.session?.name === '' ? '' : `No. ${view.status.address}`);
   attribute(document.body, 'class', view.reachable ? '' : 'stale');
   attribute(link, 'class', `link ${view.reachable ? (view.live?.link ?? '') : 'gone'}`);
   say(linkText, view.reachable ? (view.live === null ? '' : LINK[view.live.link]) : `does not answer, last heard ${span(Date.now() - view.heardAt)} ago`);
@@ -84,6 +86,8 @@ function update(): void {
 addEventListener('hashchange', () => {
   controller.view.restarted = false;
   update();
+  const [, line] = location.hash.split(':');
+  if (line !== undefined) script.goTo(Number(line));
 });
 addEventListener('beforeunload', (event) => {
   if (script.isDirty()) event.preventDefault();

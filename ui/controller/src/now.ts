@@ -1,8 +1,8 @@
 // The first screen: inputs, outputs, values, parameters and commands as they are now.
 
 import { Fault, messageOf } from './api';
-import { attribute, h, list, say, setSign, show, sign } from './dom';
-import { bytes, causeText, countdown, isDigital, isInput, parseValue, rangeText, receiptText, signed, span, typeOf, valueText } from './format';
+import { attribute, h, list, say, scriptLink, setSign, show, sign } from './dom';
+import { bytes, causeText, countdown, isDigital, isInput, lineOf, parseValue, rangeText, receiptText, signed, span, typeOf, valueText } from './format';
 import type { Controller } from './state';
 import type { Argument, Command, Point, Receipt, Status, Value } from './types';
 
@@ -41,7 +41,7 @@ function pointRow(controller: Controller, first: Point): { node: HTMLElement; up
   const name = point.name;
   const digital = isDigital(point.type);
   const value = valueCell();
-  const why = h('span', { class: 'why' });
+  const why = scriptLink();
   const remarks = h('span', { class: 'remarks' });
   const told = h('span', { class: 'told', role: 'status' });
   const switchButton = h('button', { type: 'button', onclick: () => void set(point.value === 0 ? 1 : 0) });
@@ -56,7 +56,7 @@ function pointRow(controller: Controller, first: Point): { node: HTMLElement; up
   const forceForm = h('form', { class: 'inline', hidden: true, onsubmit: force }, 'Hold', forceValue, 'for', forceTime, h('button', {}, 'Force'));
   const forceButton = h('button', { type: 'button', class: 'quiet', 'aria-expanded': 'false', 'aria-label': `Force ${name}`, onclick: openForce }, 'Force…');
   const releaseButton = h('button', { type: 'button', 'aria-label': `Let go of ${name}`, onclick: () => void tell(controller.act((api) => api.ask('unforce', { body: { point: name } })), '') }, 'Let go');
-  const about = h('span', { class: 'about' }, remarks, why);
+  const about = h('span', { class: 'about' }, remarks, why.node);
   const node = h('li', { class: 'point', 'data-testid': `point-${name}` }, h('span', { class: 'name' }, name, ' ', h('small', {}, point.pin)), value.node, about);
   if (!isInput(point.type)) {
     node.append(h('span', { class: 'end' }, releaseButton, forceButton));
@@ -119,7 +119,8 @@ function pointRow(controller: Controller, first: Point): { node: HTMLElement; up
       ];
       say(remarks, marks.join(', '));
       attribute(remarks, 'class', `remarks ${next.forced === true ? 'forced' : ''}`);
-      say(why, next.forced === true ? '' : causeText(next.cause));
+      if (next.forced === true) why.update('', undefined);
+      else if (!isInput(next.type)) why.update(causeText(next.cause, controller.view.status?.address), lineOf(next.cause));
       show(releaseButton, next.forced === true);
       show(forceButton, next.forced !== true);
       say(switchButton, next.value === 0 ? 'Switch on' : 'Switch off');
@@ -132,7 +133,9 @@ function valueRow(controller: Controller, first: Value): { node: HTMLElement; up
   const cell = valueCell();
   const node = h('li', { class: 'point' }, h('span', { class: 'name' }, first.name), cell.node);
   if (first.kind !== 'parameter') {
-    node.append(h('span', { class: 'about' }, h('span', { class: 'why' }, `line ${first.line}`)));
+    const line = scriptLink();
+    line.update(`line ${first.line}`, first.line);
+    node.append(h('span', { class: 'about' }, line.node));
     return {
       node,
       update(next) {
@@ -145,7 +148,7 @@ function valueRow(controller: Controller, first: Value): { node: HTMLElement; up
   const told = h('span', { class: 'told', role: 'status' });
   const range = { type: first.type, min: first.min ?? 0, max: first.max ?? 0 };
   const input = field(`New value of ${first.name}`, { ...range, name: first.name }, '');
-  const form = h('form', { class: 'inline', hidden: true }, input, h('button', {}, 'Set'), h('small', {}, rangeText(range)));
+  const form = h('form', { class: 'inline', hidden: true }, input, h('button', {}, 'Set'), h('small', {}, first.type === 'bool' ? '' : rangeText(range)));
   const change = h('button', { type: 'button', class: 'quiet', 'aria-expanded': 'false', 'aria-label': `Change ${first.name}`, onclick: () => open(form.hidden !== false) }, 'Change…');
   node.append(h('span', { class: 'about' }, told), h('span', { class: 'end' }, change), form);
 
@@ -154,7 +157,8 @@ function valueRow(controller: Controller, first: Value): { node: HTMLElement; up
     attribute(change, 'aria-expanded', String(opened));
     if (!opened) return;
     input.value = valueText(first.type, current).replace('−', '-');
-    input.select();
+    if (input instanceof HTMLInputElement) input.select();
+    else input.focus();
   }
 
   let current = first.value;
@@ -187,18 +191,19 @@ function valueRow(controller: Controller, first: Value): { node: HTMLElement; up
 
 const example = (type: Value['type']): string => ({ bool: 'on or off', int: 'a whole number', num: 'a number', time: 'a time, such as 90s' })[type];
 
-function field(label: string, argument: Argument, value: string): HTMLInputElement {
+function field(label: string, argument: Argument, value: string): HTMLInputElement | HTMLSelectElement {
+  if (argument.type === 'bool') return h('select', { 'aria-label': label }, h('option', { value: 'ON' }, 'ON'), h('option', { value: 'off' }, 'off'));
   return h('input', { size: 8, 'aria-label': label, value, inputmode: argument.type === 'int' || argument.type === 'num' ? 'decimal' : 'text', placeholder: rangeText(argument) === '' ? example(argument.type) : '' });
 }
 
 function commandRow(controller: Controller, command: Command): { node: HTMLElement; update: () => void } {
   const told = h('span', { class: 'told', role: 'status' });
-  const inputs = command.arguments.map((argument) => field(argument.name, argument, argument.type === 'bool' ? 'on' : valueText(argument.type, argument.min).replace('−', '-')));
+  const inputs = command.arguments.map((argument) => field(argument.name, argument, valueText(argument.type, argument.min).replace('−', '-')));
   const form = h(
     'form',
     { class: 'command' },
     h('span', { class: 'name' }, command.name),
-    ...command.arguments.map((argument, index) => h('label', { class: 'argument' }, `${argument.name} `, inputs[index] ?? '', h('small', {}, rangeText(argument)))),
+    ...command.arguments.map((argument, index) => h('label', { class: 'argument' }, `${argument.name} `, inputs[index] ?? '', h('small', {}, argument.type === 'bool' ? '' : rangeText(argument)))),
     h('button', { 'aria-label': `Run ${command.name}` }, 'Run'),
     told,
   );
@@ -225,23 +230,38 @@ function commandRow(controller: Controller, command: Command): { node: HTMLEleme
   return { node: h('li', {}, form), update: () => undefined };
 }
 
+/** Nothing, if there is nothing to say. */
+const fact = (name: string, text: string): [string, string][] => (text === '' ? [] : [[name, text]]);
+
+/** How far new firmware is. */
+export function updateText(status: Pick<Status, 'update' | 'update_bytes' | 'update_written_bytes'>): string {
+  return {
+    none: '',
+    writing: `${Math.floor((100 * status.update_written_bytes) / Math.max(1, status.update_bytes))} % written`,
+    written: 'new firmware waits for a restart',
+    on_trial: 'new firmware runs on trial',
+    fell_back: 'the new firmware failed; this one returned',
+  }[status.update];
+}
+
 /** Facts about the controller: name, value, and what it means when it is not obvious. */
 export function facts(status: Status, now: number): [string, string][] {
-  const wifi = { down: 'off', joining: 'joining…', joined: `${status.ip}, ${signed(status.rssi_dbm)} dBm`, wrong_password: 'wrong password', not_found: 'network not found' }[status.wifi];
+  const wifi = { down: 'off', joining: 'joining…', joined: status.ip + (status.rssi_dbm === 0 ? '' : `, ${signed(status.rssi_dbm)} dBm`), wrong_password: 'wrong password', not_found: 'network not found' }[status.wifi];
   const link = { down: 'not reached, tries again', opening: 'connecting…', live: `on line, gateway ${status.gateway + 1}`, none: 'none set' }[status.link];
   const clock = status.time_ms === 0 ? 'not known yet' : new Date(status.time_ms).toLocaleString();
   return [
     ['Number', `No. ${status.address}`],
     ['Board', status.board],
     ['Firmware', status.software],
+    ...fact('Update', updateText(status)),
     ['Running for', span(status.uptime_ms)],
     ['Gateway', link],
     ['Wi-Fi', status.access_point ? `${wifi}; its own is open` : wifi],
     ['Clock', status.time_ms !== 0 && Math.abs(status.time_ms - now) > 120_000 ? `${clock} (this device differs)` : clock],
     ['Scan', `at most ${(status.scan_us / 1000).toFixed(2)} ms of 10 on the chip`],
     ['Late scans', status.late_scans === 0 ? 'none' : `${status.late_scans}, longest gap ${status.longest_gap_ms} ms (${status.longest_gap})`],
-    ['Free memory', bytes(status.free_bytes)],
-    ...(status.divisions_by_zero > 0 ? [['Divisions by zero', String(status.divisions_by_zero)] as [string, string]] : []),
+    ...fact('Free memory', status.free_bytes === 0 ? '' : bytes(status.free_bytes)),
+    ...fact('Divisions by zero', status.divisions_by_zero === 0 ? '' : String(status.divisions_by_zero)),
   ];
 }
 

@@ -2,7 +2,7 @@
 
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Api } from './api';
-import { liveOfLine, scriptScreen } from './script';
+import { liveOfLine, scriptScreen, trialText } from './script';
 import { Controller } from './state';
 import type { Live } from './types';
 
@@ -30,6 +30,11 @@ describe('script', () => {
   it('tells what the names of a line are now', () => {
     expect(liveOfLine(LIVE, 'pump := level > 5 # delay')).toBe('pump = ON   level = 72.4');
     expect(liveOfLine(LIVE, 'x := house.busy or tof(y, delay)')).toBe('delay = 30s   house = busy');
+  });
+
+  it('tells how a trial ends, which is for a person to decide where there is no gateway', () => {
+    expect(trialText({ trial_left_ms: 65_000 })).toContain('stays by itself in 1:05.');
+    expect(trialText({ trial_left_ms: 0 })).toContain('until you decide');
   });
 
   it('marks an error where it is, until the text changes', async () => {

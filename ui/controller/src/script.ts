@@ -3,6 +3,7 @@
 import { Fault, messageOf } from './api';
 import { attribute, h, say, show } from './dom';
 import { countdown, place, valueText } from './format';
+import { confirmed } from './settings';
 import type { Controller } from './state';
 import type { Compiled, Live } from './types';
 
@@ -21,11 +22,17 @@ export function liveOfLine(live: Live, words: string): string {
   return parts.join('   ');
 }
 
+/** How a trial ends: a script that has not cost the controller its gateway stays by itself. */
+export function trialText({ trial_left_ms: left }: Pick<Live, 'trial_left_ms'>): string {
+  const back = 'A fault or a restart brings the old script back';
+  return left > 0 ? `On trial: stays by itself in ${countdown(left)}. ${back}, as does losing the gateway.` : `On trial until you decide. ${back}.`;
+}
+
 /** What stands between backquotes is said in the letters of a script. */
 const coded = (words: string): (Node | string)[] => words.split('`').map((part, index) => (index % 2 === 1 ? h('code', {}, part) : part));
 
 /** The screen, and how it is brought up to date. */
-export function scriptScreen(controller: Controller): { node: HTMLElement; update: () => void; isDirty: () => boolean } {
+export function scriptScreen(controller: Controller): { node: HTMLElement; update: () => void; isDirty: () => boolean; goTo: (line: number) => void } {
   const numbers = h('div', { class: 'numbers', 'aria-hidden': 'true' });
   const marks = h('pre', { class: 'marks', 'aria-hidden': 'true' });
   const bubble = h('div', { class: 'bubble', hidden: true });
@@ -37,7 +44,7 @@ export function scriptScreen(controller: Controller): { node: HTMLElement; updat
   const size = h('small', { class: 'size' });
   const check = h('button', { type: 'button', 'data-testid': 'check', onclick: () => void send() }, 'Check');
   const begin = h('button', { type: 'button', class: 'primary', 'data-testid': 'try', onclick: () => void trial('begin') }, 'Try it');
-  const again = h('button', { type: 'button', class: 'quiet', onclick: () => void load(true) }, 'Load again');
+  const again = h('button', { type: 'button', class: 'quiet', onclick: () => void reload() }, 'Load again');
   const left = h('span');
   const keep = h('button', { type: 'button', class: 'primary', 'data-testid': 'commit', onclick: () => void trial('commit') }, 'Keep it');
   const back = h('button', { type: 'button', 'data-testid': 'revert', onclick: () => void trial('revert') }, 'Go back');
@@ -49,6 +56,9 @@ export function scriptScreen(controller: Controller): { node: HTMLElement; updat
   let checked: string | null = null;
   let hash = 0;
   let busy = false;
+
+  /** A line to go to once the script is here. */
+  let wanted: number | undefined;
 
   const isDirty = () => saved !== null && text.value !== saved;
 
@@ -152,7 +162,7 @@ export function scriptScreen(controller: Controller): { node: HTMLElement; updat
       checked = null;
       if (what === 'revert') await load(true);
       else saved = text.value;
-      return { begin: 'It runs, on trial. The old one returns by itself unless you keep this one.', commit: 'It stays.', revert: 'The old script runs again.' }[what];
+      return { begin: 'It runs, on trial.', commit: 'It stays.', revert: 'The old script runs again.' }[what];
     });
 
   async function load(force: boolean): Promise<void> {
@@ -162,11 +172,32 @@ export function scriptScreen(controller: Controller): { node: HTMLElement; updat
     text.value = source;
     clearMarks();
     draw();
+    if (wanted !== undefined) goTo(wanted);
+  }
+
+  async function reload(): Promise<void> {
+    if (isDirty() && !(await confirmed('Load the script that runs? What you have changed is lost.', 'Load it'))) return;
+    await run('Loading…', async () => {
+      await load(true);
+      return '';
+    });
+  }
+
+  function goTo(line: number): void {
+    wanted = saved === null ? line : undefined;
+    if (saved === null) return;
+    const { at } = place(text.value, line, 1, 1);
+    const end = text.value.indexOf('\n', at);
+    text.focus({ preventScroll: true });
+    text.setSelectionRange(at, end < 0 ? text.value.length : end);
+    numbers.children[line - 1]?.scrollIntoView({ block: 'center' });
+    showLine();
   }
 
   return {
     node,
     isDirty,
+    goTo,
     update() {
       const { live } = controller.view;
       if (live === null) return;
@@ -176,7 +207,7 @@ export function scriptScreen(controller: Controller): { node: HTMLElement; updat
       }
       show(banner, live.script === 'on_trial');
       if (live.script === 'on_trial') {
-        say(left, live.trial_left_ms === 0 ? 'On trial, until you decide.' : `On trial: the old script returns in ${countdown(live.trial_left_ms)}.`);
+        say(left, trialText(live));
       }
       draw();
       showLine();

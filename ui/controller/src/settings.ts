@@ -3,7 +3,7 @@
 import { Fault, messageOf } from './api';
 import { attribute, h, list, say, show } from './dom';
 import { signed } from './format';
-import type { Controller } from './state';
+import { type Controller, titleOf } from './state';
 import type { FoundNetwork, Settings } from './types';
 
 const ZONES: readonly [string, string][] = [
@@ -21,6 +21,9 @@ const ZONES: readonly [string, string][] = [
   ['UTC', 'UTC0'],
 ];
 
+/** How long it is said that it restarts; the log-in stands there then. */
+const RESTART_MS = 5000;
+
 type Name = Exclude<keyof Settings, 'has_wifi_password'> | 'wifi_password';
 
 /** Asks whether something that cannot be undone is to be done; the dialog names it. */
@@ -37,7 +40,7 @@ export function confirmed(question: string, action: string): Promise<boolean> {
 }
 
 export function row(label: string, input: HTMLElement, hint = ''): HTMLLabelElement {
-  return h('label', { class: 'row' }, h('span', {}, label), input, h('small', {}, hint));
+  return h('label', { class: 'row' }, h('span', {}, label), input, ...(hint === '' ? [] : [h('small', {}, hint)]));
 }
 
 /** The screen, and how it is brought up to date. */
@@ -70,6 +73,7 @@ export function settingsScreen(controller: Controller): { node: HTMLElement; upd
         () => {
           say(told, 'saved');
           void load(names);
+          if ('name' in changed) void controller.askSession();
         },
         (error: unknown) => {
           const wrong = error instanceof Fault ? (error.problem.field as Name | undefined) : undefined;
@@ -116,7 +120,7 @@ export function settingsScreen(controller: Controller): { node: HTMLElement; upd
       'div',
       {},
       section('Wi-Fi', ['wifi', 'wifi_password'], [row('Network', fields.wifi), networks, h('div', { class: 'bar' }, look, lookTold), row('Password', fields.wifi_password)], 'Takes effect at the next start. A wrong password leaves the controller’s own Wi-Fi open.'),
-      section('Gateways', ['gateway_1', 'gateway_2'], [row('First', fields.gateway_1), row('Second', fields.gateway_2)], 'They are tried in turn. Without a gateway the controller runs by itself.'),
+      section('Gateways', ['gateway_1', 'gateway_2'], [row('First', fields.gateway_1), row('Second', fields.gateway_2)], 'They are tried in turn, changed ones from the next connection on. Without a gateway the controller runs by itself.'),
     ),
     h(
       'div',
@@ -196,11 +200,12 @@ function updatePanel(controller: Controller): HTMLElement {
 function restartPanel(controller: Controller): HTMLElement {
   const told = h('span', { class: 'told', role: 'status' });
   const restart = async () => {
-    const name = controller.view.session?.name ?? 'the controller';
+    const name = titleOf(controller.view);
     if (!(await confirmed(`Restart ${name}? Outputs are safe until the script runs again.`, 'Restart'))) return;
     try {
       await controller.act((api) => api.ask('restart', { body: {} }));
       say(told, 'restarting…');
+      setTimeout(() => say(told, ''), RESTART_MS);
     } catch (error) {
       say(told, messageOf(error));
     }

@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Api, Fault, PIECE_BYTES } from './api';
-import { Controller } from './state';
+import { Controller, titleOf } from './state';
 import type { WhyEntry } from './types';
 import { join } from './why';
 
@@ -141,6 +141,13 @@ describe('Controller', () => {
     fake.answers.set('session', { body: { state: 'open', name: 'Pump', wait_ms: 0 } });
     await vi.advanceTimersByTimeAsync(1000);
     expect(controller.view.session?.state).toBe('open');
+  });
+
+  it('is called by its number until it has a name', async () => {
+    expect(titleOf(controller.view)).toBe('Controller');
+    fake.answers.set('session', { body: { state: 'open', name: '', wait_ms: 0 } });
+    await controller.poll();
+    expect(titleOf(controller.view)).toBe('No. 7');
   });
 
   it('tells the caller what went wrong with what he asked', async () => {

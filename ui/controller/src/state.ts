@@ -20,6 +20,11 @@ export interface View {
   restarted: boolean;
 }
 
+/** What to call it: a new one has no name, and before the log-in its number is not known. */
+export function titleOf({ session, status }: Pick<View, 'session' | 'status'>): string {
+  return session?.name || (status === null ? 'Controller' : `No. ${status.address}`);
+}
+
 export class Controller {
   readonly view: View = { session: null, live: null, status: null, commands: [], heardAt: 0, reachable: true, restarted: false };
   #changed: () => void = () => undefined;
@@ -79,13 +84,14 @@ export class Controller {
     if (error.problem.code === 'not_logged_in' || error.problem.code === 'setup_needed') {
       // What was on the screen stays there, behind the log-in: a script that is being written is not lost.
       this.view.session = null;
-      void this.#askSession();
+      void this.askSession();
       return true;
     }
     return false;
   }
 
-  async #askSession(): Promise<void> {
+  /** Who we are to the controller, and what it is called. */
+  async askSession(): Promise<void> {
     try {
       this.view.session = await this.api.ask<Session>('session');
     } catch {

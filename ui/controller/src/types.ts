@@ -110,6 +110,8 @@ export interface WhyEntry {
   type: PointType;
   value: number;
   cause: Cause;
+  /** The name is a pin's, and the line is none of the script that runs now. */
+  other_script?: true;
 }
 
 export interface Settings {

@@ -1,8 +1,8 @@
 // Why: every change of an output, newest first, with its cause.
 
 import { messageOf } from './api';
-import { h, list, say, show } from './dom';
-import { causeText, moment, typeOf, valueText } from './format';
+import { h, list, say, scriptLink, show } from './dom';
+import { causeText, lineOf, moment, typeOf, valueText } from './format';
 import type { Controller } from './state';
 import type { WhyEntry } from './types';
 
@@ -26,11 +26,15 @@ export function whyScreen(controller: Controller): { node: HTMLElement; update: 
   let asking = false;
   const put = list(body, (entry: WhyEntry) => `${entry.boot_id} ${entry.number}`, (entry) => {
     const at = h('span', { class: 'at', title: entry.time_ms === 0 ? '' : new Date(entry.time_ms).toString() });
+    const cause = scriptLink();
     const text = valueText(typeOf(entry), entry.value);
     const value = h('span', { class: text === 'ON' ? 'value on' : 'value' }, text);
     return {
-      node: h('li', { class: 'entry' }, at, h('span', { class: 'name' }, entry.name), value, h('span', { class: 'why' }, causeText(entry.cause))),
-      update: (one) => say(at, moment(one, new Date())),
+      node: h('li', { class: 'entry' }, at, h('span', { class: 'name' }, entry.name), value, cause.node),
+      update(one) {
+        say(at, moment(one, new Date(), one.boot_id === controller.view.live?.boot_id));
+        cause.update(causeText(one.cause, controller.view.status?.address) + (one.other_script === true ? ' of another script' : ''), one.other_script === true ? undefined : lineOf(one.cause));
+      },
     };
   });
 

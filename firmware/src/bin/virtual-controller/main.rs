@@ -29,13 +29,14 @@ use tokio::{
 #[derive(Parser)]
 #[command(version, about)]
 struct Arguments {
-    /// The gateway, HOST:PORT; give it twice for a second one, which is tried in turn.
-    #[arg(long, required = true, value_name = "HOST:PORT")]
+    /// The gateway, HOST:PORT; give it twice for a second one, which is tried in turn. With `--http` a
+    /// controller does without, and without a key.
+    #[arg(long, required_unless_present = "http", value_name = "HOST:PORT")]
     gateway: Vec<String>,
 
-    /// The first controller's number. Only `--keys` can do without: all of its controllers then
-    /// start.
-    #[arg(long, required_unless_present = "keys")]
+    /// The first controller's number. `--keys` can do without: all of its controllers then start. And a
+    /// controller without a gateway, which is No. 1 then.
+    #[arg(long, required_unless_present_any = ["keys", "http"])]
     address: Option<Address>,
 
     /// How many controllers: numbered upwards from `--address`, or the first ones of `--keys`.
@@ -129,7 +130,7 @@ impl Arguments {
     /// The controllers to start, each with its key.
     fn controllers(&self) -> anyhow::Result<Vec<(Address, ControllerKey)>> {
         ensure!(
-            (1..=2).contains(&self.gateway.len()),
+            self.gateway.len() <= 2,
             "expected one or two gateways"
         );
         ensure!(self.count != Some(0), "expected a count of at least 1");
@@ -146,8 +147,8 @@ impl Arguments {
                 .parse::<ControllerKey>()
                 .context("--key or SWITCHYARD_KEY")?,
             (None, Some(path)) => read(path)?.parse().context(path.display().to_string())?,
-            // The clear link knows no keys.
-            (None, None) if self.clear => {
+            // The clear link knows no keys, and where there is no gateway there is no link.
+            (None, None) if self.clear || self.gateway.is_empty() => {
                 let keyless = |address| (address, ControllerKey::new([0; 32]));
                 return Ok(addresses.into_iter().map(keyless).collect());
             }
@@ -196,7 +197,10 @@ impl Arguments {
 
     /// The numbers from `--address` upwards.
     fn numbered(&self) -> anyhow::Result<Vec<Address>> {
-        let first = self.address.context("expected --address")?;
+        let first = match self.address {
+            None if self.gateway.is_empty() => Address(1),
+            address => address.context("expected --address")?,
+        };
         let last = first
             .0
             .checked_add(self.count.unwrap_or(1) - 1)
