@@ -39,11 +39,12 @@ fn an_operator_logs_in_switches_and_reads_the_receipt() {
     let _tank = yard
         .start_controller(&tank, &["--behaviour", "ramp"])
         .unwrap();
+    let (url, address) = (yard.url(), pump.address.to_string());
     let settings = [
-        ("GATEWAY_URL", yard.url().as_str()),
+        ("GATEWAY_URL", url.as_str()),
         ("ACCOUNT", "operator"),
         ("PASSWORD", PASSWORD),
-        ("ADDRESS", &pump.address.to_string()),
+        ("ADDRESS", &address),
     ];
     let told = tell(&yard, "story", &settings);
     assert!(

@@ -95,7 +95,7 @@ async function useIt(page: Page): Promise<void> {
   await waitForValue(page, 'lamp', 'off');
   await page.getByRole('button', { name: 'Let go of lamp' }).click();
   await waitForValue(page, 'lamp', 'ON');
-  await point(page, 'lamp').getByText(/forced/).waitFor({ state: 'hidden' });
+  await point(page, 'lamp').getByText('force ended').waitFor();
 
   await page.getByRole('button', { name: 'Run boost' }).click();
   await page.locator('.command').getByText('done').waitFor();
@@ -113,7 +113,7 @@ async function readWhy(page: Page): Promise<void> {
   await page.getByTestId('tab-why').click();
   const entry = (name: string, value: string, why: string) => page.locator('.entry').filter({ hasText: name }).filter({ hasText: value }).filter({ hasText: why }).first().waitFor();
   await entry('lamp', 'ON', 'from here');
-  await entry('lamp', 'off', 'forced');
+  await entry('lamp', 'off', 'force');
   await entry('pump', 'ON', `line ${PUMP_LINE}`);
 }
 

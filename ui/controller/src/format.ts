@@ -111,7 +111,7 @@ export function causeText(cause: Cause, own: number | undefined): string {
     case 'link_loss':
       return 'link lost';
     case 'force':
-      return 'forced';
+      return 'force'; // its begin, or its end
     case 'safe':
       return 'safe value';
     case 'input':

@@ -120,6 +120,7 @@ function pointRow(controller: Controller, first: Point): { node: HTMLElement; up
       say(remarks, marks.join(', '));
       attribute(remarks, 'class', `remarks ${next.forced === true ? 'forced' : ''}`);
       if (next.forced === true) why.update('', undefined);
+      else if (next.cause.kind === 'force') why.update('force ended', undefined);
       else if (!isInput(next.type)) why.update(causeText(next.cause, controller.view.status?.address), lineOf(next.cause));
       show(releaseButton, next.forced === true);
       show(forceButton, next.forced !== true);
