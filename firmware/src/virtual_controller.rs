@@ -315,6 +315,8 @@ impl Driver {
             if self.act() {
                 continue;
             }
+            // What is answered to be kept is in the file by then.
+            self.save();
             // Answering somebody may have made work for the core.
             let http_at = self.http.advance(now);
             let wake_at = http_at.map_or(wake_at, |at| at.min(now + self.controller.poll(now)));
@@ -328,11 +330,16 @@ impl Driver {
         }
     }
 
-    /// Writes down what the flash has taken, and restarts if that was asked for.
-    fn keep(&mut self) {
+    /// Writes down what the flash has taken.
+    fn save(&mut self) {
         if let Err(error) = self.controller.save_flash() {
             tracing::error!(address = self.address.0, %error, "could not write the flash's file");
         }
+    }
+
+    /// The same, and restarts if that was asked for.
+    fn keep(&mut self) {
+        self.save();
         if self.controller.wants_restart() {
             tracing::info!(address = self.address.0, "restarting");
             self.link = Link::Down;

@@ -1,6 +1,8 @@
 //! The HTTP server on real sockets, before a whole controller: what a browser would do, and
 //! what it had better not.
 
+mod flash;
+
 use std::{net::SocketAddr, time::Duration};
 
 use switchyard_firmware::{
@@ -18,11 +20,15 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 struct Server {
     address: SocketAddr,
-    _controller: VirtualController,
+    controller: VirtualController,
 }
 
 impl Server {
     async fn start() -> Self {
+        Self::over(Flash::blank()).await
+    }
+
+    async fn over(flash: Flash) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a TCP port");
         let address = listener.local_addr().expect("its address");
         let mut settings = Settings::new(Address(7), ControllerKey::new([7; 32]), Behaviour::Latch);
@@ -32,27 +38,19 @@ impl Server {
             // Nobody is there.
             gateways: vec!["127.0.0.1:1".to_owned()],
             plant: PlantSettings::default(),
-            flash: Some(Flash::blank()),
+            flash: Some(flash),
             http: Some(listener),
             live: None,
         })
         .expect("good settings");
         Self {
             address,
-            _controller: controller,
+            controller,
         }
     }
 
     async fn connect(&self) -> Client {
-        let stream = TcpStream::connect(self.address)
-            .await
-            .expect("a connection");
-        Client {
-            stream,
-            host: self.address.to_string(),
-            cookie: String::new(),
-            got: Vec::new(),
-        }
+        Client::connect(self.address).await
     }
 }
 
@@ -85,12 +83,27 @@ impl Answer {
 }
 
 impl Client {
+    async fn connect(address: SocketAddr) -> Self {
+        Self {
+            stream: TcpStream::connect(address).await.expect("a connection"),
+            host: address.to_string(),
+            cookie: String::new(),
+            got: Vec::new(),
+        }
+    }
+
     async fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.expect("to be taken");
     }
 
     /// A request as the page makes it, and its answer.
     async fn ask(&mut self, method: &str, path: &str, body: &[u8]) -> Answer {
+        self.request(method, path, body).await;
+        self.answer().await
+    }
+
+    /// The same, whose answer nobody waits for.
+    async fn request(&mut self, method: &str, path: &str, body: &[u8]) {
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nX-Switchyard: 1\r\nOrigin: http://{}\r\n\
              Cookie: other=1; {}\r\nContent-Length: {}\r\n\r\n",
@@ -101,7 +114,6 @@ impl Client {
         );
         self.send(request.as_bytes()).await;
         self.send(body).await;
-        self.answer().await
     }
 
     async fn answer(&mut self) -> Answer {

@@ -129,10 +129,7 @@ impl From<BehaviourName> for Behaviour {
 impl Arguments {
     /// The controllers to start, each with its key.
     fn controllers(&self) -> anyhow::Result<Vec<(Address, ControllerKey)>> {
-        ensure!(
-            self.gateway.len() <= 2,
-            "expected one or two gateways"
-        );
+        ensure!(self.gateway.len() <= 2, "expected one or two gateways");
         ensure!(self.count != Some(0), "expected a count of at least 1");
         if let Some(path) = &self.keys {
             let keys = switchyard_firmware::parse_keys(&read(path)?)
