@@ -1,5 +1,5 @@
 //! Compiles the controller's C core and Monocypher into one static library for this machine, with the
-//! controller's own page if it has been built; and the stand-in that tests and an example talk to.
+//! controller's own page if it has been built.
 //!
 //! Monocypher's C sources come out of the `monocypher-sys` crate, which is declared but never
 //! compiled: `cargo metadata` tells where cargo keeps it.

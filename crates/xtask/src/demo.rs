@@ -23,7 +23,7 @@ const CONTROLLERS: &[(&str, &str, &[&str])] = &[
     (
         "Pump house 3",
         "RL1 is yours to switch",
-        &["--behaviour", "latch"],
+        &["--behaviour", "latch", "--http", "127.0.0.1:0"],
     ),
     (
         "North gate",
@@ -48,19 +48,27 @@ pub(crate) fn demo(check: bool) -> Result<()> {
     let yard = Yard::start(&programs, YardOptions::default())?;
     let mut addresses = Vec::new();
     let mut controllers = Vec::new();
+    let mut own_page = None;
     for (title, _, flags) in CONTROLLERS {
         let controller = yard
             .enrol(title, 1)?
             .pop()
             .context("expected one controller")?;
-        controllers.push(yard.start_controller(&controller, flags)?);
+        let mut running = yard.start_controller(&controller, flags)?;
+        if flags.contains(&"--http") {
+            own_page = Some(running.wait_for_line("its page", |line| {
+                line.strip_prefix("its page is at ").map(String::from)
+            })?);
+        }
+        controllers.push(running);
         addresses.push(controller.address);
     }
+    let own_page = own_page.context("expected a controller with a page")?;
     let console = yard.console("operator")?;
     if check {
         prove(yard, controllers, &console, addresses[0])
     } else {
-        show(yard, controllers, &console, &addresses, signals)
+        show(yard, controllers, &console, &addresses, &own_page, signals)
     }
 }
 
@@ -70,6 +78,7 @@ fn show(
     controllers: Vec<Program>,
     console: &Console,
     addresses: &[u32],
+    own_page: &str,
     mut signals: Signals,
 ) -> Result<()> {
     let program = yard.programs().path("switchyard")?;
@@ -90,6 +99,11 @@ fn show(
     for ((title, does, _), address) in CONTROLLERS.iter().zip(addresses) {
         println!("    No. {address}  {title}: {does}");
     }
+    println!(
+        "\n  the page that No. {} serves itself, where its script is written",
+        addresses[0]
+    );
+    println!("    {own_page}                  you set its password");
     println!("\nEnter or Ctrl-C closes it.");
     let (had_enough, enough) = mpsc::channel();
     await_line(std::io::stdin(), had_enough.clone());

@@ -242,10 +242,16 @@ pub(crate) fn npm_packages() -> Result<()> {
     Ok(std::fs::write(stamp, lock)?)
 }
 
-/// Builds the page, so that the gateway and the desktop can take it in.
+/// What building the pages makes, and what takes them in: the gateway and the desktop, the firmware.
+const PAGES: &[&str] = &["dist/index.html", "controller/dist/policy.txt"];
+
+/// Builds the operators' page and the controller's own, where one is missing or older than a source.
 pub(crate) fn page() -> Result<()> {
     npm_packages()?;
-    if newest(&root().join("ui"))? > modified(&root().join("ui/dist/index.html")) {
+    let ui = root().join("ui");
+    // What is missing is older than everything.
+    let oldest = PAGES.iter().map(|page| modified(&ui.join(page))).min();
+    if newest(&ui)? > oldest.flatten() {
         run(npm()?.args(["run", "build"]))?;
     }
     Ok(())

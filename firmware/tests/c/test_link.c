@@ -453,6 +453,17 @@ static void odd_moments(void)
     rig_free(rig);
 }
 
+/* Where scans are left out none is late, however long nothing happens, nor one that a hand brings on. */
+static void scans_left_out_are_not_late(void)
+{
+    rig_t *rig = rig_live("latch", false, 0);
+    rig_run(rig, 120000);
+    CHECK(fw_runner_force(&rig->controller->runner, 1, 1, 60000, rig->port.now_ms(rig)));
+    rig_run(rig, 120000);
+    CHECK(rig->controller->late_scans == 0 && rig->controller->longest_gap_ms == 0);
+    rig_free(rig);
+}
+
 /* Gateways come and go with the settings. */
 static void nobody_is_dialled_without_a_gateway(void)
 {
@@ -517,6 +528,7 @@ void test_link(void)
     the_largest_status();
     records_run_out();
     odd_moments();
+    scans_left_out_are_not_late();
     nobody_is_dialled_without_a_gateway();
     settings_are_judged();
 }
