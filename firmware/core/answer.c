@@ -8,7 +8,7 @@
 /* ---- noting ---- */
 
 static void note(fw_controller_t *controller, fw_kind_t kind, const fw_frame_header_t *header,
-                 uint16_t verb, fw_code_t code, uint32_t outcome)
+                 uint16_t verb, fw_code_t code, uint32_t about)
 {
     fw_link_t *link = &controller->link;
     if (header->correlation == 0u) {
@@ -23,7 +23,7 @@ static void note(fw_controller_t *controller, fw_kind_t kind, const fw_frame_hea
     uint8_t tail = (uint8_t)((link->answers_head + link->answers_count) % FW_ANSWERS_MAX);
     link->answers[tail] = (fw_answer_t){.correlation = header->correlation,
                                         .destination = header->source,
-                                        .outcome = outcome,
+                                        .about = about,
                                         .verb = verb,
                                         .kind = (uint8_t)kind,
                                         .code = (uint8_t)code};
@@ -46,6 +46,30 @@ static void take_outcome(fw_controller_t *controller, const fw_frame_header_t *h
     note(controller, FW_KIND_RESPONSE, header, FW_VERB_OUTCOME, FW_CODE_OK, serial);
 }
 
+/* What is answered later, and what is done at once. */
+static fw_code_t take_inside(fw_controller_t *controller, const fw_cbor_map_t *payload,
+                             uint16_t verb, uint64_t *from)
+{
+    switch (verb) {
+    case FW_VERB_IDENTIFY:
+    case FW_VERB_DESCRIBE:
+    case FW_VERB_SNAPSHOT:
+    case FW_VERB_PARAMETERS:
+    case FW_VERB_HEALTH:
+        return FW_CODE_OK;
+    case FW_VERB_VALUES:
+        return fw_cbor_map_unsigned(payload, FW_KEY_VALUES_FROM, UINT32_MAX, from) == FW_FIELD_BAD
+                   ? FW_CODE_BAD_FIELD
+                   : FW_CODE_OK;
+    case FW_VERB_FORCE:
+        return fw_take_force(controller, payload);
+    case FW_VERB_RELEASE:
+        return fw_take_release(controller, payload);
+    default:
+        return FW_CODE_UNSUPPORTED; /* a verb for gateways, or not yet for controllers */
+    }
+}
+
 static void take_verb(fw_controller_t *controller, const fw_frame_header_t *header,
                       const fw_cbor_map_t *payload)
 {
@@ -55,11 +79,11 @@ static void take_verb(fw_controller_t *controller, const fw_frame_header_t *head
         take_outcome(controller, header, payload);
         return;
     }
-    if (code == FW_CODE_OK && verb != FW_VERB_IDENTIFY && verb != FW_VERB_DESCRIBE &&
-        verb != FW_VERB_SNAPSHOT) {
-        code = FW_CODE_UNSUPPORTED; /* a verb for gateways, or one that is still to come here */
+    uint64_t from = 0;
+    if (code == FW_CODE_OK) {
+        code = take_inside(controller, payload, verb, &from);
     }
-    note(controller, FW_KIND_RESPONSE, header, verb, code, 0);
+    note(controller, FW_KIND_RESPONSE, header, verb, code, (uint32_t)from);
 }
 
 static void take_request(fw_controller_t *controller, const fw_frame_t *frame)
@@ -195,8 +219,8 @@ static size_t write_outcome(const fw_controller_t *controller, const fw_answer_t
     fw_cbor_write_unsigned(writer, FW_KEY_OUTCOME_BOOT_ID);
     fw_cbor_write_unsigned(writer, controller->status.boot_id);
     uint8_t entry = FW_OUTCOME_NONE;
-    if (answer->outcome != 0u) {
-        entry = fw_commands_find_serial(&controller->commands, answer->outcome);
+    if (answer->about != 0u) {
+        entry = fw_commands_find_serial(&controller->commands, answer->about);
     }
     if (entry == FW_OUTCOME_NONE) {
         return 1;
@@ -215,8 +239,9 @@ static size_t write_outcome(const fw_controller_t *controller, const fw_answer_t
 }
 
 void fw_answer_write(const fw_controller_t *controller, const fw_answer_t *answer,
-                     fw_cbor_writer_t *writer)
+                     fw_cbor_writer_t *writer, uint32_t *next)
 {
+    *next = 0;
     size_t mark = fw_cbor_map_begin(writer);
     size_t pairs = 0;
     if (answer->kind == FW_KIND_RESPONSE) {
@@ -235,6 +260,12 @@ void fw_answer_write(const fw_controller_t *controller, const fw_answer_t *answe
             pairs += 2u;
         } else if (answer->verb == FW_VERB_OUTCOME) {
             pairs += write_outcome(controller, answer, writer);
+        } else if (answer->verb == FW_VERB_PARAMETERS) {
+            pairs += fw_tell_parameters(controller, writer, answer->about, next);
+        } else if (answer->verb == FW_VERB_VALUES) {
+            pairs += fw_tell_values(controller, writer, answer->about);
+        } else if (answer->verb == FW_VERB_HEALTH) {
+            pairs += fw_tell_health(controller, writer);
         }
     }
     fw_cbor_map_end(writer, mark, pairs);

@@ -7,6 +7,7 @@ void fw_commands_init(fw_commands_t *commands)
 {
     commands->serial = 0;
     commands->executed = 0;
+    commands->has_adjusted = false;
     commands->kept = 0;
     commands->head = 0;
     commands->queued = 0;
@@ -77,10 +78,30 @@ fw_code_t fw_commands_resolve_set(const fw_commands_scene_t *scene, fw_span_t na
     if (!is_within) {
         return FW_CODE_OUT_OF_RANGE;
     }
-    queued->is_set = true;
+    queued->kind = FW_COMMAND_SET;
     queued->index = index;
     queued->arguments[0] = (int32_t)value;
     return FW_CODE_OK;
+}
+
+fw_code_t fw_commands_resolve_adjust(const fw_commands_scene_t *scene, fw_span_t name,
+                                     int64_t value, fw_queued_t *queued)
+{
+    uint16_t at = 0;
+    fw_record_t record;
+    while (fw_program_next_of(scene->program, &at, FW_RECORD_PARAMETER, &record)) {
+        if (!fw_record_is(&record, name)) {
+            continue;
+        }
+        if (value < (int32_t)record.words[2] || value > (int32_t)record.words[3]) {
+            return FW_CODE_OUT_OF_RANGE;
+        }
+        queued->kind = FW_COMMAND_ADJUST;
+        queued->index = record.a;
+        queued->arguments[0] = (int32_t)value;
+        return FW_CODE_OK;
+    }
+    return FW_CODE_UNKNOWN_POINT;
 }
 
 static bool find_command(const fw_program_t *program, fw_span_t name, fw_signature_t *signature)
@@ -112,13 +133,18 @@ fw_code_t fw_commands_resolve_call(const fw_commands_scene_t *scene, fw_span_t n
         }
         queued->arguments[i] = (int32_t)arguments[i];
     }
-    queued->is_set = false;
+    queued->kind = FW_COMMAND_CALL;
     queued->index = signature.number;
     return FW_CODE_OK;
 }
 
+_Static_assert((int)FW_KEY_SET_POINT == (int)FW_KEY_ADJUST_PARAMETER &&
+                   (int)FW_KEY_SET_VALUE == (int)FW_KEY_ADJUST_VALUE,
+               "a set and an adjust look alike");
+
+/* A name and a value: of a `set`, or of an `adjust`. */
 static fw_code_t read_set(const fw_commands_scene_t *scene, const fw_cbor_map_t *payload,
-                          fw_queued_t *queued)
+                          bool is_adjust, fw_queued_t *queued)
 {
     fw_span_t name;
     int64_t value = 0;
@@ -127,7 +153,8 @@ static fw_code_t read_set(const fw_commands_scene_t *scene, const fw_cbor_map_t 
             FW_FIELD_PRESENT) {
         return FW_CODE_BAD_FIELD;
     }
-    return fw_commands_resolve_set(scene, name, value, queued);
+    return is_adjust ? fw_commands_resolve_adjust(scene, name, value, queued)
+                     : fw_commands_resolve_set(scene, name, value, queued);
 }
 
 static fw_code_t read_call(const fw_commands_scene_t *scene, const fw_cbor_map_t *payload,
@@ -216,12 +243,9 @@ static fw_code_t read_command(const fw_commands_scene_t *scene, const fw_cbor_ma
                              &queued->expiry) != FW_FIELD_PRESENT) {
         return FW_CODE_BAD_FIELD;
     }
-    fw_code_t code = FW_CODE_UNSUPPORTED;
-    if (verb == FW_VERB_SET) {
-        code = read_set(scene, payload, queued);
-    } else if (verb == FW_VERB_CALL) {
-        code = read_call(scene, payload, queued);
-    }
+    fw_code_t code = verb == FW_VERB_CALL
+                         ? read_call(scene, payload, queued)
+                         : read_set(scene, payload, verb == FW_VERB_ADJUST, queued);
     if (code == FW_CODE_OK && scene->time_known &&
         queued->expiry > scene->time + FW_EXPIRY_MS_MAX + FW_EXPIRY_SLACK_MS) {
         code = FW_CODE_OUT_OF_RANGE;
@@ -258,7 +282,7 @@ fw_code_t fw_commands_take(fw_commands_t *commands, const fw_commands_scene_t *s
         commands->outcomes[entry].unsent = true;
         return FW_CODE_OK;
     }
-    fw_queued_t queued = {.is_set = false};
+    fw_queued_t queued = {.kind = FW_COMMAND_CALL};
     if (code == FW_CODE_OK) {
         code = read_command(scene, payload, verb, &queued);
     }
@@ -315,12 +339,13 @@ bool fw_commands_next(fw_commands_t *commands, const fw_commands_scene_t *scene,
             continue;
         }
         execution->outcome = queued->outcome;
+        commands->has_adjusted = commands->has_adjusted || queued->kind == FW_COMMAND_ADJUST;
         execution->command = (fw_command_t){
             .cause = {.kind = FW_CAUSE_COMMAND,
                       .by = outcome->source,
                       .reference = fw_load_u32(outcome->key)},
             .index = queued->index,
-            .is_set = queued->is_set,
+            .kind = queued->kind,
         };
         for (size_t i = 0; i < FW_ARGUMENTS_MAX; i++) {
             execution->command.arguments[i] = queued->arguments[i];

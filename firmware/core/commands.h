@@ -39,10 +39,10 @@ typedef struct {
 
 typedef struct {
     uint64_t expiry;
-    int32_t arguments[FW_ARGUMENTS_MAX]; /* of a set: the value */
+    int32_t arguments[FW_ARGUMENTS_MAX]; /* of others than a call: the value */
     uint8_t outcome;                     /* entry of the ring */
-    uint8_t index;                       /* point or command */
-    bool is_set;
+    uint8_t index;                       /* command, point, or cell of a parameter */
+    uint8_t kind;                        /* fw_command_kind_t */
 } fw_queued_t;
 
 typedef struct {
@@ -50,6 +50,7 @@ typedef struct {
     fw_queued_t queue[FW_COMMAND_QUEUE];
     uint32_t serial;
     uint32_t executed; /* commands executed since boot */
+    bool has_adjusted; /* a parameter, since whoever keeps them cleared this */
     uint8_t kept;
     uint8_t head;
     uint8_t queued;
@@ -80,9 +81,11 @@ void fw_commands_init(fw_commands_t *commands);
 fw_code_t fw_commands_take(fw_commands_t *commands, const fw_commands_scene_t *scene,
                            const fw_frame_header_t *header, const fw_cbor_map_t *payload);
 
-/* Checks a `set`, or a `call`, by names; what it comes to goes into `queued`. OK, or why not. */
+/* Checks a `set`, an `adjust`, or a `call`, by names; what it comes to goes into `queued`. OK, or why not. */
 fw_code_t fw_commands_resolve_set(const fw_commands_scene_t *scene, fw_span_t name, int64_t value,
                                   fw_queued_t *queued);
+fw_code_t fw_commands_resolve_adjust(const fw_commands_scene_t *scene, fw_span_t name,
+                                     int64_t value, fw_queued_t *queued);
 fw_code_t fw_commands_resolve_call(const fw_commands_scene_t *scene, fw_span_t name,
                                    const int64_t *arguments, uint8_t count, fw_queued_t *queued);
 

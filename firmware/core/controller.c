@@ -173,6 +173,7 @@ void fw_controller_run(fw_controller_t *controller, const fw_program_t *program,
     settle(controller, &scene);
     fw_commands_drop(&controller->commands, &scene);
     controller->script_title = title;
+    controller->condition.script = FW_SCRIPT_KEPT;
     fw_runner_start(runner, program, now_ms);
     controller->scanned_ms = now_ms - FW_SCAN_INTERVAL_MS;
     fw_status_relayout(&controller->status, &runner->points);

@@ -68,7 +68,7 @@ typedef enum {
 typedef struct {
     uint32_t correlation;
     uint32_t destination;
-    uint32_t outcome; /* serial of the outcome asked for; 0 = never heard of */
+    uint32_t about; /* outcome: its serial, 0 = never heard of; values: the first to be told */
     uint16_t verb;
     uint8_t kind; /* FW_KIND_PING or FW_KIND_RESPONSE */
     uint8_t code;
@@ -107,10 +107,18 @@ typedef struct {
     uint8_t tx[FW_RECORD_BUFFER_BYTES];
 } fw_link_t;
 
+/* What health tells that the controller does not know by itself: whoever is around it says so. */
+typedef struct {
+    uint32_t trial_left_ms;
+    uint8_t reset;  /* fw_reset_t */
+    uint8_t script; /* fw_script_state_t */
+} fw_condition_t;
+
 typedef struct {
     fw_settings_t settings;
     const fw_port_t *port;
     const char *script_title;
+    fw_condition_t condition;
     fw_runner_t runner;
     fw_zone_t zone;
     uint64_t uptime_ms;

@@ -287,6 +287,11 @@ uint32_t fw_device_poll(fw_device_t *device)
     uint32_t now_ms = fw_now(&device->controller);
     log_changes(device, now_ms);
     fw_scripts_poll(&device->scripts, now_ms);
+    device->controller.condition = (fw_condition_t){
+        .trial_left_ms = fw_scripts_trial_left_ms(&device->scripts, now_ms),
+        .reset = device->setup->reset,
+        .script = device->scripts.state,
+    };
     save_step(device);
     confirm_update(device, now_ms);
     wake_ms = least(wake_ms, step_stores(device, now_ms));

@@ -312,7 +312,7 @@ static fw_api_result_t set(void *ctx, fw_span_t name, int32_t wanted, uint32_t *
 {
     fw_device_t *device = ctx;
     fw_commands_scene_t scene = fw_scene(&device->controller);
-    fw_queued_t queued = {.is_set = true};
+    fw_queued_t queued = {.kind = FW_COMMAND_SET};
     fw_code_t code = fw_commands_resolve_set(&scene, name, wanted, &queued);
     return take(device, &scene, code, &queued, receipt);
 }
@@ -322,7 +322,7 @@ static fw_api_result_t call(void *ctx, fw_span_t name, const int32_t *arguments,
 {
     fw_device_t *device = ctx;
     fw_commands_scene_t scene = fw_scene(&device->controller);
-    fw_queued_t queued = {.is_set = false};
+    fw_queued_t queued = {.kind = FW_COMMAND_CALL};
     int64_t wide[FW_ARGUMENTS_MAX];
     for (uint8_t i = 0; i < count; i++) {
         wide[i] = arguments[i];

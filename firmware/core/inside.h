@@ -46,8 +46,20 @@ bool fw_send_greeting(fw_controller_t *controller);
 
 /* A whole frame of a keyed or live link. */
 void fw_answer_frame(fw_controller_t *controller, const fw_frame_t *frame);
-/* Writes the fields of an answer's payload. */
+/* Writes the fields of an answer's payload. Where not all fits, `*next` is what the following page begins
+ * with; else 0. */
 void fw_answer_write(const fw_controller_t *controller, const fw_answer_t *answer,
-                     fw_cbor_writer_t *writer);
+                     fw_cbor_writer_t *writer, uint32_t *next);
+
+/* ---- tell.c ---- */
+
+/* Forces, or releases; the code to answer with. */
+fw_code_t fw_take_force(fw_controller_t *controller, const fw_cbor_map_t *payload);
+fw_code_t fw_take_release(fw_controller_t *controller, const fw_cbor_map_t *payload);
+/* Write the fields of an answer; how many. */
+size_t fw_tell_parameters(const fw_controller_t *controller, fw_cbor_writer_t *writer,
+                          uint32_t from, uint32_t *next);
+size_t fw_tell_values(const fw_controller_t *controller, fw_cbor_writer_t *writer, uint32_t from);
+size_t fw_tell_health(const fw_controller_t *controller, fw_cbor_writer_t *writer);
 
 #endif

@@ -264,7 +264,7 @@ static fw_cause_t cause_of(const fw_runner_t *runner, uint8_t point, const fw_co
         return (fw_cause_t){.kind = FW_CAUSE_SCRIPT};
     }
     uint32_t commands = assignment.commands;
-    if (command != NULL && !command->is_set && (commands >> command->index & 1u) != 0u) {
+    if (command != NULL && command->kind == FW_COMMAND_CALL && (commands >> command->index & 1u) != 0u) {
         return command->cause;
     }
     bool is_schedule = (assignment.schedules & runner->schedules) != 0u;
@@ -405,7 +405,8 @@ static bool put_out(fw_runner_t *runner, uint8_t point, const fw_runner_scan_t *
     int32_t before = output->value;
     bool is_news = value != state->wanted;
     if (is_news) {
-        bool is_set = command != NULL && command->is_set && command->index == point;
+        bool is_set =
+            command != NULL && command->kind == FW_COMMAND_SET && command->index == point;
         state->wanted = value;
         state->wish = is_set ? command->cause : cause_of(runner, point, command);
     }
@@ -444,9 +445,11 @@ static bool put_out(fw_runner_t *runner, uint8_t point, const fw_runner_scan_t *
 static fw_vm_answer_t run(fw_runner_t *runner, const fw_runner_scan_t *scan)
 {
     const fw_command_t *command = scan->command;
-    if (command == NULL || command->is_set) {
+    if (command == NULL || command->kind != FW_COMMAND_CALL) {
         if (command != NULL) {
-            runner->vm.cells[runner->points.at[command->index].record.a] = command->arguments[0];
+            bool is_set = command->kind == FW_COMMAND_SET;
+            uint8_t cell = is_set ? runner->points.at[command->index].record.a : command->index;
+            runner->vm.cells[cell] = command->arguments[0];
         }
         return fw_vm_scan(&runner->vm, scan->now_ms, NULL);
     }

@@ -21,12 +21,18 @@
 #define FW_SKIPS_SCANS 0
 #endif
 
-/* A command of the yard, checked: a call of one of the script's, or a set of a manual output. */
+typedef enum {
+    FW_COMMAND_CALL = 0, /* of one of the script's commands */
+    FW_COMMAND_SET,      /* of a manual output */
+    FW_COMMAND_ADJUST,   /* of a parameter */
+} fw_command_kind_t;
+
+/* A command of the yard, checked. */
 typedef struct {
     fw_cause_t cause;
-    int32_t arguments[FW_ARGUMENTS_MAX]; /* of a set: the value */
-    uint8_t index;                       /* the command's number, or the point */
-    bool is_set;
+    int32_t arguments[FW_ARGUMENTS_MAX]; /* of others than a call: the value */
+    uint8_t index;                       /* the command's number, the point, or the parameter's cell */
+    uint8_t kind;                        /* fw_command_kind_t */
 } fw_command_t;
 
 #define FW_TAG_NONE 0xFFu

@@ -514,9 +514,13 @@ void fw_scripts_poll(fw_scripts_t *scripts, uint32_t now_ms)
     if (scripts->state == FW_SCRIPT_ON_TRIAL) {
         watch_trial(scripts, now_ms);
     }
-    if (fw_since(now_ms, scripts->looked_ms) >= FW_RETAIN_LOOK_MS) {
+    fw_commands_t *commands = &scripts->controller->commands;
+    if (commands->has_adjusted || fw_since(now_ms, scripts->looked_ms) >= FW_RETAIN_LOOK_MS) {
         scripts->looked_ms = now_ms;
-        (void)put_values(scripts);
+        if (put_values(scripts) && commands->has_adjusted) {
+            commands->has_adjusted = false;
+            fw_retain_save_now(scripts->retain);
+        }
     }
 }
 

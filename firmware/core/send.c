@@ -116,13 +116,16 @@ static bool add_page(fw_controller_t *controller, bundle_t *bundle)
     return true;
 }
 
-static bool write_answer(fw_controller_t *controller, bundle_t *bundle, const fw_answer_t *answer)
+/* `*next` is what a following page begins with; 0 = the answer is whole. */
+static bool write_answer(fw_controller_t *controller, bundle_t *bundle, const fw_answer_t *answer,
+                         uint32_t *next)
 {
     fw_cbor_writer_t writer = frame_begin(bundle);
-    fw_answer_write(controller, answer, &writer);
+    fw_answer_write(controller, answer, &writer, next);
     fw_frame_header_t header = header_to(controller, (fw_kind_t)answer->kind, answer->destination,
                                          answer->correlation);
-    header.flags = answer->kind == FW_KIND_PING ? FW_FLAG_REPLY : 0u;
+    header.flags = (uint8_t)((answer->kind == FW_KIND_PING ? FW_FLAG_REPLY : 0u) |
+                             (*next != 0u ? FW_FLAG_MORE : 0u));
     return frame_end(bundle, &writer, header);
 }
 
@@ -135,14 +138,19 @@ static bool add_answer(fw_controller_t *controller, bundle_t *bundle)
         fw_status_full_begin(&controller->status, &controller->runner.points);
         return add_page(controller, bundle);
     }
-    bool written = write_answer(controller, bundle, answer);
+    uint32_t next = 0;
+    bool written = write_answer(controller, bundle, answer, &next);
     if (!written && bundle->used == 0u && answer->code == FW_CODE_OK) {
         /* It does not fit even alone: say so, rather than block what waits behind it. */
         answer->code = FW_CODE_TOO_LARGE;
-        written = write_answer(controller, bundle, answer);
+        written = write_answer(controller, bundle, answer, &next);
     }
     if (!written) {
         return false;
+    }
+    if (next != 0u) {
+        answer->about = next; /* its next page is the next answer */
+        return true;
     }
     link->full_asked = false;
     link->answers_head = (uint8_t)((link->answers_head + 1u) % FW_ANSWERS_MAX);

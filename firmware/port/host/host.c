@@ -154,7 +154,7 @@ fw_result_t fw_host_runner_scan(fw_runner_t *runner, const fw_zone_t *zone,
                                      .by = scan->command->by,
                                      .reference = scan->command->reference};
         command.index = scan->command->index;
-        command.is_set = scan->command->is_set;
+        command.kind = scan->command->is_set ? FW_COMMAND_SET : FW_COMMAND_CALL;
         for (uint8_t i = 0; i < FW_ARGUMENTS_MAX; i++) {
             command.arguments[i] = scan->command->arguments[i];
         }

@@ -570,16 +570,29 @@ static fw_cbor_writer_t command_begin(uint8_t *payload, size_t capacity, uint32_
     return writer;
 }
 
-uint32_t rig_set(rig_t *rig, uint32_t key, uint64_t expiry, const char *point, int64_t value)
+/* A name and a value. */
+static uint32_t send_value(rig_t *rig, uint32_t key, uint64_t expiry, uint16_t verb,
+                           const char *name, int64_t value)
 {
     uint8_t payload[96];
-    fw_cbor_writer_t writer = command_begin(payload, sizeof payload, key, expiry, FW_VERB_SET);
+    fw_cbor_writer_t writer = command_begin(payload, sizeof payload, key, expiry, verb);
     fw_cbor_write_unsigned(&writer, FW_KEY_SET_POINT);
-    fw_cbor_write_string(&writer, point);
+    fw_cbor_write_string(&writer, name);
     fw_cbor_write_unsigned(&writer, FW_KEY_SET_VALUE);
     fw_cbor_write_integer(&writer, value);
     CHECK(!writer.failed);
     return rig_send(rig, FW_KIND_COMMAND, 0, RIG_TOOL, payload, writer.length);
+}
+
+uint32_t rig_set(rig_t *rig, uint32_t key, uint64_t expiry, const char *point, int64_t value)
+{
+    return send_value(rig, key, expiry, FW_VERB_SET, point, value);
+}
+
+uint32_t rig_adjust(rig_t *rig, uint32_t key, uint64_t expiry, const char *parameter,
+                    int64_t value)
+{
+    return send_value(rig, key, expiry, FW_VERB_ADJUST, parameter, value);
 }
 
 uint32_t rig_call(rig_t *rig, uint32_t key, uint64_t expiry, const char *command,

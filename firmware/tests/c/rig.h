@@ -111,6 +111,8 @@ uint32_t rig_send(rig_t *rig, uint8_t kind, uint8_t flags, uint32_t source,
 uint32_t rig_query(rig_t *rig, uint16_t verb);
 void rig_key(uint8_t key[FW_COMMAND_KEY_BYTES], uint32_t number);
 uint32_t rig_set(rig_t *rig, uint32_t key, uint64_t expiry, const char *point, int64_t value);
+uint32_t rig_adjust(rig_t *rig, uint32_t key, uint64_t expiry, const char *parameter,
+                    int64_t value);
 uint32_t rig_call(rig_t *rig, uint32_t key, uint64_t expiry, const char *command,
                   const int64_t *arguments, size_t count);
 

@@ -275,6 +275,123 @@ static void ramp_moves_and_refuses(void)
     rig_free(rig);
 }
 
+/* A request with a name, and up to two numbers. */
+static uint32_t ask(rig_t *rig, uint8_t kind, uint16_t verb, const char *name, int64_t value,
+                    uint64_t length_ms)
+{
+    uint8_t payload[128];
+    fw_cbor_writer_t writer;
+    fw_cbor_writer_init(&writer, payload, sizeof payload);
+    fw_cbor_write_map(&writer, length_ms == 0u ? 2u : 4u);
+    fw_cbor_write_unsigned(&writer, FW_KEY_VERB);
+    fw_cbor_write_unsigned(&writer, verb);
+    fw_cbor_write_unsigned(&writer, FW_KEY_FORCE_POINT);
+    fw_cbor_write_string(&writer, name);
+    if (length_ms != 0u) {
+        fw_cbor_write_unsigned(&writer, FW_KEY_FORCE_VALUE);
+        fw_cbor_write_integer(&writer, value);
+        fw_cbor_write_unsigned(&writer, FW_KEY_FORCE_DURATION_MS);
+        fw_cbor_write_unsigned(&writer, length_ms);
+    }
+    return rig_send(rig, kind, 0, RIG_TOOL, payload, writer.length);
+}
+
+static uint64_t code_of(const rig_t *rig, uint32_t correlation)
+{
+    const rig_frame_t *answer = rig_find(rig, FW_KIND_RESPONSE, correlation);
+    return answer == NULL ? UINT64_MAX : rig_field(answer, FW_KEY_RESPONSE_CODE);
+}
+
+static void outputs_are_forced_from_afar(void)
+{
+    rig_t *rig = rig_live("follow", false, 0);
+    static const struct {
+        const char *point;
+        int64_t value;
+        uint64_t length_ms;
+        fw_code_t code;
+    } rows[] = {
+        {"RL1", 2, 1000, FW_CODE_OUT_OF_RANGE},
+        {"RL1", INT64_C(1) << 40, 1000, FW_CODE_OUT_OF_RANGE},
+        {"DI1", 1, 1000, FW_CODE_OUT_OF_RANGE},
+        {"RL9", 1, 1000, FW_CODE_UNKNOWN_POINT},
+        {"RL1", 1, FW_FORCE_MS_MAX + 1u, FW_CODE_BAD_FIELD},
+        {"RL1", 1, 0, FW_CODE_BAD_FIELD},
+        {"RL1", 1, 1000, FW_CODE_OK},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        uint32_t asked = ask(rig, FW_KIND_CONFIGURE, FW_VERB_FORCE, rows[i].point, rows[i].value,
+                             rows[i].length_ms);
+        rig_run(rig, 20);
+        CHECK(code_of(rig, asked) == rows[i].code);
+    }
+    CHECK(rig->outputs[FW_CHANNEL_RL1] == 1 && rig->values[2] == 1);
+    rig_run(rig, 900);
+    CHECK(rig->outputs[FW_CHANNEL_RL1] == 1);
+    rig_run(rig, 110);
+    CHECK(rig->outputs[FW_CHANNEL_RL1] == 0);
+    ask(rig, FW_KIND_CONFIGURE, FW_VERB_FORCE, "RL1", 1, 60000);
+    rig_run(rig, 20);
+    CHECK(rig->outputs[FW_CHANNEL_RL1] == 1);
+    uint32_t asked = ask(rig, FW_KIND_CONFIGURE, FW_VERB_RELEASE, "RL1", 0, 0);
+    rig_run(rig, 20);
+    CHECK(code_of(rig, asked) == FW_CODE_OK && rig->outputs[FW_CHANNEL_RL1] == 0);
+    rig_free(rig);
+}
+
+/* A script with more names than one record holds. */
+static const char many_names[] =
+    "in a = DI1\nparam p0 : int = 5 in 0..9\n"
+    "param a_rather_long_name_p1 : time = 1s in 1s..2s\n"
+    "param a_rather_long_name_p2 : int = 2 in 0..9\nparam a_rather_long_name_p3 : int = 3\n"
+    "param a_rather_long_name_p4 : int = 4 in 0..9\nparam a_rather_long_name_p5 : num = 5\n"
+    "param a_rather_long_name_p6 : int = 6 in 0..9\nparam a_rather_long_name_p7 : int = 7\n"
+    "var n : int\nn := p0\n";
+
+static void parameters_are_adjusted_and_told(void)
+{
+    rig_t *rig = rig_live("latch", false, FW_RECORD_BYTES_MIN);
+    CHECK(compile(many_names));
+    start(many_names);
+    static fw_program_t program;
+    program = vm.program;
+    fw_controller_run(rig->controller, &program, "many");
+    rig_run(rig, 50);
+    const fw_vm_t *runs = &rig->controller->runner.vm;
+    uint32_t sent = rig_adjust(rig, 1, soon(rig), "p0", 7);
+    rig_run(rig, 20);
+    CHECK(ended(rig, sent, FW_STAGE_EXECUTED, FW_CODE_OK));
+    CHECK(runs->cells[cell("n") - vm.cells] == 7);
+    CHECK(rig->controller->commands.has_adjusted);
+    sent = rig_adjust(rig, 2, soon(rig), "p0", 10);
+    CHECK(ended(rig, sent, FW_STAGE_REFUSED, FW_CODE_OUT_OF_RANGE));
+    sent = rig_adjust(rig, 3, soon(rig), "n", 1);
+    CHECK(ended(rig, sent, FW_STAGE_REFUSED, FW_CODE_UNKNOWN_POINT));
+
+    rig_forget(rig);
+    uint32_t asked = rig_query(rig, FW_VERB_PARAMETERS);
+    rig_run(rig, 100);
+    size_t pages = 0;
+    size_t last = 0;
+    for (size_t i = 0; i < rig->frames_count; i++) {
+        const fw_frame_header_t *header = &rig->frames[i].header;
+        if (header->kind == FW_KIND_RESPONSE && header->correlation == asked) {
+            pages++;
+            last = (header->flags & FW_FLAG_MORE) == 0u ? pages : last;
+        }
+    }
+    CHECK(pages > 1u && last == pages);
+    asked = rig_query(rig, FW_VERB_VALUES);
+    rig_run(rig, 50);
+    const rig_frame_t *values = rig_find(rig, FW_KIND_RESPONSE, asked);
+    CHECK(values != NULL && rig_field(values, FW_KEY_VALUES_TOTAL) == 10);
+    asked = rig_query(rig, FW_VERB_HEALTH);
+    rig_run(rig, 50);
+    const rig_frame_t *health = rig_find(rig, FW_KIND_RESPONSE, asked);
+    CHECK(health != NULL && rig_field(health, FW_KEY_HEALTH_RESET) == FW_RESET_POWER);
+    rig_free(rig);
+}
+
 void test_commands(void)
 {
     latch_takes_sets();
@@ -286,4 +403,6 @@ void test_commands(void)
     follow_confirms_or_fails();
     follow_is_overtaken();
     ramp_moves_and_refuses();
+    outputs_are_forced_from_afar();
+    parameters_are_adjusted_and_told();
 }

@@ -441,7 +441,7 @@ static fw_result_t command(bool is_set, uint8_t index, int32_t value)
         .cause = {.kind = FW_CAUSE_COMMAND, .by = 77, .reference = 88},
         .arguments = {value},
         .index = index,
-        .is_set = is_set,
+        .kind = is_set ? FW_COMMAND_SET : FW_COMMAND_CALL,
     };
     const fw_runner_scan_t around = {
         .raw = raw, .command = &given, .now_ms = now_ms, .online = true};

@@ -1,0 +1,193 @@
+/*
+ * tell.c: what is inside a controller, asked for and changed from afar (docs/protocol.md section 6.1).
+ */
+#include "inside.h"
+
+#include "cost.h"
+
+/* The most that one value takes, with its range: the map, the name with its head, five keys, the type and
+ * three numbers. */
+#define VALUE_BYTES_MAX (1u + (3u + FW_NAME_BYTES_MAX) + 2u + 3u * 6u)
+/* What stands behind the array: the total, and the payload's closing. */
+#define TAIL_BYTES_MAX 8u
+
+/* ---- forcing ---- */
+
+static fw_code_t read_point(const fw_controller_t *controller, const fw_cbor_map_t *payload,
+                            uint8_t *point)
+{
+    fw_span_t name;
+    if (fw_cbor_map_name(payload, FW_KEY_FORCE_POINT, &name) != FW_FIELD_PRESENT) {
+        return FW_CODE_BAD_FIELD;
+    }
+    *point = fw_points_find(&controller->runner.points, name);
+    return *point == FW_POINT_NONE ? FW_CODE_UNKNOWN_POINT : FW_CODE_OK;
+}
+
+fw_code_t fw_take_force(fw_controller_t *controller, const fw_cbor_map_t *payload)
+{
+    uint8_t point = 0;
+    int64_t value = 0;
+    uint64_t length_ms = 0;
+    if (fw_cbor_map_integer(payload, FW_KEY_FORCE_VALUE, -FW_INTEGER_MAX, FW_INTEGER_MAX, &value) !=
+            FW_FIELD_PRESENT ||
+        fw_cbor_map_unsigned(payload, FW_KEY_FORCE_DURATION_MS, FW_FORCE_MS_MAX, &length_ms) !=
+            FW_FIELD_PRESENT ||
+        length_ms == 0u) {
+        return FW_CODE_BAD_FIELD;
+    }
+    fw_code_t code = read_point(controller, payload, &point);
+    if (code != FW_CODE_OK) {
+        return code;
+    }
+    if (controller->runner.is_stopped) {
+        return FW_CODE_WRONG_STATE;
+    }
+    bool is_forced = value >= INT32_MIN && value <= INT32_MAX &&
+                     fw_runner_force(&controller->runner, point, (int32_t)value,
+                                     (uint32_t)length_ms, fw_now(controller));
+    controller->input_news = true; /* the next scan comes soon */
+    return is_forced ? FW_CODE_OK : FW_CODE_OUT_OF_RANGE;
+}
+
+fw_code_t fw_take_release(fw_controller_t *controller, const fw_cbor_map_t *payload)
+{
+    uint8_t point = 0;
+    fw_code_t code = read_point(controller, payload, &point);
+    if (code == FW_CODE_OK) {
+        (void)fw_runner_release(&controller->runner, point);
+        controller->input_news = true;
+    }
+    return code;
+}
+
+/* ---- values and parameters ---- */
+
+/* Whether a record is a name with a value, and of which type. */
+static bool is_value(const fw_record_t *record, uint8_t *type)
+{
+    switch (record->tag) {
+    case FW_RECORD_INPUT:
+    case FW_RECORD_OUTPUT:
+    case FW_RECORD_VARIABLE:
+    case FW_RECORD_RETAINED:
+    case FW_RECORD_PARAMETER:
+        *type = record->b;
+        return true;
+    case FW_RECORD_MACHINE:
+        *type = FW_TYPE_INT;
+        return true;
+    case FW_RECORD_COMMAND:
+        *type = FW_TYPE_BOOL;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void write_value(fw_cbor_writer_t *writer, const fw_record_t *record, uint8_t type,
+                        int32_t value, bool has_range)
+{
+    uint8_t bytes[FW_NAME_BYTES_MAX];
+    fw_span_t name = fw_record_text(record, bytes, sizeof bytes);
+    fw_cbor_write_map(writer, has_range ? 5u : 3u);
+    fw_cbor_write_unsigned(writer, FW_KEY_VALUE_NAME);
+    fw_cbor_write_text(writer, (const char *)name.bytes, name.length);
+    fw_cbor_write_unsigned(writer, FW_KEY_VALUE_TYPE);
+    fw_cbor_write_unsigned(writer, type);
+    fw_cbor_write_unsigned(writer, FW_KEY_VALUE_VALUE);
+    fw_cbor_write_integer(writer, value);
+    if (has_range) {
+        fw_cbor_write_unsigned(writer, FW_KEY_VALUE_MIN);
+        fw_cbor_write_integer(writer, (int32_t)record->words[2]);
+        fw_cbor_write_unsigned(writer, FW_KEY_VALUE_MAX);
+        fw_cbor_write_integer(writer, (int32_t)record->words[3]);
+    }
+}
+
+/* Writes the array of values, or of parameters alone, from number `from` on, as many as fit. Returns how
+ * many there are in all; `*next` is the first that did not fit, or 0. */
+static uint32_t write_values(const fw_controller_t *controller, fw_cbor_writer_t *writer,
+                             bool of_parameters, uint32_t from, uint32_t *next)
+{
+    const fw_vm_t *vm = &controller->runner.vm;
+    size_t mark = fw_cbor_array_begin(writer);
+    size_t written = 0;
+    uint32_t number = 0;
+    uint16_t at = 0;
+    fw_record_t record;
+    *next = 0;
+    while (fw_program_next(&vm->program, &at, &record)) {
+        uint8_t type = 0;
+        if (!is_value(&record, &type) || (of_parameters && record.tag != FW_RECORD_PARAMETER)) {
+            continue;
+        }
+        bool fits = writer->capacity - writer->length >= VALUE_BYTES_MAX + TAIL_BYTES_MAX;
+        if (number >= from && *next == 0u && fits) {
+            write_value(writer, &record, type, vm->cells[record.a], of_parameters);
+            written++;
+        } else if (number >= from && *next == 0u) {
+            *next = number;
+            writer->failed = writer->failed || written == 0u; /* not here: there is no room for any */
+        }
+        number++;
+    }
+    fw_cbor_array_end(writer, mark, written);
+    return number;
+}
+
+size_t fw_tell_parameters(const fw_controller_t *controller, fw_cbor_writer_t *writer,
+                          uint32_t from, uint32_t *next)
+{
+    fw_cbor_write_unsigned(writer, FW_KEY_PARAMETERS_PARAMETERS);
+    (void)write_values(controller, writer, true, from, next);
+    return 1;
+}
+
+size_t fw_tell_values(const fw_controller_t *controller, fw_cbor_writer_t *writer, uint32_t from)
+{
+    uint32_t next = 0;
+    fw_cbor_write_unsigned(writer, FW_KEY_VALUES_VALUES);
+    uint32_t total = write_values(controller, writer, false, from, &next);
+    fw_cbor_write_unsigned(writer, FW_KEY_VALUES_TOTAL);
+    fw_cbor_write_unsigned(writer, total);
+    return 2;
+}
+
+/* ---- health ---- */
+
+size_t fw_tell_health(const fw_controller_t *controller, fw_cbor_writer_t *writer)
+{
+    const fw_vm_t *vm = &controller->runner.vm;
+    const fw_condition_t *condition = &controller->condition;
+    bool on_trial = condition->script == FW_SCRIPT_ON_TRIAL && condition->trial_left_ms > 0u;
+    fw_cbor_write_unsigned(writer, FW_KEY_HEALTH_UPTIME_MS);
+    fw_cbor_write_unsigned(writer, controller->uptime_ms);
+    fw_cbor_write_unsigned(writer, FW_KEY_HEALTH_BOOT_ID);
+    fw_cbor_write_unsigned(writer, controller->status.boot_id);
+    fw_cbor_write_unsigned(writer, FW_KEY_HEALTH_RESET);
+    fw_cbor_write_unsigned(writer, condition->reset);
+    fw_cbor_write_unsigned(writer, FW_KEY_HEALTH_SCAN);
+    fw_cbor_write_map(writer, 4);
+    fw_cbor_write_unsigned(writer, FW_KEY_SCAN_LATE);
+    fw_cbor_write_unsigned(writer, controller->late_scans);
+    fw_cbor_write_unsigned(writer, FW_KEY_SCAN_LONGEST_GAP_MS);
+    fw_cbor_write_unsigned(writer, controller->longest_gap_ms);
+    fw_cbor_write_unsigned(writer, FW_KEY_SCAN_GAP_CAUSE);
+    fw_cbor_write_unsigned(writer, FW_GAP_UNKNOWN);
+    fw_cbor_write_unsigned(writer, FW_KEY_SCAN_COST_US);
+    fw_cbor_write_unsigned(writer, FW_MICROSECONDS(fw_program_cost(&vm->program)));
+    fw_cbor_write_unsigned(writer, FW_KEY_HEALTH_SCRIPT);
+    fw_cbor_write_map(writer, on_trial ? 4u : 3u);
+    fw_cbor_write_unsigned(writer, FW_KEY_SCRIPT_STATE);
+    fw_cbor_write_unsigned(writer, condition->script);
+    if (on_trial) {
+        fw_cbor_write_unsigned(writer, FW_KEY_SCRIPT_TRIAL_LEFT_MS);
+        fw_cbor_write_unsigned(writer, condition->trial_left_ms);
+    }
+    fw_cbor_write_unsigned(writer, FW_KEY_SCRIPT_TITLE);
+    fw_cbor_write_string(writer, controller->script_title);
+    fw_cbor_write_unsigned(writer, FW_KEY_SCRIPT_FAULTS);
+    fw_cbor_write_unsigned(writer, vm->divisions_by_zero);
+    return 5;
+}
