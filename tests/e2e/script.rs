@@ -156,3 +156,54 @@ fn a_wrong_script_is_told_by_line_and_column() {
         "{log}"
     );
 }
+
+#[test]
+fn a_controllers_inside_is_seen_and_changed_from_the_console() {
+    let yard = yard(&[]);
+    let controller = yard.enrol("Tank", 1).unwrap().remove(0);
+    let file = yard.folder().join("inside.script");
+    let script = "in a = DI1\nout r = RL1 safe off\nparam delay : time = 30s in 1s..10m\n\
+                  retain n : int\nr := ton(a, delay)\nn += 1 when rise(r)\n";
+    fs::write(&file, script).unwrap();
+    let _running = yard
+        .start_controller(&controller, &["--script", file.to_str().unwrap()])
+        .unwrap();
+    let number = controller.address.to_string();
+    let console = yard.console("technician").unwrap();
+    let run = |arguments: &[&str]| {
+        let (code, out, error) = console.run(arguments).unwrap();
+        assert_eq!(code, 0, "{arguments:?}: {out}{error}");
+        out
+    };
+
+    assert!(run(&["params", &number]).contains("delay"));
+    let told = console.json(&["adjust", &number, "delay", "45s"]).unwrap();
+    let stages: Vec<_> = told
+        .iter()
+        .filter_map(|receipt| receipt["stage"].as_str())
+        .collect();
+    assert_eq!(stages.last(), Some(&"executed"), "{told:?}");
+    let told = console.json(&["params", &number]).unwrap();
+    assert!(
+        told.iter().any(|one| one.to_string().contains("45000")),
+        "{told:?}"
+    );
+    let (code, _, error) = console.run(&["adjust", &number, "delay", "1h"]).unwrap();
+    assert_ne!(code, 0, "{error}");
+
+    // Forced, RL1 is on though DI1 is not.
+    let mut tool = Tool::connect(&yard, "operator").unwrap();
+    let subscribe = Request::Subscribe { controllers: None };
+    tool.ask(Address::GATEWAY, &subscribe).unwrap();
+    run(&["force", &number, "r", "on", "1m"]);
+    assert_eq!(wait_for_cause(&mut tool, 1, 1).kind, CauseKind::Force);
+    run(&["release", &number, "r"]);
+    assert_eq!(wait_for_cause(&mut tool, 1, 0).kind, CauseKind::Force);
+    let told = console.json(&["values", &number]).unwrap();
+    assert!(
+        told.iter()
+            .any(|one| one["name"] == "delay" && one["value"] == 45_000),
+        "{told:?}"
+    );
+    assert!(run(&["health", &number]).contains("inside"));
+}
