@@ -29,6 +29,7 @@ uint32_t fw_backoff_next_ms(fw_backoff_t *backoff, uint32_t random)
 
 void fw_backoff_alternate(fw_backoff_t *backoff, uint8_t gateways)
 {
-    /* Fewer may be set up than there were. */
-    backoff->gateway = (uint8_t)(gateways > 1u ? (backoff->gateway + 1u) % gateways : 0u);
+    if (gateways > 1u) {
+        backoff->gateway = (uint8_t)((backoff->gateway + 1u) % gateways);
+    }
 }

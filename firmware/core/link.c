@@ -98,6 +98,9 @@ static void dial(fw_controller_t *controller)
             ((volatile uint8_t *)random)[i] = 0;
         }
     }
+    if (controller->backoff.gateway >= controller->settings.gateways) {
+        controller->backoff.gateway = 0; /* fewer are set up than there were */
+    }
     link->state = FW_LINK_DIALLING;
     link->since_ms = fw_now(controller);
     controller->port->dial(controller->port->ctx, controller->backoff.gateway);
