@@ -5,6 +5,25 @@
 
 #define DAY_S 86400
 
+/* The clock's offset decides which of the sun's days is a local date's: no look holds over its change. */
+static int64_t until_clock_is_set(const fw_look_t *look)
+{
+    int64_t before = look->utc;
+    int64_t after = look->until - 1;
+    if (fw_zone_offset(look->zone, after) == look->offset_s) {
+        return look->until;
+    }
+    while (after - before > 1) {
+        int64_t middle = before + (after - before) / 2;
+        if (fw_zone_offset(look->zone, middle) == look->offset_s) {
+            before = middle;
+        } else {
+            after = middle;
+        }
+    }
+    return after;
+}
+
 void fw_look_begin(fw_look_t *look, const fw_zone_t *zone, fw_almanac_t *almanac, int64_t utc)
 {
     int32_t today = fw_zone_day(zone, utc);
@@ -16,6 +35,7 @@ void fw_look_begin(fw_look_t *look, const fw_zone_t *zone, fw_almanac_t *almanac
         .today = today,
         .offset_s = fw_zone_offset(zone, utc),
     };
+    look->until = until_clock_is_set(look);
 }
 
 /* When an end falls on a local date. */

@@ -323,6 +323,14 @@ static void test_looks(void)
         }
     }
     CHECK(changes > 1000u);
+    /* On 27 October 2058 the clock is put back at 01:00 UTC, and another day of the sun's is a Saturday there. */
+    begin("place -5, -156\nout lamp = RL1 safe off\n"
+          "lamp := during(sat 01:37 - sunset, mon-fri sunrise+538m - 04:40, unsynced off)\n");
+    const fw_zone_t berlin = zone_of(zones[1]);
+    pass_at(&berlin, 2802905000);
+    CHECK(out(0) == 0);
+    pass_at(&berlin, 2802907226);
+    CHECK(out(0) == 1);
     /* A clock that is set back is looked at again. */
     begin("out lamp = RL1 safe off\nlamp := during(08:00-09:00, unsynced off)\n");
     const fw_zone_t utc0 = zone_of("UTC0");
