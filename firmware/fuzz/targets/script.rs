@@ -17,7 +17,10 @@ use yard::{Yard, call, key, ms, settings_of};
 const SCANS: u32 = 64;
 
 fuzz_target!(|data: &[u8]| {
-    let end = data.iter().position(|&byte| byte == 0).unwrap_or(data.len());
+    let end = data
+        .iter()
+        .position(|&byte| byte == 0)
+        .unwrap_or(data.len());
     let source = String::from_utf8_lossy(&data[..end]);
     let script = match Script::new("fuzz", &source) {
         Ok(script) => script,
