@@ -27,6 +27,11 @@ fn every_example_says_what_it_does_and_compiles() {
             text.starts_with("# "),
             "{name}: expected what it does first"
         );
+        let page = include_str!("../../../docs/script.md");
+        assert!(
+            page.contains(&format!("\n```\n{}\n```\n", text.trim_end())),
+            "{name}: docs/script.md shows another text"
+        );
         let widest = text.lines().map(|line| line.chars().count()).max();
         assert!(widest <= Some(120), "{name}: a line is too long to show");
         let program = compile(&text, &board()).unwrap_or_else(|error| panic!("{name}: {error}"));
