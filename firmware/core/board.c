@@ -5,6 +5,8 @@
 
 #include "code.h"
 
+_Static_assert(FW_BOARD_PINS_MAX <= FW_SCRIPT_POINTS_MAX, "a script may use every pin");
+
 /* Rows: the channel, which is the place in the table, the name, and the chip's pin. */
 #define INPUT(at, name, gpio) {{name, FW_POINT_DIGITAL_INPUT, at}, gpio, FW_DRIVER_GPIO, false}
 /* A button or contact to ground, against the pull-up. */

@@ -55,6 +55,11 @@
 #define FW_RECORD_BYTES_MAX 1056u
 #endif
 
+/* Points that a script may have. A chip's boards have fewer pins than a status may have points. */
+#ifndef FW_SCRIPT_POINTS_MAX
+#define FW_SCRIPT_POINTS_MAX FW_POINTS_MAX
+#endif
+
 /* A record is its plain frames and this much more. */
 #define FW_TAG_BYTES 16u
 #define FW_RECORD_PREFIX_BYTES 2u
@@ -65,5 +70,6 @@
 
 _Static_assert(FW_RECORD_BYTES_MAX >= FW_RECORD_BYTES_MIN, "an announce or one point must fit");
 _Static_assert(FW_RECORD_BYTES_MAX <= FW_RECORD_BYTES_LIMIT, "a record's length is a u16");
+_Static_assert(FW_SCRIPT_POINTS_MAX <= FW_POINTS_MAX, "a status tells of all points");
 
 #endif

@@ -128,7 +128,7 @@ static void scan(fw_controller_t *controller, uint32_t now_ms)
 {
     fw_runner_t *runner = &controller->runner;
     const fw_port_t *port = controller->port;
-    int32_t raw[FW_POINTS_MAX];
+    int32_t raw[FW_SCRIPT_POINTS_MAX];
     note_gap(controller, now_ms);
     controller->scanned_ms = now_ms;
     controller->scans++;

@@ -34,7 +34,9 @@
 /* Answers that wait for room in the link. More requests than this in one go are dropped, and their
  * askers time out. Room for the gateway's outcome queries after a lost link is kept free of tools',
  * so that nobody's flood can leave a command unresolved. */
+#ifndef FW_ANSWERS_OF_TOOLS_MAX
 #define FW_ANSWERS_OF_TOOLS_MAX 24u
+#endif
 #define FW_ANSWERS_MAX (FW_ANSWERS_OF_TOOLS_MAX + FW_IN_FLIGHT_MAX)
 /* How long an error frame may wait for the link before it is given up. */
 #define FW_CLOSING_MS 1000u

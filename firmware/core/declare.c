@@ -112,7 +112,7 @@ static bool read_input_option(fw_compiler_t *compiler, uint8_t type, int32_t *wo
 /* The board knows no more pins, and status no more points. */
 static bool count_point(fw_compiler_t *compiler)
 {
-    if (compiler->points == FW_POINTS_MAX) {
+    if (compiler->points == FW_SCRIPT_POINTS_MAX) {
         return fw_compile_fail(compiler, &compiler->token,
                                "no further point: a script has 32 at most", NULL);
     }

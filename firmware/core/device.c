@@ -65,17 +65,27 @@ static fw_settings_t settings_of(const fw_device_t *device)
     return settings;
 }
 
-bool fw_device_init(fw_device_t *device, const fw_device_setup_t *setup)
+uint8_t fw_device_boot(fw_device_t *device, const fw_device_setup_t *setup)
 {
     fw_fill((uint8_t *)device, 0, sizeof *device);
     device->setup = setup;
     uint32_t now_ms = setup->port->now_ms(setup->port->ctx);
     fw_flash_init(&device->flash, setup->flash);
     device->flash.erase_gap_ms = 0; /* nothing scans yet */
+    fw_update_open(&device->update, &device->flash, &setup->identity);
+    for (uint32_t i = 0; i < STEPS_MAX && !fw_update_is_settled(&device->update); i++) {
+        fw_update_step(&device->update, now_ms);
+    }
+    return fw_update_boot_slot(&device->update);
+}
+
+bool fw_device_init(fw_device_t *device)
+{
+    const fw_device_setup_t *setup = device->setup;
+    uint32_t now_ms = setup->port->now_ms(setup->port->ctx);
     fw_slots_open(&device->slots, &device->flash);
     fw_retain_open(&device->retain, &device->flash);
     fw_logbook_open(&device->logbook, &device->flash);
-    fw_update_open(&device->update, &device->flash, &setup->identity);
     settle_stores(device, now_ms);
     fw_slot_view_t view = {.generation = 0};
     (void)fw_slots_active(&device->slots, FW_PAIR_SCRIPT, &view);

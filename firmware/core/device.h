@@ -86,9 +86,14 @@ typedef struct {
     bool save_failed;          /* and nobody was told yet */
 } fw_device_t;
 
-/* Opens all stores, reads what is set up, and runs the script; nothing scans meanwhile. False if the settings
- * are wrong. `setup` must outlive the device. */
-bool fw_device_init(fw_device_t *device, const fw_device_setup_t *setup);
+/* First of all: counts this boot where new firmware is on trial (update.h), and tells the slot that
+ * is to run. If that is another than the identity's, the port switches and restarts. Of the setup
+ * only port, flash and identity must be complete yet; it must outlive the device. */
+uint8_t fw_device_boot(fw_device_t *device, const fw_device_setup_t *setup);
+
+/* Then: opens the other stores, reads what is set up, and runs the script; nothing scans meanwhile.
+ * False if the settings are wrong. */
+bool fw_device_init(fw_device_t *device);
 
 /* In place of fw_controller_poll: a scan, the link, then a slice of everything else. Returns the milliseconds
  * until it must be called again. */

@@ -42,7 +42,7 @@ void fw_points_init(fw_points_t *points, const fw_program_t *program)
     points->undriven = 0;
     uint16_t at = 0;
     fw_record_t record;
-    while (points->count < FW_POINTS_MAX && fw_program_next(program, &at, &record)) {
+    while (points->count < FW_SCRIPT_POINTS_MAX && fw_program_next(program, &at, &record)) {
         if (record.tag == FW_RECORD_INPUT) {
             points->at[points->count++] = input_of(&record);
         } else if (record.tag == FW_RECORD_OUTPUT) {

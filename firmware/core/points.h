@@ -29,7 +29,7 @@ typedef struct {
     uint32_t changed;  /* one bit a point: differs from what the last delta or full status said */
     uint32_t undriven; /* outputs whose value the port has not been given yet */
     uint8_t count;
-    fw_point_t at[FW_POINTS_MAX];
+    fw_point_t at[FW_SCRIPT_POINTS_MAX];
 } fw_points_t;
 
 #define FW_POINT_NONE 0xFFu

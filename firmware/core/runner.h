@@ -83,7 +83,7 @@ typedef struct {
 typedef struct {
     fw_vm_t vm;
     fw_points_t points;
-    fw_runner_point_t at[FW_POINTS_MAX];
+    fw_runner_point_t at[FW_SCRIPT_POINTS_MAX];
     fw_record_t interlocks[FW_INTERLOCKS_MAX];
     fw_force_t forces[FW_FORCES_MAX];
     fw_almanac_t almanac; /* of the script's place; without one nobody asks */

@@ -77,6 +77,9 @@ static bool is_profile(const uint8_t *field, const char *profile)
 static fw_update_answer_t check_manifest(const fw_update_t *update, const uint8_t *manifest)
 {
     static const uint8_t magic[AT_SLOT] = {'S', 'W', 'F', '1'};
+    if (update->identity->public_key == NULL) {
+        return FW_UPDATE_BAD_SIGNATURE;
+    }
     uint8_t slot = manifest[AT_SLOT];
     uint32_t version = fw_load_u32(manifest + AT_VERSION);
     uint32_t length = fw_load_u32(manifest + AT_LENGTH);

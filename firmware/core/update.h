@@ -58,7 +58,7 @@ typedef enum {
 /* What runs, and whom it believes. */
 typedef struct {
     const char *profile;        /* at most FW_PROFILE_BYTES_MAX */
-    const uint8_t *public_key;  /* 32 bytes */
+    const uint8_t *public_key;  /* 32 bytes; NULL: it believes nobody, and takes no update */
     uint32_t version;
     uint8_t slot;               /* that the running image is linked for: 1 or 2 */
 } fw_update_identity_t;

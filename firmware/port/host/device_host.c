@@ -151,7 +151,8 @@ bool fw_host_device_init(fw_host_device_t *host, const fw_settings_t *settings, 
         .settings = *settings,
         .reset = reset,
     };
-    return fw_device_init(&host->device, &host->setup);
+    (void)fw_device_boot(&host->device, &host->setup); /* it has one slot */
+    return fw_device_init(&host->device);
 }
 
 fw_controller_t *fw_host_device_controller(fw_host_device_t *host)

@@ -216,6 +216,9 @@ static void check_refusals(void)
 
     new_device();
     release.signature[5] ^= 1u;
+    device.identity.public_key = NULL;
+    CHECK(begin(&release) == FW_UPDATE_BAD_SIGNATURE);
+    device.identity.public_key = public_key;
     CHECK(begin(&release) == FW_UPDATE_OK);
     CHECK(send(6, &sent));
     CHECK(device.update.result == FW_UPDATE_BAD_SIGNATURE && device.update.phase == FW_UPDATE_NONE);

@@ -175,11 +175,13 @@ static const fw_machine_t machine = {
 };
 static const uint8_t nobodys_key[32] = {0};
 
-void whole_boot(void)
+uint8_t whole_boot(void)
 {
     fw_nor_power_up(&whole_nor);
     memset(whole_outputs, 0, sizeof(whole_outputs));
-    CHECK(fw_device_init(&whole, &whole_setup));
+    uint8_t slot = fw_device_boot(&whole, &whole_setup);
+    CHECK(fw_device_init(&whole));
+    return slot;
 }
 
 void whole_begin(void)

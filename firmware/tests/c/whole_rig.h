@@ -19,9 +19,10 @@ extern unsigned whole_restarts;
 
 extern const char whole_script[];
 
-/* A chip from the factory, and a device on it; or another life of the one that was. */
+/* A chip from the factory, and a device on it; or another life of the one that was, which tells
+ * the slot that is to run. */
 void whole_begin(void);
-void whole_boot(void);
+uint8_t whole_boot(void);
 
 /* Polls every 10 ms for so long. */
 void whole_pass(uint32_t ms);
