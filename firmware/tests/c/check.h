@@ -51,6 +51,7 @@ void test_api(void);
 void test_flash(void);
 void test_stores(void);
 void test_board(void);
+void test_esp8266(void);
 void test_storage(void);
 void test_update(void);
 void test_wear(void);

@@ -126,6 +126,7 @@ static const struct {
     {"http", test_http},         {"server", test_http_server}, {"json", test_json},
     {"api", test_api},
     {"board", test_board},
+    {"esp8266", test_esp8266},
 };
 
 enum { SUITES = sizeof(suites) / sizeof(suites[0]) };

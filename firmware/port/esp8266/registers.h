@@ -1,0 +1,45 @@
+/*
+ * registers.h: the chip's registers that the port uses itself, by address.
+ *
+ * So pins and console need no header of the SDK, and are compiled and checked wherever the compiler
+ * is.
+ */
+#ifndef FW_REGISTERS_H
+#define FW_REGISTERS_H
+
+#include <stdint.h>
+
+#define FW_REGISTER(address) (*(volatile uint32_t *)(uintptr_t)(address))
+
+/* General pins 0 to 15, a bit each. */
+#define FW_GPIO_SET FW_REGISTER(0x60000304u)     /* write 1: high */
+#define FW_GPIO_CLEAR FW_REGISTER(0x60000308u)   /* write 1: low */
+#define FW_GPIO_DRIVE FW_REGISTER(0x60000310u)   /* write 1: output */
+#define FW_GPIO_RELEASE FW_REGISTER(0x60000314u) /* write 1: input */
+#define FW_GPIO_IN FW_REGISTER(0x60000318u)
+
+/* What each pin's pad is connected to. */
+#define FW_PAD(offset) FW_REGISTER(0x60000800u + (offset))
+#define FW_PAD_FUNCTION_MASK 0x130u /* bits 4, 5 and 8 */
+#define FW_PAD_FUNCTION_SHIFT 4u
+#define FW_PAD_PULL_UP 0x80u
+
+/* Pin 16, which belongs to the clock that runs on through sleep. */
+#define FW_RTC_GPIO_OUT FW_REGISTER(0x60000768u)
+#define FW_RTC_GPIO_DRIVE FW_REGISTER(0x60000774u)
+#define FW_RTC_GPIO_IN FW_REGISTER(0x6000078Cu)
+#define FW_RTC_GPIO_CONFIG FW_REGISTER(0x60000790u)
+#define FW_RTC_PAD FW_REGISTER(0x600007A0u)
+#define FW_RTC_PAD_MASK 0x43u
+#define FW_RTC_PAD_GPIO 0x01u
+
+/* The first serial port. */
+#define FW_UART_FIFO FW_REGISTER(0x60000000u)
+#define FW_UART_DIVIDER FW_REGISTER(0x60000014u)
+#define FW_UART_STATUS FW_REGISTER(0x6000001Cu)
+#define FW_UART_SENDING_SHIFT 16u
+#define FW_UART_SENDING_MASK 0xFFu
+#define FW_UART_FIFO_BYTES 128u
+#define FW_UART_CLOCK_HZ 80000000u
+
+#endif
