@@ -150,11 +150,13 @@ fn c() -> Result<()> {
     Ok(())
 }
 
-/// The core's suites on the chip's instruction set, and what its image takes.
+/// The core's suites on the chip's instruction set, what its image takes, and the port to the chip as far as
+/// that goes without the SDK.
 fn qemu() -> Result<()> {
     firmware::qemu::test(&rendered_vectors()?)?;
     firmware::bench::costs()?;
-    firmware::qemu::controller().map(drop)
+    firmware::qemu::controller()?;
+    firmware::check_esp8266()
 }
 
 fn ui() -> Result<()> {

@@ -1,7 +1,8 @@
 //! `cargo xtask bench script`: instructions of a scan on the LX106, ours beside Lua's.
 
 use super::{
-    qemu::{self, Parts},
+    parts::{Parts, room},
+    qemu,
     toolchain::{self, Archive, Rules},
 };
 use crate::{run::root, setup, sources};
@@ -77,7 +78,7 @@ pub(crate) fn script() -> Result<()> {
 /// When an operation costs more, or a scan of an example than the compiler said.
 pub(crate) fn costs() -> Result<()> {
     let folder = qemu::made_folder("costs")?;
-    let parts = Parts::make(&folder, qemu::port_sources(&["main.c", "stdio.c"])?, &[])?;
+    let parts = qemu::parts(&folder, &["main.c", "stdio.c"], &[])?;
     let image = image(&folder, &parts, "costs", &[], Vec::new(), Vec::new())?;
     print!("{}", counted(&mut lx106_command(&image, &[]))?);
     for (name, scan) in ours()? {
@@ -88,7 +89,7 @@ pub(crate) fn costs() -> Result<()> {
 
 fn ours() -> Result<BTreeMap<String, Scan>> {
     let folder = qemu::made_folder("bench")?;
-    let parts = Parts::make(&folder, qemu::port_sources(&["main.c", "stdio.c"])?, &[])?;
+    let parts = qemu::parts(&folder, &["main.c", "stdio.c"], &[])?;
     let mut scripts = files("examples", "script")?;
     scripts.extend(files("bench", "script")?);
     let image = image(&folder, &parts, "scan", &scripts, Vec::new(), Vec::new())?;
@@ -97,7 +98,7 @@ fn ours() -> Result<BTreeMap<String, Scan>> {
 
 fn lua() -> Result<BTreeMap<String, Scan>> {
     let folder = qemu::made_folder("bench-lua")?;
-    let parts = Parts::make(&folder, qemu::port_sources(&["main.c", "stdio.c"])?, &[])?;
+    let parts = qemu::parts(&folder, &["main.c", "stdio.c"], &[])?;
     let lua = sources::lua()?;
     let mut chunks = fs::read_dir(&lua)?
         .map(|entry| Ok(entry?.path()))
@@ -135,7 +136,6 @@ fn image(
 ) -> Result<PathBuf> {
     let header = folder.join("examples.h");
     fs::write(&header, rendered(examples)?)?;
-    let room = |path: &str| root().join("firmware").join(path);
     let mut sources = vec![room(&format!("bench/{name}.c")), room("port/qemu/stdio.c")];
     sources.extend(further_sources);
     let mut includes = vec![room("core"), room("port"), room("port/qemu"), room("bench")];
@@ -148,12 +148,13 @@ fn image(
             name: "bench",
             sources,
             includes,
+            foreign_includes: Vec::new(),
             defines,
             rules: Rules::Bench,
         },
     )?;
     let image = folder.join(name).with_extension("elf");
-    parts.link(&image, &[&made], &[])?;
+    qemu::link(parts, &image, &[&made], &[])?;
     Ok(image)
 }
 

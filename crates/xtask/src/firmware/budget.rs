@@ -4,11 +4,11 @@ use super::stack::Chain;
 use anyhow::{Result, bail};
 use std::fmt::Write;
 
-/// What ours may take, in bytes; FLASH: core, Monocypher and the built-in page together. Why: flash of an
-/// image is the 434,176 bytes of a slot less the 234,660 of the SDK with all that we use of it; IRAM what the
-/// SDK leaves of 32 KB, RAM what its heap needs least, and its stack is 4 KB, of which we must not take all.
-/// (The aim for flash is 160 KB; docs/firmware.md tells what is above that, and why.)
-pub(super) const FLASH_BYTES_MAX: u64 = 434_176 - 234_660;
+/// What ours may take, in bytes; FLASH: core, Monocypher, the built-in page and the port together. Why: a slot
+/// of half of 1 MB is 424 KB, of which the SDK was seen to take 222, and 10 are left to it to grow. IRAM: what
+/// the SDK leaves of 32 KB; RAM: what its heap needs least; and its stack is 4 KB, of which we must not take all.
+/// (The aim for flash is 160 KB; docs/firmware.md tells what is above it.)
+pub(super) const FLASH_BYTES_MAX: u64 = 192 * 1024;
 pub(super) const IRAM_BYTES_MAX: u64 = 4 * 1024;
 pub(super) const RAM_BYTES_MAX: u64 = 20 * 1024;
 pub(super) const STACK_BYTES_MAX: u64 = 2560;

@@ -95,6 +95,31 @@ pub(super) fn symbol_bytes(file: &Path, name: &str) -> Result<u64> {
         .with_context(|| format!("expected {name} in {}", file.display()))
 }
 
+/// Where a symbol lies.
+pub(super) fn symbol_address(file: &Path, name: &str) -> Result<u64> {
+    let data = fs::read(file)?;
+    object::File::parse(&*data)?
+        .symbols()
+        .find(|symbol| symbol.name() == Ok(name))
+        .map(|symbol| symbol.address())
+        .with_context(|| format!("expected {name} in {}", file.display()))
+}
+
+/// The data and zeroes of an archive's objects, whether an image will hold them or not.
+pub(super) fn ram_bytes(made: &Made) -> Result<u64> {
+    let mut bytes = 0;
+    for path in &made.objects {
+        let data = fs::read(path)?;
+        for section in object::File::parse(&*data)?.sections() {
+            let name = section.name()?;
+            if name.starts_with(".data") || name.starts_with(".bss") {
+                bytes += section.size();
+            }
+        }
+    }
+    Ok(bytes)
+}
+
 /// What the linker put somewhere, of one object.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Placed {

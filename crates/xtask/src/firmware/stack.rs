@@ -66,6 +66,8 @@ const THROUGH_POINTERS: &[(&str, &[&str])] = &[
     ("core/device.c", MACHINE),
     ("core/device_api.c", MACHINE),
     ("core/scripts.c", MACHINE),
+    // The SDK's own handler.
+    ("port/esp8266/exceptions.c", &[]),
 ];
 
 /// What every port's functions for the device are called.

@@ -11,7 +11,7 @@ use std::{
 const PREFIX: &str = "xtensa-lx106-elf-";
 
 /// Where Debian's picolibc lies.
-const C_LIBRARY: &str = "/usr/lib/xtensa-lx106-elf";
+pub(super) const C_LIBRARY: &str = "/usr/lib/xtensa-lx106-elf";
 
 /// Everything that is compiled for the chip. Long calls, for flash, IRAM and ROM lie too far apart for
 /// short ones; the linker shortens what it can. A loop stays a loop: in `memory.c` it would become a
@@ -70,6 +70,8 @@ pub(super) struct Archive<'a> {
     pub(super) name: &'a str,
     pub(super) sources: Vec<PathBuf>,
     pub(super) includes: Vec<PathBuf>,
+    /// Folders of headers that are not ours to judge.
+    pub(super) foreign_includes: Vec<PathBuf>,
     pub(super) defines: Vec<String>,
     pub(super) rules: Rules,
 }
@@ -167,6 +169,9 @@ fn compile(archive: &Archive, source: &Path) -> Command {
     }
     for include in &archive.includes {
         gcc.arg("-I").arg(include);
+    }
+    for include in &archive.foreign_includes {
+        gcc.arg("-isystem").arg(include);
     }
     for define in &archive.defines {
         gcc.arg(format!("-D{define}"));
