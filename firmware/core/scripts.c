@@ -101,10 +101,11 @@ static void read_title(fw_scripts_t *scripts, fw_span_t source)
     static const char fallback[] = "script";
     size_t from = 0;
     size_t length = 0;
+    bool is_comment = source.length > 0u && source.bytes[0] == '#';
     while (from < source.length && (source.bytes[from] == '#' || source.bytes[from] == ' ')) {
         from++;
     }
-    while (from > 0u && from + length < source.length && source.bytes[from + length] >= 0x20u &&
+    while (is_comment && from + length < source.length && source.bytes[from + length] >= 0x20u &&
            source.bytes[from + length] != 0x7Fu && length < FW_TITLE_BYTES_MAX) {
         length++;
     }

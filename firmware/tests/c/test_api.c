@@ -347,6 +347,7 @@ static void test_scripts(void)
     CHECK(strstr(answer, "Content-Type: text/plain; charset=utf-8\r\n") != NULL);
     char old[FW_SCRIPT_SOURCE_MAX + 1];
     strcpy(old, web_body(answer));
+    CHECK(strncmp(whole.controller.script_title, "Pump house: fill", 16) == 0);
     CHECK(strncmp(old, "# Pump house", 12) == 0 && strcmp(old, whole_script) == 0);
 
     expect("POST", "/api/script/begin", "{\"bytes\":8193}", 400, "out_of_range");
@@ -379,6 +380,7 @@ static void test_scripts(void)
     expect("POST", "/api/trial/commit", "", 200, "{}");
     expect("POST", "/api/trial/commit", "", 409, "wrong_state");
     CHECK_STRING(web_body(ask("GET", "/api/script", "")), head, "committed");
+    CHECK(strcmp(whole.controller.script_title, "script") == 0); /* it does not begin with a comment */
 
     /* Names and lines are of the script that ran then. */
     whole_inputs[FW_CHANNEL_DI1] = 1;
