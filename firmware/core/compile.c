@@ -543,6 +543,7 @@ static void add_up(fw_compiler_t *compiler)
     compiler->cost += compiler->interlocks * FW_COST_INTERLOCK;
     compiler->cost += compiler->durings == 0u ? 0u : FW_COST_LOOK;
     compiler->cost += compiler->windows * FW_COST_WINDOW;
+    compiler->cost += compiler->place_line == 0u ? 0u : FW_COST_SUN;
     for (uint8_t i = 0; i < compiler->symbols_count; i++) {
         const fw_symbol_t *symbol = &compiler->symbols[i];
         if (symbol->kind == FW_SYMBOL_INPUT) {
@@ -553,7 +554,7 @@ static void add_up(fw_compiler_t *compiler)
         }
     }
     if (compiler->cost > FW_SCAN_INSTRUCTIONS_MAX) {
-        fw_compile_fail(compiler, &start, "a script whose scan takes 2.5 ms at most on the chip",
+        fw_compile_fail(compiler, &start, "a script whose scan takes 5 ms at most on the chip",
                         "fewer divisions, products of fractions, filter( ) and slew( ), or fewer "
                         "outputs");
         return;

@@ -71,12 +71,14 @@
 #define FW_COST_RECORD 25 /* looked at for a cause */
 
 /* A look at the clock, and each window; once a second at most. */
-#define FW_COST_LOOK 6000
-#define FW_COST_WINDOW 4500
+#define FW_COST_LOOK 8000
+#define FW_COST_WINDOW 6500
+/* Four of the sun's days, as the first look of all works them out; later ones one a day. */
+#define FW_COST_SUN 100000
 
-/* The most that a script may cost: a quarter of the 10 ms between two scans, at 80 MHz and one and a half
+/* The most that a script may cost: half of the 10 ms between two scans, at 80 MHz and one and a half
  * cycles an instruction. The rest is for link, page and flash. */
-#define FW_SCAN_INSTRUCTIONS_MAX 133000u
+#define FW_SCAN_INSTRUCTIONS_MAX 266000u
 
 /* Microseconds of so many instructions on the chip: 80 MHz, and one and a half cycles each. */
 #define FW_MICROSECONDS(instructions) (((instructions) * 3u + 159u) / 160u)
