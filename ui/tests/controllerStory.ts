@@ -4,20 +4,9 @@
 // CONTROLLER_URL, and if wanted SCREENSHOTS (a folder). Ends with another code than 0 where a step fails; its last
 // line is `story: ok, …`.
 
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { chromium, type Page } from 'playwright-core';
-import { CHROMIUM, CHROMIUM_ARGUMENTS } from './browser';
+import type { Page } from 'playwright-core';
+import { type Picture, setting, tellStory } from './browser';
 import { CONTROLLER_PASSWORD, PUMP_LINE, SAMPLE_SCRIPT, WRONG_SCRIPT, WRONG_WORD } from './controllerSample';
-
-const STEP_TIMEOUT_MS = 30_000;
-
-function setting(name: string): string {
-  const value = process.env[name];
-  if (value === undefined || value === '') throw new Error(`expected ${name} in the environment`);
-  return value;
-}
 
 function expect(what: string, found: unknown, wanted: unknown): void {
   if (found !== wanted) throw new Error(`expected ${what} to be ${String(wanted)} and found ${String(found)}`);
@@ -137,7 +126,7 @@ async function waitForScript(page: Page, source: string): Promise<void> {
   await page.waitForFunction((wanted) => document.querySelector('textarea')?.value === wanted, source);
 }
 
-async function tell(page: Page, picture: (name: string) => Promise<void>): Promise<void> {
+async function tell(page: Page, picture: Picture): Promise<string> {
   await page.goto(setting('CONTROLLER_URL'));
   await setUp(page);
   await writeScript(page);
@@ -172,36 +161,7 @@ async function tell(page: Page, picture: (name: string) => Promise<void>): Promi
   await page.getByTestId('tab-now').click();
   await point(page, 'pump').waitFor();
   await picture('5-reverted');
+  return 'a script was written, tried and kept, and outlived a restart';
 }
 
-const folder = process.env['SCREENSHOTS'];
-if (folder !== undefined) mkdirSync(folder, { recursive: true });
-const profile = mkdtempSync(join(tmpdir(), 'switchyard-chromium-'));
-const context = await chromium.launchPersistentContext(profile, {
-  executablePath: CHROMIUM,
-  args: CHROMIUM_ARGUMENTS,
-  headless: true,
-  viewport: { width: 1280, height: 900 },
-});
-try {
-  const page = await context.newPage();
-  page.setDefaultTimeout(STEP_TIMEOUT_MS);
-  const faults: string[] = [];
-  page.on('pageerror', (error) => faults.push(String(error)));
-  // A policy that is broken, for one; that requests are refused before a log-in is as it should be.
-  page.on('console', (message) => message.type() === 'error' && !message.text().startsWith('Failed to load resource') && faults.push(message.text()));
-  const picture = async (name: string) => {
-    if (folder !== undefined) await page.screenshot({ path: join(folder, `${name}.png`) });
-  };
-  try {
-    await tell(page, picture);
-    if (faults.length > 0) throw new Error(`expected no fault in the page and saw ${faults.join('; ')}`);
-    console.log('story: ok, a script was written, tried and kept, and outlived a restart');
-  } catch (error) {
-    await picture('failed').catch(() => undefined);
-    throw error;
-  }
-} finally {
-  await context.close();
-  rmSync(profile, { recursive: true, force: true });
-}
+await tellStory(900, tell);

@@ -3,32 +3,11 @@
 // NUMBER LINE` (sends a note). Told by the environment: GATEWAY_URL, ACCOUNT, PASSWORD, ADDRESS, POINT. Ends when
 // standard input does.
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { chromium } from 'playwright-core';
-import { CHROMIUM, CHROMIUM_ARGUMENTS } from './browser';
-
-const STEP_TIMEOUT_MS = 30_000;
-
-function setting(name: string): string {
-  const value = process.env[name];
-  if (value === undefined || value === '') throw new Error(`expected ${name} in the environment`);
-  return value;
-}
+import { setting, withPage } from './browser';
 
 const [address, point] = [setting('ADDRESS'), setting('POINT')];
-const profile = mkdtempSync(join(tmpdir(), 'switchyard-chromium-'));
-const context = await chromium.launchPersistentContext(profile, {
-  executablePath: CHROMIUM,
-  args: CHROMIUM_ARGUMENTS,
-  headless: true,
-  viewport: { width: 1280, height: 800 },
-});
-try {
-  const page = await context.newPage();
-  page.setDefaultTimeout(STEP_TIMEOUT_MS);
+await withPage(800, async (page) => {
   await page.exposeFunction('say', (line: string) => console.log(line));
   await page.goto(setting('GATEWAY_URL'));
   await page.getByTestId('login-account').fill(setting('ACCOUNT'));
@@ -62,7 +41,4 @@ try {
     } else throw new Error(`expected toggle, shot, note or write and read ${line}`);
     console.log(`done ${line}`);
   }
-} finally {
-  await context.close();
-  rmSync(profile, { recursive: true, force: true });
-}
+});

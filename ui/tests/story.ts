@@ -3,19 +3,8 @@
 // (any controller with a manual output otherwise), POINT (its first such output otherwise) and SCREENSHOTS (a
 // folder). Ends with another code than 0 where a step fails; its last line is `story: ok, …`.
 
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { chromium, type Page } from 'playwright-core';
-import { CHROMIUM, CHROMIUM_ARGUMENTS } from './browser';
-
-const STEP_TIMEOUT_MS = 15_000;
-
-function setting(name: string): string {
-  const value = process.env[name];
-  if (value === undefined || value === '') throw new Error(`expected ${name} in the environment`);
-  return value;
-}
+import type { Page } from 'playwright-core';
+import { type Picture, setting, tellStory } from './browser';
 
 /** Opens controllers in turn until one has an output that a person may switch. */
 async function openSwitchable(page: Page): Promise<{ address: string; point: string }> {
@@ -38,8 +27,8 @@ async function openSwitchable(page: Page): Promise<{ address: string; point: str
   throw new Error('expected a controller on line with a manual digital output');
 }
 
-async function tell(page: Page, url: string, picture: (name: string) => Promise<void>): Promise<string> {
-  await page.goto(url);
+async function tell(page: Page, picture: Picture): Promise<string> {
+  await page.goto(setting('GATEWAY_URL'));
   await page.getByTestId('login-account').fill(setting('ACCOUNT'));
   await page.getByTestId('login-password').fill(setting('PASSWORD'));
   await picture('1-log-in');
@@ -66,33 +55,4 @@ async function tell(page: Page, url: string, picture: (name: string) => Promise<
   return `No. ${address} ${point} ${before ?? '?'} > ${after}, ${words}`;
 }
 
-const url = setting('GATEWAY_URL');
-const folder = process.env['SCREENSHOTS'];
-if (folder !== undefined) mkdirSync(folder, { recursive: true });
-const profile = mkdtempSync(join(tmpdir(), 'switchyard-chromium-'));
-const context = await chromium.launchPersistentContext(profile, {
-  executablePath: CHROMIUM,
-  args: CHROMIUM_ARGUMENTS,
-  headless: true,
-  viewport: { width: 1280, height: 800 },
-});
-try {
-  const page = await context.newPage();
-  page.setDefaultTimeout(STEP_TIMEOUT_MS);
-  const faults: string[] = [];
-  page.on('pageerror', (error) => faults.push(String(error)));
-  const picture = async (name: string) => {
-    if (folder !== undefined) await page.screenshot({ path: join(folder, `${name}.png`) });
-  };
-  try {
-    const ending = await tell(page, url, picture);
-    if (faults.length > 0) throw new Error(`expected no fault in the page and saw ${faults.join('; ')}`);
-    console.log(`story: ok, ${ending}`);
-  } catch (error) {
-    await picture('failed').catch(() => undefined);
-    throw error;
-  }
-} finally {
-  await context.close();
-  rmSync(profile, { recursive: true, force: true });
-}
+await tellStory(800, tell);
