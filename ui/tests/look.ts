@@ -45,7 +45,7 @@ async function tour(page: Page, url: string, gateway: FakeGateway, picture: (nam
   gateway.note(0x8000_0007, 'I am at pump house 3, please leave RL1 alone for ten minutes.');
   await page.getByTestId('argument-pulse-t').fill('2min');
   await page.getByTestId('call-pulse').click();
-  await page.getByTestId('note-banner').filter({ hasText: 'Console' }).waitFor();
+  await page.getByTestId('note-banner').filter({ hasText: 'pump house 3' }).waitFor();
   await picture('controller');
   await page.getByTestId('note-reply').click();
   await page.getByTestId('note-text').fill('I shall stay away from it.');
