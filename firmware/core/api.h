@@ -120,6 +120,7 @@ typedef struct {
 
 typedef struct {
     char name[FW_API_NAME_BYTES];
+    char refusal[FW_TITLE_BYTES_MAX + 1u]; /* why the script refuses it when it does; may be empty */
     uint8_t count;
     fw_api_argument_t arguments[FW_ARGUMENTS_MAX];
 } fw_api_command_t;

@@ -247,6 +247,9 @@ bool fw_api_show_commands(fw_api_t *api, fw_json_t *json)
         fw_json_close(json, '}');
     }
     fw_json_close(json, ']');
+    if (command.refusal[0] != '\0') {
+        fw_json_string(json, "refusal", command.refusal);
+    }
     fw_json_close(json, '}');
     return true;
 }

@@ -161,6 +161,10 @@ static bool command(void *ctx, uint16_t *cursor, fw_api_command_t *into)
     }
     *into = (fw_api_command_t){.count = signature.arguments_count};
     copy_text(into->name, sizeof into->name, &signature.record);
+    fw_record_t refusal;
+    if (fw_program_refusal(&device->controller.runner.vm.program, *cursor, &refusal)) {
+        copy_text(into->refusal, sizeof into->refusal, &refusal);
+    }
     for (uint8_t i = 0; i < signature.arguments_count; i++) {
         const fw_record_t *argument = &signature.arguments[i];
         fw_api_argument_t *to = &into->arguments[i];

@@ -143,6 +143,16 @@ bool fw_program_next_command(const fw_program_t *program, uint16_t *at, uint8_t 
     return true;
 }
 
+bool fw_program_refusal(const fw_program_t *program, uint16_t at, fw_record_t *record)
+{
+    while (fw_program_next(program, &at, record) && record->tag != FW_RECORD_COMMAND) {
+        if (record->tag == FW_RECORD_REFUSAL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void put_name(fw_text_t *text, const fw_record_t *record)
 {
     for (size_t i = 0; record->name != NULL && i < record->name[0]; i++) {

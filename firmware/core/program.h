@@ -49,6 +49,10 @@ typedef struct {
 bool fw_program_next_command(const fw_program_t *program, uint16_t *at, uint8_t *number,
                              fw_signature_t *signature);
 
+/* Looks up why the script refuses the command that `at` stands behind, as fw_program_next_command left
+ * it; false when it never does. The text is the record's. */
+bool fw_program_refusal(const fw_program_t *program, uint16_t at, fw_record_t *record);
+
 /* Writes a signature as people read it, such as `boost(t: time in 1s..10m)`, at most
  * FW_TEXT_BYTES_MAX bytes: where the ranges take it past that, the last of them are left out. Returns
  * its length. */

@@ -276,7 +276,7 @@ static void test_points(void)
     expect("GET", "/api/live", "", 200, "{\"name\":\"High water\",\"kind\":\"alarm\"");
     expect("GET", "/api/commands", "", 200,
            "{\"commands\":[{\"name\":\"boost\",\"arguments\":[{\"name\":\"t\",\"type\":\"time\","
-           "\"min\":1000,\"max\":600000}]}]}");
+           "\"min\":1000,\"max\":600000}],\"refusal\":\"tank full\"}]}");
 
     expect("POST", "/api/set", "{\"point\":\"spare\",\"value\":1}", 200,
            "\"stage\":\"executed\",\"reason\":\"ok\",\"final\":true");
@@ -536,6 +536,7 @@ static bool many_commands(void *ctx, uint16_t *cursor, fw_api_command_t *command
 {
     (void)ctx;
     memset(command->name, 'n', FW_NAME_BYTES_MAX);
+    memset(command->refusal, 1, FW_TITLE_BYTES_MAX);
     command->count = FW_ARGUMENTS_MAX;
     for (size_t i = 0; i < FW_ARGUMENTS_MAX; i++) {
         memset(command->arguments[i].name, 'a', FW_NAME_BYTES_MAX);

@@ -280,6 +280,17 @@ static void test_commands_of_scripts(void)
           "var calls = 0\n"
           "pump := tp(boost and boost.on, boost.t) and not stop\n"
           "calls += 1 when boost\n");
+    uint16_t at = 0;
+    uint8_t number = 0;
+    fw_signature_t signature;
+    fw_record_t refusal;
+    uint8_t text[FW_TITLE_BYTES_MAX];
+    CHECK(fw_program_next_command(&vm.program, &at, &number, &signature));
+    CHECK(fw_program_refusal(&vm.program, at, &refusal));
+    CHECK(fw_record_text(&refusal, text, sizeof text).length == 10);
+    CHECK(memcmp(text, "tank empty", 10) == 0);
+    CHECK(fw_program_next_command(&vm.program, &at, &number, &signature));
+    CHECK(!fw_program_refusal(&vm.program, at, &refusal));
     *cell("level") = 10000;
     scan(10);
     CHECK(*cell("pump") == 0 && *cell("t") == 1000); /* the least that it can be */

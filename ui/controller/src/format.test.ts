@@ -75,6 +75,8 @@ describe('words', () => {
     expect([lineOf({ kind: 'timer', reference: 3 }), lineOf({ kind: 'command', reference: 3 })]).toEqual([3, undefined]);
     expect(receiptText('executed', 'ok')).toBe('done');
     expect(receiptText('refused', 'refused_by_script')).toBe('refused: the script refused it');
+    expect(receiptText('refused', 'refused_by_script', 'tank empty')).toBe('refused: tank empty');
+    expect(receiptText('refused', 'out_of_range', 'tank empty')).toBe('refused: out of range');
   });
 });
 

@@ -139,9 +139,9 @@ const REASONS: Readonly<Record<string, string>> = {
   busy: 'too many at once',
 };
 
-/** How a command ended, for the place beside its button. */
-export function receiptText(stage: string, reason: string): string {
-  const why = reason === 'ok' ? '' : `: ${REASONS[reason] ?? reason}`;
+/** How a command ended, for the place beside its button; `refusal`: the script's own words for why it refuses that one. */
+export function receiptText(stage: string, reason: string, refusal?: string): string {
+  const why = reason === 'ok' ? '' : `: ${(reason === 'refused_by_script' ? refusal : undefined) ?? REASONS[reason] ?? reason}`;
   switch (stage) {
     case 'executed':
       return 'done';

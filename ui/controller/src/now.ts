@@ -224,7 +224,7 @@ function commandRow(controller: Controller, command: Command): { node: HTMLEleme
     }
     say(told, 'asked…');
     controller.act((api) => api.ask<Receipt>('call', { body: { command: command.name, arguments: values } })).then(
-      (receipt) => say(told, receiptText(receipt.stage, receipt.reason)),
+      (receipt) => say(told, receiptText(receipt.stage, receipt.reason, command.refusal)),
       (error: unknown) => say(told, problemText(error)),
     );
   });

@@ -44,6 +44,8 @@ export interface Argument {
 export interface Command {
   name: string;
   arguments: Argument[];
+  /** Why the script refuses it when it does. */
+  refusal?: string;
 }
 
 export interface Network {
