@@ -46,10 +46,42 @@ static void take_outcome(fw_controller_t *controller, const fw_frame_header_t *h
     note(controller, FW_KIND_RESPONSE, header, FW_VERB_OUTCOME, FW_CODE_OK, serial);
 }
 
-/* What is answered later, and what is done at once. */
-static fw_code_t take_inside(fw_controller_t *controller, const fw_cbor_map_t *payload,
-                             uint16_t verb, uint64_t *from)
+/* Verbs about what is kept in flash. */
+static bool is_of_keeper(uint16_t verb)
 {
+    return verb == FW_VERB_LOG || verb == FW_VERB_TRANSFER_READ ||
+           (verb >= FW_VERB_TRANSFER_OPEN && verb <= FW_VERB_RESTART);
+}
+
+/* A request that takes longer has the one place for such until it is answered. */
+static uint8_t take_kept(fw_controller_t *controller, const fw_frame_header_t *header,
+                         const fw_cbor_map_t *payload, uint16_t verb, uint32_t *about)
+{
+    const fw_keeper_t *keeper = controller->keeper;
+    fw_link_t *link = &controller->link;
+    if (keeper == NULL) {
+        return FW_CODE_UNSUPPORTED;
+    }
+    if (link->is_late) {
+        return FW_CODE_BUSY;
+    }
+    uint8_t code = keeper->take(controller->keeper_ctx, header, verb, payload, about);
+    if (code == FW_ANSWER_LATER) {
+        link->is_late = true;
+        link->late = (fw_answer_t){
+            .correlation = header->correlation,
+            .destination = header->source,
+            .about = *about,
+            .verb = verb};
+    }
+    return code;
+}
+
+/* What is answered later, and what is done at once. */
+static uint8_t take_inside(fw_controller_t *controller, const fw_frame_header_t *header,
+                           const fw_cbor_map_t *payload, uint16_t verb, uint32_t *about)
+{
+    uint64_t from = 0;
     switch (verb) {
     case FW_VERB_IDENTIFY:
     case FW_VERB_DESCRIBE:
@@ -58,15 +90,18 @@ static fw_code_t take_inside(fw_controller_t *controller, const fw_cbor_map_t *p
     case FW_VERB_HEALTH:
         return FW_CODE_OK;
     case FW_VERB_VALUES:
-        return fw_cbor_map_unsigned(payload, FW_KEY_VALUES_FROM, UINT32_MAX, from) == FW_FIELD_BAD
-                   ? FW_CODE_BAD_FIELD
-                   : FW_CODE_OK;
+        if (fw_cbor_map_unsigned(payload, FW_KEY_VALUES_FROM, UINT32_MAX, &from) == FW_FIELD_BAD) {
+            return FW_CODE_BAD_FIELD;
+        }
+        *about = (uint32_t)from;
+        return FW_CODE_OK;
     case FW_VERB_FORCE:
         return fw_take_force(controller, payload);
     case FW_VERB_RELEASE:
         return fw_take_release(controller, payload);
     default:
-        return FW_CODE_UNSUPPORTED; /* a verb for gateways, or not yet for controllers */
+        return is_of_keeper(verb) ? take_kept(controller, header, payload, verb, about)
+                                  : FW_CODE_UNSUPPORTED; /* a verb for gateways */
     }
 }
 
@@ -79,11 +114,14 @@ static void take_verb(fw_controller_t *controller, const fw_frame_header_t *head
         take_outcome(controller, header, payload);
         return;
     }
-    uint64_t from = 0;
+    uint32_t about = 0;
+    uint8_t answer = (uint8_t)code;
     if (code == FW_CODE_OK) {
-        code = take_inside(controller, payload, verb, &from);
+        answer = take_inside(controller, header, payload, verb, &about);
     }
-    note(controller, FW_KIND_RESPONSE, header, verb, code, (uint32_t)from);
+    if (answer != FW_ANSWER_LATER) {
+        note(controller, FW_KIND_RESPONSE, header, verb, (fw_code_t)answer, about);
+    }
 }
 
 static void take_request(fw_controller_t *controller, const fw_frame_t *frame)
@@ -149,6 +187,52 @@ static void take_error(fw_controller_t *controller, const fw_frame_t *frame)
     fw_link_close(controller, true);
 }
 
+/* The gateway has an event, wants it later, or never. */
+static void take_response(fw_controller_t *controller, const fw_frame_t *frame)
+{
+    fw_link_t *link = &controller->link;
+    fw_cbor_map_t payload;
+    uint64_t code = FW_CODE_MALFORMED;
+    uint32_t last = 0;
+    if (link->event == 0u || frame->header.correlation != link->event_correlation) {
+        return;
+    }
+    if (fw_cbor_open(frame->payload, frame->header.payload_bytes, &payload) != FW_CBOR_OK) {
+        fw_link_fail(controller, FW_CODE_MALFORMED);
+        return;
+    }
+    (void)fw_cbor_map_unsigned(&payload, FW_KEY_RESPONSE_CODE, UINT8_MAX, &code);
+    if (code == FW_CODE_BUSY || code == FW_CODE_STORE_UNAVAILABLE) {
+        fw_link_tell_event_later(controller);
+        return;
+    }
+    bool has_arrived = code == FW_CODE_OK &&
+                       fw_cbor_map_u32(&payload, FW_KEY_EVENT_LAST, &last) == FW_FIELD_PRESENT;
+    if (!has_arrived) {
+        fw_log(controller, FW_LOG_WARN, "the gateway does not take an event, it is given up");
+    }
+    uint32_t number = link->event;
+    link->event = 0;
+    controller->keeper->event_arrived(controller->keeper_ctx, number, has_arrived ? last : number);
+}
+
+void fw_controller_answer(fw_controller_t *controller, fw_code_t code, uint32_t about)
+{
+    fw_link_t *link = &controller->link;
+    if (!link->is_late) {
+        return; /* the link that it was for is gone */
+    }
+    link->is_late = false;
+    const fw_frame_header_t header = {.correlation = link->late.correlation,
+                                      .source = link->late.destination};
+    note(controller, FW_KIND_RESPONSE, &header, link->late.verb, code, about);
+}
+
+void fw_controller_tell_events(fw_controller_t *controller)
+{
+    controller->link.has_event = true;
+}
+
 void fw_answer_frame(fw_controller_t *controller, const fw_frame_t *frame)
 {
     const fw_frame_header_t *header = &frame->header;
@@ -178,8 +262,13 @@ void fw_answer_frame(fw_controller_t *controller, const fw_frame_t *frame)
     case FW_KIND_HANDSHAKE:
         fw_link_fail(controller, FW_CODE_MALFORMED);
         break;
+    case FW_KIND_RESPONSE:
+        if (gateway) {
+            take_response(controller, frame);
+        }
+        break;
     default:
-        break; /* responses, events, status and receipts: nothing here asks for them */
+        break; /* events, status and receipts: nothing here asks for them */
     }
 }
 
@@ -187,19 +276,15 @@ void fw_answer_frame(fw_controller_t *controller, const fw_frame_t *frame)
 
 static void write_identify(const fw_controller_t *controller, fw_cbor_writer_t *writer)
 {
-    fw_cbor_write_unsigned(writer, FW_KEY_IDENTIFY_TITLE);
-    fw_cbor_write_string(writer, controller->settings.title);
-    fw_cbor_write_unsigned(writer, FW_KEY_IDENTIFY_SOFTWARE);
-    fw_cbor_write_string(writer, controller->settings.software);
-    fw_cbor_write_unsigned(writer, FW_KEY_IDENTIFY_PEER_KIND);
-    fw_cbor_write_unsigned(writer, FW_PEER_KIND_CONTROLLER);
+    fw_cbor_put_string(writer, FW_KEY_IDENTIFY_TITLE, controller->settings.title);
+    fw_cbor_put_string(writer, FW_KEY_IDENTIFY_SOFTWARE, controller->settings.software);
+    fw_cbor_put_unsigned(writer, FW_KEY_IDENTIFY_PEER_KIND, FW_PEER_KIND_CONTROLLER);
 }
 
 static void write_describe(const fw_controller_t *controller, fw_cbor_writer_t *writer)
 {
     const fw_program_t *program = &controller->runner.vm.program;
-    fw_cbor_write_unsigned(writer, FW_KEY_DESCRIBE_BEHAVIOUR);
-    fw_cbor_write_string(writer, controller->script_title);
+    fw_cbor_put_string(writer, FW_KEY_DESCRIBE_BEHAVIOUR, controller->script_title);
     fw_cbor_write_unsigned(writer, FW_KEY_DESCRIBE_COMMANDS);
     size_t mark = fw_cbor_array_begin(writer);
     uint16_t at = 0;
@@ -216,8 +301,7 @@ static void write_describe(const fw_controller_t *controller, fw_cbor_writer_t *
 static size_t write_outcome(const fw_controller_t *controller, const fw_answer_t *answer,
                             fw_cbor_writer_t *writer)
 {
-    fw_cbor_write_unsigned(writer, FW_KEY_OUTCOME_BOOT_ID);
-    fw_cbor_write_unsigned(writer, controller->status.boot_id);
+    fw_cbor_put_unsigned(writer, FW_KEY_OUTCOME_BOOT_ID, controller->status.boot_id);
     uint8_t entry = FW_OUTCOME_NONE;
     if (answer->about != 0u) {
         entry = fw_commands_find_serial(&controller->commands, answer->about);
@@ -227,14 +311,11 @@ static size_t write_outcome(const fw_controller_t *controller, const fw_answer_t
     }
     const fw_outcome_t *outcome = &controller->commands.outcomes[entry];
     bool reason = outcome->reason != FW_CODE_OK;
-    fw_cbor_write_unsigned(writer, FW_KEY_OUTCOME_STAGE);
-    fw_cbor_write_unsigned(writer, outcome->stage);
+    fw_cbor_put_unsigned(writer, FW_KEY_OUTCOME_STAGE, outcome->stage);
     if (reason) {
-        fw_cbor_write_unsigned(writer, FW_KEY_OUTCOME_REASON);
-        fw_cbor_write_unsigned(writer, outcome->reason);
+        fw_cbor_put_unsigned(writer, FW_KEY_OUTCOME_REASON, outcome->reason);
     }
-    fw_cbor_write_unsigned(writer, FW_KEY_OUTCOME_FINAL);
-    fw_cbor_write_bool(writer, outcome->final);
+    fw_cbor_put_bool(writer, FW_KEY_OUTCOME_FINAL, outcome->final);
     return reason ? 4u : 3u;
 }
 
@@ -245,13 +326,21 @@ void fw_answer_write(const fw_controller_t *controller, const fw_answer_t *answe
     size_t mark = fw_cbor_map_begin(writer);
     size_t pairs = 0;
     if (answer->kind == FW_KIND_RESPONSE) {
-        fw_cbor_write_unsigned(writer, FW_KEY_RESPONSE_CODE);
-        fw_cbor_write_unsigned(writer, answer->code);
-        fw_cbor_write_unsigned(writer, FW_KEY_VERB);
-        fw_cbor_write_unsigned(writer, answer->verb);
-        pairs = 2;
+        const fw_keeper_t *keeper = controller->keeper;
+        bool is_kept = keeper != NULL && is_of_keeper(answer->verb);
+        const char *detail = is_kept && answer->code != FW_CODE_OK
+                                 ? keeper->detail(controller->keeper_ctx, answer)
+                                 : NULL;
+        fw_cbor_put_unsigned(writer, FW_KEY_RESPONSE_CODE, answer->code);
+        if (detail != NULL) {
+            fw_cbor_put_string(writer, FW_KEY_RESPONSE_DETAIL, detail);
+        }
+        fw_cbor_put_unsigned(writer, FW_KEY_VERB, answer->verb);
+        pairs = detail != NULL ? 3u : 2u;
         if (answer->code != FW_CODE_OK) {
             /* The fields of a verb stand only beside code 0. */
+        } else if (is_kept) {
+            pairs += keeper->tell(controller->keeper_ctx, answer, writer);
         } else if (answer->verb == FW_VERB_IDENTIFY) {
             write_identify(controller, writer);
             pairs += 3u;

@@ -660,6 +660,54 @@ void fw_cbor_write_map(fw_cbor_writer_t *writer, size_t count)
     write_head(writer, FW_CBOR_MAP, count);
 }
 
+void fw_cbor_put_unsigned(fw_cbor_writer_t *writer, uint32_t key, uint64_t value)
+{
+    fw_cbor_write_unsigned(writer, key);
+    fw_cbor_write_unsigned(writer, value);
+}
+
+void fw_cbor_put_integer(fw_cbor_writer_t *writer, uint32_t key, int64_t value)
+{
+    fw_cbor_write_unsigned(writer, key);
+    fw_cbor_write_integer(writer, value);
+}
+
+void fw_cbor_put_bool(fw_cbor_writer_t *writer, uint32_t key, bool value)
+{
+    fw_cbor_write_unsigned(writer, key);
+    fw_cbor_write_bool(writer, value);
+}
+
+void fw_cbor_put_bytes(fw_cbor_writer_t *writer, uint32_t key, const uint8_t *bytes, size_t length)
+{
+    fw_cbor_write_unsigned(writer, key);
+    fw_cbor_write_bytes(writer, bytes, length);
+}
+
+void fw_cbor_put_text(fw_cbor_writer_t *writer, uint32_t key, const char *text, size_t length)
+{
+    fw_cbor_write_unsigned(writer, key);
+    fw_cbor_write_text(writer, text, length);
+}
+
+void fw_cbor_put_string(fw_cbor_writer_t *writer, uint32_t key, const char *string)
+{
+    fw_cbor_write_unsigned(writer, key);
+    fw_cbor_write_string(writer, string);
+}
+
+void fw_cbor_put_array(fw_cbor_writer_t *writer, uint32_t key, size_t count)
+{
+    fw_cbor_write_unsigned(writer, key);
+    fw_cbor_write_array(writer, count);
+}
+
+void fw_cbor_put_map(fw_cbor_writer_t *writer, uint32_t key, size_t count)
+{
+    fw_cbor_write_unsigned(writer, key);
+    fw_cbor_write_map(writer, count);
+}
+
 /* Fills in a head of one byte that was left open at `mark`. */
 static void head_fill(fw_cbor_writer_t *writer, size_t mark, unsigned major, size_t count)
 {

@@ -145,6 +145,16 @@ void fw_cbor_write_string(fw_cbor_writer_t *writer, const char *string);
 void fw_cbor_write_array(fw_cbor_writer_t *writer, size_t count);
 void fw_cbor_write_map(fw_cbor_writer_t *writer, size_t count);
 
+/* Pairs of a map: the key, and then as fw_cbor_write_… does. */
+void fw_cbor_put_unsigned(fw_cbor_writer_t *writer, uint32_t key, uint64_t value);
+void fw_cbor_put_integer(fw_cbor_writer_t *writer, uint32_t key, int64_t value);
+void fw_cbor_put_bool(fw_cbor_writer_t *writer, uint32_t key, bool value);
+void fw_cbor_put_bytes(fw_cbor_writer_t *writer, uint32_t key, const uint8_t *bytes, size_t length);
+void fw_cbor_put_text(fw_cbor_writer_t *writer, uint32_t key, const char *text, size_t length);
+void fw_cbor_put_string(fw_cbor_writer_t *writer, uint32_t key, const char *string);
+void fw_cbor_put_array(fw_cbor_writer_t *writer, uint32_t key, size_t count);
+void fw_cbor_put_map(fw_cbor_writer_t *writer, uint32_t key, size_t count);
+
 /*
  * A map whose pairs are counted while they are written: begin leaves room for a head of one byte,
  * end fills it in. More than 23 pairs set `failed`; no message of ours has that many.

@@ -299,6 +299,7 @@ fw_code_t fw_commands_take(fw_commands_t *commands, const fw_commands_scene_t *s
     outcome->correlation = header->correlation;
     outcome->serial = ++commands->serial;
     outcome->is_from_here = false;
+    outcome->refused = FW_OUTCOME_NONE;
     if (code != FW_CODE_OK) {
         advance(outcome, scene, FW_STAGE_REFUSED, code, true);
         return FW_CODE_OK;
@@ -316,7 +317,10 @@ uint32_t fw_commands_take_here(fw_commands_t *commands, const fw_commands_scene_
     }
     fw_outcome_t *outcome = &commands->outcomes[entry];
     *outcome = (fw_outcome_t){
-        .source = own_address, .serial = ++commands->serial, .is_from_here = true};
+        .source = own_address,
+        .serial = ++commands->serial,
+        .is_from_here = true,
+        .refused = FW_OUTCOME_NONE};
     fw_store_u32(outcome->key, outcome->serial);
     enqueue(commands, scene, entry, *queued);
     return outcome->serial;
@@ -355,11 +359,12 @@ bool fw_commands_next(fw_commands_t *commands, const fw_commands_scene_t *scene,
     return false;
 }
 
-void fw_commands_finish(fw_commands_t *commands, const fw_commands_scene_t *scene, uint8_t entry,
-                        fw_result_t result)
+void fw_commands_finish(fw_commands_t *commands, const fw_commands_scene_t *scene,
+                        const fw_execution_t *execution, fw_result_t result)
 {
-    fw_outcome_t *outcome = &commands->outcomes[entry];
+    fw_outcome_t *outcome = &commands->outcomes[execution->outcome];
     if (result == FW_RESULT_REFUSED) {
+        outcome->refused = execution->command.index; /* only calls are refused */
         advance(outcome, scene, FW_STAGE_REFUSED, FW_CODE_REFUSED_BY_SCRIPT, true);
         return;
     }
@@ -381,6 +386,9 @@ void fw_commands_drop(fw_commands_t *commands, const fw_commands_scene_t *scene)
         advance(&commands->outcomes[entry], scene, FW_STAGE_REFUSED, FW_CODE_REFUSED_BY_SCRIPT,
                 true);
         commands->head = (uint8_t)((commands->head + 1u) % FW_COMMAND_QUEUE);
+    }
+    for (uint8_t i = 0; i < commands->kept; i++) {
+        commands->outcomes[i].refused = FW_OUTCOME_NONE; /* its number means another command now */
     }
 }
 
@@ -405,23 +413,41 @@ uint8_t fw_commands_unsent(const fw_commands_t *commands)
     return oldest;
 }
 
-void fw_commands_receipt_write(const fw_outcome_t *outcome, fw_cbor_writer_t *writer)
+/* What the script says when that command refuses. */
+static bool refusal_of(const fw_outcome_t *outcome, const fw_program_t *program,
+                       fw_record_t *record)
 {
+    uint16_t at = 0;
+    while (outcome->refused != FW_OUTCOME_NONE &&
+           fw_program_next_of(program, &at, FW_RECORD_REFUSAL, record)) {
+        if (record->a == outcome->refused) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void fw_commands_receipt_write(const fw_outcome_t *outcome, const fw_program_t *program,
+                               fw_cbor_writer_t *writer)
+{
+    fw_record_t refusal;
     bool at = outcome->at != 0u;
     bool reason = outcome->reason != FW_CODE_OK;
-    fw_cbor_write_map(writer, 3u + (at ? 1u : 0u) + (reason ? 1u : 0u));
-    fw_cbor_write_unsigned(writer, FW_KEY_RECEIPT_KEY);
-    fw_cbor_write_bytes(writer, outcome->key, FW_COMMAND_KEY_BYTES);
-    fw_cbor_write_unsigned(writer, FW_KEY_RECEIPT_STAGE);
-    fw_cbor_write_unsigned(writer, outcome->stage);
+    bool detail = outcome->reason == FW_CODE_REFUSED_BY_SCRIPT &&
+                  refusal_of(outcome, program, &refusal);
+    fw_cbor_write_map(writer, 3u + (at ? 1u : 0u) + (reason ? 1u : 0u) + (detail ? 1u : 0u));
+    fw_cbor_put_bytes(writer, FW_KEY_RECEIPT_KEY, outcome->key, FW_COMMAND_KEY_BYTES);
+    fw_cbor_put_unsigned(writer, FW_KEY_RECEIPT_STAGE, outcome->stage);
     if (at) {
-        fw_cbor_write_unsigned(writer, FW_KEY_RECEIPT_AT);
-        fw_cbor_write_unsigned(writer, outcome->at);
+        fw_cbor_put_unsigned(writer, FW_KEY_RECEIPT_AT, outcome->at);
     }
     if (reason) {
-        fw_cbor_write_unsigned(writer, FW_KEY_RECEIPT_REASON);
-        fw_cbor_write_unsigned(writer, outcome->reason);
+        fw_cbor_put_unsigned(writer, FW_KEY_RECEIPT_REASON, outcome->reason);
     }
-    fw_cbor_write_unsigned(writer, FW_KEY_RECEIPT_FINAL);
-    fw_cbor_write_bool(writer, outcome->final);
+    if (detail) {
+        uint8_t text[FW_TITLE_BYTES_MAX];
+        fw_span_t span = fw_record_text(&refusal, text, sizeof text);
+        fw_cbor_put_text(writer, FW_KEY_RECEIPT_DETAIL, (const char *)span.bytes, span.length);
+    }
+    fw_cbor_put_bool(writer, FW_KEY_RECEIPT_FINAL, outcome->final);
 }

@@ -35,6 +35,7 @@ typedef struct {
     bool final;
     bool unsent;       /* a receipt is due */
     bool is_from_here; /* of the controller's own page: no receipt leaves */
+    uint8_t refused;   /* the number of the script's command that refused; FW_OUTCOME_NONE: none did */
 } fw_outcome_t;
 
 typedef struct {
@@ -99,8 +100,8 @@ bool fw_commands_next(fw_commands_t *commands, const fw_commands_scene_t *scene,
                       fw_execution_t *execution);
 
 /* The scan's outputs are written; or the script refused. */
-void fw_commands_finish(fw_commands_t *commands, const fw_commands_scene_t *scene, uint8_t outcome,
-                        fw_result_t result);
+void fw_commands_finish(fw_commands_t *commands, const fw_commands_scene_t *scene,
+                        const fw_execution_t *execution, fw_result_t result);
 
 /* The feedback that a command waited for followed, or did not in time. */
 void fw_commands_settle(fw_commands_t *commands, const fw_commands_scene_t *scene, uint8_t outcome,
@@ -116,7 +117,8 @@ void fw_commands_forget_receipts(fw_commands_t *commands);
 uint8_t fw_commands_unsent(const fw_commands_t *commands);
 
 /* Writes an outcome's receipt. */
-void fw_commands_receipt_write(const fw_outcome_t *outcome, fw_cbor_writer_t *writer);
+void fw_commands_receipt_write(const fw_outcome_t *outcome, const fw_program_t *program,
+                               fw_cbor_writer_t *writer);
 
 /* The kind that a verb belongs under; 0 for verbs we do not know. */
 uint8_t fw_verb_kind(uint64_t verb);

@@ -160,7 +160,7 @@ static void scan(fw_controller_t *controller, uint32_t now_ms)
         if (result == FW_RESULT_CONFIRMING) {
             fw_runner_await(runner, execution.outcome);
         }
-        fw_commands_finish(&controller->commands, &scene, execution.outcome, result);
+        fw_commands_finish(&controller->commands, &scene, &execution, result);
     }
 }
 

@@ -20,6 +20,7 @@
 #include "backoff.h"
 #include "clock.h"
 #include "commands.h"
+#include "keeper.h"
 #include "noise.h"
 #include "port.h"
 #include "runner.h"
@@ -38,6 +39,9 @@
 #define FW_ANSWERS_OF_TOOLS_MAX 24u
 #endif
 #define FW_ANSWERS_MAX (FW_ANSWERS_OF_TOOLS_MAX + FW_IN_FLIGHT_MAX)
+/* How long an event waits for its answer, and then, or when the gateway asks for it, to be told again. */
+#define FW_EVENT_ANSWER_MS 10000u
+#define FW_EVENT_AGAIN_MS 2000u
 /* How long an error frame may wait for the link before it is given up. */
 #define FW_CLOSING_MS 1000u
 /* What fw_controller_poll returns at most. */
@@ -66,18 +70,12 @@ typedef enum {
     FW_LINK_CLOSING,  /* an error frame is to leave first */
 } fw_link_state_t;
 
-/* An answer to give: everything that will be needed when there is room for it. */
-typedef struct {
-    uint32_t correlation;
-    uint32_t destination;
-    uint32_t about; /* outcome: its serial, 0 = never heard of; values: the first to be told */
-    uint16_t verb;
-    uint8_t kind; /* FW_KIND_PING or FW_KIND_RESPONSE */
-    uint8_t code;
-} fw_answer_t;
-
 typedef struct {
     fw_answer_t answers[FW_ANSWERS_MAX];
+    fw_answer_t late;       /* the keeper's, while `is_late` */
+    uint32_t event;         /* number of the event under way; 0 = none */
+    uint32_t event_correlation;
+    uint32_t event_ms;      /* when it was told, or is told no earlier than FW_EVENT_AGAIN_MS later */
     uint32_t since_ms;      /* when the state began */
     uint32_t wait_ms;       /* closed: until the next attempt */
     uint32_t ping_interval_ms;
@@ -99,6 +97,9 @@ typedef struct {
     bool ping_open;    /* the reply is awaited */
     bool port_busy;    /* the port holds bytes of tx until it says `sent` */
     bool first_full;   /* the session's own full status is not written yet */
+    bool is_late;      /* a request is under way with the keeper */
+    bool has_event;    /* the keeper may have one to tell */
+    bool event_waits;  /* it is told again later */
     fw_noise_ephemeral_t ephemeral;
     fw_noise_handshake_t handshake;
     fw_cipher_t sending;
@@ -111,7 +112,9 @@ typedef struct {
 
 /* What health tells that the controller does not know by itself: whoever is around it says so. */
 typedef struct {
+    const uint8_t *digest; /* of the script's source; NULL = not known yet */
     uint32_t trial_left_ms;
+    uint32_t free_bytes; /* 0 = nobody knows */
     uint8_t reset;  /* fw_reset_t */
     uint8_t script; /* fw_script_state_t */
 } fw_condition_t;
@@ -119,6 +122,8 @@ typedef struct {
 typedef struct {
     fw_settings_t settings;
     const fw_port_t *port;
+    const fw_keeper_t *keeper; /* NULL = nothing is kept */
+    void *keeper_ctx;
     const char *script_title;
     fw_condition_t condition;
     fw_runner_t runner;
@@ -169,6 +174,12 @@ void fw_controller_sent(fw_controller_t *controller);
 
 /* Bytes came in, split anywhere. All are consumed. */
 void fw_controller_receive(fw_controller_t *controller, const uint8_t *bytes, size_t length);
+
+/* The answer that the keeper owes, if it still does: its code, and what it is about. */
+void fw_controller_answer(fw_controller_t *controller, fw_code_t code, uint32_t about);
+
+/* The keeper has events that have not arrived. */
+void fw_controller_tell_events(fw_controller_t *controller);
 
 /* Wipes keys. The link is not hung up. */
 void fw_controller_end(fw_controller_t *controller);

@@ -108,7 +108,9 @@ bool fw_device_init(fw_device_t *device)
     fw_scripts_start(&device->scripts, setup->first_script, setup->is_crashing, now_ms);
     settle_stores(device, now_ms);
     device->flash.erase_gap_ms = FW_ERASE_GAP_MS;
+    fw_events_start(&device->events, &device->scripts, &device->logbook, now_ms);
     fw_device_fill_api(device);
+    fw_device_lend(device);
     return true;
 }
 
@@ -121,8 +123,9 @@ uint32_t fw_device_wall_s(fw_device_t *device)
     return is_known ? (uint32_t)(wall_ms / 1000u) : 0u;
 }
 
-/* One entry of the logbook for each output that the last scan changed. */
-static void log_changes(fw_device_t *device, uint32_t now_ms)
+/* What the last scan brought: an entry of the logbook for each output that it changed, and what the script
+ * had to say. */
+static void log_scan(fw_device_t *device, uint32_t now_ms)
 {
     fw_controller_t *controller = &device->controller;
     if (controller->scans == device->logged_scans) {
@@ -130,13 +133,14 @@ static void log_changes(fw_device_t *device, uint32_t now_ms)
     }
     device->logged_scans = controller->scans;
     const fw_points_t *points = &controller->runner.points;
+    uint32_t wall_s = fw_device_wall_s(device);
     for (uint8_t i = 0; i < points->count && controller->driven != 0u; i++) {
         const fw_point_t *point = &points->at[i];
         if ((controller->driven >> i & 1u) == 0u || point->cause.kind == FW_CAUSE_BOOT) {
             continue; /* its first value is no change */
         }
         const uint32_t words[FW_LOGBOOK_ENTRY_WORDS] = {
-            fw_device_wall_s(device),
+            wall_s,
             controller->status.boot_id,
             (uint32_t)(controller->uptime_ms / 1000u),
             (device->scripts.generation & 0xFFFFu) | (uint32_t)fw_point_channel(point) << 16 |
@@ -148,6 +152,7 @@ static void log_changes(fw_device_t *device, uint32_t now_ms)
         (void)fw_logbook_add(&device->logbook, FW_LOGBOOK_CAUSE, words, now_ms);
     }
     controller->driven = 0;
+    fw_events_note(&device->events, wall_s, now_ms);
 }
 
 /* ---- saving the settings ---- */
@@ -295,19 +300,23 @@ uint32_t fw_device_poll(fw_device_t *device)
 {
     uint32_t wake_ms = fw_controller_poll(&device->controller);
     uint32_t now_ms = fw_now(&device->controller);
-    log_changes(device, now_ms);
+    log_scan(device, now_ms);
     fw_scripts_poll(&device->scripts, now_ms);
     device->controller.condition = (fw_condition_t){
         .trial_left_ms = fw_scripts_trial_left_ms(&device->scripts, now_ms),
         .reset = device->setup->reset,
         .script = device->scripts.state,
+        .free_bytes = device->setup->machine->free_bytes(device->setup->machine->ctx),
+        .digest = device->kept.generation == device->scripts.generation ? device->kept.digest : NULL,
     };
+    bool is_asked = fw_device_kept_step(device);
     save_step(device);
     confirm_update(device, now_ms);
     wake_ms = least(wake_ms, step_stores(device, now_ms));
+    fw_events_poll(&device->events);
     restart_in_time(device, now_ms);
     bool is_busy = device->saving != SAVE_NOTHING || fw_scripts_is_working(&device->scripts) ||
-                   device->must_restart;
+                   device->must_restart || is_asked;
     wake_ms = least(wake_ms, is_busy ? FW_SCAN_INTERVAL_MS : FW_RETAIN_LOOK_MS);
     return wake_ms;
 }

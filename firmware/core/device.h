@@ -12,6 +12,8 @@
 #include "api.h"
 #include "configuration.h"
 #include "controller.h"
+#include "events.h"
+#include "kept.h"
 #include "logbook.h"
 #include "scripts.h"
 #include "update.h"
@@ -69,7 +71,12 @@ typedef struct {
     fw_update_t update;
     fw_scripts_t scripts;
     fw_configuration_t configuration;
-    fw_compiler_t compiler;
+    fw_events_t events;
+    fw_kept_t kept;
+    union { /* used in turn */
+        fw_compiler_t compiler;
+        crypto_blake2b_ctx hash;
+    };
     fw_api_controller_t asked; /* what an API is given */
     uint32_t restart_ms;       /* when it was asked for */
     uint32_t logged_scans;     /* scans whose changes are in the logbook */

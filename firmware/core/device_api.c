@@ -248,7 +248,11 @@ static void name_point(const fw_device_t *device, uint32_t origin, fw_api_why_t 
 
 static bool why(void *ctx, uint32_t before, fw_api_why_t *into)
 {
-    fw_device_t *device = ctx;
+    return fw_device_why(ctx, before, into);
+}
+
+bool fw_device_why(fw_device_t *device, uint32_t before, fw_api_why_t *into)
+{
     fw_logbook_entry_t entry;
     if (!fw_logbook_cause_before(&device->logbook, before, &entry)) {
         return false;
@@ -652,7 +656,11 @@ static bool setup_is_open(void *ctx)
 
 static void restart(void *ctx)
 {
-    fw_device_t *device = ctx;
+    fw_device_restart(ctx);
+}
+
+void fw_device_restart(fw_device_t *device)
+{
     fw_retain_save_now(&device->retain);
     fw_logbook_save_now(&device->logbook);
     device->must_restart = true;

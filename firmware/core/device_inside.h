@@ -20,4 +20,18 @@ uint32_t fw_device_wall_s(fw_device_t *device);
 /* Fills what an API is given. */
 void fw_device_fill_api(fw_device_t *device);
 
+/* The newest entry of the why-log with a number below `before`. */
+bool fw_device_why(fw_device_t *device, uint32_t before, fw_api_why_t *into);
+
+/* Restarts in half a second or so, what waits in RAM being saved first. */
+void fw_device_restart(fw_device_t *device);
+
+/* ---- device_kept.c ---- */
+
+/* Lends the device to its controller (keeper.h). */
+void fw_device_lend(fw_device_t *device);
+
+/* Goes on with what an answer is owed for; true while there is something to do. */
+bool fw_device_kept_step(fw_device_t *device);
+
 #endif

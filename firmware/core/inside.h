@@ -32,6 +32,8 @@ void fw_link_fail(fw_controller_t *controller, fw_code_t code);
 /* The link is gone: forgets it and waits for the next attempt. `hang_up`: tell the port. */
 void fw_link_close(fw_controller_t *controller, bool hang_up);
 uint32_t fw_link_next_correlation(fw_link_t *link);
+/* The event under way is told again, a while from now. */
+void fw_link_tell_event_later(fw_controller_t *controller);
 /* Whether frames may be exchanged. */
 bool fw_link_open(const fw_link_t *link);
 

@@ -30,6 +30,15 @@ uint32_t fw_link_next_correlation(fw_link_t *link)
     return link->correlation;
 }
 
+void fw_link_tell_event_later(fw_controller_t *controller)
+{
+    fw_link_t *link = &controller->link;
+    link->event = 0;
+    link->has_event = true;
+    link->event_waits = true;
+    link->event_ms = fw_now(controller);
+}
+
 static void wait_for_next(fw_controller_t *controller)
 {
     fw_link_t *link = &controller->link;
@@ -41,6 +50,7 @@ static void wait_for_next(fw_controller_t *controller)
 void fw_link_init(fw_controller_t *controller)
 {
     controller->link.correlation = random_u32(controller);
+    controller->link.has_event = true; /* of before the start */
     wait_for_next(controller);
 }
 
@@ -61,6 +71,10 @@ void fw_link_close(fw_controller_t *controller, bool hang_up)
     link->filled = 0;
     link->port_busy = false;
     link->answers_count = 0;
+    link->is_late = false;
+    link->event = 0;
+    link->event_waits = false;
+    link->has_event = true; /* what was under way is told again */
     link->full_asked = false;
     link->ping_due = false;
     link->ping_open = false;
@@ -106,7 +120,28 @@ static void dial(fw_controller_t *controller)
     controller->port->dial(controller->port->ctx, controller->backoff.gateway);
 }
 
-static uint32_t live_poll(fw_controller_t *controller, uint32_t now_ms)
+/* Milliseconds until something is due about events. */
+static uint32_t event_poll(fw_controller_t *controller, uint32_t now_ms)
+{
+    fw_link_t *link = &controller->link;
+    uint32_t elapsed = fw_since(now_ms, link->event_ms);
+    if (link->event != 0u) {
+        if (elapsed < FW_EVENT_ANSWER_MS) {
+            return FW_EVENT_ANSWER_MS - elapsed;
+        }
+        fw_link_tell_event_later(controller);
+        return FW_EVENT_AGAIN_MS;
+    }
+    if (link->event_waits) {
+        if (elapsed < FW_EVENT_AGAIN_MS) {
+            return FW_EVENT_AGAIN_MS - elapsed;
+        }
+        link->event_waits = false;
+    }
+    return FW_WAKE_MS_MAX; /* the pump takes what there is */
+}
+
+static uint32_t ping_poll(fw_controller_t *controller, uint32_t now_ms)
 {
     fw_link_t *link = &controller->link;
     if (fw_since(now_ms, link->since_ms) >= FW_BACKOFF_RESET_AFTER_MS) {
@@ -145,8 +180,11 @@ uint32_t fw_link_poll(fw_controller_t *controller)
         }
         dial(controller);
         return FW_HANDSHAKE_TIMEOUT_MS;
-    case FW_LINK_LIVE:
-        return live_poll(controller, now_ms);
+    case FW_LINK_LIVE: {
+        uint32_t event_ms = event_poll(controller, now_ms);
+        uint32_t ping_ms = ping_poll(controller, now_ms);
+        return ping_ms < event_ms ? ping_ms : event_ms;
+    }
     case FW_LINK_CLOSING:
         limit_ms = FW_CLOSING_MS;
         break;

@@ -12,7 +12,8 @@ enum { ENTRY_WORDS = FW_LOGBOOK_ENTRY_WORDS + 1, BATCH_MAX = 4 };
 /* The highest bit of a number in flash. */
 #define IS_EVENT 0x80000000u
 
-#define ENTRIES_KEPT (FW_LOGBOOK_CAUSES_KEPT + FW_LOGBOOK_EVENTS_KEPT)
+/* The newest event is kept besides. */
+#define ENTRIES_KEPT (FW_LOGBOOK_CAUSES_KEPT + FW_LOGBOOK_EVENTS_KEPT + 1u)
 _Static_assert(ENTRIES_KEPT * ENTRY_WORDS * 4u +
                        (ENTRIES_KEPT / BATCH_MAX + 1u) * FW_JOURNAL_RECORD_BYTES + 4u <
                    FW_JOURNAL_ROOM_BYTES * 2u / 3u,
@@ -58,6 +59,7 @@ static bool is_unread(const fw_logbook_t *logbook, const fw_logbook_entry_t *ent
 static void begin_carrying(fw_logbook_t *logbook)
 {
     logbook->carried = logbook->acknowledged;
+    logbook->newest = 0;
     uint16_t causes = 0;
     uint16_t events = 0;
     uint16_t at = 0;
@@ -67,6 +69,7 @@ static void begin_carrying(fw_logbook_t *logbook)
             fw_logbook_entry_t entry = entry_of(&record, i);
             causes = (uint16_t)(causes + !is_event(&entry));
             events = (uint16_t)(events + is_unread(logbook, &entry));
+            logbook->newest = is_event(&entry) ? entry.number : logbook->newest;
         }
     }
     logbook->skip_causes = causes > FW_LOGBOOK_CAUSES_KEPT
@@ -84,7 +87,7 @@ static void begin_carrying(fw_logbook_t *logbook)
 static bool is_kept(fw_logbook_t *logbook, const fw_logbook_entry_t *entry)
 {
     if (is_event(entry) && !is_unread(logbook, entry)) {
-        return false;
+        return entry->number == logbook->newest;
     }
     uint16_t *skip = is_event(entry) ? &logbook->skip_events : &logbook->skip_causes;
     if (*skip > 0u) {
@@ -201,22 +204,70 @@ bool fw_logbook_event_after(fw_logbook_t *logbook, uint32_t after, fw_logbook_en
     return find(logbook, FW_LOGBOOK_EVENT, above, UINT32_MAX, false, entry);
 }
 
+bool fw_logbook_newest_event(fw_logbook_t *logbook, fw_logbook_entry_t *entry)
+{
+    return find(logbook, FW_LOGBOOK_EVENT, 0, UINT32_MAX, true, entry);
+}
+
+uint16_t fw_logbook_unread(fw_logbook_t *logbook)
+{
+    uint16_t count = 0;
+    uint16_t at = 0;
+    fw_journal_record_t record;
+    while (fw_journal_next(&logbook->journal, &at, &record)) {
+        for (uint16_t i = 0; i < entries_in(&record); i++) {
+            fw_logbook_entry_t entry = entry_of(&record, i);
+            bool is_waiting =
+                is_between(&entry, FW_LOGBOOK_EVENT, logbook->acknowledged, UINT32_MAX);
+            count = (uint16_t)(count + is_waiting);
+        }
+    }
+    return count;
+}
+
 /* ---- writing ---- */
 
 static void take_from_front(fw_logbook_t *logbook, uint8_t count)
 {
     logbook->waiting_count = (uint8_t)(logbook->waiting_count - count);
+    logbook->urgent = (uint8_t)(logbook->urgent > count ? logbook->urgent - count : 0);
     for (uint8_t i = 0; i < logbook->waiting_count; i++) {
         logbook->waiting[i] = logbook->waiting[i + count];
     }
+}
+
+/* The oldest cause that waits; where there is none, the oldest event. */
+static uint8_t least_missed(const fw_logbook_t *logbook)
+{
+    uint8_t at = 0;
+    while (at < logbook->waiting_count && is_event(&logbook->waiting[at])) {
+        at++;
+    }
+    return at < logbook->waiting_count ? at : 0u;
+}
+
+bool fw_logbook_has_room(const fw_logbook_t *logbook)
+{
+    return logbook->waiting_count < FW_LOGBOOK_WAITING_MAX ||
+           !is_event(&logbook->waiting[least_missed(logbook)]);
+}
+
+static void make_room(fw_logbook_t *logbook)
+{
+    uint8_t missed = least_missed(logbook);
+    logbook->waiting_count--;
+    logbook->urgent = (uint8_t)(logbook->urgent - (missed < logbook->urgent));
+    for (uint8_t i = missed; i < logbook->waiting_count; i++) {
+        logbook->waiting[i] = logbook->waiting[i + 1];
+    }
+    logbook->lost++;
 }
 
 uint32_t fw_logbook_add(fw_logbook_t *logbook, fw_logbook_class_t class,
                         const uint32_t words[FW_LOGBOOK_ENTRY_WORDS], uint32_t now_ms)
 {
     if (logbook->waiting_count == FW_LOGBOOK_WAITING_MAX) {
-        take_from_front(logbook, 1);
-        logbook->lost++;
+        make_room(logbook);
     }
     if (logbook->waiting_count == 0u) {
         logbook->waits_since_ms = now_ms;
@@ -231,9 +282,16 @@ uint32_t fw_logbook_add(fw_logbook_t *logbook, fw_logbook_class_t class,
     return logbook->last;
 }
 
+void fw_logbook_go_on_after(fw_logbook_t *logbook, uint32_t number)
+{
+    if (number > logbook->last && number < IS_EVENT - 1u) {
+        logbook->last = number;
+    }
+}
+
 void fw_logbook_save_now(fw_logbook_t *logbook)
 {
-    logbook->is_urgent = true;
+    logbook->urgent = logbook->waiting_count;
 }
 
 void fw_logbook_acknowledge(fw_logbook_t *logbook, uint32_t number)
@@ -261,25 +319,37 @@ static void write_batch(fw_logbook_t *logbook)
     }
 }
 
+/* Whether to write would take one of the sectors that are for what is urgent. */
+static bool must_wait_for_sector(const fw_logbook_t *logbook)
+{
+    return logbook->urgent == 0u && logbook->journal.turns <= FW_LOGBOOK_TURNS_KEPT &&
+           !fw_journal_has_room(&logbook->journal, BATCH_MAX * ENTRY_WORDS);
+}
+
 uint32_t fw_logbook_step(fw_logbook_t *logbook, uint32_t now_ms)
 {
     if (!fw_journal_is_idle(&logbook->journal)) {
         uint32_t wait_ms = fw_journal_step(&logbook->journal, now_ms);
         return fw_journal_is_idle(&logbook->journal) ? 0u : wait_ms;
     }
-    if (logbook->must_acknowledge) {
-        logbook->must_acknowledge = false;
-        fw_journal_put(&logbook->journal, KIND_ACKNOWLEDGED, &logbook->acknowledged, 1);
-        return 0;
-    }
-    if (logbook->waiting_count == 0u) {
-        logbook->is_urgent = false;
+    if (logbook->waiting_count == 0u && !logbook->must_acknowledge) {
         return FW_FLASH_NEVER;
     }
     uint32_t limit_ms = logbook->has_event ? FW_LOGBOOK_EVENT_WAIT_MS : FW_LOGBOOK_CAUSE_WAIT_MS;
     uint32_t waited_ms = now_ms - logbook->waits_since_ms;
-    if (logbook->waiting_count < BATCH_MAX && !logbook->is_urgent && waited_ms < limit_ms) {
+    bool is_due = logbook->must_acknowledge || logbook->waiting_count >= BATCH_MAX ||
+                  logbook->urgent > 0u || waited_ms >= limit_ms;
+    if (!is_due) {
         return limit_ms - waited_ms;
+    }
+    if (must_wait_for_sector(logbook)) {
+        (void)fw_journal_step(&logbook->journal, now_ms); /* it earns the next one */
+        return FW_LOGBOOK_CAUSE_WAIT_MS;
+    }
+    if (logbook->must_acknowledge) {
+        logbook->must_acknowledge = false;
+        fw_journal_put(&logbook->journal, KIND_ACKNOWLEDGED, &logbook->acknowledged, 1);
+        return 0;
     }
     write_batch(logbook);
     return 0;

@@ -7,13 +7,15 @@
  *
  *   causes  the newest 32 are kept at least, up to 130 at most
  *   events  kept until acknowledged, but at most the newest 32; those beyond are lost, and counted.
+ *           The newest of all is kept even then: its words tell how things stood after it.
  *           One leaves only once it is in flash, and its number is given out once ever, so that a
  *           gateway can tell a second delivery, which a cut before the acknowledgement was written
  *           makes, by its number.
  *
  * A cut loses what waits in RAM. When the journal may not open a sector yet (journal.h bounds wear
- * to 11.4 years), entries wait for longer, and beyond eight the oldest of them are lost, and
- * counted.
+ * to 11.4 years), entries wait for longer, and beyond eight the oldest of them are lost, causes
+ * before events, and counted. The last FW_LOGBOOK_TURNS_KEPT sectors that may be opened at once are
+ * for what is saved at once: an alarm does not wait because an output flaps.
  */
 #ifndef FW_LOGBOOK_H
 #define FW_LOGBOOK_H
@@ -26,6 +28,7 @@
 #define FW_LOGBOOK_EVENTS_KEPT 32u
 #define FW_LOGBOOK_CAUSE_WAIT_MS 60000u
 #define FW_LOGBOOK_EVENT_WAIT_MS 2000u
+#define FW_LOGBOOK_TURNS_KEPT 4u
 
 typedef enum {
     FW_LOGBOOK_CAUSE = 0,
@@ -49,9 +52,10 @@ typedef struct {
     uint16_t skip_events;     /* ... of either class, ... */
     uint16_t record;          /* ... where the record is that is being carried on, ... */
     uint16_t behind;          /* ... and its entries that are behind us */
+    uint32_t newest;          /* ... and the newest event's number, as in flash */
     uint8_t waiting_count;
     bool has_event;           /* among `waiting` */
-    bool is_urgent;           /* fw_logbook_save_now */
+    uint8_t urgent;           /* of `waiting`, from the front: to be saved at once */
     bool must_acknowledge;    /* `acknowledged` is not in flash yet */
 } fw_logbook_t;
 
@@ -62,7 +66,13 @@ void fw_logbook_open(fw_logbook_t *logbook, fw_flash_t *flash);
 uint32_t fw_logbook_add(fw_logbook_t *logbook, fw_logbook_class_t class,
                         const uint32_t words[FW_LOGBOOK_ENTRY_WORDS], uint32_t now_ms);
 
-/* What waits goes to flash at the next steps: before a restart. */
+/* Whether an event would find room without driving another one out. */
+bool fw_logbook_has_room(const fw_logbook_t *logbook);
+
+/* Numbers go on behind this one: the gateway has it, and the flash that told so is lost. */
+void fw_logbook_go_on_after(fw_logbook_t *logbook, uint32_t number);
+
+/* What waits goes to flash at the next steps: an alarm, and before a restart. */
 void fw_logbook_save_now(fw_logbook_t *logbook);
 
 /* The newest cause with a number below `before` (UINT32_MAX: the newest of all), also out of RAM.
@@ -74,6 +84,12 @@ bool fw_logbook_cause_after(fw_logbook_t *logbook, uint32_t after, fw_logbook_en
 
 /* The oldest event in flash above `after` that is not acknowledged: the next to be delivered. */
 bool fw_logbook_event_after(fw_logbook_t *logbook, uint32_t after, fw_logbook_entry_t *entry);
+
+/* The newest event in flash, whether it has arrived or not. False: there was none for long. */
+bool fw_logbook_newest_event(fw_logbook_t *logbook, fw_logbook_entry_t *entry);
+
+/* Events in flash that have not arrived. */
+uint16_t fw_logbook_unread(fw_logbook_t *logbook);
 
 /* Events up to this number have arrived, and never leave again once that is in flash. */
 void fw_logbook_acknowledge(fw_logbook_t *logbook, uint32_t number);

@@ -121,13 +121,9 @@ static void read_title(fw_scripts_t *scripts, fw_span_t source)
     }
 }
 
-/* The active version's program; false if there is none that this firmware can run. */
-static bool active_program(const fw_scripts_t *scripts, fw_program_t *program,
-                           fw_slot_view_t *view)
+bool fw_scripts_program(const fw_scripts_t *scripts, const fw_slot_view_t *view,
+                        fw_program_t *program)
 {
-    if (!fw_slots_active(scripts->slots, FW_PAIR_SCRIPT, view)) {
-        return false;
-    }
     *program = (fw_program_t){
         .code = mapped(scripts, view->address[FW_PART_CODE]),
         .table = mapped(scripts, view->address[FW_PART_TABLE]),
@@ -135,6 +131,14 @@ static bool active_program(const fw_scripts_t *scripts, fw_program_t *program,
         .table_words = (uint16_t)(view->bytes[FW_PART_TABLE] / 4u),
     };
     return fw_program_is_current(program);
+}
+
+/* The active version's program; false if there is none that this firmware can run. */
+static bool active_program(const fw_scripts_t *scripts, fw_program_t *program,
+                           fw_slot_view_t *view)
+{
+    return fw_slots_active(scripts->slots, FW_PAIR_SCRIPT, view) &&
+           fw_scripts_program(scripts, view, program);
 }
 
 static bool run_active(fw_scripts_t *scripts, uint32_t now_ms)
@@ -210,6 +214,7 @@ static void compile_step(fw_scripts_t *scripts)
         }
         fw_slots_written(scripts->slots, &view);
         scripts->step = 1;
+        scripts->compiled++;
         if (fw_compile_begin(scripts->compiler,
                              (const uint8_t *)mapped(scripts, view.address[FW_PART_SOURCE]),
                              view.bytes[FW_PART_SOURCE], scripts->board, sink)) {
@@ -387,17 +392,21 @@ fw_scripts_result_t fw_scripts_begin(fw_scripts_t *scripts, uint32_t bytes)
     return FW_SCRIPTS_WAIT;
 }
 
-/* Whether the slot is being written with what was begun. */
-static bool is_bringing(const fw_scripts_t *scripts)
+/* Whether what was begun is in the slot, and not compiled yet. */
+static bool is_brought(const fw_scripts_t *scripts)
 {
     return !fw_scripts_is_working(scripts) && !scripts->is_compiled &&
-           scripts->slots->pair == FW_PAIR_SCRIPT && scripts->slots->state == FW_SLOTS_WRITING &&
-           !scripts->slots->is_source_whole;
+           scripts->slots->pair == FW_PAIR_SCRIPT && scripts->slots->state == FW_SLOTS_WRITING;
+}
+
+bool fw_scripts_is_bringing(const fw_scripts_t *scripts)
+{
+    return is_brought(scripts) && !scripts->slots->is_source_whole;
 }
 
 fw_scripts_result_t fw_scripts_write(fw_scripts_t *scripts, uint32_t at, fw_span_t bytes)
 {
-    if (!is_bringing(scripts) || at > scripts->written_bytes ||
+    if (!fw_scripts_is_bringing(scripts) || at > scripts->written_bytes ||
         bytes.length > scripts->wanted_bytes - at) {
         return FW_SCRIPTS_WRONG_STATE;
     }
@@ -425,7 +434,7 @@ fw_scripts_result_t fw_scripts_do(fw_scripts_t *scripts, fw_scripts_work_t work)
     bool may = false;
     switch (work) {
     case FW_SCRIPTS_COMPILE:
-        may = is_bringing(scripts) && scripts->written_bytes == scripts->wanted_bytes;
+        may = is_brought(scripts) && scripts->written_bytes == scripts->wanted_bytes;
         break;
     case FW_SCRIPTS_TRY:
     case FW_SCRIPTS_ACCEPT: /* settings that were saved meanwhile have taken its place */
@@ -511,6 +520,11 @@ void fw_scripts_poll(fw_scripts_t *scripts, uint32_t now_ms)
     if (fw_scripts_is_working(scripts)) {
         work_step(scripts, now_ms);
         return;
+    }
+    bool was_by_itself = scripts->trial_end != FW_TRIAL_NOT_ENDED &&
+                         (scripts->work == FW_SCRIPTS_KEEP || scripts->work == FW_SCRIPTS_REVERT);
+    if (was_by_itself) {
+        scripts->work = FW_SCRIPTS_NOTHING; /* nobody asks what came of it */
     }
     if (scripts->state == FW_SCRIPT_ON_TRIAL) {
         watch_trial(scripts, now_ms);

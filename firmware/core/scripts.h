@@ -82,6 +82,7 @@ typedef struct {
     uint8_t result;         /* fw_scripts_result_t of it; WAIT while it is being done */
     uint8_t state;          /* fw_script_state_t */
     uint8_t trial_end;      /* fw_trial_end_t of the last trial */
+    uint8_t compiled;       /* counts scripts that were begun to be compiled: the work area was used */
     bool is_compiled;       /* what was brought may be run */
     bool trial_had_link;
 } fw_scripts_t;
@@ -97,11 +98,18 @@ fw_scripts_result_t fw_scripts_begin(fw_scripts_t *scripts, uint32_t bytes);
 /* Its next bytes. Those that were written already may come again; others than the next are WRONG_STATE. */
 fw_scripts_result_t fw_scripts_write(fw_scripts_t *scripts, uint32_t at, fw_span_t bytes);
 
+/* Whether more of it may be written. */
+bool fw_scripts_is_bringing(const fw_scripts_t *scripts);
+
 /* Compiles it; runs it on trial or for good; keeps what is on trial, or goes back. */
 fw_scripts_result_t fw_scripts_do(fw_scripts_t *scripts, fw_scripts_work_t work);
 
 /* Sets a parameter and sees that it is kept. OUT_OF_RANGE, or WRONG_STATE: there is none of that name. */
 fw_scripts_result_t fw_scripts_adjust(fw_scripts_t *scripts, fw_span_t name, int32_t value);
+
+/* The program of a version in a slot; false if this firmware cannot run it. */
+bool fw_scripts_program(const fw_scripts_t *scripts, const fw_slot_view_t *view,
+                        fw_program_t *program);
 
 /* Whether something is being done. */
 bool fw_scripts_is_working(const fw_scripts_t *scripts);

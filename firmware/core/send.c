@@ -63,10 +63,8 @@ static bool add_error(fw_controller_t *controller, bundle_t *bundle)
     fw_link_t *link = &controller->link;
     fw_cbor_writer_t writer = frame_begin(bundle);
     fw_cbor_write_map(&writer, 2);
-    fw_cbor_write_unsigned(&writer, FW_KEY_ERROR_CODE);
-    fw_cbor_write_unsigned(&writer, link->closing_code);
-    fw_cbor_write_unsigned(&writer, FW_KEY_ERROR_TEXT);
-    fw_cbor_write_string(&writer, fw_code_name(link->closing_code));
+    fw_cbor_put_unsigned(&writer, FW_KEY_ERROR_CODE, link->closing_code);
+    fw_cbor_put_string(&writer, FW_KEY_ERROR_TEXT, fw_code_name(link->closing_code));
     return frame_end(bundle, &writer,
                      header_to(controller, FW_KIND_ERROR, FW_ADDRESS_GATEWAY, 0));
 }
@@ -77,18 +75,12 @@ static bool add_announce(fw_controller_t *controller, bundle_t *bundle)
     const fw_settings_t *settings = &controller->settings;
     fw_cbor_writer_t writer = frame_begin(bundle);
     fw_cbor_write_map(&writer, 6);
-    fw_cbor_write_unsigned(&writer, FW_KEY_VERB);
-    fw_cbor_write_unsigned(&writer, FW_VERB_ANNOUNCE);
-    fw_cbor_write_unsigned(&writer, FW_KEY_ANNOUNCE_BOOT_ID);
-    fw_cbor_write_unsigned(&writer, controller->status.boot_id);
-    fw_cbor_write_unsigned(&writer, FW_KEY_ANNOUNCE_FEATURES);
-    fw_cbor_write_unsigned(&writer, FW_FEATURE_SCRIPT | (link->sealed ? FW_FEATURE_NOISE : 0u));
-    fw_cbor_write_unsigned(&writer, FW_KEY_ANNOUNCE_SOFTWARE);
-    fw_cbor_write_string(&writer, settings->software);
-    fw_cbor_write_unsigned(&writer, FW_KEY_ANNOUNCE_BOARD);
-    fw_cbor_write_string(&writer, settings->board);
-    fw_cbor_write_unsigned(&writer, FW_KEY_ANNOUNCE_LAYOUT);
-    fw_cbor_write_unsigned(&writer, controller->status.layout);
+    fw_cbor_put_unsigned(&writer, FW_KEY_VERB, FW_VERB_ANNOUNCE);
+    fw_cbor_put_unsigned(&writer, FW_KEY_ANNOUNCE_BOOT_ID, controller->status.boot_id);
+    fw_cbor_put_unsigned(&writer, FW_KEY_ANNOUNCE_FEATURES, FW_FEATURE_SCRIPT | (link->sealed ? FW_FEATURE_NOISE : 0u));
+    fw_cbor_put_string(&writer, FW_KEY_ANNOUNCE_SOFTWARE, settings->software);
+    fw_cbor_put_string(&writer, FW_KEY_ANNOUNCE_BOARD, settings->board);
+    fw_cbor_put_unsigned(&writer, FW_KEY_ANNOUNCE_LAYOUT, controller->status.layout);
     link->announced = frame_end(bundle, &writer,
                                 header_to(controller, FW_KIND_EVENT, FW_ADDRESS_GATEWAY, 0));
     return link->announced;
@@ -162,13 +154,40 @@ static bool add_receipt(fw_controller_t *controller, bundle_t *bundle, uint8_t e
 {
     fw_outcome_t *outcome = &controller->commands.outcomes[entry];
     fw_cbor_writer_t writer = frame_begin(bundle);
-    fw_commands_receipt_write(outcome, &writer);
+    fw_commands_receipt_write(outcome, &controller->runner.vm.program, &writer);
     if (!frame_end(bundle, &writer,
                    header_to(controller, FW_KIND_RECEIPT, outcome->source,
                              outcome->correlation))) {
         return false;
     }
     outcome->unsent = false;
+    return true;
+}
+
+/* The oldest event that has not arrived, one at a time. */
+static bool add_event(fw_controller_t *controller, bundle_t *bundle)
+{
+    fw_link_t *link = &controller->link;
+    const fw_keeper_t *keeper = controller->keeper;
+    bool may = keeper != NULL && link->state == FW_LINK_LIVE && link->has_event &&
+               !link->event_waits && link->event == 0u;
+    if (!may) {
+        return false;
+    }
+    fw_cbor_writer_t writer = frame_begin(bundle);
+    uint32_t number = 0;
+    link->has_event = keeper->event(controller->keeper_ctx, &writer, &number);
+    if (!link->has_event) {
+        return false;
+    }
+    uint32_t correlation = fw_link_next_correlation(link);
+    if (!frame_end(bundle, &writer,
+                   header_to(controller, FW_KIND_EVENT, FW_ADDRESS_GATEWAY, correlation))) {
+        return false;
+    }
+    link->event = number;
+    link->event_correlation = correlation;
+    link->event_ms = fw_now(controller);
     return true;
 }
 
@@ -224,6 +243,9 @@ static bool add_next(fw_controller_t *controller, bundle_t *bundle)
     uint8_t entry = fw_commands_unsent(&controller->commands);
     if (entry != FW_OUTCOME_NONE) {
         return add_receipt(controller, bundle, entry);
+    }
+    if (add_event(controller, bundle)) {
+        return true;
     }
     if (link->delta_first && add_delta(controller, bundle)) {
         return true;
@@ -310,10 +332,8 @@ bool fw_send_greeting(fw_controller_t *controller)
     bundle_t bundle = {.at = link->tx, .room = sizeof link->tx};
     fw_cbor_writer_t writer = frame_begin(&bundle);
     fw_cbor_write_map(&writer, 2);
-    fw_cbor_write_unsigned(&writer, FW_KEY_HELLO_VERSION);
-    fw_cbor_write_unsigned(&writer, FW_LINK_VERSION);
-    fw_cbor_write_unsigned(&writer, FW_KEY_HELLO_RECORD_BYTES_MAX);
-    fw_cbor_write_unsigned(&writer, controller->settings.record_bytes_max);
+    fw_cbor_put_unsigned(&writer, FW_KEY_HELLO_VERSION, FW_LINK_VERSION);
+    fw_cbor_put_unsigned(&writer, FW_KEY_HELLO_RECORD_BYTES_MAX, controller->settings.record_bytes_max);
     if (!frame_end(&bundle, &writer,
                    header_to(controller, FW_KIND_HELLO, FW_ADDRESS_GATEWAY, 0))) {
         return false;

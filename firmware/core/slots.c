@@ -159,6 +159,22 @@ bool fw_slots_active(const fw_slots_t *slots, fw_pair_t pair, fw_slot_view_t *vi
     return slot->bytes[FW_PART_SOURCE] != 0u;
 }
 
+bool fw_slots_find(const fw_slots_t *slots, fw_pair_t pair, uint16_t generation,
+                   fw_slot_view_t *view)
+{
+    const fw_slot_pair_t *of = &slots->pairs[pair];
+    uint8_t at = of->active;
+    if ((uint16_t)of->slots[at].generation != generation) {
+        at = other(at);
+        if ((uint16_t)of->slots[at].generation != generation ||
+            !is_whole(slots->journal.flash, (uint8_t)pair, at, &of->slots[at])) {
+            return false;
+        }
+    }
+    view_of((uint8_t)pair, at, &of->slots[at], view);
+    return view->bytes[FW_PART_SOURCE] != 0u;
+}
+
 /* ---- a save ---- */
 
 static fw_slot_t *written(fw_slots_t *slots)

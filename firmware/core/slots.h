@@ -109,6 +109,11 @@ uint32_t fw_slots_step(fw_slots_t *slots, uint32_t now_ms);
 /* The active version; false if there is none, or nothing in it. */
 bool fw_slots_active(const fw_slots_t *slots, fw_pair_t pair, fw_slot_view_t *view);
 
+/* The version whose generation ends in these bits, active or not, as long as it is whole; false if
+ * it is gone. One that is not active is read all over to tell. */
+bool fw_slots_find(const fw_slots_t *slots, fw_pair_t pair, uint16_t generation,
+                   fw_slot_view_t *view);
+
 /* Begins a save. When the state has become WRITING, write. */
 fw_slots_answer_t fw_slots_begin(fw_slots_t *slots, fw_pair_t pair);
 

@@ -69,20 +69,17 @@ static uint8_t pages_count(const fw_points_t *points, size_t payload_bytes_max)
     return pages;
 }
 
-static void write_cause(fw_cbor_writer_t *writer, const fw_cause_t *cause)
+void fw_status_write_cause(fw_cbor_writer_t *writer, const fw_cause_t *cause)
 {
     bool by = cause->kind == FW_CAUSE_COMMAND;
     bool reference = by || cause->kind == FW_CAUSE_SCRIPT || cause->kind == FW_CAUSE_SCHEDULE;
     fw_cbor_write_map(writer, 1u + (by ? 1u : 0u) + (reference ? 1u : 0u));
-    fw_cbor_write_unsigned(writer, FW_KEY_CAUSE_KIND);
-    fw_cbor_write_unsigned(writer, cause->kind);
+    fw_cbor_put_unsigned(writer, FW_KEY_CAUSE_KIND, cause->kind);
     if (by) {
-        fw_cbor_write_unsigned(writer, FW_KEY_CAUSE_BY);
-        fw_cbor_write_unsigned(writer, cause->by);
+        fw_cbor_put_unsigned(writer, FW_KEY_CAUSE_BY, cause->by);
     }
     if (reference) {
-        fw_cbor_write_unsigned(writer, FW_KEY_CAUSE_REFERENCE);
-        fw_cbor_write_unsigned(writer, cause->reference);
+        fw_cbor_put_unsigned(writer, FW_KEY_CAUSE_REFERENCE, cause->reference);
     }
 }
 
@@ -91,39 +88,31 @@ static void write_point(fw_cbor_writer_t *writer, const fw_points_t *points, uin
 {
     const fw_point_t *point = &points->at[index];
     fw_cbor_write_map(writer, whole ? 6u : 4u);
-    fw_cbor_write_unsigned(writer, FW_KEY_POINT_INDEX);
-    fw_cbor_write_unsigned(writer, index);
+    fw_cbor_put_unsigned(writer, FW_KEY_POINT_INDEX, index);
     if (whole) {
         fw_cbor_write_unsigned(writer, FW_KEY_POINT_NAME);
         uint8_t bytes[FW_NAME_BYTES_MAX];
         fw_span_t name = fw_record_text(&point->record, bytes, sizeof bytes);
         fw_cbor_write_text(writer, (const char *)name.bytes, name.length);
-        fw_cbor_write_unsigned(writer, FW_KEY_POINT_TYPE);
-        fw_cbor_write_unsigned(writer, point->type);
+        fw_cbor_put_unsigned(writer, FW_KEY_POINT_TYPE, point->type);
     }
-    fw_cbor_write_unsigned(writer, FW_KEY_POINT_VALUE);
-    fw_cbor_write_integer(writer, point->value);
-    fw_cbor_write_unsigned(writer, FW_KEY_POINT_FLAGS);
-    fw_cbor_write_unsigned(writer, point->flags);
+    fw_cbor_put_integer(writer, FW_KEY_POINT_VALUE, point->value);
+    fw_cbor_put_unsigned(writer, FW_KEY_POINT_FLAGS, point->flags);
     fw_cbor_write_unsigned(writer, FW_KEY_POINT_CAUSE);
-    write_cause(writer, &point->cause);
+    fw_status_write_cause(writer, &point->cause);
 }
 
 static void write_order(fw_cbor_writer_t *writer, const fw_status_t *status, uint32_t sequence)
 {
-    fw_cbor_write_unsigned(writer, FW_KEY_STATUS_BOOT_ID);
-    fw_cbor_write_unsigned(writer, status->boot_id);
-    fw_cbor_write_unsigned(writer, FW_KEY_STATUS_SEQUENCE);
-    fw_cbor_write_unsigned(writer, sequence);
+    fw_cbor_put_unsigned(writer, FW_KEY_STATUS_BOOT_ID, status->boot_id);
+    fw_cbor_put_unsigned(writer, FW_KEY_STATUS_SEQUENCE, sequence);
 }
 
 static void write_time(fw_cbor_writer_t *writer, fw_status_time_t time)
 {
-    fw_cbor_write_unsigned(writer, FW_KEY_STATUS_UPTIME_MS);
-    fw_cbor_write_unsigned(writer, time.uptime_ms);
+    fw_cbor_put_unsigned(writer, FW_KEY_STATUS_UPTIME_MS, time.uptime_ms);
     if (time.time_known) {
-        fw_cbor_write_unsigned(writer, FW_KEY_STATUS_TIME);
-        fw_cbor_write_unsigned(writer, time.time);
+        fw_cbor_put_unsigned(writer, FW_KEY_STATUS_TIME, time.time);
     }
 }
 
@@ -139,18 +128,14 @@ bool fw_status_full_write(fw_status_t *status, const fw_points_t *points, fw_sta
 
     fw_cbor_write_map(writer, time.time_known ? 8u : 7u);
     write_order(writer, status, status->sequence);
-    fw_cbor_write_unsigned(writer, FW_KEY_STATUS_PAGE);
-    fw_cbor_write_unsigned(writer, status->page);
-    fw_cbor_write_unsigned(writer, FW_KEY_STATUS_PAGES);
-    fw_cbor_write_unsigned(writer, pages);
+    fw_cbor_put_unsigned(writer, FW_KEY_STATUS_PAGE, status->page);
+    fw_cbor_put_unsigned(writer, FW_KEY_STATUS_PAGES, pages);
     write_time(writer, time);
-    fw_cbor_write_unsigned(writer, FW_KEY_STATUS_POINTS);
-    fw_cbor_write_array(writer, (size_t)(end - first));
+    fw_cbor_put_array(writer, FW_KEY_STATUS_POINTS, (size_t)(end - first));
     for (uint8_t index = first; index < end; index++) {
         write_point(writer, points, index, true);
     }
-    fw_cbor_write_unsigned(writer, FW_KEY_STATUS_LAYOUT);
-    fw_cbor_write_unsigned(writer, status->layout);
+    fw_cbor_put_unsigned(writer, FW_KEY_STATUS_LAYOUT, status->layout);
     if (writer->failed) {
         return false;
     }
@@ -209,8 +194,7 @@ bool fw_status_delta_write(fw_status_t *status, fw_points_t *points, fw_status_t
     fw_cbor_write_map(writer, time.time_known ? 5u : 4u);
     write_order(writer, status, sequence);
     write_time(writer, time);
-    fw_cbor_write_unsigned(writer, FW_KEY_STATUS_POINTS);
-    fw_cbor_write_array(writer, count);
+    fw_cbor_put_array(writer, FW_KEY_STATUS_POINTS, count);
     for (uint8_t i = 0; i < points->count; i++) {
         if (((chosen >> i) & 1u) != 0u) {
             write_point(writer, points, i, false);

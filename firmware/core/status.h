@@ -41,6 +41,9 @@ void fw_status_relayout(fw_status_t *status, fw_points_t *points);
  * so what changed before it needs no delta. */
 void fw_status_full_begin(fw_status_t *status, fw_points_t *points);
 
+/* Writes a cause as its map. */
+void fw_status_write_cause(fw_cbor_writer_t *writer, const fw_cause_t *cause);
+
 /* Writes the next page into `writer`. `payload_bytes_max` settles how points are split into pages
  * and must be the same for all pages of one status. True if it fitted: then `*more` says whether
  * further pages follow. False leaves everything as it was. */

@@ -4,6 +4,7 @@
 #include "inside.h"
 
 #include "cost.h"
+#include "kept.h"
 
 /* The most that one value takes, with its range: the map, the name with its head, five keys, the type and
  * three numbers. */
@@ -91,17 +92,12 @@ static void write_value(fw_cbor_writer_t *writer, const fw_record_t *record, uin
     uint8_t bytes[FW_NAME_BYTES_MAX];
     fw_span_t name = fw_record_text(record, bytes, sizeof bytes);
     fw_cbor_write_map(writer, has_range ? 5u : 3u);
-    fw_cbor_write_unsigned(writer, FW_KEY_VALUE_NAME);
-    fw_cbor_write_text(writer, (const char *)name.bytes, name.length);
-    fw_cbor_write_unsigned(writer, FW_KEY_VALUE_TYPE);
-    fw_cbor_write_unsigned(writer, type);
-    fw_cbor_write_unsigned(writer, FW_KEY_VALUE_VALUE);
-    fw_cbor_write_integer(writer, value);
+    fw_cbor_put_text(writer, FW_KEY_VALUE_NAME, (const char *)name.bytes, name.length);
+    fw_cbor_put_unsigned(writer, FW_KEY_VALUE_TYPE, type);
+    fw_cbor_put_integer(writer, FW_KEY_VALUE_VALUE, value);
     if (has_range) {
-        fw_cbor_write_unsigned(writer, FW_KEY_VALUE_MIN);
-        fw_cbor_write_integer(writer, (int32_t)record->words[2]);
-        fw_cbor_write_unsigned(writer, FW_KEY_VALUE_MAX);
-        fw_cbor_write_integer(writer, (int32_t)record->words[3]);
+        fw_cbor_put_integer(writer, FW_KEY_VALUE_MIN, (int32_t)record->words[2]);
+        fw_cbor_put_integer(writer, FW_KEY_VALUE_MAX, (int32_t)record->words[3]);
     }
 }
 
@@ -149,8 +145,7 @@ size_t fw_tell_values(const fw_controller_t *controller, fw_cbor_writer_t *write
     uint32_t next = 0;
     fw_cbor_write_unsigned(writer, FW_KEY_VALUES_VALUES);
     uint32_t total = write_values(controller, writer, false, from, &next);
-    fw_cbor_write_unsigned(writer, FW_KEY_VALUES_TOTAL);
-    fw_cbor_write_unsigned(writer, total);
+    fw_cbor_put_unsigned(writer, FW_KEY_VALUES_TOTAL, total);
     return 2;
 }
 
@@ -161,33 +156,26 @@ size_t fw_tell_health(const fw_controller_t *controller, fw_cbor_writer_t *write
     const fw_vm_t *vm = &controller->runner.vm;
     const fw_condition_t *condition = &controller->condition;
     bool on_trial = condition->script == FW_SCRIPT_ON_TRIAL && condition->trial_left_ms > 0u;
-    fw_cbor_write_unsigned(writer, FW_KEY_HEALTH_UPTIME_MS);
-    fw_cbor_write_unsigned(writer, controller->uptime_ms);
-    fw_cbor_write_unsigned(writer, FW_KEY_HEALTH_BOOT_ID);
-    fw_cbor_write_unsigned(writer, controller->status.boot_id);
-    fw_cbor_write_unsigned(writer, FW_KEY_HEALTH_RESET);
-    fw_cbor_write_unsigned(writer, condition->reset);
-    fw_cbor_write_unsigned(writer, FW_KEY_HEALTH_SCAN);
-    fw_cbor_write_map(writer, 4);
-    fw_cbor_write_unsigned(writer, FW_KEY_SCAN_LATE);
-    fw_cbor_write_unsigned(writer, controller->late_scans);
-    fw_cbor_write_unsigned(writer, FW_KEY_SCAN_LONGEST_GAP_MS);
-    fw_cbor_write_unsigned(writer, controller->longest_gap_ms);
-    fw_cbor_write_unsigned(writer, FW_KEY_SCAN_GAP_CAUSE);
-    fw_cbor_write_unsigned(writer, FW_GAP_UNKNOWN);
-    fw_cbor_write_unsigned(writer, FW_KEY_SCAN_COST_US);
-    fw_cbor_write_unsigned(writer, FW_MICROSECONDS(fw_program_cost(&vm->program)));
-    fw_cbor_write_unsigned(writer, FW_KEY_HEALTH_SCRIPT);
-    fw_cbor_write_map(writer, on_trial ? 4u : 3u);
-    fw_cbor_write_unsigned(writer, FW_KEY_SCRIPT_STATE);
-    fw_cbor_write_unsigned(writer, condition->script);
-    if (on_trial) {
-        fw_cbor_write_unsigned(writer, FW_KEY_SCRIPT_TRIAL_LEFT_MS);
-        fw_cbor_write_unsigned(writer, condition->trial_left_ms);
+    fw_cbor_put_unsigned(writer, FW_KEY_HEALTH_UPTIME_MS, controller->uptime_ms);
+    fw_cbor_put_unsigned(writer, FW_KEY_HEALTH_BOOT_ID, controller->status.boot_id);
+    fw_cbor_put_unsigned(writer, FW_KEY_HEALTH_RESET, condition->reset);
+    if (condition->free_bytes > 0u) {
+        fw_cbor_put_unsigned(writer, FW_KEY_HEALTH_FREE_BYTES, condition->free_bytes);
     }
-    fw_cbor_write_unsigned(writer, FW_KEY_SCRIPT_TITLE);
-    fw_cbor_write_string(writer, controller->script_title);
-    fw_cbor_write_unsigned(writer, FW_KEY_SCRIPT_FAULTS);
-    fw_cbor_write_unsigned(writer, vm->divisions_by_zero);
-    return 5;
+    fw_cbor_put_map(writer, FW_KEY_HEALTH_SCAN, 4);
+    fw_cbor_put_unsigned(writer, FW_KEY_SCAN_LATE, controller->late_scans);
+    fw_cbor_put_unsigned(writer, FW_KEY_SCAN_LONGEST_GAP_MS, controller->longest_gap_ms);
+    fw_cbor_put_unsigned(writer, FW_KEY_SCAN_GAP_CAUSE, FW_GAP_UNKNOWN);
+    fw_cbor_put_unsigned(writer, FW_KEY_SCAN_COST_US, FW_MICROSECONDS(fw_program_cost(&vm->program)));
+    fw_cbor_put_map(writer, FW_KEY_HEALTH_SCRIPT, 3u + (on_trial ? 1u : 0u) + (condition->digest != NULL ? 1u : 0u));
+    fw_cbor_put_unsigned(writer, FW_KEY_SCRIPT_STATE, condition->script);
+    if (on_trial) {
+        fw_cbor_put_unsigned(writer, FW_KEY_SCRIPT_TRIAL_LEFT_MS, condition->trial_left_ms);
+    }
+    fw_cbor_put_string(writer, FW_KEY_SCRIPT_TITLE, controller->script_title);
+    if (condition->digest != NULL) {
+        fw_cbor_put_bytes(writer, FW_KEY_SCRIPT_DIGEST, condition->digest, FW_DIGEST_BYTES);
+    }
+    fw_cbor_put_unsigned(writer, FW_KEY_SCRIPT_FAULTS, vm->divisions_by_zero);
+    return condition->free_bytes > 0u ? 6u : 5u;
 }

@@ -264,7 +264,9 @@ static void run_report(fw_vm_t *vm, uint32_t word, uint32_t further)
     if ((word & 0xFFu) == FW_OP_EVENT) {
         note(&vm->events, number, rises(block, b, true));
     } else {
-        block->value = b || (block->value != 0 && !c);
+        /* One that stood before a restart stands in the first scan. */
+        bool stands = block->value != 0 || (!vm->has_scanned && (vm->alarms >> number & 1u) != 0u);
+        block->value = b || (stands && !c);
         note(&vm->alarms, number, block->value != 0);
     }
 }

@@ -35,7 +35,7 @@ typedef struct {
     uint32_t due_ms;            /* until the next of the running timers is over; UINT32_MAX: none runs */
     uint32_t divisions_by_zero; /* so far; each gave 0 */
     uint32_t events;            /* a bit for each that happened in the last scan */
-    uint32_t alarms;            /* a bit for each that is raised */
+    uint32_t alarms;            /* a bit for each that is raised; set before the first scan: it stands yet */
     uint8_t set_by[FW_SCRIPT_CELLS]; /* the assignment that gave a cell its value; 0: its only one */
     uint8_t boot_cell;          /* FW_CELL_NONE: nobody asks */
     bool has_scanned;

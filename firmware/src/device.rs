@@ -26,6 +26,8 @@ const SECTOR_BYTES: usize = 0x1000;
 pub struct Flash {
     words: Box<[u32]>,
     file: Option<File>,
+    /// On the heap: C keeps a pointer to it.
+    update_key: Option<Box<[u8; 32]>>,
 }
 
 impl Flash {
@@ -34,7 +36,16 @@ impl Flash {
         Self {
             words: vec![u32::MAX; FLASH_BYTES / 4].into_boxed_slice(),
             file: None,
+            update_key: None,
         }
+    }
+
+    /// One whose firmware takes updates that the owner of this public key has signed (Ed25519). Without one it
+    /// takes none.
+    #[must_use]
+    pub fn with_update_key(mut self, key: [u8; 32]) -> Self {
+        self.update_key = Some(Box::new(key));
+        self
     }
 
     /// One that is kept in a file. A file that does not exist is made, and blank.
@@ -67,6 +78,7 @@ impl Flash {
         Ok(Self {
             words: bytes.chunks_exact(4).map(word).collect(),
             file: Some(file),
+            update_key: None,
         })
     }
 }
@@ -138,6 +150,10 @@ impl Device {
                 self.flash.words.as_mut_ptr(),
                 self.source.as_ptr(),
                 self.source.len(),
+                self.flash
+                    .update_key
+                    .as_ref()
+                    .map_or(std::ptr::null(), |key| key.as_ptr()),
                 reset,
             )
         }

@@ -286,6 +286,7 @@ unsafe extern "C" {
         flash: *mut u32,
         first_script: *const u8,
         first_script_bytes: usize,
+        update_key: *const u8,
         reset: u8,
     ) -> bool;
     pub fn fw_host_device_controller(host: *mut FwHostDevice) -> *mut FwController;

@@ -113,9 +113,8 @@ size_t fw_host_device_align(void)
 
 bool fw_host_device_init(fw_host_device_t *host, const fw_settings_t *settings, const fw_port_t *port,
                          const fw_board_t *board, uint32_t *flash, const uint8_t *first_script,
-                         size_t first_script_bytes, uint8_t reset)
+                         size_t first_script_bytes, const uint8_t *update_key, uint8_t reset)
 {
-    static const uint8_t no_key[32] = {0};
     host->flash = flash;
     host->wants_restart = false;
     host->is_configured = false;
@@ -144,7 +143,7 @@ bool fw_host_device_init(fw_host_device_t *host, const fw_settings_t *settings, 
         .flash = &host->flash_port,
         .machine = &host->machine,
         .board = board,
-        .identity = {.profile = "virtual", .public_key = no_key, .version = 1, .slot = 1},
+        .identity = {.profile = "virtual", .public_key = update_key, .version = 1, .slot = 1},
         .software = settings->software,
         .board_title = settings->board,
         .first_script = {first_script, first_script_bytes},

@@ -23,11 +23,11 @@ typedef struct {
 size_t fw_host_device_bytes(void);
 size_t fw_host_device_align(void);
 
-/* Starts a device over what is in flash. `settings` and all that is pointed to must outlive it. False if the
- * settings are wrong. */
+/* Starts a device over what is in flash. `settings` and all that is pointed to must outlive it. `update_key` is
+ * the 32-byte public key of whoever may make updates; NULL: nobody may. False if the settings are wrong. */
 bool fw_host_device_init(fw_host_device_t *host, const fw_settings_t *settings, const fw_port_t *port,
                          const fw_board_t *board, uint32_t *flash, const uint8_t *first_script,
-                         size_t first_script_bytes, uint8_t reset);
+                         size_t first_script_bytes, const uint8_t *update_key, uint8_t reset);
 
 fw_controller_t *fw_host_device_controller(fw_host_device_t *host);
 const fw_api_controller_t *fw_host_device_api(const fw_host_device_t *host);

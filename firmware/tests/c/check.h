@@ -54,6 +54,8 @@ void test_board(void);
 void test_esp8266(void);
 void test_storage(void);
 void test_update(void);
+void test_events(void);
+void test_kept(void);
 void test_wear(void);
 
 #endif

@@ -123,6 +123,7 @@ static const struct {
     {"script", test_script},     {"runner", test_runner},     {"zone", test_zone},
     {"storage", test_storage},   {"flash", test_flash},       {"stores", test_stores},
     {"update", test_update},     {"wear", test_wear},         {"sun", test_sun},
+    {"events", test_events},     {"kept", test_kept},
     {"http", test_http},         {"server", test_http_server}, {"json", test_json},
     {"api", test_api},
     {"board", test_board},

@@ -95,16 +95,14 @@ static void port_write_output(void *ctx, uint8_t channel, int32_t value)
 
 /* ---- life ---- */
 
-rig_t *rig_new(const char *script, bool clear, uint16_t record_bytes_max)
+rig_t *rig_blank(bool clear, uint16_t record_bytes_max)
 {
     rig_t *rig = calloc(1, sizeof *rig);
-    uint8_t *core = calloc(1, sizeof(fw_controller_t));
     uint8_t *wire = malloc(WIRE_BYTES_MAX);
     uint8_t *reading = malloc(FW_RECORD_BYTES_MAX);
-    if (rig == NULL || core == NULL || wire == NULL || reading == NULL) {
+    if (rig == NULL || wire == NULL || reading == NULL) {
         abort();
     }
-    rig->controller = (fw_controller_t *)(void *)core;
     rig->wire = wire;
     rig->reading = reading;
     rig->send_max = SIZE_MAX;
@@ -130,6 +128,16 @@ rig_t *rig_new(const char *script, bool clear, uint16_t record_bytes_max)
                                     .gateways = 2,
                                     .clear = clear};
     memset(rig->settings.key, 0x5a, sizeof rig->settings.key);
+    return rig;
+}
+
+rig_t *rig_new(const char *script, bool clear, uint16_t record_bytes_max)
+{
+    rig_t *rig = rig_blank(clear, record_bytes_max);
+    rig->controller = calloc(1, sizeof *rig->controller);
+    if (rig->controller == NULL) {
+        abort();
+    }
     CHECK(fw_controller_init(rig->controller, &rig->settings, &rig->port));
     fw_controller_run(rig->controller, program_of(script), script);
     return rig;
@@ -150,7 +158,12 @@ void rig_free(rig_t *rig)
     rig_forget(rig);
     give_back(rig, false);
     fw_controller_end(rig->controller);
-    free(rig->controller);
+    if (rig->device != NULL) {
+        free(rig->device);
+        free(rig->nor);
+    } else {
+        free(rig->controller);
+    }
     free(rig->wire);
     free(rig->reading);
     free(rig);
@@ -236,6 +249,7 @@ static void watch_receipt(rig_t *rig, const rig_frame_t *frame)
 }
 
 static void answer_ping(rig_t *rig, uint32_t correlation);
+static void take_event(rig_t *rig, const rig_frame_t *frame);
 
 static void watch(rig_t *rig, const fw_frame_t *frame)
 {
@@ -263,6 +277,8 @@ static void watch(rig_t *rig, const fw_frame_t *frame)
         watch_receipt(rig, kept);
     } else if (kind == FW_KIND_PING && kept->header.flags == 0u && rig->answers_pings && rig->up) {
         answer_ping(rig, kept->header.correlation);
+    } else if (kind == FW_KIND_EVENT) {
+        take_event(rig, kept);
     } else {
         CHECK(kind == FW_KIND_RESPONSE || kind == FW_KIND_PING);
         CHECK_NOTE(kept->header.correlation > rig->asked_before ||
@@ -333,7 +349,8 @@ void rig_jump(rig_t *rig, uint32_t ms)
         rig->inputs[FW_CHANNEL_DI2] = rig->outputs[FW_CHANNEL_RL1];
         fw_controller_input_changed(rig->controller);
     }
-    uint32_t wake_ms = fw_controller_poll(rig->controller);
+    uint32_t wake_ms = rig->device != NULL ? fw_device_poll(rig->device)
+                                           : fw_controller_poll(rig->controller);
     CHECK(wake_ms >= 1u && wake_ms <= FW_WAKE_MS_MAX);
     rig_drain(rig);
 }
@@ -533,6 +550,40 @@ static void answer_ping(rig_t *rig, uint32_t correlation)
                                    .flags = FW_FLAG_REPLY,
                                    .payload_bytes = (uint16_t)writer.length,
                                    .correlation = correlation},
+               payload);
+}
+
+/* As gateways do (docs/protocol.md section 6.1). */
+static void take_event(rig_t *rig, const rig_frame_t *frame)
+{
+    uint64_t verb = rig_field(frame, FW_KEY_VERB);
+    uint32_t number = (uint32_t)rig_field(frame, FW_KEY_EVENT_NUMBER);
+    CHECK(verb == FW_VERB_HAPPENED || verb == FW_VERB_ALARM);
+    CHECK(frame->header.correlation != 0u && number != 0u);
+    if (rig->ignores_events || !rig->up) {
+        return;
+    }
+    bool is_ok = rig->event_code == FW_CODE_OK;
+    if (is_ok && (rig->event_last == 0u || (int32_t)(number - rig->event_last) > 0)) {
+        rig->event_last = number;
+        rig->events++;
+    }
+    uint8_t payload[24];
+    fw_cbor_writer_t writer;
+    fw_cbor_writer_init(&writer, payload, sizeof payload);
+    fw_cbor_write_map(&writer, is_ok ? 3u : 2u);
+    fw_cbor_write_unsigned(&writer, FW_KEY_RESPONSE_CODE);
+    fw_cbor_write_unsigned(&writer, rig->event_code);
+    fw_cbor_write_unsigned(&writer, FW_KEY_VERB);
+    fw_cbor_write_unsigned(&writer, verb);
+    if (is_ok) {
+        fw_cbor_write_unsigned(&writer, FW_KEY_EVENT_LAST);
+        fw_cbor_write_unsigned(&writer, rig->event_last);
+    }
+    send_frame(rig,
+               (fw_frame_header_t){.kind = FW_KIND_RESPONSE,
+                                   .payload_bytes = (uint16_t)writer.length,
+                                   .correlation = frame->header.correlation},
                payload);
 }
 

@@ -9,7 +9,8 @@
 #ifndef FW_TEST_RIG_H
 #define FW_TEST_RIG_H
 
-#include "controller.h"
+#include "device.h"
+#include "nor.h"
 #include "script_rig.h"
 
 #define RIG_ADDRESS 100042u
@@ -29,7 +30,11 @@ typedef struct {
 } rig_frame_t;
 
 typedef struct {
-    fw_controller_t *controller; /* on the heap */
+    fw_controller_t *controller; /* on the heap; the device's, if there is one */
+    fw_device_t *device;         /* on the heap, or NULL */
+    fw_nor_t *nor;
+    fw_device_setup_t setup;
+    unsigned restarts;
     fw_port_t port;
     fw_settings_t settings;
     uint64_t elapsed_ms;
@@ -64,6 +69,11 @@ typedef struct {
     size_t frames_count;
     uint32_t correlation;  /* of the last frame to the controller */
     uint32_t asked_before; /* the same when the session began */
+    /* of events and alarms: told as the gateway would, unless it is to be silent or to refuse */
+    bool ignores_events;
+    fw_code_t event_code;
+    uint32_t event_last;   /* the latest number; 0 = none yet */
+    unsigned events;       /* that were passed on */
 
     /* what was told so far */
     unsigned session_frames;
@@ -77,7 +87,13 @@ typedef struct {
 
 /* A controller just started that runs a built-in script; `record_bytes_max` 0 is the most. */
 rig_t *rig_new(const char *script, bool clear, uint16_t record_bytes_max);
-/* The same, and live. */
+/* A rig without a controller. */
+rig_t *rig_blank(bool clear, uint16_t record_bytes_max);
+/* A whole device on a chip from the factory (device.h), whose first script this text is; and the same
+ * device again after its power has failed. */
+rig_t *rig_device(const char *text);
+void rig_power_fails(rig_t *rig);
+/* The same as rig_new, and live. */
 rig_t *rig_live(const char *script, bool clear, uint16_t record_bytes_max);
 void rig_free(rig_t *rig);
 

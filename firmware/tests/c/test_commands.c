@@ -249,6 +249,22 @@ static void follow_is_overtaken(void)
     rig_free(rig);
 }
 
+/* Whether some receipt for that command says so in words. */
+static bool has_detail(const rig_t *rig, uint32_t correlation, const char *text)
+{
+    for (size_t i = 0; i < rig->frames_count; i++) {
+        const rig_frame_t *frame = &rig->frames[i];
+        fw_cbor_map_t map;
+        fw_span_t detail;
+        if (frame->header.kind == FW_KIND_RECEIPT && frame->header.correlation == correlation &&
+            fw_cbor_open(frame->payload, frame->header.payload_bytes, &map) == FW_CBOR_OK &&
+            fw_cbor_map_text(&map, FW_KEY_RECEIPT_DETAIL, &detail) == FW_FIELD_PRESENT) {
+            return detail.length == strlen(text) && memcmp(detail.bytes, text, strlen(text)) == 0;
+        }
+    }
+    return false;
+}
+
 static void ramp_moves_and_refuses(void)
 {
     rig_t *rig = rig_live("ramp", false, 0);
@@ -264,6 +280,7 @@ static void ramp_moves_and_refuses(void)
     sent = rig_call(rig, 2, soon(rig), "ramp", up, 2);
     rig_run(rig, 20);
     CHECK(ended(rig, sent, FW_STAGE_REFUSED, FW_CODE_REFUSED_BY_SCRIPT));
+    CHECK(has_detail(rig, sent, "AI0 is out of range"));
     rig->inputs[FW_CHANNEL_AI0] = 0;
     rig_run(rig, 20);
     /* A clock that leaps while a ramp runs overshoots nothing. */

@@ -355,6 +355,66 @@ static void check_acknowledged_meanwhile(void)
     CHECK(fw_logbook_event_after(&device.logbook, 0, &entry) && entry.number == 41u);
 }
 
+/* Whatever has arrived since: the newest event tells how things stand. */
+static void check_newest_event(void)
+{
+    device_new(OPENS_LOGBOOK);
+    fw_logbook_entry_t entry;
+    CHECK(!fw_logbook_newest_event(&device.logbook, &entry));
+    uint32_t first = add(FW_LOGBOOK_EVENT);
+    uint32_t number = add(FW_LOGBOOK_EVENT);
+    CHECK(device_rest() && fw_logbook_unread(&device.logbook) == 2u);
+    fw_logbook_acknowledge(&device.logbook, first);
+    CHECK(device_rest() && fw_logbook_unread(&device.logbook) == 1u);
+    fw_logbook_acknowledge(&device.logbook, number);
+    for (int i = 0; i < 900; i++) {
+        (void)add(FW_LOGBOOK_CAUSE);
+        device.now_ms += FW_JOURNAL_TURN_MS;
+        CHECK(device_rest());
+        CHECK(i % 50 != 0 || device_boot());
+    }
+    CHECK(nor.erases[FW_LAYOUT_LOG / FW_SECTOR_BYTES] > 2u);
+    CHECK(fw_logbook_newest_event(&device.logbook, &entry) && entry.number == number);
+    CHECK(fw_logbook_unread(&device.logbook) == 0u);
+    CHECK(!fw_logbook_event_after(&device.logbook, 0, &entry));
+}
+
+/* In RAM causes give way to events; and the last sectors that may be opened at once are for what is
+ * saved at once. */
+static void check_urgent(void)
+{
+    device_new(OPENS_LOGBOOK);
+    fw_logbook_entry_t entry;
+    uint32_t number = add(FW_LOGBOOK_EVENT);
+    for (uint32_t i = 0; i < 2u * FW_LOGBOOK_WAITING_MAX; i++) {
+        CHECK(fw_logbook_has_room(&device.logbook));
+        (void)add(FW_LOGBOOK_CAUSE);
+    }
+    CHECK(device_rest() && fw_logbook_event_after(&device.logbook, 0, &entry));
+    CHECK(entry.number == number);
+    for (uint32_t i = 0; i < FW_LOGBOOK_WAITING_MAX; i++) {
+        CHECK(fw_logbook_has_room(&device.logbook));
+        (void)add(FW_LOGBOOK_EVENT);
+    }
+    CHECK(!fw_logbook_has_room(&device.logbook));
+
+    for (int i = 0; i < 20000; i++) {
+        (void)add(FW_LOGBOOK_CAUSE);
+        (void)fw_logbook_step(&device.logbook, device.now_ms);
+        device.now_ms += 10u;
+    }
+    CHECK(device.logbook.journal.turns == FW_LOGBOOK_TURNS_KEPT);
+    number = add(FW_LOGBOOK_EVENT);
+    fw_logbook_save_now(&device.logbook);
+    for (int i = 0; i < 200; i++) {
+        (void)add(FW_LOGBOOK_CAUSE);
+        (void)fw_logbook_step(&device.logbook, device.now_ms);
+        device.now_ms += 10u;
+    }
+    CHECK(fw_logbook_event_after(&device.logbook, number - 1u, &entry) && entry.number == number);
+    CHECK(device.logbook.journal.turns == FW_LOGBOOK_TURNS_KEPT - 1u);
+}
+
 /* While flash is not stepped, the oldest in RAM give way. */
 static void check_overflow(void)
 {
@@ -424,6 +484,8 @@ void test_stores(void)
     check_waits();
     check_seals();
     check_acknowledged_meanwhile();
+    check_newest_event();
+    check_urgent();
     check_overflow();
     check_unread();
     check_numbers();

@@ -29,6 +29,17 @@ const THROUGH_POINTERS: &[(&str, &[&str])] = &[
     ("core/inside.h", PORT),
     ("core/link.c", PORT),
     ("core/send.c", PORT),
+    ("core/send.c", &["core/device_kept.c:event"]),
+    // What the link asks of whoever keeps things.
+    (
+        "core/answer.c",
+        &[
+            "core/device_kept.c:take",
+            "core/device_kept.c:tell",
+            "core/device_kept.c:detail",
+            "core/device_kept.c:event_arrived",
+        ],
+    ),
     ("core/controller.c", PORT),
     (
         "core/flash.c",
@@ -65,6 +76,7 @@ const THROUGH_POINTERS: &[(&str, &[&str])] = &[
     ("core/http_server.c", &["core/api.c:*", "http_*"]),
     ("core/device.c", MACHINE),
     ("core/device_api.c", MACHINE),
+    ("core/device_kept.c", MACHINE),
     ("core/scripts.c", MACHINE),
     // The SDK's own handler.
     ("port/esp8266/exceptions.c", &[]),

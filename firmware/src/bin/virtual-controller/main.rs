@@ -84,6 +84,11 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     flash: Option<PathBuf>,
 
+    /// Take updates that the owner of this public key has signed, 64 hexadecimal digits. With `--http` or
+    /// `--flash`; they go into the flash, and what runs stays the same.
+    #[arg(long, value_name = "HEX", value_parser = public_key)]
+    update_key: Option<PublicKey>,
+
     /// Speak the clear link, which a gateway offers only to laboratories.
     #[arg(long)]
     clear: bool,
@@ -236,6 +241,17 @@ impl Arguments {
     }
 }
 
+/// An Ed25519 public key.
+#[derive(Clone, Copy)]
+struct PublicKey([u8; 32]);
+
+fn public_key(digits: &str) -> Result<PublicKey, String> {
+    let key = digits
+        .parse::<ControllerKey>()
+        .map_err(|_| "expected 64 hexadecimal digits".to_owned())?;
+    Ok(PublicKey(*key.bytes()))
+}
+
 fn read(path: &PathBuf) -> anyhow::Result<String> {
     fs::read_to_string(path).with_context(|| format!("could not read {}", path.display()))
 }
@@ -284,6 +300,10 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
             }
             (None, true) => Some(Flash::blank()),
             (None, false) => None,
+        };
+        let flash = match arguments.update_key {
+            Some(PublicKey(key)) => flash.map(|flash| flash.with_update_key(key)),
+            None => flash,
         };
         let http = match arguments.http {
             Some(at) => Some(listen(at).await?),
