@@ -5,6 +5,7 @@
 mod browser;
 mod command;
 mod inside;
+mod kept;
 mod lx106;
 mod refusals;
 mod restart;

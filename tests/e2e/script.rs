@@ -69,10 +69,11 @@ fn call(tool: &mut Tool, controller: u32, name: &str, argument: i64) -> Key {
     key
 }
 
-fn last(tool: &mut Tool, key: Key) -> (Stage, Option<Code>) {
+fn last(tool: &mut Tool, key: Key) -> (Stage, Option<Code>, Option<String>) {
     let receipts = tool.receipts(key, |_| {}).unwrap();
     let last = receipts.last().unwrap();
-    (last.stage, last.reason)
+    let detail = last.detail.as_ref().map(|text| text.as_str().to_owned());
+    (last.stage, last.reason, detail)
 }
 
 #[test]
@@ -129,12 +130,17 @@ fn a_script_of_ones_own_runs_behind_the_gateway() {
     let key = call(&mut tool, controller.address, "boost", 200);
     assert_eq!(
         last(&mut tool, key),
-        (Stage::Refused, Some(Code::RefusedByScript))
+        (
+            Stage::Refused,
+            Some(Code::RefusedByScript),
+            Some("no water".into())
+        ),
+        "in the script's own words"
     );
     let key = tool.set(controller.address, "pump", 1, 10_000).unwrap();
     assert_eq!(
         last(&mut tool, key),
-        (Stage::Refused, Some(Code::NotManual))
+        (Stage::Refused, Some(Code::NotManual), None)
     );
     let key = tool.set(controller.address, "lamp", 1, 10_000).unwrap();
     assert_eq!(last(&mut tool, key).0, Stage::Executed);

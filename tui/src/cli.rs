@@ -206,6 +206,29 @@ pub(crate) enum Verb {
         #[command(subcommand)]
         verb: ScriptVerb,
     },
+    /// Send a controller new firmware, which it tries once it restarts
+    Firmware {
+        #[command(subcommand)]
+        verb: FirmwareVerb,
+    },
+    /// Get a controller's recording of the scans before its last fault
+    Recording {
+        /// The controller's number
+        #[arg(value_parser = controller)]
+        address: Address,
+        /// The file to put it into
+        file: PathBuf,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Have a controller start anew
+    Restart {
+        /// The controller's number
+        #[arg(value_parser = controller)]
+        address: Address,
+        #[command(flatten)]
+        output: Output,
+    },
     /// Print a completion script
     Completions {
         /// The shell
@@ -252,6 +275,25 @@ pub(crate) enum ScriptVerb {
         /// The controller's number
         #[arg(value_parser = controller)]
         address: Address,
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+/// What to do about a controller's firmware.
+#[derive(Debug, Subcommand)]
+pub(crate) enum FirmwareVerb {
+    /// Send an update and restart into it. Of several files the one for the slot that does not run
+    Put {
+        /// The controller's number
+        #[arg(value_parser = controller)]
+        address: Address,
+        /// Signed images, as `cargo xtask firmware --sign` makes them: one for each slot
+        #[arg(required = true, num_args = 1..=2)]
+        files: Vec<PathBuf>,
+        /// Leave the restart to somebody else
+        #[arg(long)]
+        no_restart: bool,
         #[command(flatten)]
         output: Output,
     },

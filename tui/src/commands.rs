@@ -96,7 +96,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
             | Verb::Values { .. }
             | Verb::Log { .. }
             | Verb::Health { .. }
-            | Verb::Script { .. }),
+            | Verb::Script { .. }
+            | Verb::Firmware { .. }
+            | Verb::Recording { .. }
+            | Verb::Restart { .. }),
         ) => {
             let link = Link::open(&config()?, Interest::Nothing).await?;
             inside::run(&link, verb).await

@@ -1,7 +1,7 @@
 //! The commands about what is inside a controller: forces, parameters, values, log, health, script.
 
 use crate::{
-    cli::{ScriptVerb, Verb},
+    cli::{FirmwareVerb, ScriptVerb, Verb},
     commands::{Link, Names, send, set_value},
     exit::{Exit, Failure},
     output, words,
@@ -10,12 +10,12 @@ use anyhow::Context;
 use serde_json::{Value, json};
 use std::{
     io::{self, IsTerminal, Write},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 use switchyard_client::{Error, Order, signature::ArgumentType};
 use switchyard_protocol::{
-    Address,
+    Address, Code,
     message::{
         Action, Content, GapCause, Health, LogEntry, Name, Parameter, ResetReason, ScriptFault,
     },
@@ -55,6 +55,30 @@ pub(crate) async fn run(link: &Link, verb: Verb) -> Result<(), Failure> {
         } => log(link, address, count, output.json).await,
         Verb::Health { address, output } => health(link, address, output.json).await,
         Verb::Script { verb } => script(link, verb).await,
+        Verb::Firmware {
+            verb:
+                FirmwareVerb::Put {
+                    address,
+                    files,
+                    no_restart,
+                    output,
+                },
+        } => put_firmware(link, address, &files, no_restart, output.json).await,
+        Verb::Recording {
+            address,
+            file,
+            output,
+        } => recording(link, address, &file, output.json).await,
+        Verb::Restart { address, output } => {
+            let restarted = link.client.restart(address).await;
+            restarted.map_err(|error| Failure::about(error, address))?;
+            done(
+                address,
+                output.json,
+                json!({}),
+                format!("No. {address} restarts"),
+            )
+        }
         _ => Err(Failure::usage(
             "expected a command about a controller's inside",
         )),
@@ -375,6 +399,104 @@ async fn get(
     let mut out = io::stdout().lock();
     out.write_all(&source)?;
     Ok(out.flush()?)
+}
+
+async fn recording(link: &Link, address: Address, file: &Path, json: bool) -> Result<(), Failure> {
+    let recording = link.client.read(address, Content::Recording).await;
+    let recording = recording.map_err(|error| Failure::about(error, address))?;
+    if recording.is_empty() {
+        return Err(Failure::new(
+            Exit::Refused,
+            format!("No. {address} has no recording: nothing has gone wrong yet"),
+        ));
+    }
+    let shown = file.display();
+    std::fs::write(file, &recording).with_context(|| format!("writing {shown}"))?;
+    let fields = json!({ "file": shown.to_string(), "bytes": recording.len() });
+    let text = format!("{} bytes in {shown}", recording.len());
+    done(address, json, fields, text)
+}
+
+/// Sends the first of the files that the controller wants: each is for one slot.
+async fn put_firmware(
+    link: &Link,
+    address: Address,
+    files: &[PathBuf],
+    no_restart: bool,
+    json: bool,
+) -> Result<(), Failure> {
+    let mut refusal = Failure::usage("expected a file".to_owned());
+    for file in files {
+        let shown = file.display();
+        let release = std::fs::read(file).with_context(|| format!("reading {shown}"))?;
+        let mut progress = Progress::new(release.len());
+        let sent = link
+            .client
+            .update(address, &release, &mut |bytes| progress.show(bytes))
+            .await;
+        progress.end();
+        match sent {
+            Ok(()) => {}
+            Err(
+                error @ Error::Refused {
+                    code: Code::OutOfRange,
+                    ..
+                },
+            ) => {
+                refusal = Failure::about(error, address);
+                continue;
+            }
+            Err(error) => return Err(Failure::about(error, address)),
+        }
+        if !no_restart {
+            let restarted = link.client.restart(address).await;
+            restarted.map_err(|error| Failure::about(error, address))?;
+        }
+        let fields = json!({
+            "file": shown.to_string(),
+            "bytes": release.len(),
+            "restarted": !no_restart,
+        });
+        let text = match no_restart {
+            true => format!("No. {address} has {shown}, and tries it once it restarts"),
+            false => format!("No. {address} has {shown}, and restarts to try it"),
+        };
+        return done(address, json, fields, text);
+    }
+    Err(refusal)
+}
+
+/// How far something long is, on a terminal alone.
+struct Progress {
+    whole: usize,
+    percent: usize,
+    is_shown: bool,
+}
+
+impl Progress {
+    fn new(whole: usize) -> Self {
+        let is_shown = io::stderr().is_terminal();
+        Self {
+            whole: whole.max(1),
+            percent: 0,
+            is_shown,
+        }
+    }
+
+    fn show(&mut self, bytes: usize) {
+        let percent = bytes.min(self.whole) * 100 / self.whole;
+        if self.is_shown && percent != self.percent {
+            self.percent = percent;
+            // A terminal that is gone is no reason to stop.
+            let _ = write!(io::stderr(), "\r{percent:3} % of {} bytes", self.whole);
+        }
+    }
+
+    fn end(&mut self) {
+        if self.percent > 0 {
+            let _ = writeln!(io::stderr());
+        }
+    }
 }
 
 async fn put(

@@ -13,9 +13,11 @@ use switchyard_protocol::{
 
 /// The smallest piece that is tried where links do not take larger ones.
 const PIECE_BYTES_MIN: usize = 56;
+/// Manifest and signature, before an image.
+const RELEASE_HEAD_BYTES: usize = 72 + 64;
 /// Pieces in which something may be read: so many of the smallest are the largest.
 const PIECES_MAX: u32 = TRANSFER_BYTES_MAX / PIECE_BYTES_MIN as u32;
-/// Pieces that a controller may leave untaken before it is given up.
+/// Pieces in a row of which a controller may take nothing before it is given up.
 const UNTAKEN_MAX: u32 = 16;
 /// How often something that changes meanwhile is read anew.
 const READINGS_MAX: u32 = 3;
@@ -148,6 +150,49 @@ impl Client {
         bytes: &[u8],
         keep: bool,
     ) -> Result<(), Error> {
+        self.write_telling(address, content, bytes, keep, &mut |_| {})
+            .await
+    }
+
+    /// Sends firmware: 72 bytes of manifest, 64 of signature, the image (`docs/storage.md` §7). The
+    /// controller tries it once it [restarts](Client::restart). `progress` is told how many bytes of it the
+    /// controller has.
+    ///
+    /// # Errors
+    /// As [`write`](Client::write); `out_of_range` for what is no release, and where the controller does not
+    /// want this one, with its reason: for another board, for the slot that runs, too old, not signed.
+    pub async fn update(
+        &self,
+        address: Address,
+        release: &[u8],
+        progress: &mut (dyn FnMut(usize) + Send),
+    ) -> Result<(), Error> {
+        let Some((head, image)) = release.split_at_checked(RELEASE_HEAD_BYTES) else {
+            return Err(Error::Refused {
+                code: Code::OutOfRange,
+                detail: Some("expected a signed image".into()),
+            });
+        };
+        self.write(address, Content::FirmwareManifest, head, false)
+            .await?;
+        self.write_telling(
+            address,
+            Content::FirmwareImage,
+            image,
+            false,
+            &mut |bytes| progress(RELEASE_HEAD_BYTES + bytes),
+        )
+        .await
+    }
+
+    async fn write_telling(
+        &self,
+        address: Address,
+        content: Content,
+        bytes: &[u8],
+        keep: bool,
+        progress: &mut (dyn FnMut(usize) + Send),
+    ) -> Result<(), Error> {
         let size = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         if !(1..=TRANSFER_BYTES_MAX).contains(&size) {
             return Err(Error::Refused {
@@ -164,7 +209,7 @@ impl Client {
         let Body::TransferOpen { offset } = self.request(address, asked).await? else {
             return Err(unexpected("transfer_open"));
         };
-        self.write_from(address, bytes, offset).await?;
+        self.write_from(address, bytes, offset, progress).await?;
         let asked = Request::TransferCommit { digest, keep };
         match self.request(address, asked).await? {
             Body::TransferCommit { fault: None } => Ok(()),
@@ -175,7 +220,13 @@ impl Client {
         }
     }
 
-    async fn write_from(&self, address: Address, bytes: &[u8], offset: u32) -> Result<(), Error> {
+    async fn write_from(
+        &self,
+        address: Address,
+        bytes: &[u8],
+        offset: u32,
+        progress: &mut (dyn FnMut(usize) + Send),
+    ) -> Result<(), Error> {
         let (mut at, mut piece, mut untaken) = (offset as usize, TRANSFER_PIECE_BYTES_MAX, 0);
         while at < bytes.len() {
             let end = bytes.len().min(at + piece);
@@ -195,13 +246,14 @@ impl Client {
                 }
                 Err(error) => return Err(error),
             };
-            if next != end {
-                untaken += 1;
-            }
+            // It may take the first bytes of a piece alone: flash has sectors.
+            let has_come_on = next > at && next <= end;
+            untaken = if has_come_on { 0 } else { untaken + 1 };
             if untaken > UNTAKEN_MAX {
                 return Err(unexpected("transfer_write"));
             }
             at = next;
+            progress(at);
         }
         if at > bytes.len() {
             return Err(unexpected("transfer_write"));

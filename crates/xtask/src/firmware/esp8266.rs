@@ -7,6 +7,7 @@ use super::{
     objects::{self, Placed},
     page,
     parts::{Parts, Port, room},
+    release::{About, Maker},
     stack,
     toolchain::{self, C_LIBRARY, quietly, tool},
 };
@@ -30,6 +31,10 @@ pub(crate) struct Options<'a> {
     pub(crate) out: Option<&'a Path>,
     /// The public key of whoever may make updates; an image without it takes none.
     pub(crate) update_key: Option<[u8; 32]>,
+    /// Who signs updates of the images; none are made without.
+    pub(super) maker: Option<&'a Maker>,
+    /// The lowest version that may follow them.
+    pub(super) lowest: u32,
 }
 
 /// Sizes of the core for this chip (`core/config.h`, `core/controller.h`): no board has more than ten pins.
@@ -117,11 +122,19 @@ fn port_of(options: &Options, sources: Vec<PathBuf>) -> Port {
 
 /// The workspace's version as one number: newer is larger.
 fn version() -> u32 {
-    env!("CARGO_PKG_VERSION")
-        .split(['.', '-', '+'])
-        .take(3)
-        .map(|part| part.parse::<u32>().unwrap_or_default())
-        .fold(0, |number, part| number << 8 | part.min(255))
+    version_of(env!("CARGO_PKG_VERSION")).unwrap_or_default()
+}
+
+/// A version such as 0.3.0 as one number.
+pub(super) fn version_of(text: &str) -> Result<u32> {
+    let parts: Vec<&str> = text.split(['.', '-', '+']).take(3).collect();
+    ensure!(parts.len() == 3, "{text}: expected a version such as 0.3.0");
+    parts.iter().try_fold(0, |number, part| {
+        let part: u8 = part
+            .parse()
+            .with_context(|| format!("{text}: expected numbers of at most 255"))?;
+        Ok(number << 8 | u32::from(part))
+    })
 }
 
 // ---- without the SDK ----
@@ -237,6 +250,17 @@ pub(crate) fn with_sdk(options: &Options, sdk: &Path) -> Result<()> {
         image::judge(&made)?;
         let path = out.join(format!("user{slot}.bin"));
         fs::write(&path, &made)?;
+        if let Some(maker) = options.maker {
+            let about = About {
+                profile: options.board,
+                slot,
+                version: version(),
+                lowest: options.lowest,
+            };
+            let update = path.with_extension("update");
+            fs::write(&update, maker.release(&about, &made)?)?;
+            println!("user{slot}: {}", update.display());
+        }
         let report = judge(&parts, &elf, made.len() as u64)?;
         println!("user{slot}: {}", path.display());
         print!("{}", report.table());

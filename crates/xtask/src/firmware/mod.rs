@@ -10,6 +10,7 @@ mod objects;
 mod page;
 mod parts;
 pub(crate) mod qemu;
+mod release;
 mod stack;
 mod toolchain;
 
@@ -46,6 +47,13 @@ pub(crate) struct Firmware {
     /// The public key of whoever may make updates, as 64 hexadecimal digits. Images without one take none.
     #[arg(long, value_name = "HEX")]
     update_key: Option<String>,
+    /// Also make signed updates of the images. The file has the secret key, 64 hexadecimal digits; the images
+    /// take updates that are signed by it.
+    #[arg(long, value_name = "FILE", conflicts_with = "update_key")]
+    sign: Option<PathBuf>,
+    /// The lowest version that these updates may be followed by, such as 0.3.0: no way back below it.
+    #[arg(long, value_name = "VERSION", requires = "sign")]
+    lowest: Option<String>,
 }
 
 /// Builds, judges, and prints what the image holds.
@@ -54,10 +62,24 @@ pub(crate) fn firmware(options: &Firmware) -> Result<()> {
     match options.port {
         Target::Qemu => qemu::controller().map(|image| println!("image: {}", image.display())),
         Target::Esp8266 => {
+            let maker = options
+                .sign
+                .as_deref()
+                .map(release::Maker::read)
+                .transpose()?;
+            let update_key = match &maker {
+                Some(maker) => Some(maker.public_key()?),
+                None => options.update_key.as_deref().map(key).transpose()?,
+            };
             let for_chip = esp8266::Options {
                 board: &options.board,
                 out: options.out.as_deref(),
-                update_key: options.update_key.as_deref().map(key).transpose()?,
+                update_key,
+                maker: maker.as_ref(),
+                lowest: options
+                    .lowest
+                    .as_deref()
+                    .map_or(Ok(0), esp8266::version_of)?,
             };
             match &options.sdk {
                 Some(sdk) => esp8266::with_sdk(&for_chip, sdk),
@@ -73,6 +95,8 @@ pub(crate) fn check_esp8266() -> Result<()> {
         board: "nodemcu",
         out: None,
         update_key: None,
+        maker: None,
+        lowest: 0,
     })
 }
 
@@ -80,7 +104,7 @@ fn key(digits: &str) -> Result<[u8; 32]> {
     let mut key = [0; 32];
     ensure!(
         digits.len() == 64 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()),
-        "the update key: expected 64 hexadecimal digits"
+        "a key: expected 64 hexadecimal digits"
     );
     for (at, byte) in key.iter_mut().enumerate() {
         *byte = u8::from_str_radix(&digits[2 * at..2 * at + 2], 16)?;
