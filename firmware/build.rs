@@ -42,15 +42,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let page_source = PathBuf::from(env::var("OUT_DIR")?).join("page.c");
     fs::write(&page_source, page::render(&ui)?)?;
 
-    // Always optimised: a debug build's X25519 is too slow for thousands of controllers.
+    // The rest of Monocypher is compiled where its field arithmetic is needed: see core/x25519.c.
     cc::Build::new()
         .std("c11")
         .opt_level(2)
         .include(&monocypher)
-        .file(monocypher.join("monocypher.c"))
         .file(monocypher.join("optional/monocypher-ed25519.c"))
         .compile("monocypher");
 
+    // Always optimised: a debug build's X25519 is too slow for thousands of controllers.
     let mut build = cc::Build::new();
     build
         .std("c11")
@@ -68,6 +68,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     build.define("FW_CLEAR_LINK", "1");
     // Thousands of idle controllers cost nothing: see core/runner.h.
     build.define("FW_SKIPS_SCANS", "1");
+    // A host has no scan that would wait for a handshake: see core/x25519.h.
+    build.define("FW_X25519_AT_ONCE", "1");
     for flag in STRICT {
         build.flag(flag);
     }

@@ -254,7 +254,8 @@ void fw_controller_connected(fw_controller_t *controller)
 
 void fw_controller_disconnected(fw_controller_t *controller)
 {
-    if (controller->link.state != FW_LINK_CLOSED) {
+    uint8_t state = controller->link.state;
+    if (state != FW_LINK_CLOSED && state != FW_LINK_PREPARING) {
         fw_link_close(controller, false);
     }
 }
@@ -269,6 +270,7 @@ void fw_controller_end(fw_controller_t *controller)
 {
     fw_noise_ephemeral_wipe(&controller->link.ephemeral);
     fw_noise_wipe(&controller->link.handshake);
+    fw_noise_work_wipe(&controller->link.work);
     fw_cipher_wipe(&controller->link.sending);
     fw_cipher_wipe(&controller->link.receiving);
     for (size_t i = 0; i < sizeof controller->settings.key; i++) {

@@ -6,8 +6,12 @@
  * called from within a port function. Memory is the caller's: one fw_controller_t, which stays
  * where it is.
  *
- *   closed --dial--> dialling --connected--> greeting --hello reply--> keyed --full status--> live
- *      ^--------------- any error, silence, or the port's `disconnected` --------------------'
+ *   closed --> preparing --dial--> dialling --connected--> greeting --message 2--> agreeing
+ *      ^                                                                              |
+ *      '--- any error, silence, or the port's `disconnected` --- live <--full status-- keyed
+ *
+ * Preparing and agreeing are the two halves of a handshake that take long: a slice of them goes with
+ * each poll. The clear link leaves both out.
  *
  * Losing the link changes nothing but the link: the scan carries on.
  *
@@ -44,6 +48,10 @@
 #define FW_EVENT_AGAIN_MS 2000u
 /* How long an error frame may wait for the link before it is given up. */
 #define FW_CLOSING_MS 1000u
+/* A hello reply: a map of five numbers. */
+#define FW_HELLO_REPLY_BYTES_MAX (1u + 5u * (1u + 9u))
+/* The longest frame with message 2 that is read: what the work on it leaves of rx. */
+#define FW_MESSAGE_2_FRAME_BYTES_MAX ((FW_RECORD_BYTES_MAX - sizeof(fw_x25519_t)) / 4u * 4u)
 /* What fw_controller_poll returns at most. */
 #define FW_WAKE_MS_MAX 60000u
 
@@ -63,8 +71,10 @@ typedef struct {
 
 typedef enum {
     FW_LINK_CLOSED = 0, /* waits for its next attempt */
+    FW_LINK_PREPARING,  /* the pair of keys for it is being made */
     FW_LINK_DIALLING,
     FW_LINK_GREETING, /* hello and message 1 sent */
+    FW_LINK_AGREEING, /* message 2 is here, and the shared secret is being computed */
     FW_LINK_KEYED,    /* the gateway has proven that it knows the key */
     FW_LINK_LIVE,     /* announce and full status are sent */
     FW_LINK_CLOSING,  /* an error frame is to leave first */
@@ -106,9 +116,25 @@ typedef struct {
     fw_cipher_t receiving;
     fw_frame_reader_t frames;
     fw_record_reader_t records;
-    uint8_t rx[FW_RECORD_BYTES_MAX];
+    union {
+        uint8_t rx[FW_RECORD_BYTES_MAX];
+        /* While it prepares nothing comes in; while it agrees, message 2 waits at the beginning, and
+         * the gateway sends nothing behind it. Not in tx: what the port was handed of that may still
+         * be sent again. */
+        struct {
+            uint8_t message_2[FW_MESSAGE_2_FRAME_BYTES_MAX];
+            fw_x25519_t work;
+        };
+    };
     uint8_t tx[FW_RECORD_BUFFER_BYTES];
 } fw_link_t;
+
+_Static_assert(sizeof(((fw_link_t *)NULL)->rx) >=
+                   offsetof(fw_link_t, work) - offsetof(fw_link_t, rx) + sizeof(fw_x25519_t),
+               "the work on a handshake takes no memory of its own");
+_Static_assert(FW_MESSAGE_2_FRAME_BYTES_MAX >=
+                   FW_HEADER_BYTES + FW_NOISE_MESSAGE_2_BYTES_MIN + FW_HELLO_REPLY_BYTES_MAX,
+               "every message 2 has room");
 
 /* What health tells that the controller does not know by itself: whoever is around it says so. */
 typedef struct {

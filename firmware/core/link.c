@@ -56,6 +56,12 @@ void fw_link_init(fw_controller_t *controller)
 
 /* ---- the end of a link ---- */
 
+static void forget_handshake(fw_link_t *link)
+{
+    fw_noise_wipe(&link->handshake);
+    fw_noise_work_wipe(&link->work);
+}
+
 void fw_link_close(fw_controller_t *controller, bool hang_up)
 {
     fw_link_t *link = &controller->link;
@@ -63,7 +69,7 @@ void fw_link_close(fw_controller_t *controller, bool hang_up)
         fw_since(fw_now(controller), link->since_ms) >= FW_BACKOFF_RESET_AFTER_MS) {
         fw_backoff_reset(&controller->backoff);
     }
-    fw_noise_wipe(&link->handshake);
+    forget_handshake(link);
     fw_cipher_wipe(&link->sending);
     fw_cipher_wipe(&link->receiving);
     link->sealed = false;
@@ -93,6 +99,9 @@ void fw_link_fail(fw_controller_t *controller, fw_code_t code)
         return;
     }
     fw_log(controller, FW_LOG_WARN, fw_code_name((uint32_t)code));
+    if (!fw_link_open(link)) {
+        forget_handshake(link);
+    }
     link->state = FW_LINK_CLOSING;
     link->closing_code = (uint8_t)code;
     link->since_ms = fw_now(controller);
@@ -101,17 +110,21 @@ void fw_link_fail(fw_controller_t *controller, fw_code_t code)
 
 /* ---- timers ---- */
 
+static void begin_to_prepare(fw_controller_t *controller)
+{
+    fw_link_t *link = &controller->link;
+    uint8_t random[FW_NOISE_KEY_BYTES];
+    controller->port->random(controller->port->ctx, random, sizeof random);
+    fw_noise_ephemeral_begin(&link->ephemeral, random, &link->work);
+    for (size_t i = 0; i < sizeof random; i++) {
+        ((volatile uint8_t *)random)[i] = 0;
+    }
+    link->state = FW_LINK_PREPARING;
+}
+
 static void dial(fw_controller_t *controller)
 {
     fw_link_t *link = &controller->link;
-    if (!controller->settings.clear && !link->ephemeral.ready) {
-        uint8_t random[FW_NOISE_KEY_BYTES];
-        controller->port->random(controller->port->ctx, random, sizeof random);
-        fw_noise_ephemeral_prepare(&link->ephemeral, random);
-        for (size_t i = 0; i < sizeof random; i++) {
-            ((volatile uint8_t *)random)[i] = 0;
-        }
-    }
     if (controller->backoff.gateway >= controller->settings.gateways) {
         controller->backoff.gateway = 0; /* fewer are set up than there were */
     }
@@ -141,6 +154,34 @@ static uint32_t event_poll(fw_controller_t *controller, uint32_t now_ms)
     return FW_WAKE_MS_MAX; /* the pump takes what there is */
 }
 
+/* Once the wait is over, makes a pair of keys, a slice each time, and dials with it. */
+static uint32_t closed_poll(fw_controller_t *controller, uint32_t elapsed_ms)
+{
+    fw_link_t *link = &controller->link;
+    if (link->state == FW_LINK_CLOSED) {
+        if (controller->settings.gateways == 0u) {
+            return FW_WAKE_MS_MAX;
+        }
+        if (elapsed_ms < link->wait_ms) {
+            return link->wait_ms - elapsed_ms;
+        }
+        if (!controller->settings.clear && !link->ephemeral.ready) {
+            begin_to_prepare(controller);
+        }
+    }
+    if (link->state == FW_LINK_PREPARING) {
+        if (!fw_noise_ephemeral_slice(&link->ephemeral, &link->work)) {
+            return FW_SCAN_INTERVAL_MS;
+        }
+        if (controller->settings.gateways == 0u) { /* not any more; the pair keeps */
+            link->state = FW_LINK_CLOSED;
+            return FW_WAKE_MS_MAX;
+        }
+    }
+    dial(controller);
+    return FW_HANDSHAKE_TIMEOUT_MS;
+}
+
 static uint32_t ping_poll(fw_controller_t *controller, uint32_t now_ms)
 {
     fw_link_t *link = &controller->link;
@@ -164,6 +205,8 @@ static uint32_t ping_poll(fw_controller_t *controller, uint32_t now_ms)
     return link->wait_ms;
 }
 
+static uint32_t agree(fw_controller_t *controller);
+
 uint32_t fw_link_poll(fw_controller_t *controller)
 {
     fw_link_t *link = &controller->link;
@@ -172,14 +215,8 @@ uint32_t fw_link_poll(fw_controller_t *controller)
     uint32_t limit_ms = FW_HANDSHAKE_TIMEOUT_MS;
     switch (link->state) {
     case FW_LINK_CLOSED:
-        if (controller->settings.gateways == 0u) {
-            return FW_WAKE_MS_MAX;
-        }
-        if (elapsed < link->wait_ms) {
-            return link->wait_ms - elapsed;
-        }
-        dial(controller);
-        return FW_HANDSHAKE_TIMEOUT_MS;
+    case FW_LINK_PREPARING:
+        return closed_poll(controller, elapsed);
     case FW_LINK_LIVE: {
         uint32_t event_ms = event_poll(controller, now_ms);
         uint32_t ping_ms = ping_poll(controller, now_ms);
@@ -192,7 +229,7 @@ uint32_t fw_link_poll(fw_controller_t *controller)
         break;
     }
     if (elapsed < limit_ms) {
-        return limit_ms - elapsed;
+        return link->state == FW_LINK_AGREEING ? agree(controller) : limit_ms - elapsed;
     }
     if (link->state != FW_LINK_CLOSING) {
         fw_log(controller, FW_LOG_WARN, "no session within the time allowed");
@@ -265,23 +302,46 @@ static void take_hello_reply(fw_controller_t *controller, const uint8_t *payload
     }
 }
 
-/* Message 2. The payload is opened where it lies, in rx. */
-static void take_message_2(fw_controller_t *controller, const fw_frame_t *frame)
+/* Message 2, whose frame has been in rx since the secret began to be computed. The payload is opened
+ * where it lies. */
+static void open_message_2(fw_controller_t *controller)
 {
     fw_link_t *link = &controller->link;
-    size_t length = frame->header.payload_bytes;
+    const uint8_t *message = link->rx + FW_HEADER_BYTES;
     uint8_t *payload = link->rx + FW_HEADER_BYTES + FW_NOISE_KEY_BYTES;
-    size_t capacity = sizeof link->rx - FW_HEADER_BYTES - FW_NOISE_KEY_BYTES;
     size_t payload_bytes = 0;
-    if (fw_noise_read_message_2_key(&link->handshake, frame->payload, length) != FW_NOISE_OK ||
-        fw_noise_agree(&link->handshake) != FW_NOISE_OK ||
-        fw_noise_read_message_2(&link->handshake, frame->payload, length, payload, capacity,
-                                &payload_bytes) != FW_NOISE_OK ||
+    fw_frame_header_t header;
+    (void)fw_frame_header_decode(link->rx, &header);
+    if (fw_noise_read_message_2(&link->handshake, message, header.payload_bytes, payload,
+                                header.payload_bytes, &payload_bytes) != FW_NOISE_OK ||
         fw_noise_split(&link->handshake, &link->sending, &link->receiving) != FW_NOISE_OK) {
         fw_link_fail(controller, FW_CODE_HANDSHAKE_FAILED);
         return;
     }
     take_hello_reply(controller, payload, payload_bytes);
+}
+
+/* A slice of the shared secret; behind the last one, message 2 is read. */
+static uint32_t agree(fw_controller_t *controller)
+{
+    fw_link_t *link = &controller->link;
+    if (fw_noise_agree_slice(&link->handshake, &link->work)) {
+        open_message_2(controller);
+    }
+    return FW_SCAN_INTERVAL_MS;
+}
+
+static void take_message_2(fw_controller_t *controller, const fw_frame_t *frame)
+{
+    fw_link_t *link = &controller->link;
+    if (fw_noise_read_message_2_key(&link->handshake, frame->payload,
+                                    frame->header.payload_bytes) != FW_NOISE_OK ||
+        fw_noise_agree_begin(&link->handshake, &link->work) != FW_NOISE_OK) {
+        fw_link_fail(controller, FW_CODE_HANDSHAKE_FAILED);
+        return;
+    }
+    link->state = FW_LINK_AGREEING;
+    (void)agree(controller);
 }
 
 static void take_greeting_frame(fw_controller_t *controller, const fw_frame_t *frame)
@@ -347,6 +407,10 @@ void fw_controller_receive(fw_controller_t *controller, const uint8_t *bytes, si
                                    : receive_frames(controller, bytes, length);
         bytes += used;
         length -= used;
+    }
+    if (length > 0u && link->state == FW_LINK_AGREEING) {
+        /* The gateway may say nothing more before our first record, and rx has no room for it. */
+        fw_link_fail(controller, FW_CODE_MALFORMED);
     }
     fw_send_pump(controller);
 }

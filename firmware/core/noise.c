@@ -29,6 +29,7 @@ enum {
     STEP_START,
     STEP_SENT_1,
     STEP_HAS_KEY, /* the other side's public key is known, the shared secret is not */
+    STEP_AGREEING,
     STEP_AGREED,
     STEP_DONE,
 };
@@ -233,12 +234,27 @@ static bool open_and_hash(fw_noise_handshake_t *handshake, uint8_t *text, const 
 
 /* ---- the handshake ---- */
 
+void fw_noise_ephemeral_begin(fw_noise_ephemeral_t *pair, const uint8_t random[FW_NOISE_KEY_BYTES],
+                              fw_x25519_t *work)
+{
+    pair->ready = false;
+    fw_copy(pair->secret, random, FW_NOISE_KEY_BYTES);
+    fw_x25519_begin(work, pair->secret, NULL);
+}
+
+bool fw_noise_ephemeral_slice(fw_noise_ephemeral_t *pair, fw_x25519_t *work)
+{
+    pair->ready = fw_x25519_slice(work, pair->public_key);
+    return pair->ready;
+}
+
 void fw_noise_ephemeral_prepare(fw_noise_ephemeral_t *pair,
                                 const uint8_t random[FW_NOISE_KEY_BYTES])
 {
-    fw_copy(pair->secret, random, FW_NOISE_KEY_BYTES);
-    crypto_x25519_public_key(pair->public_key, pair->secret);
-    pair->ready = true;
+    fw_x25519_t work;
+    fw_noise_ephemeral_begin(pair, random, &work);
+    while (!fw_noise_ephemeral_slice(pair, &work)) {
+    }
 }
 
 void fw_noise_ephemeral_wipe(fw_noise_ephemeral_t *pair)
@@ -249,6 +265,11 @@ void fw_noise_ephemeral_wipe(fw_noise_ephemeral_t *pair)
 void fw_noise_wipe(fw_noise_handshake_t *handshake)
 {
     crypto_wipe(handshake, sizeof *handshake);
+}
+
+void fw_noise_work_wipe(fw_x25519_t *work)
+{
+    crypto_wipe(work, sizeof *work);
 }
 
 /* Ends a handshake that cannot be saved; what it knew is gone. */
@@ -332,20 +353,38 @@ fw_noise_fault_t fw_noise_read_message_2_key(fw_noise_handshake_t *handshake,
     return FW_NOISE_OK;
 }
 
-fw_noise_fault_t fw_noise_agree(fw_noise_handshake_t *handshake)
+fw_noise_fault_t fw_noise_agree_begin(fw_noise_handshake_t *handshake, fw_x25519_t *work)
 {
     if (handshake->step != STEP_HAS_KEY) {
         return fail(handshake, FW_NOISE_OUT_OF_TURN);
     }
-    uint8_t shared[FW_NOISE_KEY_BYTES];
-    crypto_x25519(shared, handshake->pair.secret, handshake->remote);
+    fw_x25519_begin(work, handshake->pair.secret, handshake->remote);
     crypto_wipe(handshake->pair.secret, sizeof handshake->pair.secret);
+    handshake->step = STEP_AGREEING;
+    return FW_NOISE_OK;
+}
+
+bool fw_noise_agree_slice(fw_noise_handshake_t *handshake, fw_x25519_t *work)
+{
+    uint8_t shared[FW_NOISE_KEY_BYTES];
+    if (handshake->step != STEP_AGREEING || !fw_x25519_slice(work, shared)) {
+        return handshake->step == STEP_AGREED;
+    }
     /* An all-zero result is let through, as the specification advises: the other side proved that
      * it knows the key before this, or will have to. */
     mix_key(handshake, shared);
     crypto_wipe(shared, sizeof shared);
     handshake->step = STEP_AGREED;
-    return FW_NOISE_OK;
+    return FW_X25519_AT_ONCE != 0;
+}
+
+fw_noise_fault_t fw_noise_agree(fw_noise_handshake_t *handshake)
+{
+    fw_x25519_t work;
+    fw_noise_fault_t fault = fw_noise_agree_begin(handshake, &work);
+    while (fault == FW_NOISE_OK && !fw_noise_agree_slice(handshake, &work)) {
+    }
+    return fault;
 }
 
 fw_noise_fault_t fw_noise_write_message_2(fw_noise_handshake_t *handshake, const uint8_t *payload,

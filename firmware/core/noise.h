@@ -5,8 +5,10 @@
  * The controller is the initiator. The responder is here too, so that both ends can be tested in C
  * and a host tool can stand in for a gateway. Built over Monocypher's primitives.
  *
- * X25519 takes a chip seconds, so the two of them stand alone, as calls that do nothing else:
- * fw_noise_ephemeral_prepare (before dialling) and fw_noise_agree. All others are short.
+ * X25519 takes a chip a fifth of a second, so the two of them stand alone, as calls that do nothing
+ * else: fw_noise_ephemeral_prepare (before dialling) and fw_noise_agree. Whoever has something to do
+ * meanwhile takes them in slices (x25519.h), by the calls named after them: _begin, then _slice until
+ * that is true. All others are short.
  *
  *     initiator                                   responder
  *     fw_noise_ephemeral_prepare      LONG        fw_noise_ephemeral_prepare      LONG
@@ -28,6 +30,7 @@
 #include "code.h"
 #include "config.h"
 #include "frame.h"
+#include "x25519.h"
 
 #define FW_NOISE_KEY_BYTES 32u
 #define FW_NOISE_HASH_BYTES 64u
@@ -56,6 +59,11 @@ typedef struct {
 /* LONG. Makes the pair from 32 bytes of a true random source, which the caller wipes. */
 void fw_noise_ephemeral_prepare(fw_noise_ephemeral_t *pair,
                                 const uint8_t random[FW_NOISE_KEY_BYTES]);
+
+/* The same in slices; the pair is not ready before the last. `work` is the caller's memory. */
+void fw_noise_ephemeral_begin(fw_noise_ephemeral_t *pair, const uint8_t random[FW_NOISE_KEY_BYTES],
+                              fw_x25519_t *work);
+bool fw_noise_ephemeral_slice(fw_noise_ephemeral_t *pair, fw_x25519_t *work);
 
 void fw_noise_ephemeral_wipe(fw_noise_ephemeral_t *pair);
 
@@ -94,6 +102,12 @@ fw_noise_fault_t fw_noise_read_message_2_key(fw_noise_handshake_t *handshake,
 
 /* LONG. The shared secret; both sides, each in its turn as drawn above. */
 fw_noise_fault_t fw_noise_agree(fw_noise_handshake_t *handshake);
+
+/* The same in slices; every other call meanwhile is out of turn. `work` is the caller's memory. The
+ * last slice hashes as well, and so does whatever comes next: where slices matter, that it was the last
+ * is told by one call more, which does nothing else. */
+fw_noise_fault_t fw_noise_agree_begin(fw_noise_handshake_t *handshake, fw_x25519_t *work);
+bool fw_noise_agree_slice(fw_noise_handshake_t *handshake, fw_x25519_t *work);
 
 /* Responder: message 2 with its payload. Needs 48 + payload_bytes in `out`. */
 fw_noise_fault_t fw_noise_write_message_2(fw_noise_handshake_t *handshake, const uint8_t *payload,
@@ -138,6 +152,7 @@ fw_noise_fault_t fw_noise_split(fw_noise_handshake_t *handshake, fw_cipher_t *se
 
 /* Forgets everything, at any time. */
 void fw_noise_wipe(fw_noise_handshake_t *handshake);
+void fw_noise_work_wipe(fw_x25519_t *work);
 void fw_cipher_wipe(fw_cipher_t *cipher);
 
 /*

@@ -328,7 +328,7 @@ void fw_send_pump(fw_controller_t *controller)
 bool fw_send_greeting(fw_controller_t *controller)
 {
     fw_link_t *link = &controller->link;
-    fw_frame_reader_init(&link->frames, link->rx, sizeof link->rx);
+    fw_frame_reader_init(&link->frames, link->rx, sizeof link->message_2);
     bundle_t bundle = {.at = link->tx, .room = sizeof link->tx};
     fw_cbor_writer_t writer = frame_begin(&bundle);
     fw_cbor_write_map(&writer, 2);

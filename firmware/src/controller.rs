@@ -389,11 +389,11 @@ impl Controller {
     pub fn link_state(&self) -> LinkState {
         // SAFETY: `core` was initialised by `new`.
         match unsafe { ffi::fw_controller_link_state(self.core.as_ptr()) } {
-            1 => LinkState::Dialling,
-            2 => LinkState::Greeting,
-            3 => LinkState::Keyed,
-            4 => LinkState::Live,
-            5 => LinkState::Closing,
+            2 => LinkState::Dialling,
+            3 | 4 => LinkState::Greeting,
+            5 => LinkState::Keyed,
+            6 => LinkState::Live,
+            7 => LinkState::Closing,
             _ => LinkState::Closed,
         }
     }

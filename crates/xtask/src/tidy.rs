@@ -33,6 +33,7 @@ const CORE_INCLUDES: &[&str] = &[
     "stddef.h",
     "stdbool.h",
     "port.h",
+    "monocypher.c",
     "monocypher.h",
     "monocypher-ed25519.h",
 ];

@@ -33,6 +33,7 @@ void random_fill(uint8_t *to, size_t length);
 /* The suites, one a file. */
 void test_frame(void);
 void test_cbor(void);
+void test_x25519(void);
 void test_noise(void);
 void test_records(void);
 void test_vectors(void);

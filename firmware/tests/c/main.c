@@ -126,7 +126,7 @@ static const struct {
     {"events", test_events},     {"kept", test_kept},
     {"http", test_http},         {"server", test_http_server}, {"json", test_json},
     {"api", test_api},
-    {"board", test_board},
+    {"board", test_board},       {"x25519", test_x25519},
     {"esp8266", test_esp8266},
 };
 

@@ -435,7 +435,7 @@ void rig_answer_hello(rig_t *rig, const rig_reply_t *reply, int spoil)
     CHECK(fw_frame_take(rig->wire, rig->wire_bytes, SIZE_MAX, &hello, &hello_bytes) ==
           FW_FRAME_OK);
     CHECK(hello.header.kind == FW_KIND_HELLO && hello.header.source == RIG_ADDRESS);
-    uint8_t frame[256];
+    uint8_t frame[256] = {0};
     uint8_t plain[64];
     size_t length = write_reply(plain, sizeof plain, reply);
     if (rig->settings.clear) {
@@ -465,8 +465,18 @@ void rig_answer_hello(rig_t *rig, const rig_reply_t *reply, int spoil)
     fw_record_reader_init(&rig->records, &rig->receives, rig->reading, FW_RECORD_BYTES_MAX,
                           (size_t)reply->record_bytes_max);
     /* After a spoilt message 2 there are no records: rig_failed reads what is said in clear. */
-    rig->open = spoil < 0;
-    rig_bytes(rig, frame, FW_HEADER_BYTES + length);
+    rig->open = spoil < 0 && rig->behind == 0;
+    rig_bytes(rig, frame, FW_HEADER_BYTES + length + rig->behind);
+}
+
+void rig_agree(rig_t *rig)
+{
+    for (unsigned slice = 1; slice <= FW_X25519_SLICES; slice++) {
+        if (fw_controller_link_state(rig->controller) == FW_LINK_AGREEING) {
+            rig_jump(rig, FW_SCAN_INTERVAL_MS);
+        }
+    }
+    CHECK(fw_controller_link_state(rig->controller) != FW_LINK_AGREEING);
 }
 
 void rig_connect(rig_t *rig)
@@ -475,6 +485,7 @@ void rig_connect(rig_t *rig)
     rig_hello(rig);
     rig_reply_t reply = rig_reply(rig);
     rig_answer_hello(rig, &reply, -1);
+    rig_agree(rig);
 }
 
 void rig_disconnect(rig_t *rig)

@@ -51,6 +51,7 @@ typedef struct {
     bool lost;        /* send fails */
     size_t send_max;  /* taken of one offer */
     size_t split;     /* bytes to the controller come in pieces of this size */
+    size_t behind;    /* bytes that come with message 2, behind it */
     const uint8_t *lent; /* where the core must leave the bytes alone */
     uint8_t *lent_copy;
     size_t lent_bytes;
@@ -112,6 +113,8 @@ rig_reply_t rig_reply(const rig_t *rig);
 void rig_hello(rig_t *rig);
 /* Answers it. On the Noise link `spoil` names a byte of message 2 to change, or is -1. */
 void rig_answer_hello(rig_t *rig, const rig_reply_t *reply, int spoil);
+/* Lets the controller compute what it was answered. */
+void rig_agree(rig_t *rig);
 void rig_connect(rig_t *rig);
 /* The port tells that the link is gone. */
 void rig_disconnect(rig_t *rig);

@@ -4,6 +4,7 @@
  */
 #include "check.h"
 #include "host.h"
+#include "pair.h"
 #include "rig.h"
 
 #include <stdlib.h>
@@ -88,6 +89,7 @@ static void a_reply_is_judged(void)
             break;
         }
         rig_answer_hello(rig, &reply, -1);
+        rig_agree(rig);
         rig_run(rig, 100);
         if (code != FW_CODE_OK) {
             CHECK(rig_failed(rig, code));
@@ -111,6 +113,7 @@ static void pings_stay_within_reason(void)
         rig_reply_t reply = rig_reply(rig);
         reply.ping_interval_ms = intervals[i];
         rig_answer_hello(rig, &reply, -1);
+        rig_agree(rig);
         rig_run(rig, 10);
         rig_forget(rig);
         rig_run(rig, 1000);
@@ -135,12 +138,182 @@ static void a_spoilt_message_2_is_refused(void)
         rig_hello(rig);
         rig_reply_t reply = rig_reply(rig);
         rig_answer_hello(rig, &reply, spoil);
+        rig_agree(rig);
         CHECK(rig_failed(rig, FW_CODE_HANDSHAKE_FAILED));
         rig_connect(rig);
         rig_run(rig, 10);
         CHECK(state(rig) == FW_LINK_LIVE);
         rig_free(rig);
     }
+}
+
+static bool is_wiped(const void *from, size_t length)
+{
+    const uint8_t *bytes = from;
+    size_t zeros = 0;
+    while (zeros < length && bytes[zeros] == 0u) {
+        zeros++;
+    }
+    return zeros == length;
+}
+
+/* Nothing of a handshake is left, nor of what was computed for it. */
+static bool has_forgotten(const rig_t *rig)
+{
+    const fw_link_t *link = &rig->controller->link;
+    return is_wiped(&link->handshake, sizeof link->handshake) &&
+           is_wiped(&link->work, sizeof link->work) &&
+           is_wiped(&link->sending, sizeof link->sending) &&
+           is_wiped(&link->receiving, sizeof link->receiving);
+}
+
+/* A slice of the handshake with each scan, of which none is left out, and none is late. */
+static void scans_go_on_during_a_handshake(void)
+{
+    rig_t *rig = rig_new("latch", false, 0);
+    fw_controller_t *controller = rig->controller;
+    while (state(rig) != FW_LINK_PREPARING) {
+        rig_jump(rig, FW_SCAN_INTERVAL_MS);
+    }
+    unsigned slices = 1;
+    for (; state(rig) == FW_LINK_PREPARING && slices <= FW_X25519_SLICES; slices++) {
+        uint32_t scans = controller->scans;
+        rig->elapsed_ms += FW_SCAN_INTERVAL_MS;
+        uint32_t wake_ms = fw_controller_poll(controller);
+        CHECK(controller->scans == scans + 1u);
+        CHECK(wake_ms == FW_SCAN_INTERVAL_MS || state(rig) == FW_LINK_DIALLING);
+    }
+    CHECK(state(rig) == FW_LINK_DIALLING && slices == FW_X25519_SLICES);
+    rig_hello(rig);
+    rig_reply_t reply = rig_reply(rig);
+    rig_answer_hello(rig, &reply, -1);
+    CHECK(state(rig) == FW_LINK_AGREEING);
+    for (slices = 1; state(rig) == FW_LINK_AGREEING && slices <= FW_X25519_SLICES + 1u; slices++) {
+        uint32_t scans = controller->scans;
+        rig->inputs[FW_CHANNEL_DI1] ^= 1;
+        rig_jump(rig, FW_SCAN_INTERVAL_MS);
+        CHECK(controller->scans == scans + 1u);
+        CHECK(controller->runner.points.at[0].value == rig->inputs[FW_CHANNEL_DI1]);
+    }
+    CHECK(state(rig) == FW_LINK_LIVE && slices == FW_X25519_SLICES + 1u);
+    CHECK(controller->late_scans == 0u && controller->longest_gap_ms == 0u);
+    rig_free(rig);
+}
+
+/* Wherever it ends, and whoever ends it, nothing is left, and the next one succeeds. */
+static void a_handshake_cut_short_is_forgotten(void)
+{
+    const unsigned slices[] = {0, 1, FW_X25519_SLICES / 2u, FW_X25519_SLICES - 1u};
+    for (unsigned row = 0; row < 12u; row++) {
+        rig_t *rig = rig_new("latch", false, 0);
+        rig_await_dial(rig);
+        rig_hello(rig);
+        rig_reply_t reply = rig_reply(rig);
+        rig_answer_hello(rig, &reply, -1);
+        for (unsigned i = 0; i < slices[row % 4u]; i++) {
+            rig_jump(rig, FW_SCAN_INTERVAL_MS);
+        }
+        CHECK(state(rig) == FW_LINK_AGREEING && !has_forgotten(rig));
+        if (row < 4u) {
+            rig_disconnect(rig);
+        } else if (row < 8u) {
+            rig_jump(rig, FW_HANDSHAKE_TIMEOUT_MS); /* the rest of it is too late */
+            CHECK(rig->hang_ups == 1u);
+        } else {
+            const uint8_t record[] = {0, 17};
+            rig->open = false;
+            rig_bytes(rig, record, 1u + row % 2u);
+            CHECK(rig_failed(rig, FW_CODE_MALFORMED));
+        }
+        CHECK(state(rig) == FW_LINK_CLOSED && has_forgotten(rig));
+        rig_connect(rig);
+        rig_run(rig, 10);
+        CHECK(state(rig) == FW_LINK_LIVE);
+        rig_free(rig);
+    }
+}
+
+/* What comes behind message 2 in the same piece; and a message 2 that leaves no room for the work. */
+static void message_2_comes_alone_and_fits(void)
+{
+    rig_t *rig = rig_new("latch", false, 0);
+    rig_await_dial(rig);
+    rig_hello(rig);
+    rig_reply_t reply = rig_reply(rig);
+    rig->behind = 1;
+    rig_answer_hello(rig, &reply, -1);
+    CHECK(rig_failed(rig, FW_CODE_MALFORMED) && has_forgotten(rig));
+    rig_free(rig);
+
+    for (size_t more = 0; more < 2u; more++) {
+        rig = rig_new("latch", false, 0);
+        rig_await_dial(rig);
+        rig_hello(rig);
+        rig->wire_bytes = 0;
+        uint8_t frame[FW_RECORD_BYTES_MAX] = {0};
+        size_t length = FW_MESSAGE_2_FRAME_BYTES_MAX + more;
+        fw_frame_header_t header = {.kind = FW_KIND_HANDSHAKE,
+                                    .payload_bytes = (uint16_t)(length - FW_HEADER_BYTES),
+                                    .destination = RIG_ADDRESS};
+        random_fill(frame, sizeof frame);
+        fw_frame_header_encode(&header, frame);
+        rig_bytes(rig, frame, length);
+        CHECK(state(rig) == (more == 0u ? FW_LINK_AGREEING : FW_LINK_CLOSED));
+        rig_agree(rig);
+        CHECK(rig_failed(rig, more == 0u ? FW_CODE_HANDSHAKE_FAILED : FW_CODE_TOO_LARGE));
+        CHECK(has_forgotten(rig));
+        rig_free(rig);
+    }
+}
+
+/* A gateway that has another key: its answer is computed, and refused. */
+static void another_key_is_refused(void)
+{
+    link_pair_t pair;
+    link_pair_make(&pair);
+    rig_t *rig = rig_new("latch", false, 0);
+    rig_await_dial(rig);
+    rig_hello(rig);
+    rig->wire_bytes = 0;
+    uint8_t frame[FW_HEADER_BYTES + sizeof pair.message_2];
+    fw_frame_header_t header = {.kind = FW_KIND_HANDSHAKE,
+                                .payload_bytes = (uint16_t)pair.message_2_bytes,
+                                .destination = RIG_ADDRESS};
+    fw_frame_header_encode(&header, frame);
+    memcpy(frame + FW_HEADER_BYTES, pair.message_2, pair.message_2_bytes);
+    rig_bytes(rig, frame, FW_HEADER_BYTES + pair.message_2_bytes);
+    rig_agree(rig);
+    CHECK(rig_failed(rig, FW_CODE_HANDSHAKE_FAILED) && has_forgotten(rig));
+    rig_free(rig);
+}
+
+/* While keys are made there is no link to tell of; and the gateway may have gone out of the settings. */
+static void keys_are_made_apart(void)
+{
+    rig_t *rig = rig_new("latch", false, 0);
+    const uint8_t byte = 0;
+    while (state(rig) != FW_LINK_PREPARING) {
+        rig_jump(rig, FW_SCAN_INTERVAL_MS);
+    }
+    fw_controller_receive(rig->controller, &byte, 1);
+    fw_controller_connected(rig->controller);
+    fw_controller_disconnected(rig->controller);
+    CHECK(state(rig) == FW_LINK_PREPARING);
+    rig->settings.gateways = rig->controller->settings.gateways = 0;
+    rig_run(rig, 60000);
+    CHECK(state(rig) == FW_LINK_CLOSED && rig->dials == 0u);
+    rig->settings.gateways = rig->controller->settings.gateways = 1;
+    rig_jump(rig, FW_SCAN_INTERVAL_MS);
+    CHECK(state(rig) == FW_LINK_DIALLING && rig->dials == 1u);
+    /* The pair keeps when nobody answers: the next attempt dials at once. */
+    fw_controller_disconnected(rig->controller);
+    rig_jump(rig, rig->controller->link.wait_ms);
+    CHECK(state(rig) == FW_LINK_DIALLING && rig->dials == 2u);
+    fw_controller_disconnected(rig->controller);
+    fw_controller_end(rig->controller);
+    CHECK(has_forgotten(rig));
+    CHECK(is_wiped(&rig->controller->link.ephemeral, sizeof rig->controller->link.ephemeral));
+    rig_free(rig);
 }
 
 /* What has no place in a greeting. */
@@ -299,9 +472,10 @@ static void each_state_ends_in_time(void)
     rig->held = true;
     rig_reply_t reply = rig_reply(rig);
     rig_answer_hello(rig, &reply, -1);
+    rig_agree(rig);
     CHECK(state(rig) == FW_LINK_KEYED || state(rig) == FW_LINK_LIVE);
     rig_run(rig, 45000);
-    CHECK(state(rig) == FW_LINK_CLOSED || state(rig) == FW_LINK_DIALLING);
+    CHECK(state(rig) < FW_LINK_GREETING);
     rig->held = false;
     rig_free(rig);
 
@@ -517,6 +691,11 @@ void test_link(void)
     a_reply_is_judged();
     pings_stay_within_reason();
     a_spoilt_message_2_is_refused();
+    scans_go_on_during_a_handshake();
+    a_handshake_cut_short_is_forgotten();
+    message_2_comes_alone_and_fits();
+    another_key_is_refused();
+    keys_are_made_apart();
     a_strange_greeting_ends();
     a_bad_record_ends_by_name();
     a_tool_cannot_cut();

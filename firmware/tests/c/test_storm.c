@@ -94,6 +94,9 @@ static void storm_greet(rig_t *rig)
     rig_reply_t reply = rig_reply(rig);
     bool spoilt = !rig->settings.clear && random_below(10) == 0;
     rig_answer_hello(rig, &reply, spoilt ? (int)random_below(80) : -1);
+    if (random_below(8) != 0) {
+        rig_agree(rig); /* jumps are long: else hardly one would be in time */
+    }
 }
 
 static void storm_step(rig_t *rig)

@@ -1,4 +1,5 @@
-//! `cargo xtask bench script`: instructions of a scan on the LX106, ours beside Lua's.
+//! `cargo xtask bench script`: instructions of a scan on the LX106, ours beside Lua's, and of what goes on
+//! between scans while a link is made.
 
 use super::{
     parts::{Parts, room},
@@ -22,11 +23,15 @@ const HELD: &str = "hundred_lines";
 /// A millisecond of the chip: 80 MHz, and 1.5 cycles for an instruction, since much comes from flash.
 const INSTRUCTIONS_EACH_MS: u64 = 80_000 * 2 / 3;
 
+/// What the slices of an X25519 may take: 2 ms, with a little to spare. Those of `ephemeral` do nothing else.
+const SLICES: &str = "ephemeral";
+const SLICE_INSTRUCTIONS_MAX: u64 = 100_000;
+
 /// One script's scans, in instructions.
 struct Scan {
     average: u64,
     dearest: u64,
-    /// The compiler's operations; of Lua, the most heap in bytes.
+    /// The compiler's operations; of Lua, the most heap in bytes; of a handshake's part, its calls.
     further: u64,
     stated: u64,
 }
@@ -69,6 +74,28 @@ pub(crate) fn script() -> Result<()> {
         "{HELD}: {} instructions of {INSTRUCTIONS_EACH_MS} in a millisecond",
         held.dearest
     );
+    handshake()
+}
+
+/// Prints what the parts of a handshake cost.
+fn handshake() -> Result<()> {
+    let folder = qemu::made_folder("handshake")?;
+    let parts = qemu::parts(&folder, &["main.c", "stdio.c"], &[])?;
+    let image = image(&folder, &parts, "handshake", &[], Vec::new(), Vec::new())?;
+    println!("a handshake: calls, and instructions of the average and the dearest");
+    for (name, part) in measure(&image)? {
+        let Scan {
+            average,
+            dearest,
+            further: calls,
+            ..
+        } = part;
+        println!("{name:16} {calls:>10} {average:>8} {dearest:>8}");
+        ensure!(
+            name != SLICES || dearest <= SLICE_INSTRUCTIONS_MAX,
+            "{name}: {dearest} instructions of {SLICE_INSTRUCTIONS_MAX} in a slice"
+        );
+    }
     Ok(())
 }
 
