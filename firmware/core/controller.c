@@ -110,6 +110,7 @@ static void note_gap(fw_controller_t *controller, uint32_t now_ms)
     controller->late_scans++;
     if (gap_ms > controller->longest_gap_ms) {
         controller->longest_gap_ms = gap_ms;
+        controller->gap_cause = controller->stall;
     }
 }
 
@@ -130,6 +131,7 @@ static void scan(fw_controller_t *controller, uint32_t now_ms)
     const fw_port_t *port = controller->port;
     int32_t raw[FW_SCRIPT_POINTS_MAX];
     note_gap(controller, now_ms);
+    controller->stall = FW_GAP_UNKNOWN;
     controller->scanned_ms = now_ms;
     controller->scans++;
     controller->input_news = false;

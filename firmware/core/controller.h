@@ -162,6 +162,8 @@ typedef struct {
     uint32_t late_scans;     /* that came 10 ms late or later, since boot */
     uint32_t longest_gap_ms; /* between two scans */
     bool input_news;     /* the port says that an input changed */
+    uint8_t gap_cause;   /* fw_gap_cause_t of the longest */
+    uint8_t stall;       /* fw_gap_cause_t, by whoever has held the next scan up and knows it */
     fw_backoff_t backoff;
     fw_clock_t clock;
     fw_status_t status;

@@ -298,6 +298,10 @@ static void restart_in_time(fw_device_t *device, uint32_t now_ms)
 
 uint32_t fw_device_poll(fw_device_t *device)
 {
+    if (device->flash.has_stalled) {
+        device->flash.has_stalled = false;
+        device->controller.stall = FW_GAP_ERASE;
+    }
     uint32_t wake_ms = fw_controller_poll(&device->controller);
     uint32_t now_ms = fw_now(&device->controller);
     log_scan(device, now_ms);

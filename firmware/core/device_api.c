@@ -26,6 +26,14 @@ static uint8_t link_of(const fw_controller_t *controller)
     }
 }
 
+static uint8_t gap_of(const fw_controller_t *controller)
+{
+    if (controller->longest_gap_ms == 0u) {
+        return FW_API_GAP_NONE;
+    }
+    return controller->gap_cause == FW_GAP_ERASE ? FW_API_GAP_ERASE : FW_API_GAP_OTHER;
+}
+
 static uint8_t script_of(const fw_scripts_t *scripts)
 {
     static const uint8_t states[] = {
@@ -78,7 +86,7 @@ static void status(void *ctx, fw_api_status_t *into)
         .why_last = fw_logbook_cause_before(&device->logbook, UINT32_MAX, &last) ? last.number : 0u,
         .late_scans = controller->late_scans,
         .longest_gap_ms = controller->longest_gap_ms,
-        .longest_gap = controller->longest_gap_ms > 0u ? FW_API_GAP_OTHER : FW_API_GAP_NONE,
+        .longest_gap = gap_of(controller),
         .scan_us = FW_MICROSECONDS(fw_program_cost(&vm->program)),
         .operations = device->scripts.operations,
         .divisions_by_zero =

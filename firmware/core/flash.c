@@ -57,6 +57,7 @@ bool fw_flash_erase(fw_flash_t *flash, uint32_t address)
 {
     flash->operations++;
     flash->has_erased = true;
+    flash->has_stalled = true;
     return flash->port->erase(flash->port->ctx, address);
 }
 

@@ -165,9 +165,11 @@ size_t fw_tell_health(const fw_controller_t *controller, fw_cbor_writer_t *write
     fw_cbor_put_map(writer, FW_KEY_HEALTH_SCAN, 4);
     fw_cbor_put_unsigned(writer, FW_KEY_SCAN_LATE, controller->late_scans);
     fw_cbor_put_unsigned(writer, FW_KEY_SCAN_LONGEST_GAP_MS, controller->longest_gap_ms);
-    fw_cbor_put_unsigned(writer, FW_KEY_SCAN_GAP_CAUSE, FW_GAP_UNKNOWN);
-    fw_cbor_put_unsigned(writer, FW_KEY_SCAN_COST_US, FW_MICROSECONDS(fw_program_cost(&vm->program)));
-    fw_cbor_put_map(writer, FW_KEY_HEALTH_SCRIPT, 3u + (on_trial ? 1u : 0u) + (condition->digest != NULL ? 1u : 0u));
+    fw_cbor_put_unsigned(writer, FW_KEY_SCAN_GAP_CAUSE, controller->gap_cause);
+    fw_cbor_put_unsigned(writer, FW_KEY_SCAN_COST_US,
+                         FW_MICROSECONDS(fw_program_cost(&vm->program)));
+    fw_cbor_put_map(writer, FW_KEY_HEALTH_SCRIPT,
+                    3u + (on_trial ? 1u : 0u) + (condition->digest != NULL ? 1u : 0u));
     fw_cbor_put_unsigned(writer, FW_KEY_SCRIPT_STATE, condition->script);
     if (on_trial) {
         fw_cbor_put_unsigned(writer, FW_KEY_SCRIPT_TRIAL_LEFT_MS, condition->trial_left_ms);

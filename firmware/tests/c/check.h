@@ -54,6 +54,7 @@ void test_stores(void);
 void test_board(void);
 void test_esp8266(void);
 void test_storage(void);
+void test_device(void);
 void test_update(void);
 void test_events(void);
 void test_kept(void);

@@ -127,6 +127,7 @@ static const struct {
     {"http", test_http},         {"server", test_http_server}, {"json", test_json},
     {"api", test_api},
     {"board", test_board},       {"x25519", test_x25519},
+    {"device", test_device},
     {"esp8266", test_esp8266},
 };
 

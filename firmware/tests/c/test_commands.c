@@ -409,6 +409,41 @@ static void parameters_are_adjusted_and_told(void)
     rig_free(rig);
 }
 
+/* Of the longest time without a scan, and of no other. */
+static void a_late_scan_tells_why(void)
+{
+    static const struct {
+        uint32_t ms;
+        uint8_t stall;
+        uint8_t cause; /* that is told afterwards */
+    } rows[] = {
+        {100, FW_GAP_ERASE, FW_GAP_ERASE},
+        {60, FW_GAP_UNKNOWN, FW_GAP_ERASE},
+        {15, FW_GAP_COMPILE, FW_GAP_ERASE},
+        {101, FW_GAP_UNKNOWN, FW_GAP_UNKNOWN},
+    };
+    rig_t *rig = rig_live("ramp", false, 0);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        rig_run(rig, 100);
+        rig->controller->runner.leaves_out = false; /* as on a chip */
+        rig->controller->runner.due_ms = 0;
+        rig->controller->stall = rows[i].stall;
+        rig_jump(rig, rows[i].ms);
+        uint32_t asked = rig_query(rig, FW_VERB_HEALTH);
+        const rig_frame_t *health = rig_find(rig, FW_KIND_RESPONSE, asked);
+        fw_cbor_map_t map, scan;
+        uint64_t cause = UINT64_MAX;
+        CHECK(health != NULL &&
+              fw_cbor_open(health->payload, health->header.payload_bytes, &map) == FW_CBOR_OK &&
+              fw_cbor_map_map(&map, FW_KEY_HEALTH_SCAN, &scan) == FW_FIELD_PRESENT &&
+              fw_cbor_map_unsigned(&scan, FW_KEY_SCAN_GAP_CAUSE, UINT8_MAX, &cause) ==
+                  FW_FIELD_PRESENT);
+        CHECK(cause == rows[i].cause);
+    }
+    CHECK(rig->controller->longest_gap_ms == 101u);
+    rig_free(rig);
+}
+
 void test_commands(void)
 {
     latch_takes_sets();
@@ -422,4 +457,5 @@ void test_commands(void)
     ramp_moves_and_refuses();
     outputs_are_forced_from_afar();
     parameters_are_adjusted_and_told();
+    a_late_scan_tells_why();
 }
