@@ -5,6 +5,8 @@
 
 #include "config.h"
 
+#define TOLD_APART_MS 2000u
+
 void fw_clock_init(fw_clock_t *clock)
 {
     *clock = (fw_clock_t){.known = false};
@@ -16,6 +18,7 @@ void fw_clock_hear(fw_clock_t *clock, uint32_t now_ms, uint64_t time)
     clock->base_at_ms = now_ms;
     clock->age_ms = 0;
     clock->known = true;
+    clock->is_gateways = true;
 }
 
 static void count_on(fw_clock_t *clock, uint32_t now_ms)
@@ -28,10 +31,24 @@ static void count_on(fw_clock_t *clock, uint32_t now_ms)
                                                                       : (uint64_t)FW_INTEGER_MAX;
 }
 
+bool fw_clock_tell(fw_clock_t *clock, uint32_t now_ms, uint64_t time)
+{
+    count_on(clock, now_ms);
+    uint64_t apart_ms = time > clock->base ? time - clock->base : clock->base - time;
+    bool is_gateways = clock->is_gateways && clock->age_ms <= FW_CLOCK_STALE_AFTER_MS;
+    bool is_same = clock->known && apart_ms < TOLD_APART_MS;
+    if (is_gateways || is_same || time > (uint64_t)FW_INTEGER_MAX) {
+        return false;
+    }
+    fw_clock_hear(clock, now_ms, time);
+    clock->is_gateways = false;
+    return true;
+}
+
 bool fw_clock_now(fw_clock_t *clock, uint32_t now_ms, uint64_t *time)
 {
     count_on(clock, now_ms);
-    if (!clock->known || clock->age_ms > FW_CLOCK_STALE_AFTER_MS) {
+    if (!clock->is_gateways || clock->age_ms > FW_CLOCK_STALE_AFTER_MS) {
         return false;
     }
     clock->given = clock->base > clock->given ? clock->base : clock->given;

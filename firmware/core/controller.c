@@ -239,6 +239,13 @@ void fw_controller_input_changed(fw_controller_t *controller)
     controller->input_news = true;
 }
 
+void fw_controller_tell_time(fw_controller_t *controller, uint64_t time)
+{
+    if (fw_clock_tell(&controller->clock, fw_now(controller), time)) {
+        controller->input_news = true; /* schedules are looked at soon */
+    }
+}
+
 void fw_controller_connected(fw_controller_t *controller)
 {
     fw_link_t *link = &controller->link;

@@ -193,6 +193,10 @@ uint32_t fw_controller_poll(fw_controller_t *controller);
 /* An input may have changed: the next poll should come soon, and will scan as soon as it may. */
 void fw_controller_input_changed(fw_controller_t *controller);
 
+/* The time of day, in milliseconds since 1970, from elsewhere than the gateway: schedules go by it while
+ * no gateway has told its own for 15 minutes (fw_clock_tell). May be told at any time, and often. */
+void fw_controller_tell_time(fw_controller_t *controller, uint64_t time);
+
 /* The port's answers to `dial`. Disconnected also tells of a link lost later. */
 void fw_controller_connected(fw_controller_t *controller);
 void fw_controller_disconnected(fw_controller_t *controller);

@@ -11,7 +11,7 @@ use std::{
     fmt,
     num::NonZeroU32,
     ptr::{self, NonNull},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use rand::{RngCore, SeedableRng, rngs::StdRng};
@@ -373,6 +373,17 @@ impl Controller {
             // SAFETY: `core` was initialised by `new`.
             unsafe { ffi::fw_controller_input_changed(self.core.as_ptr()) }
         }
+    }
+
+    /// What the time of day is, for schedules: a gateway's time, when there is one, wins. May be told often.
+    pub fn tell_time(&mut self, time: SystemTime, now: Duration) {
+        self.at(now);
+        let since_1970 = time.duration_since(SystemTime::UNIX_EPOCH);
+        let Ok(Ok(ms)) = since_1970.map(|passed| u64::try_from(passed.as_millis())) else {
+            return; // a clock that stands before 1970 knows nothing
+        };
+        // SAFETY: `core` was initialised by `new`.
+        unsafe { ffi::fw_controller_tell_time(self.core.as_ptr(), ms) }
     }
 
     /// The value on an input.

@@ -274,6 +274,7 @@ unsafe extern "C" {
     pub fn fw_controller_sent(controller: *mut FwController);
     pub fn fw_controller_receive(controller: *mut FwController, bytes: *const u8, length: usize);
     pub fn fw_controller_end(controller: *mut FwController);
+    pub fn fw_controller_tell_time(controller: *mut FwController, time: u64);
     pub fn fw_controller_link_state(controller: *const FwController) -> u32;
 
     pub fn fw_host_device_bytes() -> usize;

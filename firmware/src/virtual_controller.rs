@@ -1,6 +1,12 @@
 //! A controller on tokio: the core, a socket and a simulated plant, in one task.
 
-use std::{fmt, future::Future, io, pin::Pin, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    io,
+    pin::Pin,
+    time::{Duration, SystemTime},
+};
 
 use switchyard_protocol::Address;
 use tokio::{
@@ -300,6 +306,7 @@ impl Driver {
 
     /// Brings plant, core, socket and view up to now. Returns when to do so again.
     fn advance(&mut self) -> Duration {
+        self.tell_time();
         loop {
             let now = self.now();
             self.plant.advance(&mut self.controller, now);
@@ -327,6 +334,13 @@ impl Driver {
             }
             self.publish();
             return plant_at.map_or(wake_at, |at| at.min(wake_at));
+        }
+    }
+
+    /// A controller without a gateway has the time from elsewhere: a chip by SNTP, this one of its host.
+    fn tell_time(&mut self) {
+        if self.gateways.is_empty() && self.controller.gateway(0).is_none() {
+            self.controller.tell_time(SystemTime::now(), self.now());
         }
     }
 

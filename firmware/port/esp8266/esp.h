@@ -80,6 +80,11 @@ void fw_esp_http_begin(void);
 /* In the task. The milliseconds until there is more to do; 0 = now. */
 uint32_t fw_esp_http_work(void);
 
+/* ---- time_esp.c ---- */
+
+/* Every 10 ms, with whether the network is joined. */
+void fw_esp_time_poll(bool is_joined);
+
 /* ---- radio_esp.c: functions of fw_machine_t ---- */
 
 /* In user_init: off until there is a configuration. */

@@ -203,12 +203,13 @@ void fw_esp_radio_poll(void)
     if (fw_access_must_close(&radio.access, now_ms)) {
         set_mode();
     }
-    bool is_busy = !has_network() || radio.is_joining || radio.looking == LOOKING ||
-                   wifi_station_get_connect_status() == STATION_GOT_IP;
+    bool is_joined = wifi_station_get_connect_status() == STATION_GOT_IP;
+    bool is_busy = !has_network() || radio.is_joining || radio.looking == LOOKING || is_joined;
     bool has_guests = radio.access.is_open && wifi_softap_get_station_num() != 0u;
     if (fw_access_must_join(&radio.access, is_busy, has_guests, now_ms)) {
         radio.is_joining = wifi_station_connect() != 0u;
     }
+    fw_esp_time_poll(is_joined);
 }
 
 /* ---- what the page asks ---- */

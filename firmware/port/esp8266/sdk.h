@@ -19,6 +19,7 @@
 #include "user_interface.h"
 
 #include "espconn.h"
+#include "sntp.h"
 #include "spi_flash.h"
 #undef bool
 #undef true

@@ -1,9 +1,14 @@
 /*
- * test_device.c: what goes on in a whole device besides its API: why scans are late.
+ * test_device.c: what goes on in a whole device besides its API: why scans are late, and what time it
+ * is.
  */
 #include "check.h"
+#include "clock.h"
+#include "config.h"
 #include "device_inside.h"
 #include "whole_rig.h"
+
+#include <string.h>
 
 /* ---- late scans ---- */
 
@@ -63,7 +68,73 @@ static void the_longest_gap_has_a_cause(void)
     whole_nor.port.erase = erase_at_once;
 }
 
+/* ---- the time of day ---- */
+
+#define NOON_MS 1764417600000u /* of a Saturday, in UTC */
+
+/* Who tells the time, and whose holds for what. */
+static void the_gateways_time_wins(void)
+{
+    fw_clock_t clock;
+    uint64_t time = 0;
+    uint32_t now_ms = UINT32_MAX - 1000u;
+    fw_clock_init(&clock);
+    CHECK(!fw_clock_wall(&clock, now_ms, &time) && !fw_clock_now(&clock, now_ms, &time));
+    CHECK(!fw_clock_tell(&clock, now_ms, (uint64_t)FW_INTEGER_MAX + 1u));
+    CHECK(fw_clock_tell(&clock, now_ms, NOON_MS));
+    CHECK(fw_clock_wall(&clock, now_ms, &time) && time == NOON_MS);
+    CHECK_NOTE(!fw_clock_now(&clock, now_ms, &time), "no command expires by it");
+    /* It counts on, and what tells whole seconds does not put it back each time. */
+    now_ms += 10900u;
+    CHECK(!fw_clock_tell(&clock, now_ms, NOON_MS + 10000u));
+    CHECK(fw_clock_wall(&clock, now_ms, &time) && time == NOON_MS + 10900u);
+    CHECK(fw_clock_tell(&clock, now_ms, NOON_MS + 8900u));
+    CHECK(fw_clock_wall(&clock, now_ms, &time) && time == NOON_MS + 8900u);
+
+    fw_clock_hear(&clock, now_ms, NOON_MS + 3600000u);
+    CHECK(!fw_clock_tell(&clock, now_ms, NOON_MS));
+    CHECK(fw_clock_now(&clock, now_ms, &time) && time == NOON_MS + 3600000u);
+    now_ms += FW_CLOCK_STALE_AFTER_MS;
+    CHECK(!fw_clock_tell(&clock, now_ms, NOON_MS));
+    now_ms += 1u;
+    CHECK(fw_clock_tell(&clock, now_ms, NOON_MS));
+    CHECK(fw_clock_wall(&clock, now_ms, &time) && time == NOON_MS);
+    CHECK(!fw_clock_now(&clock, now_ms, &time));
+    /* The gateway is back. Its estimate still never runs backwards. */
+    fw_clock_hear(&clock, now_ms, NOON_MS + 3700000u);
+    CHECK(fw_clock_now(&clock, now_ms, &time) && time == NOON_MS + 3700000u);
+    CHECK(fw_clock_wall(&clock, now_ms, &time) && time == NOON_MS + 3700000u);
+}
+
+/* A schedule without any gateway. */
+static void schedules_go_by_what_is_told(void)
+{
+    static const char script[] = "out lamp = RL1 safe off\n"
+                                 "lamp := during(13:00-14:00, unsynced off)\n";
+    whole_begin();
+    whole_setup.first_script = (fw_span_t){(const uint8_t *)script, strlen(script)};
+    fw_nor_init(&whole_nor, random_below(0));
+    whole_boot();
+    whole_configure(FW_TEXT_ZONE, "CET-1CEST,M3.5.0,M10.5.0/3");
+    whole_pass(1000);
+    CHECK(whole_outputs[FW_CHANNEL_RL1] == 0 && status_now().time_ms == 0u);
+    fw_controller_tell_time(&whole.controller, NOON_MS);
+    whole_pass(20);
+    CHECK(whole_outputs[FW_CHANNEL_RL1] == 1);
+    CHECK(status_now().time_ms >= NOON_MS && status_now().time_ms <= NOON_MS + 20u);
+    fw_controller_tell_time(&whole.controller, NOON_MS + 3600000u);
+    whole_pass(20);
+    CHECK(whole_outputs[FW_CHANNEL_RL1] == 0);
+    fw_controller_tell_time(&whole.controller, NOON_MS);
+    whole_pass(3600000u - 1000u);
+    CHECK(whole_outputs[FW_CHANNEL_RL1] == 1);
+    whole_pass(2000);
+    CHECK(whole_outputs[FW_CHANNEL_RL1] == 0);
+}
+
 void test_device(void)
 {
     the_longest_gap_has_a_cause();
+    the_gateways_time_wins();
+    schedules_go_by_what_is_told();
 }

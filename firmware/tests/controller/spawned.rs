@@ -9,7 +9,7 @@ use std::{
 
 use bytes::BytesMut;
 use switchyard_firmware::{
-    Behaviour, Channel, ControllerKey, LinkState, Options, PlantSettings, Settings,
+    Behaviour, Channel, ControllerKey, LinkState, Options, PlantSettings, Script, Settings, View,
     VirtualController,
 };
 use switchyard_protocol::{
@@ -185,6 +185,20 @@ async fn it_comes_live_tells_changes_and_comes_back() {
 
     controller.stop().await;
     while link.frame().await.is_some() {}
+}
+
+/// One that nobody tells the time goes by the clock of its host.
+#[tokio::test]
+async fn without_a_gateway_it_knows_the_time() {
+    let script = Script::new("clock", "out lamp = RL1 safe off\nlamp := synced\n").unwrap();
+    let settings = Settings::new(ADDRESS, ControllerKey::new(SECRET), script);
+    let alone = VirtualController::spawn(Options {
+        settings,
+        ..options(Behaviour::Latch, &[])
+    });
+    let lamp = alone.unwrap();
+    let is_lit = |view: &View| view.value(Channel::Rl1) == 1;
+    timeout(PATIENCE, lamp.wait_for(is_lit)).await.unwrap();
 }
 
 #[tokio::test]
