@@ -11,9 +11,10 @@ enum {
     ENTRY_ADDRESS = 32,
     ENTRY_KEY = 33,
     ENTRY_VERIFIER = 34,
+    ENTRY_LABEL = 35,
 };
 
-static const uint8_t others[] = {ENTRY_ADDRESS, ENTRY_KEY, ENTRY_VERIFIER};
+static const uint8_t others[] = {ENTRY_ADDRESS, ENTRY_KEY, ENTRY_VERIFIER, ENTRY_LABEL};
 
 void fw_configuration_clear(fw_configuration_t *configuration)
 {
@@ -104,6 +105,22 @@ void fw_configuration_set(fw_configuration_t *configuration, fw_text_setting_t w
     fw_copy((uint8_t *)into, text.bytes, text.length);
 }
 
+bool fw_configuration_set_label(fw_configuration_t *configuration, fw_span_t password)
+{
+    bool fits = password.length >= FW_LABEL_BYTES_MIN && password.length <= FW_LABEL_BYTES_MAX;
+    if (password.length > 0u && !fits) {
+        return false;
+    }
+    for (size_t i = 0; i < password.length; i++) {
+        if (password.bytes[i] <= ' ' || password.bytes[i] > '~') {
+            return false;
+        }
+    }
+    fw_fill((uint8_t *)configuration->label, 0, sizeof configuration->label);
+    fw_copy((uint8_t *)configuration->label, password.bytes, password.length);
+    return true;
+}
+
 /* ---- in flash ---- */
 
 /* The number and bytes of an entry; an empty one is not written. */
@@ -123,6 +140,9 @@ static fw_span_t entry(const fw_configuration_t *configuration, uint8_t at, uint
     case ENTRY_KEY:
         return (fw_span_t){configuration->key,
                            configuration->address == 0u ? 0u : FW_LINK_KEY_BYTES};
+    case ENTRY_LABEL:
+        return (fw_span_t){(const uint8_t *)configuration->label,
+                           fw_string_length(configuration->label)};
     default:
         return (fw_span_t){configuration->verifier,
                            configuration->has_verifier ? FW_PASSWORD_CHECK_BYTES : 0u};
@@ -165,6 +185,8 @@ static void take_entry(fw_configuration_t *configuration, uint8_t number, fw_spa
     } else if (number == ENTRY_VERIFIER && bytes.length == FW_PASSWORD_CHECK_BYTES) {
         fw_copy(configuration->verifier, bytes.bytes, bytes.length);
         configuration->has_verifier = true;
+    } else if (number == ENTRY_LABEL) {
+        (void)fw_configuration_set_label(configuration, bytes);
     }
 }
 

@@ -15,6 +15,8 @@
 #define FW_WIFI_NAME_BYTES_MAX 32u
 #define FW_LINK_KEY_BYTES 32u
 #define FW_PASSWORD_CHECK_BYTES 50u /* a verifier, see log_in.h */
+#define FW_LABEL_BYTES_MIN 8u       /* as WPA2 has it */
+#define FW_LABEL_BYTES_MAX 24u
 
 /* Texts that a person sets. */
 typedef enum {
@@ -34,12 +36,13 @@ typedef struct {
     uint8_t key[FW_LINK_KEY_BYTES];        /* secret */
     uint8_t verifier[FW_PASSWORD_CHECK_BYTES];
     bool has_verifier;                     /* a password is set */
+    char label[FW_LABEL_BYTES_MAX + 1u];   /* secret: what its own Wi-Fi asks for, printed on its label */
 } fw_configuration_t;
 
 /* Every text, number and key as entries, and their heads. */
 #define FW_CONFIGURATION_BYTES_MAX                                                                 \
     (FW_TEXTS * (2u + FW_TEXT_SETTING_BYTES_MAX) + 6u + 2u + FW_LINK_KEY_BYTES + 2u +              \
-     FW_PASSWORD_CHECK_BYTES)
+     FW_PASSWORD_CHECK_BYTES + 2u + FW_LABEL_BYTES_MAX)
 
 /* Nothing is set, but for the zone, which is UTC. */
 void fw_configuration_clear(fw_configuration_t *configuration);
@@ -51,6 +54,10 @@ bool fw_text_setting_is_good(fw_text_setting_t which, fw_span_t text);
 /* Sets one that is good. */
 void fw_configuration_set(fw_configuration_t *configuration, fw_text_setting_t which,
                           fw_span_t text);
+
+/* Sets the label's password, as provisioning does; nothing reads it back. False: it is none, which is 8
+ * to 24 characters of ASCII without a space, or empty. */
+bool fw_configuration_set_label(fw_configuration_t *configuration, fw_span_t password);
 
 /* Writes entry number `*at` on, as many as fit; the bytes written, 0 at the end. Begin with 0. */
 size_t fw_configuration_write(const fw_configuration_t *configuration, uint8_t *at, uint8_t *into,

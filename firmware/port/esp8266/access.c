@@ -7,20 +7,35 @@ void fw_access_begin(fw_access_t *access, bool is_set_up, bool is_power_on, uint
 {
     *access = (fw_access_t){
         .begun_ms = now_ms,
+        .joined_ms = now_ms,
         .is_open = !is_set_up,
         .is_early = is_power_on,
     };
 }
 
-bool fw_access_must_close(fw_access_t *access, uint32_t now_ms)
+fw_access_change_t fw_access_next(fw_access_t *access, bool is_joined, bool has_label,
+                                  uint32_t now_ms)
 {
-    bool was_open = access->is_open;
-    bool is_over = now_ms - access->begun_ms >= FW_ACCESS_OPEN_MS;
-    if (is_over) {
-        access->is_open = false;
+    bool is_over = access->is_protected && is_joined;
+    if (now_ms - access->begun_ms >= FW_ACCESS_OPEN_MS) {
         access->is_early = false;
+        is_over = is_over || !access->is_protected;
     }
-    return was_open && is_over;
+    if (is_joined) {
+        access->joined_ms = now_ms;
+    }
+    if (access->is_open && is_over) {
+        access->is_open = false;
+        access->is_protected = false;
+        return FW_ACCESS_CLOSES;
+    }
+    bool is_lost = now_ms - access->joined_ms >= FW_ACCESS_LOST_MS;
+    if (!access->is_open && is_lost && has_label) {
+        access->is_open = true;
+        access->is_protected = true;
+        return FW_ACCESS_OPENS;
+    }
+    return FW_ACCESS_STAYS;
 }
 
 bool fw_access_is_setup_open(const fw_access_t *access)

@@ -110,11 +110,14 @@ static void open_access_point(void)
 {
     struct softap_config config = {
         .channel = ACCESS_POINT_CHANNEL,
-        .authmode = AUTH_OPEN, /* there is no secret yet that it could ask for */
+        .authmode = radio.access.is_protected ? AUTH_WPA2_PSK : AUTH_OPEN,
         .max_connection = GUESTS_MAX,
         .beacon_interval = BEACON_MS,
     };
     config.ssid_len = (uint8)copy_text(config.ssid, sizeof config.ssid, radio.own_name);
+    if (radio.access.is_protected) {
+        copy_text(config.password, sizeof config.password, fw_esp_device.configuration.label);
+    }
     wifi_softap_set_config_current(&config);
 }
 
@@ -200,10 +203,15 @@ void fw_esp_radio_poll(void)
         return;
     }
     uint32_t now_ms = fw_esp_now_ms();
-    if (fw_access_must_close(&radio.access, now_ms)) {
+    bool is_joined = wifi_station_get_connect_status() == STATION_GOT_IP;
+    bool has_label = fw_esp_device.configuration.label[0] != '\0';
+    fw_access_change_t change = fw_access_next(&radio.access, is_joined, has_label, now_ms);
+    if (change != FW_ACCESS_STAYS) {
         set_mode();
     }
-    bool is_joined = wifi_station_get_connect_status() == STATION_GOT_IP;
+    if (change == FW_ACCESS_OPENS) {
+        open_access_point();
+    }
     bool is_busy = !has_network() || radio.is_joining || radio.looking == LOOKING || is_joined;
     bool has_guests = radio.access.is_open && wifi_softap_get_station_num() != 0u;
     if (fw_access_must_join(&radio.access, is_busy, has_guests, now_ms)) {

@@ -1,6 +1,6 @@
 /*
- * test_device.c: what goes on in a whole device besides its API: why scans are late, and what time it
- * is.
+ * test_device.c: what goes on in a whole device besides its API: why scans are late, what time it is,
+ * and what provisioning leaves in it.
  */
 #include "check.h"
 #include "clock.h"
@@ -132,9 +132,42 @@ static void schedules_go_by_what_is_told(void)
     CHECK(whole_outputs[FW_CHANNEL_RL1] == 0);
 }
 
+/* ---- provisioning ---- */
+
+static bool set_label(const char *password)
+{
+    return fw_configuration_set_label(&whole.configuration,
+                                      (fw_span_t){(const uint8_t *)password, strlen(password)});
+}
+
+/* The label's password is kept, and all else besides. */
+static void a_label_is_kept(void)
+{
+    static const char *const bad[] = {"7 bytes", "1234567", "1234567890123456789012345",
+                                      "with space", "tab\there", "\xC3\xA4\xC3\xB6\xC3\xBC\xC3\x9F"};
+    whole_begin();
+    whole_configure(FW_TEXT_NAME, "Pump house 3");
+    CHECK(set_label("12345678") && set_label("123456789012345678901234"));
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        CHECK_NOTE(!set_label(bad[i]), bad[i]);
+    }
+    fw_device_save_settings(&whole);
+    whole_pass(3000);
+    CHECK(whole.saving == 0u && !whole.save_failed);
+    whole_boot();
+    CHECK(strcmp(whole.configuration.label, "123456789012345678901234") == 0);
+    CHECK(strcmp(whole.configuration.texts[FW_TEXT_NAME], "Pump house 3") == 0);
+    CHECK(set_label(""));
+    fw_device_save_settings(&whole);
+    whole_pass(3000);
+    whole_boot();
+    CHECK(whole.configuration.label[0] == '\0');
+}
+
 void test_device(void)
 {
     the_longest_gap_has_a_cause();
     the_gateways_time_wins();
     schedules_go_by_what_is_told();
+    a_label_is_kept();
 }

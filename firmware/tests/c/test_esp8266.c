@@ -300,18 +300,27 @@ static void splits_host_and_tcp_port(void)
 
 /* ---- access ---- */
 
-static void its_own_wifi_closes_for_good(void)
+/* What becomes of a Wi-Fi of its own without a label's password, out of the network. */
+static fw_access_change_t open_next(fw_access_t *access, uint32_t now_ms)
+{
+    return fw_access_next(access, false, false, now_ms);
+}
+
+static void an_open_wifi_closes_for_good(void)
 {
     uint32_t begun_ms = UINT32_MAX - 1000u;
     fw_access_t access;
     fw_access_begin(&access, false, false, begun_ms);
-    CHECK(access.is_open && fw_access_is_setup_open(&access));
-    CHECK(!fw_access_must_close(&access, begun_ms + FW_ACCESS_OPEN_MS - 1u));
-    CHECK(fw_access_must_close(&access, begun_ms + FW_ACCESS_OPEN_MS));
-    CHECK(!fw_access_must_close(&access, begun_ms + FW_ACCESS_OPEN_MS + 1u)); /* it is told once */
+    CHECK(access.is_open && !access.is_protected && fw_access_is_setup_open(&access));
+    CHECK(open_next(&access, begun_ms + FW_ACCESS_OPEN_MS - 1u) == FW_ACCESS_STAYS);
+    CHECK(open_next(&access, begun_ms + FW_ACCESS_OPEN_MS) == FW_ACCESS_CLOSES);
+    CHECK(open_next(&access, begun_ms + FW_ACCESS_OPEN_MS + 1u) == FW_ACCESS_STAYS); /* told once */
     CHECK(!access.is_open && !fw_access_is_setup_open(&access));
-    CHECK(!fw_access_must_close(&access, begun_ms)); /* a count later */
+    CHECK(open_next(&access, begun_ms) == FW_ACCESS_STAYS); /* a count later */
     CHECK(!access.is_open);
+    /* Joining does not end it: whoever sets it up is on it. */
+    fw_access_begin(&access, false, false, 0);
+    CHECK(fw_access_next(&access, true, true, 1000) == FW_ACCESS_STAYS && access.is_open);
 }
 
 static void set_up_it_stays_closed(void)
@@ -319,12 +328,41 @@ static void set_up_it_stays_closed(void)
     fw_access_t access;
     fw_access_begin(&access, true, false, 0);
     CHECK(!access.is_open && !fw_access_is_setup_open(&access));
-    CHECK(!fw_access_must_close(&access, FW_ACCESS_OPEN_MS));
+    CHECK(open_next(&access, FW_ACCESS_OPEN_MS) == FW_ACCESS_STAYS);
     /* Power-on lets a first password be set, without a Wi-Fi of its own. */
     fw_access_begin(&access, true, true, 0);
     CHECK(!access.is_open && fw_access_is_setup_open(&access));
-    CHECK(!fw_access_must_close(&access, FW_ACCESS_OPEN_MS));
+    CHECK(open_next(&access, FW_ACCESS_OPEN_MS) == FW_ACCESS_STAYS);
     CHECK(!fw_access_is_setup_open(&access));
+}
+
+/* Lost for five minutes, whenever that is, it opens with the label's password, and closes once it is back. */
+static void a_lost_network_opens_for_the_label(void)
+{
+    fw_access_t access;
+    fw_access_begin(&access, true, false, 0);
+    uint32_t lost_ms = 0;
+    for (unsigned round = 0; round < 3u; round++) {
+        uint32_t open_ms = lost_ms + FW_ACCESS_LOST_MS;
+        CHECK(fw_access_next(&access, false, true, open_ms - 1u) == FW_ACCESS_STAYS);
+        CHECK(open_next(&access, open_ms) == FW_ACCESS_STAYS); /* not without a label */
+        CHECK(fw_access_next(&access, false, true, open_ms) == FW_ACCESS_OPENS);
+        CHECK(access.is_open && access.is_protected);
+        CHECK(fw_access_next(&access, false, true, open_ms + 1u) == FW_ACCESS_STAYS);
+        uint32_t later_ms = open_ms + 86400000u; /* it lasts */
+        CHECK(fw_access_next(&access, false, true, later_ms) == FW_ACCESS_STAYS && access.is_open);
+        CHECK(fw_access_next(&access, true, true, later_ms) == FW_ACCESS_CLOSES);
+        CHECK(!access.is_open && !access.is_protected);
+        lost_ms = later_ms + 3600000u;
+        CHECK(fw_access_next(&access, true, true, lost_ms) == FW_ACCESS_STAYS);
+    }
+    /* Not set up in the ten minutes that were open to all. */
+    fw_access_begin(&access, false, true, 0);
+    CHECK(fw_access_next(&access, false, true, FW_ACCESS_LOST_MS) == FW_ACCESS_STAYS);
+    CHECK(access.is_open && !access.is_protected);
+    CHECK(fw_access_next(&access, false, true, FW_ACCESS_OPEN_MS) == FW_ACCESS_CLOSES);
+    CHECK(fw_access_next(&access, false, true, FW_ACCESS_OPEN_MS + 10u) == FW_ACCESS_OPENS);
+    CHECK(access.is_open && access.is_protected && fw_access_is_setup_open(&access));
 }
 
 static void joins_rarely_beside_a_guest(void)
@@ -354,7 +392,8 @@ void test_esp8266(void)
     late_answers_are_nobodys();
     any_order_of_events();
     splits_host_and_tcp_port();
-    its_own_wifi_closes_for_good();
+    an_open_wifi_closes_for_good();
     set_up_it_stays_closed();
+    a_lost_network_opens_for_the_label();
     joins_rarely_beside_a_guest();
 }
