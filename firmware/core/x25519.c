@@ -21,7 +21,9 @@ enum { BITS = 255, SQUARINGS = 254 };
  * bit of the scalar costs as much as eight or nine of them. */
 enum { SLICE_COST = FW_X25519_AT_ONCE ? INT32_MAX : 16, BIT_COST = 8 };
 
-_Static_assert(FW_X25519_AT_ONCE || FW_X25519_SLICES == (BITS * BIT_COST + SQUARINGS + SLICE_COST - 1) / SLICE_COST,
+_Static_assert(FW_X25519_AT_ONCE ||
+                   FW_X25519_SLICES ==
+                       (BITS * BIT_COST + SQUARINGS + SLICE_COST - 1) / SLICE_COST,
                "as many slices as x25519.h says");
 
 void fw_x25519_begin(fw_x25519_t *work, const uint8_t secret[FW_X25519_BYTES],
@@ -38,16 +40,13 @@ void fw_x25519_begin(fw_x25519_t *work, const uint8_t secret[FW_X25519_BYTES],
     work->swap = 0;
 }
 
-static void swap_if(fw_x25519_t *work, int differs)
-{
-    fe_cswap(work->x2, work->x3, differs);
-    fe_cswap(work->z2, work->z3, differs);
-}
-
-/* The ladder's step of RFC 7748, section 5, whose names the comments have. */
+/* The ladder's step of RFC 7748, section 5, whose names the comments have. The points are swapped without
+ * a branch, for that depends on the secret. The last bit of a trimmed scalar is 0, so in the end they
+ * stand as they should. */
 static void ladder_step(fw_x25519_t *work, int bit)
 {
-    swap_if(work, work->swap ^ bit);
+    fe_cswap(work->x2, work->x3, work->swap ^ bit);
+    fe_cswap(work->z2, work->z3, work->swap ^ bit);
     work->swap = (uint8_t)bit;
     fe_add(work->t0, work->x2, work->z2);     /* A */
     fe_sub(work->t1, work->x2, work->z2);     /* B */
@@ -75,7 +74,6 @@ static void ladder_step(fw_x25519_t *work, int bit)
 static void inversion_step(fw_x25519_t *work, int squaring)
 {
     if (squaring == 0) {
-        swap_if(work, work->swap); /* the ladder's last */
         fe_copy(work->t0, work->z2);
     }
     fe_sq(work->t0, work->t0);
