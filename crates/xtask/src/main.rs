@@ -1,4 +1,4 @@
-//! The workspace's automation: `cargo xtask demo | test | check | firmware | bench`.
+//! The workspace's automation: `cargo xtask demo | test | check | firmware | fuzz | bench`.
 //!
 //! Everything that a README, a person or CI asks for goes through here, so that all of them run the
 //! same commands.
@@ -12,6 +12,7 @@ mod bench;
 mod check;
 mod demo;
 mod firmware;
+mod fuzz;
 mod run;
 mod setup;
 mod sources;
@@ -54,6 +55,8 @@ enum Task {
     },
     /// Build the controller's firmware, hold it to its budgets, and check what lies in flash.
     Firmware(firmware::Firmware),
+    /// Fuzz the controller's C core for so many minutes of CPU, and fail on any finding.
+    Fuzz(fuzz::Fuzz),
     /// Measure; the figures in `docs/performance.md` come from here.
     Bench {
         #[command(subcommand)]
@@ -80,6 +83,7 @@ fn run_task() -> Result<()> {
         Task::Test { parts } => test::test(&parts),
         Task::Check { checks } => check::check(&checks),
         Task::Firmware(options) => firmware::firmware(&options),
+        Task::Fuzz(options) => fuzz::fuzz(&options),
         Task::Bench { bench } => bench::bench(&bench),
     }
 }

@@ -52,6 +52,9 @@ pub(crate) const CHIP: &[Need] = &[
     need("qemu-system-misc", Probe::Program("qemu-system-xtensa")),
 ];
 
+/// What builds the fuzz targets; their C by the compiler whose fuzzer it is.
+pub(crate) const FUZZ: &[Need] = &[need("clang", Probe::Program("clang"))];
+
 /// What builds the page.
 pub(crate) const PAGE: &[Need] = &[
     need("nodejs", Probe::Program("node")),
@@ -122,6 +125,15 @@ pub(crate) fn ready(groups: &[&[Need]]) -> Result<()> {
                 left.join(", ")
             );
         }
+    }
+    Ok(())
+}
+
+/// Sees to it that `cargo fuzz` is there. It is not built for whoever wants it once a year: that takes longer
+/// than to say so.
+pub(crate) fn cargo_fuzz() -> Result<()> {
+    if !on_path("cargo-fuzz") {
+        bail!("this machine lacks cargo-fuzz; cargo install cargo-fuzz, and have it on the PATH");
     }
     Ok(())
 }

@@ -1,0 +1,268 @@
+//! `cargo xtask fuzz`: the controller's C core under libFuzzer, for so many minutes of CPU in all.
+//!
+//! The targets are those of `firmware/fuzz`, which is a workspace of its own. What a run finds to be worth
+//! keeping, and what it finds at all, stays outside the repository.
+
+use crate::{
+    run::{cache_folder, output, root, run, target_folder},
+    setup,
+};
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// What to fuzz, and for how long.
+#[derive(Args)]
+pub(crate) struct Fuzz {
+    /// The targets, by the names of their files; all of them when none is named.
+    targets: Vec<String>,
+    /// CPU-minutes in all, shared alike by the targets.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    minutes: u64,
+    /// Where corpora, logs and findings lie between runs; in the cache folder when none is named.
+    #[arg(long)]
+    folder: Option<PathBuf>,
+}
+
+/// How the C core is compiled, by clang: instrumented as the Rust is, and undefined behaviour ends it.
+const C_FLAGS: &str = "-fsanitize=fuzzer-no-link,address,undefined -fsanitize-trap=undefined -g";
+
+/// A script's text and what is done to it need more than libFuzzer's 4,096 bytes.
+const INPUT_BYTES_MAX: &str = "9000";
+
+/// One input that takes this long is a finding. The longest need a few tenths of a second.
+const INPUT_SECONDS_MAX: &str = "60";
+
+/// A rest of a target's time that is not worth another start: reading its corpus takes as long.
+const ROUND_SECONDS_MIN: u64 = 5;
+
+/// What became of one target.
+struct Outcome {
+    target: String,
+    runs: u64,
+    seconds: u64,
+    /// The inputs that did harm.
+    findings: Vec<PathBuf>,
+}
+
+/// Builds the targets, runs each for its share, and prints a table.
+///
+/// # Errors
+/// When clang or cargo-fuzz is missing, something cannot be built, or an input does harm.
+pub(crate) fn fuzz(options: &Fuzz) -> Result<()> {
+    setup::ready(&[setup::BUILD, setup::FUZZ])?;
+    setup::cargo_fuzz()?;
+    let known = targets()?;
+    for name in &options.targets {
+        ensure!(
+            known.contains(name),
+            "expected one of {} and found {name}",
+            known.join(", ")
+        );
+    }
+    let chosen = match &options.targets[..] {
+        [] => &known,
+        named => named,
+    };
+    let folder = match &options.folder {
+        Some(folder) => folder.clone(),
+        None => cache_folder()?.join("fuzz"),
+    };
+    let programs = build()?;
+    let each_seconds = options.minutes * 60 / chosen.len() as u64;
+    let mut outcomes = Vec::new();
+    for target in chosen {
+        outcomes.push(run_target(
+            target,
+            &programs.join(target),
+            &folder,
+            each_seconds,
+        )?);
+    }
+    println!(
+        "{:10} {:>10} {:>8} {:>9}",
+        "target", "runs", "seconds", "findings"
+    );
+    for outcome in &outcomes {
+        println!(
+            "{:10} {:>10} {:>8} {:>9}",
+            outcome.target,
+            outcome.runs,
+            outcome.seconds,
+            outcome.findings.len()
+        );
+    }
+    let mut found = 0;
+    for outcome in &outcomes {
+        for input in &outcome.findings {
+            println!(
+                "once more: {} {}",
+                programs.join(&outcome.target).display(),
+                input.display()
+            );
+            found += 1;
+        }
+    }
+    ensure!(found == 0, "{found} inputs did harm");
+    Ok(())
+}
+
+/// The targets by their names, sorted.
+fn targets() -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(root().join("firmware/fuzz/targets"))? {
+        let path = entry?.path();
+        let name = path.file_stem().unwrap_or_default();
+        names.push(name.to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Builds all targets, and gives the folder that they lie in.
+fn build() -> Result<PathBuf> {
+    let versions = output(Command::new("rustc").arg("-vV")).context("asking rustc what it is")?;
+    let host = versions
+        .lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .context("expected rustc to name its host")?;
+    let folder = target_folder().join("fuzz");
+    run(Command::new("cargo-fuzz")
+        .args(["fuzz", "build", "--fuzz-dir", ".", "--target", host])
+        .arg("--target-dir")
+        .arg(&folder)
+        .current_dir(root().join("firmware/fuzz"))
+        // Sanitizers are no part of a stable compiler, though it has them.
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("CC", "clang")
+        .env("CFLAGS", C_FLAGS))?;
+    Ok(folder.join(host).join("release"))
+}
+
+/// Runs one target until it has had its share of CPU time, or has found something. Its seeds are always
+/// tried first, then what earlier runs left.
+fn run_target(target: &str, program: &Path, folder: &Path, seconds: u64) -> Result<Outcome> {
+    let corpus = folder.join("corpus").join(target);
+    let findings = folder.join("findings").join(target);
+    for place in [&corpus, &findings] {
+        fs::create_dir_all(place).with_context(|| format!("making {}", place.display()))?;
+    }
+    let before = files(&findings)?;
+    let log = folder.join(format!("{target}.log"));
+    let mut outcome = Outcome {
+        target: target.into(),
+        runs: 0,
+        seconds: 0,
+        findings: Vec::new(),
+    };
+    let begun = children_seconds()?;
+    println!("{target}: {seconds} s, log in {}", log.display());
+    // libFuzzer knows only time on the wall, of which a busy machine gives a part.
+    while outcome.seconds + ROUND_SECONDS_MIN <= seconds {
+        let left_seconds = seconds - outcome.seconds;
+        let status = Command::new(program)
+            .arg(format!("-artifact_prefix={}/", findings.display()))
+            .arg(format!("-max_total_time={left_seconds}"))
+            .arg(format!("-max_len={INPUT_BYTES_MAX}"))
+            .arg(format!("-timeout={INPUT_SECONDS_MAX}"))
+            .arg("-print_final_stats=1")
+            .arg(&corpus)
+            .arg(root().join("firmware/fuzz/seeds").join(target))
+            // Rust and C bring the same symbols twice, and that is well.
+            .env("ASAN_OPTIONS", "detect_odr_violation=0")
+            .stdout(Stdio::null())
+            .stderr(File::create(&log)?)
+            .status()
+            .with_context(|| format!("starting {}", program.display()))?;
+        outcome.seconds = children_seconds()? - begun;
+        let text = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
+        outcome.runs += runs_told(&text);
+        if !status.success() {
+            outcome.findings = files(&findings)?;
+            outcome.findings.retain(|input| !before.contains(input));
+            let tail: Vec<_> = text.lines().rev().take(40).collect();
+            for line in tail.iter().rev() {
+                println!("{line}");
+            }
+            if outcome.findings.is_empty() {
+                bail!("{target} ended with {status} and left no input");
+            }
+            break;
+        }
+    }
+    Ok(outcome)
+}
+
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = fs::read_dir(folder)?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<Vec<_>>>()?;
+    found.sort();
+    Ok(found)
+}
+
+/// How many inputs libFuzzer says that it tried.
+fn runs_told(log: &str) -> u64 {
+    log.lines()
+        .find_map(|line| line.strip_prefix("stat::number_of_executed_units:"))
+        .and_then(|number| number.trim().parse().ok())
+        .unwrap_or(0)
+}
+
+/// CPU time of all the programs that we ran to their ends, in whole seconds.
+fn children_seconds() -> Result<u64> {
+    let stat = fs::read_to_string("/proc/self/stat").context("asking the kernel for CPU times")?;
+    ticks_of_children(&stat)
+        .map(|ticks| ticks / TICKS_EACH_SECOND)
+        .context("expected two CPU times of children in /proc/self/stat")
+}
+
+/// What Linux counts in, towards programs.
+const TICKS_EACH_SECOND: u64 = 100;
+
+/// The name in parentheses may hold anything; 13 fields behind it are those of children.
+fn ticks_of_children(stat: &str) -> Option<u64> {
+    let (_, behind_name) = stat.rsplit_once(')')?;
+    let mut fields = behind_name.split_whitespace().skip(13);
+    let user: u64 = fields.next()?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
+    Some(user + system)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_how_many_runs_there_were() {
+        let log = "#9 DONE cov: 3\nstat::number_of_executed_units: 1234\nstat::peak_rss_mb: 40\n";
+        assert_eq!(runs_told(log), 1234);
+        assert_eq!(runs_told("ERROR: libFuzzer: deadly signal"), 0);
+    }
+
+    #[test]
+    fn reads_the_children_s_time_behind_any_name() {
+        let stat = "7 (a ) b) S 1 7 7 0 -1 4194304 100 200 0 0 11 12 1300 45 20 0 1 0 99";
+        assert_eq!(ticks_of_children(stat), Some(1345));
+        assert_eq!(ticks_of_children("7 (a) S 1"), None);
+    }
+
+    #[test]
+    fn every_target_has_seeds_and_a_binary() {
+        let manifest = fs::read_to_string(root().join("firmware/fuzz/Cargo.toml")).unwrap();
+        let known = targets().unwrap();
+        assert!(!known.is_empty());
+        for target in known {
+            let seeds = root().join("firmware/fuzz/seeds").join(&target);
+            assert!(!files(&seeds).unwrap().is_empty(), "{target}");
+            assert!(
+                manifest.contains(&format!("path = \"targets/{target}.rs\"")),
+                "{target}"
+            );
+        }
+    }
+}
