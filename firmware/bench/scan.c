@@ -2,7 +2,8 @@
  * scan.c: what a scan of each example costs on the chip's instruction set.
  *
  * Prints a line for each: its name, then instructions of the average scan and of the dearest one,
- * the compiler's operations, and what it says that a scan costs at most. Ends with 1 where one costs more.
+ * the compiler's operations, what it says that a scan costs at most, and what the script did. Ends with 1
+ * where one costs more.
  */
 #include "code.h"
 #include "compile.h"
@@ -10,7 +11,6 @@
 #include "runner.h"
 #include FW_EXAMPLES
 
-#include <stdio.h>
 #include <string.h>
 
 static const fw_pin_t pins[] = {
@@ -33,6 +33,7 @@ static uint32_t table[FW_SCRIPT_TABLE_WORDS_MAX];
 static fw_program_t program;
 static fw_compiler_t compiler;
 static fw_runner_t runner;
+static trace_t trace;
 
 static bool put_code(void *ctx, uint32_t word)
 {
@@ -73,23 +74,71 @@ static void latch(const world_t *world, int32_t raw[FW_POINTS_MAX])
     }
 }
 
+/* The world's call as the yard would hand it on; false if there is none, or the script has no commands. */
+static bool call(const world_t *world, fw_command_t *command)
+{
+    uint16_t at = 0;
+    uint8_t number = 0;
+    fw_signature_t signatures[FW_SCRIPT_COMMANDS_MAX];
+    uint32_t count = 0;
+    while (count < FW_SCRIPT_COMMANDS_MAX &&
+           fw_program_next_command(&program, &at, &number, &signatures[count])) {
+        count++;
+    }
+    if (world->call == NO_CALL || count == 0u) {
+        return false;
+    }
+    const fw_signature_t *signature = &signatures[(uint32_t)world->call % count];
+    *command = (fw_command_t){
+        .cause = {.kind = FW_CAUSE_COMMAND}, .index = signature->number, .kind = FW_COMMAND_CALL};
+    for (uint8_t i = 0; i < signature->arguments_count; i++) {
+        int32_t least = (int32_t)signature->arguments[i].words[0];
+        int32_t most = (int32_t)signature->arguments[i].words[1];
+        command->arguments[i] = world->argument < least  ? least
+                                : world->argument > most ? most
+                                                         : world->argument;
+    }
+    return true;
+}
+
+/* Sees what the last scan did. */
+static void note(uint32_t scan)
+{
+    uint32_t bits = runner.vm.alarms != 0u ? TRACE_ALARM : 0u;
+    uint32_t outputs = 0;
+    for (uint8_t i = 0; i < runner.points.count; i++) {
+        const fw_point_t *point = &runner.points.at[i];
+        if (fw_point_type_is_output(point->type) && outputs < OUTPUTS_MAX) {
+            bits |= (uint32_t)(point->value != 0) << outputs++;
+        }
+    }
+    trace.bits[scan] = bits;
+    for (uint32_t events = runner.vm.events; events != 0u; events &= events - 1u) {
+        trace.events++;
+    }
+}
+
 static bool measure(const example_t *example)
 {
     static const char zone_text[] = "CET-1CEST,M3.5.0,M10.5.0/3";
     fw_zone_t zone;
     fw_zone_parse(&zone, (fw_span_t){(const uint8_t *)zone_text, sizeof(zone_text) - 1u});
     fw_runner_start(&runner, &program, 0);
+    trace.events = 0;
     uint32_t total = 0;
     uint32_t dearest = 0;
     for (uint32_t scan = 0; scan < SCANS; scan++) {
         int32_t raw[FW_POINTS_MAX] = {0};
         world_t world = world_at(scan);
         latch(&world, raw);
+        fw_command_t command;
+        bool is_called = call(&world, &command);
         const fw_runner_scan_t around = {
             .raw = raw,
-            .now_ms = scan * SCAN_MS,
+            .command = is_called ? &command : NULL,
+            .now_ms = world.now_ms,
             .zone = &zone,
-            .utc = 1764403200 + (int64_t)(scan * SCAN_MS / 1000u),
+            .utc = world.utc,
             .online = true,
             .synced = true,
         };
@@ -98,11 +147,13 @@ static bool measure(const example_t *example)
         uint32_t cycles = simcall_cycles() - before;
         total += cycles;
         dearest = cycles > dearest ? cycles : dearest;
+        note(scan);
     }
-    printf("%s %lu %lu %u %lu\n", example->name,
+    printf("%s %lu %lu %u %lu ", example->name,
            (unsigned long)(measure_instructions(total) / SCANS),
            (unsigned long)measure_instructions(dearest), compiler.operations,
            (unsigned long)compiler.cost);
+    trace_print(&trace);
     return measure_instructions(dearest) <= compiler.cost;
 }
 

@@ -2,17 +2,16 @@
 local first_of, second_of, top_of = debounce(100), debounce(100), debounce(500)
 local start_at, stop_at, help_at = 180000, 60000, 230000
 local demand, more, top_for = hysteresis(), hysteresis(), tof()
-local turn_of, ended, help_for, second_for = toggle(), rise(), ton(), ton()
+local turn_of, help_for, second_for = toggle(), ton(), ton()
 local horn_of, first_time, second_time = blink(), runtime(), runtime()
-local pumped, over, overload, broken = event(), alarm(), alarm(), alarm()
+local pumped, over, overload, broken = rise(), alarm(), alarm(), alarm()
 local over_for, overload_for, broken_for = ton(), ton(), ton()
-local first_s, second_s, level, was, events = 0, 0, 0, false, 0
-bad, alarms = false, false
+local first_s, second_s, level = 0, 0, 0
 
 function scan(di1, di2, di3, di4, ai0)
   local first_ok, second_ok, float_top = first_of(di1), second_of(di2), top_of(di3)
   local scaled = (ai0 - 186000) * 300 // 744
-  bad = scaled < -10000 or scaled > 310000
+  local bad = scaled < -10000 or scaled > 310000
   if not bad then level = scaled end
   local by_level, by_float = demand(level, start_at, stop_at), top_for(float_top, 60000)
   local need = by_level and not bad or by_float
@@ -30,6 +29,5 @@ function scan(di1, di2, di3, di4, ai0)
   local a = over(over_for(float_top, 10000), level < help_at)
   local b = overload(overload_for(not first_ok or not second_ok, 5000), true)
   local c = broken(broken_for(bad, 30000), true)
-  alarms = a or b or c
-  return first, second, horn
+  return first, second, horn, a or b or c
 end

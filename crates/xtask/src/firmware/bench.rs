@@ -34,16 +34,25 @@ struct Scan {
     /// The compiler's operations; of Lua, the most heap in bytes; of a handshake's part, its calls.
     further: u64,
     stated: u64,
+    /// Each change of its outputs, and how many events there were.
+    trace: String,
 }
 
 /// Builds both, runs both, and prints the table.
 ///
 /// # Errors
-/// When something cannot be built, or the held script takes too long.
+/// When something cannot be built, an example has no twin in Lua or one that does something else, or the held
+/// script takes too long.
 pub(crate) fn script() -> Result<()> {
     setup::ready(&[setup::BUILD, setup::CHIP])?;
     let ours = ours()?;
     let lua = lua()?;
+    for (name, scan) in ours.iter().filter(|(name, _)| *name != HELD) {
+        let twin = lua
+            .get(name)
+            .with_context(|| format!("expected firmware/bench/{name}.lua"))?;
+        same(name, &scan.trace, &twin.trace)?;
+    }
     println!("instructions of a scan on the LX106, average and dearest of 2,000");
     println!(
         "{:16} {:>10} {:>8} {:>8} {:>8} {:>8} {:>6}",
@@ -96,6 +105,18 @@ fn handshake() -> Result<()> {
             "{name}: {dearest} instructions of {SLICE_INSTRUCTIONS_MAX} in a slice"
         );
     }
+    Ok(())
+}
+
+/// Programs that do different things are not to be compared.
+fn same(name: &str, ours: &str, lua: &str) -> Result<()> {
+    let mut changes = ours.split(',').zip(lua.split(','));
+    if let Some((our_change, lua_change)) = changes.find(|(ours, lua)| ours != lua) {
+        bail!(
+            "{name}: ours has {our_change} (scan and outputs) where its twin in Lua has {lua_change}"
+        );
+    }
+    // Each ends with its events, so that neither is only the beginning of the other.
     Ok(())
 }
 
@@ -215,8 +236,8 @@ fn files(folder: &str, extension: &str) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Runs an image that counts, and reads its lines: name, average, dearest, one number more, and of ours
-/// what the compiler says.
+/// Runs an image that counts, and reads its lines: name, average, dearest, one number more, of ours what the
+/// compiler says, and last the changes of outputs.
 fn measure(image: &Path) -> Result<BTreeMap<String, Scan>> {
     let text = counted(&mut lx106_command(image, &[]))?;
     let mut found = BTreeMap::new();
@@ -224,15 +245,17 @@ fn measure(image: &Path) -> Result<BTreeMap<String, Scan>> {
         let words: Vec<_> = line.split_whitespace().collect();
         let number = |at: usize| words.get(at)?.parse::<u64>().ok();
         let stated = number(4).unwrap_or(0);
-        let (Some(average), Some(dearest), Some(further)) = (number(1), number(2), number(3))
+        let (Some(average), Some(dearest), Some(further), Some(trace)) =
+            (number(1), number(2), number(3), words.last())
         else {
-            bail!("expected a name and three numbers, and found: {line}");
+            bail!("expected a name, three numbers and changes, and found: {line}");
         };
         let scan = Scan {
             average,
             dearest,
             further,
             stated,
+            trace: (*trace).to_owned(),
         };
         found.insert(words[0].into(), scan);
     }
@@ -253,4 +276,26 @@ pub(super) fn counted(command: &mut Command) -> Result<String> {
         String::from_utf8_lossy(&done.stderr)
     );
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_the_first_change_that_differs() {
+        assert!(same("it", "0=0,7=1,events=2", "0=0,7=1,events=2").is_ok());
+        for other in [
+            "0=0,8=1,events=2",
+            "0=0,events=2",
+            "0=0,7=1,9=0,events=2",
+            "0=0,7=1,events=1",
+        ] {
+            assert!(same("it", "0=0,7=1,events=2", other).is_err(), "{other}");
+        }
+        let told = same("it", "0=0,7=1,events=2", "0=0,8=1,events=2")
+            .unwrap_err()
+            .to_string();
+        assert!(told.contains("7=1") && told.contains("8=1"), "{told}");
+    }
 }
