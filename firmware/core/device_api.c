@@ -669,7 +669,8 @@ static void restart(void *ctx)
 
 void fw_device_restart(fw_device_t *device)
 {
-    fw_retain_save_now(&device->retain);
+    /* What is retained is kept as it is now, as after an adjustment. */
+    device->controller.commands.has_adjusted = true;
     fw_logbook_save_now(&device->logbook);
     device->must_restart = true;
     device->restart_ms = fw_now(&device->controller);

@@ -59,5 +59,6 @@ void test_update(void);
 void test_events(void);
 void test_kept(void);
 void test_wear(void);
+void test_power(void);
 
 #endif

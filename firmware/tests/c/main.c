@@ -125,7 +125,7 @@ static const struct {
     {"update", test_update},     {"wear", test_wear},         {"sun", test_sun},
     {"events", test_events},     {"kept", test_kept},
     {"http", test_http},         {"server", test_http_server}, {"json", test_json},
-    {"api", test_api},
+    {"api", test_api},           {"power", test_power},
     {"board", test_board},       {"x25519", test_x25519},
     {"device", test_device},
     {"esp8266", test_esp8266},

@@ -395,22 +395,7 @@ static void test_scripts(void)
                                        "\"other_script\":true}");
 }
 
-enum { IMAGE_BYTES = 5000, IMAGE_HEAD_BYTES = FW_MANIFEST_BYTES + FW_SIGNATURE_BYTES };
-
-/* A release for the rig's other slot: manifest, signature, image. */
-static void make_release(uint8_t *release, uint8_t secret_key[64])
-{
-    uint8_t *image = release + IMAGE_HEAD_BYTES;
-    random_fill(image, IMAGE_BYTES);
-    memset(release, 0, IMAGE_HEAD_BYTES);
-    memcpy(release, "SWF1", 4);
-    release[4] = 2;
-    fw_store_u32(release + 8, 2);
-    fw_store_u32(release + 16, IMAGE_BYTES);
-    memcpy(release + 20, "rig", 3);
-    crypto_blake2b(release + 40, 32, image, IMAGE_BYTES);
-    crypto_ed25519_sign(release + FW_MANIFEST_BYTES, secret_key, release, FW_MANIFEST_BYTES);
-}
+enum { IMAGE_BYTES = 5000, IMAGE_HEAD_BYTES = WHOLE_RELEASE_HEAD_BYTES };
 
 static void send_release(const uint8_t *release, size_t from)
 {
@@ -432,7 +417,7 @@ static void test_updates(void)
     char begin_body[40];
     random_fill(seed, sizeof(seed));
     crypto_ed25519_key_pair(secret_key, public_key, seed);
-    make_release(release, secret_key);
+    whole_release(release, IMAGE_BYTES, secret_key);
     snprintf(begin_body, sizeof(begin_body), "{\"bytes\":%d}", IMAGE_HEAD_BYTES + IMAGE_BYTES);
     set_up();
     whole_setup.identity.public_key = public_key;

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "monocypher-ed25519.h"
+
 fw_device_t whole;
 fw_nor_t whole_nor;
 fw_device_setup_t whole_setup;
@@ -225,4 +227,18 @@ void whole_configure(fw_text_setting_t which, const char *text)
         whole_pass(10);
     }
     CHECK_NOTE(result == FW_PROBLEM_NONE, text);
+}
+
+void whole_release(uint8_t *release, uint32_t image_bytes, const uint8_t secret_key[64])
+{
+    uint8_t *image = release + WHOLE_RELEASE_HEAD_BYTES;
+    random_fill(image, image_bytes);
+    memset(release, 0, WHOLE_RELEASE_HEAD_BYTES);
+    memcpy(release, "SWF1", 4);
+    release[4] = 2;
+    fw_store_u32(release + 8, 2);
+    fw_store_u32(release + 16, image_bytes);
+    memcpy(release + 20, "rig", 3);
+    crypto_blake2b(release + 40, 32, image, image_bytes);
+    crypto_ed25519_sign(release + FW_MANIFEST_BYTES, secret_key, release, FW_MANIFEST_BYTES);
 }

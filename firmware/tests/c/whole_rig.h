@@ -30,4 +30,9 @@ void whole_pass(uint32_t ms);
 /* Sets a text, as provisioning does, and waits until it is kept. */
 void whole_configure(fw_text_setting_t which, const char *text);
 
+/* Makes version 2 of this board's firmware for the slot that does not run: manifest, signature, and an image of
+ * so many random bytes. */
+enum { WHOLE_RELEASE_HEAD_BYTES = FW_MANIFEST_BYTES + FW_SIGNATURE_BYTES };
+void whole_release(uint8_t *release, uint32_t image_bytes, const uint8_t secret_key[64]);
+
 #endif
