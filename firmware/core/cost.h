@@ -14,51 +14,51 @@
 
 /* Operation, instructions at most. */
 #define FW_OP_COSTS(X)          \
-    X(FW_OP_MOVE, 30)           \
-    X(FW_OP_NOT, 35)            \
-    X(FW_OP_AND, 35)            \
-    X(FW_OP_OR, 35)             \
-    X(FW_OP_NEGATE, 35)         \
-    X(FW_OP_ABS, 35)            \
-    X(FW_OP_ADD, 45)            \
-    X(FW_OP_SUBTRACT, 45)       \
-    X(FW_OP_MULTIPLY, 75)       \
-    X(FW_OP_MULTIPLY_NUM, 1035) \
-    X(FW_OP_DIVIDE, 350)        \
-    X(FW_OP_DIVIDE_NUM, 990)    \
-    X(FW_OP_MODULO, 335)        \
+    X(FW_OP_MOVE, 25)           \
+    X(FW_OP_NOT, 30)            \
+    X(FW_OP_AND, 30)            \
+    X(FW_OP_OR, 30)             \
+    X(FW_OP_NEGATE, 70)         \
+    X(FW_OP_ABS, 70)            \
+    X(FW_OP_ADD, 40)            \
+    X(FW_OP_SUBTRACT, 40)       \
+    X(FW_OP_MULTIPLY, 105)      \
+    X(FW_OP_MULTIPLY_NUM, 1055) \
+    X(FW_OP_DIVIDE, 375)        \
+    X(FW_OP_DIVIDE_NUM, 1015)   \
+    X(FW_OP_MODULO, 365)        \
     X(FW_OP_MIN, 30)            \
     X(FW_OP_MAX, 30)            \
-    X(FW_OP_EQUAL, 35)          \
-    X(FW_OP_DIFFERS, 35)        \
-    X(FW_OP_BELOW, 35)          \
-    X(FW_OP_AT_MOST, 35)        \
-    X(FW_OP_INT_TO_NUM, 75)     \
-    X(FW_OP_NUM_TO_INT, 260)    \
+    X(FW_OP_EQUAL, 30)          \
+    X(FW_OP_DIFFERS, 30)        \
+    X(FW_OP_BELOW, 30)          \
+    X(FW_OP_AT_MOST, 30)        \
+    X(FW_OP_INT_TO_NUM, 105)    \
+    X(FW_OP_NUM_TO_INT, 290)    \
     X(FW_OP_WHEN, 30)           \
-    X(FW_OP_ALWAYS, 30)         \
+    X(FW_OP_ALWAYS, 25)         \
     X(FW_OP_SET, 35)            \
-    X(FW_OP_OFFER, 130)         \
+    X(FW_OP_OFFER, 125)         \
     X(FW_OP_TAKE, 60)           \
-    X(FW_OP_RISE, 70)           \
-    X(FW_OP_FALL, 70)           \
+    X(FW_OP_RISE, 75)           \
+    X(FW_OP_FALL, 75)           \
     X(FW_OP_TOGGLE, 70)         \
-    X(FW_OP_TON, 80)            \
-    X(FW_OP_TOF, 80)            \
-    X(FW_OP_TP, 90)             \
-    X(FW_OP_BLINK, 90)          \
-    X(FW_OP_SR, 65)             \
-    X(FW_OP_RS, 60)             \
+    X(FW_OP_TON, 85)            \
+    X(FW_OP_TOF, 85)            \
+    X(FW_OP_TP, 95)             \
+    X(FW_OP_BLINK, 95)          \
+    X(FW_OP_SR, 70)             \
+    X(FW_OP_RS, 65)             \
     X(FW_OP_CTU, 75)            \
-    X(FW_OP_HYSTERESIS, 65)     \
-    X(FW_OP_FILTER, 2050)       \
-    X(FW_OP_RUNTIME, 355)       \
+    X(FW_OP_HYSTERESIS, 70)     \
+    X(FW_OP_FILTER, 2065)       \
+    X(FW_OP_RUNTIME, 365)       \
     X(FW_OP_SLEW, 1270)         \
     X(FW_OP_EVENT, 60)          \
     X(FW_OP_ALARM, 55)          \
     X(FW_OP_STATES, 50)         \
-    X(FW_OP_STEP, 60)           \
-    X(FW_OP_AFTER, 60)
+    X(FW_OP_STEP, 55)           \
+    X(FW_OP_AFTER, 55)
 
 /* What a scan costs besides the machine: by the lot, for each point of a kind, each interlock and each
  * forced output. An output's change looks up its cause, and at most all of them change in one scan. */

@@ -61,14 +61,23 @@ void fw_runner_start(fw_runner_t *runner, const fw_program_t *program, uint32_t 
 {
     fw_vm_start(&runner->vm, program);
     fw_points_init(&runner->points, program);
+    runner->inputs = 0;
+    runner->at_rest = 0;
+    runner->fears_loss = 0;
     for (uint8_t i = 0; i < runner->points.count; i++) {
         runner->at[i] = (fw_runner_point_t){
             .wish = {.kind = FW_CAUSE_BOOT},
             .wanted = runner->points.at[i].value,
             .changed_ms = now_ms,
+            .cell = runner->points.at[i].record.a,
             .flag_cell = FW_CELL_NONE,
             .tag = FW_TAG_NONE,
         };
+        if (!is_output(runner, i)) {
+            runner->inputs |= (uint32_t)1 << i;
+        } else if (runner->points.at[i].record.words[FW_OUTPUT_LINK_LOSS_MS] != 0u) {
+            runner->fears_loss |= (uint32_t)1 << i;
+        }
     }
     for (uint8_t i = 0; i < FW_FORCES_MAX; i++) {
         runner->forces[i].length_ms = 0;
@@ -88,7 +97,9 @@ void fw_runner_start(fw_runner_t *runner, const fw_program_t *program, uint32_t 
     runner->quiet_until_utc = 0;
     runner->due_ms = 0;
     runner->leaves_out = false;
+#if FW_SKIPS_SCANS
     runner->digest = 0;
+#endif
     uint16_t at = 0;
     uint16_t begins = 0;
     fw_record_t record;
@@ -120,6 +131,13 @@ static void expect(fw_runner_t *runner, uint32_t length_ms, uint32_t elapsed_ms)
 }
 
 /* ---- inputs ---- */
+
+/* Notes whether a point may be passed over until something new is wanted of it, or read from it. */
+static void rest(fw_runner_t *runner, uint8_t point, bool may)
+{
+    uint32_t bit = (uint32_t)1 << point;
+    runner->at_rest = may ? runner->at_rest | bit : runner->at_rest & ~bit;
+}
 
 static const fw_cause_t from_input = {.kind = FW_CAUSE_INPUT};
 
@@ -169,13 +187,9 @@ static int32_t scaled(const fw_record_t *record, int32_t raw)
     return value > INT32_MAX ? INT32_MAX : value < INT32_MIN ? INT32_MIN : (int32_t)value;
 }
 
-/* One that cannot be believed keeps its last good value. A pin is read far less often than scans come,
- * and a line is dear: what has not changed is not worked out again. */
+/* One that cannot be believed keeps its last good value. */
 static void latch_analogue(fw_runner_t *runner, uint8_t point, int32_t raw)
 {
-    if (runner->vm.has_scanned && raw == runner->at[point].wanted) {
-        return;
-    }
     runner->at[point].wanted = raw;
     const fw_record_t *record = &runner->points.at[point].record;
     int32_t value = scaled(record, raw);
@@ -222,20 +236,30 @@ static void look_at_clock(fw_runner_t *runner, const fw_runner_scan_t *scan)
     runner->quiet_until_utc = look.until;
 }
 
+static void latch_input(fw_runner_t *runner, uint8_t point, int32_t raw, uint32_t now_ms)
+{
+    const int32_t *cell = &runner->vm.cells[runner->at[point].cell];
+    bool is_taken = true;
+    if (runner->points.at[point].type == FW_POINT_DIGITAL_INPUT) {
+        latch_digital(runner, point, raw, now_ms);
+        is_taken = raw == *cell; /* else it may count in a later scan */
+    } else {
+        latch_analogue(runner, point, raw);
+    }
+    rest(runner, point, is_taken);
+    if (*cell != runner->points.at[point].value) {
+        fw_points_set(&runner->points, point, *cell, from_input);
+    }
+}
+
 static void latch(fw_runner_t *runner, const fw_runner_scan_t *scan)
 {
-    for (uint8_t i = 0; i < runner->points.count; i++) {
-        const fw_point_t *point = &runner->points.at[i];
-        if (point->type == FW_POINT_DIGITAL_INPUT) {
-            latch_digital(runner, i, scan->raw[i], scan->now_ms);
-        } else if (point->type == FW_POINT_ANALOGUE_INPUT) {
-            latch_analogue(runner, i, scan->raw[i]);
-        } else {
-            continue;
-        }
-        int32_t value = runner->vm.cells[point->record.a];
-        if (value != point->value) {
-            fw_points_set(&runner->points, i, value, from_input);
+    uint32_t at_rest = runner->at_rest;
+    uint8_t i = 0;
+    for (uint32_t inputs = runner->inputs; inputs != 0u; inputs >>= 1, at_rest >>= 1, i++) {
+        bool is_same = (at_rest & 1u) != 0u && scan->raw[i] == runner->at[i].wanted;
+        if ((inputs & 1u) != 0u && !is_same) {
+            latch_input(runner, i, scan->raw[i], scan->now_ms);
         }
     }
     if (runner->durings > 0u) {
@@ -401,7 +425,7 @@ static bool put_out(fw_runner_t *runner, uint8_t point, const fw_runner_scan_t *
     fw_point_t *output = &runner->points.at[point];
     fw_runner_point_t *state = &runner->at[point];
     const fw_command_t *command = scan->command;
-    int32_t value = runner->vm.cells[output->record.a];
+    int32_t value = runner->vm.cells[state->cell];
     int32_t before = output->value;
     bool is_news = value != state->wanted;
     if (is_news) {
@@ -432,13 +456,31 @@ static bool put_out(fw_runner_t *runner, uint8_t point, const fw_runner_scan_t *
     } else if (scan->now_ms - state->changed_ms > INT32_MAX) {
         state->changed_ms = scan->now_ms - INT32_MAX;
     }
-    state->override = (uint8_t)override;
+    state->override = override & 3u;
     fw_points_flag(&runner->points, point, FW_POINT_FORCED, override == FW_OVERRIDE_FORCE);
     if (output->record.words[FW_OUTPUT_FEEDBACK] == FW_CELL_NONE) {
+        rest(runner, point, override == FW_OVERRIDE_NONE && level == value);
         return false;
     }
     confirm(runner, point, before, scan->now_ms);
     return is_of_command && is_news && command != NULL && override == FW_OVERRIDE_NONE;
+}
+
+/* Each output goes its way, but for those at rest of which nothing new is wanted. */
+static void put_all_out(fw_runner_t *runner, const fw_runner_scan_t *scan)
+{
+    uint32_t unsafe = scan->online ? 0u : runner->fears_loss;
+    uint32_t at_rest = runner->is_stopped ? 0u : runner->at_rest & ~runner->forced & ~unsafe;
+    runner->confirming = 0;
+    for (uint8_t i = 0, count = runner->points.count; i < count; i++) {
+        const fw_runner_point_t *state = &runner->at[i];
+        bool is_same = (at_rest >> i & 1u) != 0u &&
+                       runner->vm.cells[state->cell] == state->wanted &&
+                       scan->now_ms - state->changed_ms <= INT32_MAX;
+        if (!is_same && (runner->inputs >> i & 1u) == 0u && put_out(runner, i, scan)) {
+            runner->confirming |= (uint32_t)1 << i;
+        }
+    }
 }
 
 /* Hands a command to the machine: what the script has to say of it. */
@@ -513,12 +555,7 @@ fw_result_t fw_runner_scan(fw_runner_t *runner, const fw_runner_scan_t *scan)
     }
     runner->was_online = scan->online;
     end_old_forces(runner, scan->now_ms);
-    runner->confirming = 0;
-    for (uint8_t i = 0; i < runner->points.count; i++) {
-        if (is_output(runner, i) && put_out(runner, i, &seen)) {
-            runner->confirming |= (uint32_t)1 << i;
-        }
-    }
+    put_all_out(runner, &seen);
 #if FW_SKIPS_SCANS
     look_for_change(runner);
     runner->leaves_out = runner->due_ms > 0u;

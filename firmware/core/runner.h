@@ -59,11 +59,13 @@ typedef struct {
                             * what was read last */
     uint32_t changed_ms;   /* since when the output has its level, or the input's level has stood */
     uint32_t disagreed_ms; /* since when the feedback differs */
-    uint8_t flag_cell;     /* of `bad` or `fault`; FW_CELL_NONE: nobody asks */
-    uint8_t tag;           /* of the command that waits for the feedback, or FW_TAG_NONE */
-    uint8_t settled;       /* how that ended: fw_settled_t */
-    uint8_t override;      /* fw_override_t of the last scan */
-    bool disagrees;
+    /* In one word, none of them a whole byte of it: the chip reads words fast, and bytes slowly. */
+    uint32_t settled : 2;   /* how a command's wait for the feedback ended: fw_settled_t */
+    uint32_t override : 2;  /* fw_override_t of the last scan */
+    uint32_t cell : 8;      /* its own */
+    uint32_t flag_cell : 8; /* of `bad` or `fault`; FW_CELL_NONE: nobody asks */
+    uint32_t tag : 8;       /* of the command that waits for the feedback, or FW_TAG_NONE */
+    bool disagrees : 1;
     uint16_t causes_at; /* where the table has the first of its assignments */
 } fw_runner_point_t;
 
@@ -89,20 +91,27 @@ typedef struct {
     fw_almanac_t almanac; /* of the script's place; without one nobody asks */
     int64_t looked_utc;  /* when the clock was looked at last; -1 = not since it was known */
     int64_t quiet_until_utc; /* no `during` changes before; 0 = that is not known */
-    uint64_t digest;     /* of cells and blocks after the last scan; with FW_SKIPS_SCANS */
+#if FW_SKIPS_SCANS
+    uint64_t digest;     /* of cells and blocks after the last scan */
+#endif
     uint32_t online_ms;  /* when the gateway was there last */
     uint32_t due_ms;     /* until a scan can change anything by itself; 0 = the next may */
     uint16_t schedules;  /* a bit for each `during` that changed in this scan */
-    uint32_t forced;     /* a bit for each point that is */
-    uint32_t confirming; /* a bit for each output with a feedback that the last scan's command changed */
-    uint8_t durings;
-    uint8_t interlocks_count;
-    uint8_t online_cell;
-    uint8_t synced_cell;
-    bool was_online;
-    bool leaves_out; /* scans after the last may have been left out, until due_ms or a hand came */
-    bool is_awaited; /* some command waits for a feedback */
-    bool is_stopped; /* no script runs: outputs are safe */
+    /* A bit for each point that ... */
+    uint32_t inputs;     /* is one; all others are outputs */
+    uint32_t at_rest;    /* need not be looked at while what is wanted of it, or read from it, stays */
+    uint32_t fears_loss; /* does something else once the link has been away for too long */
+    uint32_t forced;     /* is forced */
+    uint32_t confirming; /* is an output with a feedback that the last scan's command changed */
+    /* One word, as above. */
+    bool was_online : 1;
+    bool leaves_out : 1; /* scans after the last may have been left out, until due_ms or a hand came */
+    bool is_awaited : 1; /* some command waits for a feedback */
+    bool is_stopped : 1; /* no script runs: outputs are safe */
+    uint32_t online_cell : 8;
+    uint32_t synced_cell : 8;
+    uint32_t durings : 6;
+    uint32_t interlocks_count : 4;
 } fw_runner_t;
 
 /* What the world brings to a scan. */

@@ -271,7 +271,22 @@ static void run_report(fw_vm_t *vm, uint32_t word, uint32_t further)
     }
 }
 
-static int32_t run_block(fw_vm_t *vm, uint32_t word, uint32_t further, uint32_t elapsed_ms)
+/* The blocks that divide; apart from the scan, as work_out. */
+__attribute__((noinline)) static int32_t run_dividing(uint32_t op, fw_block_t *block, int32_t b,
+                                                      int32_t c, uint32_t elapsed_ms, bool may)
+{
+    switch (op) {
+    case FW_OP_FILTER:
+        return filter(block, b, c, elapsed_ms, may);
+    case FW_OP_SLEW:
+        return slew(block, b, c, elapsed_ms, may);
+    default:
+        return runtime(block, b != 0, c, elapsed_ms);
+    }
+}
+
+/* A block that has a result. */
+static int32_t block_result(fw_vm_t *vm, uint32_t word, uint32_t further, uint32_t elapsed_ms)
 {
     fw_block_t *block = &vm->blocks[further % FW_SCRIPT_BLOCKS_MAX];
     int32_t b = vm->cells[(word >> 16) & 0xFFu];
@@ -304,14 +319,21 @@ static int32_t run_block(fw_vm_t *vm, uint32_t word, uint32_t further, uint32_t 
         return ctu(block, b != 0, c != 0, d, may);
     case FW_OP_HYSTERESIS:
         return hysteresis(block, b, c, d);
-    case FW_OP_FILTER:
-        return filter(block, b, c, elapsed_ms, may);
-    case FW_OP_SLEW:
-        return slew(block, b, c, elapsed_ms, may);
-    case FW_OP_RUNTIME:
-        return runtime(block, b != 0, c, elapsed_ms);
     default:
-        return 0;
+        return run_dividing(word & 0xFFu, block, b, c, elapsed_ms, may);
+    }
+}
+
+/* Any block, state machine or report: an instruction of two words. */
+static void run_block(fw_vm_t *vm, uint32_t word, uint32_t further, uint32_t elapsed_ms)
+{
+    uint32_t op = word & 0xFFu;
+    if (op < FW_OP_EVENT) {
+        vm->cells[(word >> 8) & 0xFFu] = block_result(vm, word, further, elapsed_ms);
+    } else if (op < FW_OP_STATES) {
+        run_report(vm, word, further);
+    } else {
+        run_machine(vm, word, further);
     }
 }
 
@@ -351,26 +373,17 @@ void fw_vm_start(fw_vm_t *vm, const fw_program_t *program)
     }
 }
 
-/* What one instruction that is no block and no branch gives. */
-static int32_t work_out(fw_vm_t *vm, uint32_t word, bool taken)
+/* What an instruction gives that takes long to work out. Apart from the scan, as all that is seldom: within it,
+ * what this keeps would take the scan's own registers. */
+__attribute__((noinline)) static int32_t work_out(fw_vm_t *vm, uint32_t word, bool taken)
 {
     int32_t b = vm->cells[(word >> 16) & 0xFFu];
     int32_t c = vm->cells[word >> 24];
     switch (word & 0xFFu) {
-    case FW_OP_NOT:
-        return b == 0;
-    case FW_OP_AND:
-        return b != 0 && c != 0;
-    case FW_OP_OR:
-        return b != 0 || c != 0;
     case FW_OP_NEGATE:
         return saturate(-(int64_t)b);
     case FW_OP_ABS:
         return saturate(b < 0 ? -(int64_t)b : (int64_t)b);
-    case FW_OP_ADD:
-        return saturate((int64_t)b + c);
-    case FW_OP_SUBTRACT:
-        return saturate((int64_t)b - c);
     case FW_OP_MULTIPLY:
         return saturate((int64_t)b * c);
     case FW_OP_MULTIPLY_NUM:
@@ -381,24 +394,10 @@ static int32_t work_out(fw_vm_t *vm, uint32_t word, bool taken)
         return divide_num(vm, b, c, taken);
     case FW_OP_MODULO:
         return modulo(vm, b, c, taken);
-    case FW_OP_MIN:
-        return b < c ? b : c;
-    case FW_OP_MAX:
-        return b > c ? b : c;
-    case FW_OP_EQUAL:
-        return b == c;
-    case FW_OP_DIFFERS:
-        return b != c;
-    case FW_OP_BELOW:
-        return b < c;
-    case FW_OP_AT_MOST:
-        return b <= c;
     case FW_OP_INT_TO_NUM:
         return saturate((int64_t)b * 1000);
-    case FW_OP_NUM_TO_INT:
+    default: /* NUM_TO_INT */
         return (int32_t)divide_rounded(b, 1000);
-    default: /* MOVE */
-        return b;
     }
 }
 
@@ -406,37 +405,97 @@ static int32_t work_out(fw_vm_t *vm, uint32_t word, bool taken)
 typedef struct {
     const fw_vm_call_t *call;         /* NULL: there is none */
     int32_t before[FW_ARGUMENTS_MAX]; /* what its arguments' cells held */
-    uint8_t first_cell;
-    uint8_t arguments;
-    uint8_t answer; /* fw_vm_answer_t */
+    uint32_t first_cell;
+    uint32_t arguments;
+    fw_vm_answer_t answer;
 } offer_t;
 
-/* An instruction about a command: its call's arguments into their cells, which end with the names; or
- * out again, if the script refuses it. */
-static void run_command(fw_vm_t *vm, offer_t *offered, uint32_t word)
+/* No command's number, for a scan without a call. */
+#define NO_COMMAND 0x100u
+
+/* An instruction about the command that is called: its arguments into their cells, which end with the
+ * names; or out again, if the script refuses it. */
+__attribute__((noinline)) static void run_command(fw_vm_t *vm, offer_t *offered, uint32_t word)
 {
-    const fw_vm_call_t *call = offered->call;
-    bool is_called = call != NULL && call->command == (uint8_t)(word >> 8);
     bool is_offer = (word & 0xFFu) == FW_OP_OFFER;
-    bool is_refused = is_called && !is_offer && vm->cells[word >> 24] != 0;
-    if (is_called && is_offer) {
-        offered->first_cell = (uint8_t)(word >> 16);
-        offered->arguments = (uint8_t)(word >> 24);
+    bool is_refused = !is_offer && vm->cells[word >> 24] != 0;
+    if (is_offer) {
+        offered->first_cell = (word >> 16) & 0xFFu;
+        offered->arguments = word >> 24;
     }
-    for (uint8_t i = 0; i < offered->arguments && i < FW_ARGUMENTS_MAX; i++) {
-        int32_t *cell = &vm->cells[(uint8_t)(offered->first_cell + i)];
-        if (is_called && is_offer) {
+    for (uint32_t i = 0; i < offered->arguments && i < FW_ARGUMENTS_MAX; i++) {
+        int32_t *cell = &vm->cells[(offered->first_cell + i) & 0xFFu];
+        if (is_offer) {
             offered->before[i] = *cell;
-            *cell = call->arguments[i];
+            *cell = offered->call->arguments[i];
         } else if (is_refused) {
             *cell = offered->before[i];
         }
     }
     if (!is_offer) {
-        vm->cells[(word >> 16) & 0xFFu] = is_called && !is_refused;
-        if (is_called) {
-            offered->answer = is_refused ? FW_VM_REFUSED : FW_VM_TAKEN;
+        vm->cells[(word >> 16) & 0xFFu] = !is_refused;
+        offered->answer = is_refused ? FW_VM_REFUSED : FW_VM_TAKEN;
+    }
+}
+
+/* The instructions that most of a script is, each done in fewer steps than a call would take; false: it is
+ * another. */
+static bool run_simple(fw_vm_t *vm, uint32_t word, bool *taken)
+{
+    int32_t *a = &vm->cells[(word >> 8) & 0xFFu];
+    int32_t b = vm->cells[(word >> 16) & 0xFFu];
+    int32_t c = vm->cells[word >> 24];
+    switch (word & 0xFFu) {
+    case FW_OP_MOVE:
+        *a = b;
+        return true;
+    case FW_OP_NOT:
+        *a = b == 0;
+        return true;
+    case FW_OP_AND:
+        *a = b != 0 && c != 0;
+        return true;
+    case FW_OP_OR:
+        *a = b != 0 || c != 0;
+        return true;
+    case FW_OP_ADD:
+        *a = saturate((int64_t)b + c);
+        return true;
+    case FW_OP_SUBTRACT:
+        *a = saturate((int64_t)b - c);
+        return true;
+    case FW_OP_MIN:
+        *a = b < c ? b : c;
+        return true;
+    case FW_OP_MAX:
+        *a = b > c ? b : c;
+        return true;
+    case FW_OP_EQUAL:
+        *a = b == c;
+        return true;
+    case FW_OP_DIFFERS:
+        *a = b != c;
+        return true;
+    case FW_OP_BELOW:
+        *a = b < c;
+        return true;
+    case FW_OP_AT_MOST:
+        *a = b <= c;
+        return true;
+    case FW_OP_SET:
+        if (*taken) {
+            *a = b;
+            vm->set_by[(word >> 8) & 0xFFu] = (uint8_t)(word >> 24);
         }
+        return true;
+    case FW_OP_WHEN:
+        *taken = *a != 0;
+        return true;
+    case FW_OP_ALWAYS:
+        *taken = true;
+        return true;
+    default:
+        return false;
     }
 }
 
@@ -450,43 +509,36 @@ fw_vm_answer_t fw_vm_scan(fw_vm_t *vm, uint32_t now_ms, const fw_vm_call_t *call
     uint32_t elapsed_ms = vm->has_scanned ? now_ms - vm->now_ms : 0u;
     const uint32_t *code = vm->program.code;
     const uint32_t *end = code + vm->program.code_words;
+    const uint32_t called = call == NULL ? NO_COMMAND : call->command;
     bool taken = true;
     vm->now_ms = now_ms;
     vm->due_ms = UINT32_MAX;
-    while (code < end) {
+    /* The last word is an end, so only a block, whose second word that could be, has to look out. */
+    bool runs = code < end && end[-1] == FW_OP_END;
+    while (runs) {
         uint32_t word = *code++;
         uint32_t op = word & 0xFFu;
-        uint8_t a = (uint8_t)(word >> 8);
-        /* The most frequent first. */
-        if (op >= FW_OP_MOVE && op <= FW_OP_NUM_TO_INT) {
-            vm->cells[a] = work_out(vm, word, taken);
-        } else if (fw_op_is_block((uint8_t)op)) {
-            uint32_t further = code < end ? *code++ : 0u;
-            if (op < FW_OP_EVENT) {
-                vm->cells[a] = run_block(vm, word, further, elapsed_ms);
-            } else if (op < FW_OP_STATES) {
-                run_report(vm, word, further);
-            } else {
-                run_machine(vm, word, further);
-            }
-        } else if (op == FW_OP_SET) {
-            if (taken) {
-                vm->cells[a] = vm->cells[(word >> 16) & 0xFFu];
-                vm->set_by[a] = (uint8_t)(word >> 24);
-            }
-        } else if (op == FW_OP_WHEN) {
-            taken = vm->cells[a] != 0;
-        } else if (op == FW_OP_ALWAYS) {
-            taken = true;
+        if (run_simple(vm, word, &taken)) {
+            continue;
+        }
+        if (fw_op_is_block((uint8_t)op)) {
+            run_block(vm, word, *code++, elapsed_ms);
+            runs = code < end;
         } else if (op == FW_OP_OFFER || op == FW_OP_TAKE) {
-            run_command(vm, &offered, word);
+            if (((word >> 8) & 0xFFu) == called) {
+                run_command(vm, &offered, word);
+            } else if (op == FW_OP_TAKE) {
+                vm->cells[(word >> 16) & 0xFFu] = 0;
+            }
+        } else if (op >= FW_OP_NEGATE && op <= FW_OP_NUM_TO_INT) {
+            vm->cells[(word >> 8) & 0xFFu] = work_out(vm, word, taken);
         } else {
-            break; /* END, or nothing that there is */
+            runs = false; /* END, or nothing that there is */
         }
     }
     vm->has_scanned = true;
     if (vm->boot_cell != FW_CELL_NONE) {
         vm->cells[vm->boot_cell] = 0;
     }
-    return (fw_vm_answer_t)offered.answer;
+    return offered.answer;
 }
