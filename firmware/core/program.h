@@ -11,9 +11,10 @@
 typedef struct {
     const uint32_t *words; /* that follow the head */
     const uint32_t *name;  /* NULL: it has none. A length, then bytes, four to a word */
-    uint8_t tag;
-    uint8_t a;
-    uint8_t b;
+    /* In one word, none of them a whole byte of it: the chip reads words fast, and bytes slowly. */
+    uint32_t tag : 9; /* fw_record_tag_t */
+    uint32_t a : 8;
+    uint32_t b : 8;
 } fw_record_t;
 
 /* The record at `*at`, which goes on to the next one; false at the end, and where there is no whole
