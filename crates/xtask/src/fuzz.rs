@@ -151,7 +151,6 @@ fn run_target(target: &str, program: &Path, folder: &Path, seconds: u64) -> Resu
     for place in [&corpus, &findings] {
         fs::create_dir_all(place).with_context(|| format!("making {}", place.display()))?;
     }
-    let before = files(&findings)?;
     let log = folder.join(format!("{target}.log"));
     let mut outcome = Outcome {
         target: target.into(),
@@ -182,8 +181,7 @@ fn run_target(target: &str, program: &Path, folder: &Path, seconds: u64) -> Resu
         let text = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
         outcome.runs += runs_told(&text);
         if !status.success() {
-            outcome.findings = files(&findings)?;
-            outcome.findings.retain(|input| !before.contains(input));
+            outcome.findings = inputs_told(&text);
             let tail: Vec<_> = text.lines().rev().take(40).collect();
             for line in tail.iter().rev() {
                 println!("{line}");
@@ -197,12 +195,12 @@ fn run_target(target: &str, program: &Path, folder: &Path, seconds: u64) -> Resu
     Ok(outcome)
 }
 
-fn files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = fs::read_dir(folder)?
-        .map(|entry| Ok(entry?.path()))
-        .collect::<Result<Vec<_>>>()?;
-    found.sort();
-    Ok(found)
+/// The files in which libFuzzer says that it left what did harm. One may be there since an earlier run.
+fn inputs_told(log: &str) -> Vec<PathBuf> {
+    log.lines()
+        .filter_map(|line| line.split_once("Test unit written to "))
+        .map(|(_, path)| PathBuf::from(path.trim()))
+        .collect()
 }
 
 /// How many inputs libFuzzer says that it tried.
@@ -245,6 +243,14 @@ mod tests {
     }
 
     #[test]
+    fn reads_which_inputs_did_harm() {
+        let log =
+            "#9 NEW cov: 3\nartifact_prefix='a/'; Test unit written to a/crash-1f\nBase64: AA==\n";
+        assert_eq!(inputs_told(log), [PathBuf::from("a/crash-1f")]);
+        assert!(inputs_told("#9 DONE cov: 3\n").is_empty());
+    }
+
+    #[test]
     fn reads_the_children_s_time_behind_any_name() {
         let stat = "7 (a ) b) S 1 7 7 0 -1 4194304 100 200 0 0 11 12 1300 45 20 0 1 0 99";
         assert_eq!(ticks_of_children(stat), Some(1345));
@@ -258,7 +264,7 @@ mod tests {
         assert!(!known.is_empty());
         for target in known {
             let seeds = root().join("firmware/fuzz/seeds").join(&target);
-            assert!(!files(&seeds).unwrap().is_empty(), "{target}");
+            assert!(fs::read_dir(seeds).unwrap().count() > 0, "{target}");
             assert!(
                 manifest.contains(&format!("path = \"targets/{target}.rs\"")),
                 "{target}"
