@@ -558,6 +558,9 @@ fw_result_t fw_runner_scan(fw_runner_t *runner, const fw_runner_scan_t *scan)
     put_all_out(runner, &seen);
 #if FW_SKIPS_SCANS
     look_for_change(runner);
+    if (scan->command != NULL) {
+        runner->due_ms = 0; /* the next has none, which is a change, though the one before had one too */
+    }
     runner->leaves_out = runner->due_ms > 0u;
 #else
     runner->due_ms = 0;
