@@ -3,11 +3,11 @@
  *
  * For each operation: a program of many of it against an empty one, over operands at the ends of
  * their ranges and over several scans, since blocks have a memory. Prints operation, instructions
- * of the dearest, and what cost.h states.
+ * of the dearest, and what cost.h states. Likewise what recording a scan costs.
  */
 #include "cost.h"
 #include "measure.h"
-#include "vm.h"
+#include "recorder.h"
 
 #include <stdio.h>
 
@@ -84,6 +84,77 @@ static uint32_t dearest_cycles(uint8_t op, uint32_t copies)
     return dearest;
 }
 
+/* ---- the recorder ---- */
+
+enum { RECORDED_CELLS = 64, RECORDED_BLOCKS = 16, RECORDED_POINTS = 8 };
+
+static fw_recorder_t recorder;
+static fw_runner_t runner;
+
+/* A state of so many cells, blocks and outputs, or inputs, all numbers as long as they can be. */
+static void set_state(uint32_t cells, uint32_t blocks, uint8_t points, bool are_inputs)
+{
+    static const fw_program_t nothing = {.code = NULL};
+    const fw_cause_t cause = {.kind = FW_CAUSE_COMMAND, .by = UINT32_MAX, .reference = UINT32_MAX};
+    fw_runner_start(&runner, &nothing, 0);
+    runner.points.count = points;
+    for (uint8_t i = 0; i < points; i++) {
+        uint8_t type = are_inputs ? FW_POINT_ANALOGUE_INPUT : FW_POINT_ANALOGUE_OUTPUT;
+        runner.points.at[i] = (fw_point_t){.cause = cause, .value = INT32_MIN, .type = type};
+        runner.at[i] = (fw_runner_point_t){.wish = cause,
+                                           .wanted = INT32_MIN,
+                                           .changed_ms = 1000,
+                                           .disagreed_ms = 1000,
+                                           .override = FW_OVERRIDE_SAFE,
+                                           .disagrees = true};
+    }
+    for (uint32_t i = 0; i < cells; i++) {
+        runner.vm.cells[i] = INT32_MIN;
+    }
+    for (uint32_t i = 0; i < blocks; i++) {
+        runner.vm.blocks[i] = (fw_block_t){INT32_MIN, UINT32_MAX};
+    }
+    fw_recorder_begin(&recorder, &runner);
+    recorder.kept[0] = cells > 0u ? UINT32_MAX : 0u;
+    recorder.kept[1] = cells > 32u ? UINT32_MAX : 0u;
+}
+
+/* Of the scan in which all comes together: everything is new, and a segment ends and the next begins. */
+static uint32_t record_cycles(uint32_t cells, uint32_t blocks, uint8_t points, bool are_inputs)
+{
+    static int32_t raw[FW_SCRIPT_POINTS_MAX];
+    const fw_command_t command = {.cause = {.by = UINT32_MAX, .reference = UINT32_MAX},
+                                  .arguments = {INT32_MIN, INT32_MIN, INT32_MIN, INT32_MIN},
+                                  .index = 15,
+                                  .kind = FW_COMMAND_SET};
+    fw_runner_scan_t scan = {.raw = raw, .now_ms = 0};
+    set_state(cells, blocks, points, are_inputs);
+    fw_recorder_note(&recorder, &runner, &scan);
+    recorder.current->scans = FW_RECORDER_SCANS - 1u;
+    for (uint8_t i = 0; i < FW_FORCES_MAX; i++) {
+        runner.forces[i] = (fw_force_t){.value = INT32_MIN, .since_ms = 1000, .length_ms = UINT32_MAX};
+    }
+    for (uint8_t i = 0; i < points; i++) {
+        raw[i] = INT32_MIN;
+    }
+    runner.forced = 1;
+    runner.schedules = UINT16_MAX;
+    scan = (fw_runner_scan_t){
+        .raw = raw, .command = &command, .now_ms = 500, .online = true, .synced = true};
+    uint32_t before = simcall_cycles();
+    fw_recorder_note(&recorder, &runner, &scan);
+    uint32_t cycles = simcall_cycles() - before;
+    for (uint8_t i = 0; i < points; i++) {
+        raw[i] = 0;
+    }
+    return cycles;
+}
+
+static uint32_t each(uint32_t cycles, uint32_t without, uint32_t copies)
+{
+    return (measure_instructions(cycles - without) + copies - 1u) / copies;
+}
+
 static bool tell(const char *name, uint32_t instructions, uint32_t most)
 {
     printf("%s %lu %lu\n", name, (unsigned long)instructions, (unsigned long)most);
@@ -100,9 +171,19 @@ int main(void)
     bool holds = tell("scan", measure_instructions(empty), FW_COST_SCAN);
     for (size_t i = 0; i < sizeof(costs) / sizeof(costs[0]); i++) {
         uint32_t cycles = dearest_cycles(costs[i].op, COPIES) - empty;
-        uint32_t each = (measure_instructions(cycles) + COPIES - 1u) / COPIES;
-        holds = tell(costs[i].name, each, costs[i].most) && holds;
+        uint32_t instructions = each(cycles, 0, COPIES);
+        holds = tell(costs[i].name, instructions, costs[i].most) && holds;
     }
+    uint32_t none = record_cycles(0, 0, 0, false);
+    uint32_t cells = record_cycles(RECORDED_CELLS, 0, 0, false);
+    uint32_t blocks = record_cycles(0, RECORDED_BLOCKS, 0, false);
+    uint32_t outputs = record_cycles(0, 0, RECORDED_POINTS, false);
+    uint32_t inputs = record_cycles(0, 0, RECORDED_POINTS, true);
+    uint32_t points = outputs > inputs ? outputs : inputs;
+    holds = tell("recorder", measure_instructions(none), FW_COST_RECORDER) && holds;
+    holds = tell("recorded cell", each(cells, none, RECORDED_CELLS), FW_COST_RECORDED_CELL) && holds;
+    holds = tell("recorded block", each(blocks, none, RECORDED_BLOCKS), FW_COST_RECORDED_BLOCK) && holds;
+    holds = tell("recorded point", each(points, none, RECORDED_POINTS), FW_COST_RECORDED_POINT) && holds;
     printf(holds ? "costs hold\n" : "core/cost.h states too little\n");
     return holds ? 0 : 1;
 }

@@ -8,7 +8,7 @@
 #include "code.h"
 #include "compile.h"
 #include "measure.h"
-#include "runner.h"
+#include "recorder.h"
 #include FW_EXAMPLES
 
 #include <string.h>
@@ -34,6 +34,7 @@ static fw_program_t program;
 static fw_compiler_t compiler;
 static fw_runner_t runner;
 static trace_t trace;
+static fw_recorder_t recorder;
 
 static bool put_code(void *ctx, uint32_t word)
 {
@@ -125,6 +126,7 @@ static bool measure(const example_t *example)
     fw_zone_parse(&zone, (fw_span_t){(const uint8_t *)zone_text, sizeof(zone_text) - 1u});
     fw_runner_start(&runner, &program, 0);
     trace.events = 0;
+    fw_recorder_begin(&recorder, &runner);
     uint32_t total = 0;
     uint32_t dearest = 0;
     for (uint32_t scan = 0; scan < SCANS; scan++) {
@@ -144,6 +146,7 @@ static bool measure(const example_t *example)
         };
         uint32_t before = simcall_cycles();
         fw_runner_scan(&runner, &around);
+        fw_recorder_note(&recorder, &runner, &around);
         uint32_t cycles = simcall_cycles() - before;
         total += cycles;
         dearest = cycles > dearest ? cycles : dearest;

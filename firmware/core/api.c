@@ -36,6 +36,8 @@ static const fw_api_route_t routes[] = {
     {"/api/parameter", fw_api_parameter, NULL, POST, SESSION, 0, true},
     {"/api/script", fw_api_source, fw_api_show_source, GET, SESSION, 0, false},
     {"/api/script", fw_api_upload_write, NULL, PUT, SESSION, SCRIPT, false},
+    {"/api/recording", fw_api_recording, fw_api_show_recording, GET, SESSION, 0, false},
+    {"/api/recording", fw_api_keep_recording, NULL, POST, SESSION, 0, false},
     {"/api/script/begin", fw_api_upload_begin, NULL, POST, SESSION, SCRIPT, true},
     {"/api/script/end", fw_api_upload_end, fw_api_show_compiled, POST, SESSION, SCRIPT, false},
     {"/api/trial/begin", fw_api_trial, NULL, POST, SESSION, BEGIN, false},

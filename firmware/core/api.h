@@ -218,6 +218,11 @@ typedef struct {
     /* Bytes of the script's source from `at` on; 0 at its end. */
     size_t (*source)(void *ctx, uint32_t at, uint8_t *into, size_t room);
 
+    /* The same of the kept recording (docs/recorder.md). */
+    size_t (*recording)(void *ctx, uint32_t at, uint8_t *into, size_t room);
+    /* Keeps the last scans; `begins` when it is asked for the first time. FW_PROBLEM_BUSY: not now. */
+    fw_api_result_t (*keep_recording)(void *ctx, bool begins);
+
     /* Switches a manual output, calls a command: `receipt` names what `outcome` tells of. */
     fw_api_result_t (*set)(void *ctx, fw_span_t point, int32_t value, uint32_t *receipt);
     fw_api_result_t (*call)(void *ctx, fw_span_t command, const int32_t *arguments, uint8_t count,

@@ -305,18 +305,32 @@ bool fw_api_show_networks(fw_api_t *api, fw_json_t *json)
     return true;
 }
 
-/* No JSON: the text itself. */
-bool fw_api_show_source(fw_api_t *api, fw_json_t *json)
+/* No JSON: the bytes themselves, as many as there was room for. */
+static bool show_bytes(fw_api_t *api, fw_text_t *text, size_t length)
 {
-    const fw_api_controller_t *controller = api->controller;
-    fw_text_t *text = &json->text;
-    size_t length = controller->source(controller->ctx, api->number, text->bytes + text->length,
-                                       text->room - text->length);
     text->length += length;
     api->number += (uint32_t)length;
     /* A full piece is one that has taken all there was room for, not one that wants more. */
     text->full = length == 0u && text->length == text->room;
     return length > 0u;
+}
+
+bool fw_api_show_source(fw_api_t *api, fw_json_t *json)
+{
+    const fw_api_controller_t *controller = api->controller;
+    fw_text_t *text = &json->text;
+    return show_bytes(api, text,
+                      controller->source(controller->ctx, api->number, text->bytes + text->length,
+                                         text->room - text->length));
+}
+
+bool fw_api_show_recording(fw_api_t *api, fw_json_t *json)
+{
+    const fw_api_controller_t *controller = api->controller;
+    fw_text_t *text = &json->text;
+    return show_bytes(api, text,
+                      controller->recording(controller->ctx, api->number, text->bytes + text->length,
+                                            text->room - text->length));
 }
 
 /* ---- settings ---- */

@@ -256,6 +256,23 @@ fw_api_result_t fw_api_source(fw_api_t *api)
     return FW_PROBLEM_NONE;
 }
 
+fw_api_result_t fw_api_recording(fw_api_t *api)
+{
+    uint8_t first = 0;
+    api->answer->content_type = "application/octet-stream";
+    api->number = 0;
+    bool is_there = api->controller->recording(api->controller->ctx, 0, &first, 1) > 0u;
+    if (!is_there) {
+        api->answer->content_type = "application/json";
+    }
+    return is_there ? FW_PROBLEM_NONE : FW_PROBLEM_NO_RECORDING;
+}
+
+fw_api_result_t fw_api_keep_recording(fw_api_t *api)
+{
+    return api->controller->keep_recording(api->controller->ctx, api->step == 0u);
+}
+
 fw_api_result_t fw_api_upload_begin(fw_api_t *api)
 {
     const fw_api_controller_t *controller = api->controller;

@@ -539,7 +539,10 @@ static void add_up(fw_compiler_t *compiler)
     if (compiler->chooses) {
         change += (uint32_t)(compiler->records - compiler->first_assignment) * FW_COST_RECORD;
     }
-    compiler->cost += FW_COST_SCAN + FW_COST_RUNNER;
+    compiler->cost += FW_COST_SCAN + FW_COST_RUNNER + FW_COST_RECORDER;
+    compiler->cost += compiler->named * FW_COST_RECORDED_CELL;
+    compiler->cost += compiler->blocks * FW_COST_RECORDED_BLOCK;
+    compiler->cost += compiler->points * FW_COST_RECORDED_POINT;
     compiler->cost += compiler->interlocks * FW_COST_INTERLOCK;
     compiler->cost += compiler->durings == 0u ? 0u : FW_COST_LOOK;
     compiler->cost += compiler->windows * FW_COST_WINDOW;

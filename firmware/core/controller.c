@@ -156,6 +156,7 @@ static void scan(fw_controller_t *controller, uint32_t now_ms)
     around.utc = (int64_t)(wall_ms / 1000u);
     fw_result_t result = fw_runner_scan(runner, &around);
     drive_outputs(controller);
+    fw_recorder_note(controller->recorder, runner, &around);
 
     settle(controller, &scene);
     if (executing) {
@@ -176,6 +177,7 @@ void fw_controller_run(fw_controller_t *controller, const fw_program_t *program,
     fw_commands_drop(&controller->commands, &scene);
     controller->script_title = title;
     controller->condition.script = FW_SCRIPT_KEPT;
+    controller->recorder = NULL;
     fw_runner_start(runner, program, now_ms);
     controller->scanned_ms = now_ms - FW_SCAN_INTERVAL_MS;
     fw_status_relayout(&controller->status, &runner->points);

@@ -27,7 +27,7 @@
 #include "keeper.h"
 #include "noise.h"
 #include "port.h"
-#include "runner.h"
+#include "recorder.h"
 #include "status.h"
 
 /* Whether the clear link can be asked for. Release firmware is built without it. */
@@ -152,6 +152,7 @@ typedef struct {
     void *keeper_ctx;
     const char *script_title;
     fw_condition_t condition;
+    fw_recorder_t *recorder; /* that notes scans; NULL: none. Whoever starts a script lets go of it */
     fw_runner_t runner;
     fw_zone_t zone;
     uint64_t uptime_ms;

@@ -70,6 +70,13 @@
 #define FW_COST_INTERLOCK 400
 #define FW_COST_RECORD 25 /* looked at for a cause */
 
+/* Recording it, where all comes together: everything is new, and a segment ends and the next begins. By
+ * the lot, and for each cell that a name has, each block and each point. */
+#define FW_COST_RECORDER 6500
+#define FW_COST_RECORDED_CELL 85
+#define FW_COST_RECORDED_BLOCK 135
+#define FW_COST_RECORDED_POINT 730
+
 /* A look at the clock, and each window; once a second at most. */
 #define FW_COST_LOOK 8000
 #define FW_COST_WINDOW 6500

@@ -103,7 +103,7 @@ bool fw_device_init(fw_device_t *device)
         .retain = &device->retain,
         .board = setup->board,
         .flash = setup->flash,
-        .compiler = &device->compiler,
+        .compiler = &device->work.compiler,
     };
     fw_scripts_start(&device->scripts, setup->first_script, setup->is_crashing, now_ms);
     settle_stores(device, now_ms);
@@ -213,16 +213,21 @@ static void write_entries(fw_device_t *device)
     }
 }
 
+void fw_device_make_room(fw_device_t *device)
+{
+    fw_slots_t *slots = &device->slots;
+    if (slots->pair == FW_PAIR_SCRIPT && slots->state == FW_SLOTS_WRITING &&
+        !fw_scripts_is_working(&device->scripts)) {
+        fw_slots_abort(slots);
+    }
+}
+
 static void save_step(fw_device_t *device)
 {
     fw_slots_t *slots = &device->slots;
     switch (device->saving) {
     case SAVE_BEGIN:
-        /* A script that nobody goes on with makes room; one that is being recorded is waited for. */
-        if (slots->pair == FW_PAIR_SCRIPT && slots->state == FW_SLOTS_WRITING &&
-            !fw_scripts_is_working(&device->scripts)) {
-            fw_slots_abort(slots);
-        }
+        fw_device_make_room(device);
         if (fw_slots_begin(slots, FW_PAIR_SETTINGS) == FW_SLOTS_OK) {
             device->saving = SAVE_ERASE;
         }
@@ -305,7 +310,9 @@ uint32_t fw_device_poll(fw_device_t *device)
     uint32_t wake_ms = fw_controller_poll(&device->controller);
     uint32_t now_ms = fw_now(&device->controller);
     log_scan(device, now_ms);
+    fw_device_look_for_fault(device, now_ms);
     fw_scripts_poll(&device->scripts, now_ms);
+    fw_device_record(device, now_ms);
     device->controller.condition = (fw_condition_t){
         .trial_left_ms = fw_scripts_trial_left_ms(&device->scripts, now_ms),
         .reset = device->setup->reset,
@@ -320,7 +327,7 @@ uint32_t fw_device_poll(fw_device_t *device)
     fw_events_poll(&device->events);
     restart_in_time(device, now_ms);
     bool is_busy = device->saving != SAVE_NOTHING || fw_scripts_is_working(&device->scripts) ||
-                   device->must_restart || is_asked;
+                   device->must_restart || is_asked || fw_device_is_dumping(device);
     wake_ms = least(wake_ms, is_busy ? FW_SCAN_INTERVAL_MS : FW_RETAIN_LOOK_MS);
     return wake_ms;
 }

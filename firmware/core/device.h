@@ -57,6 +57,37 @@ typedef struct {
     bool is_crashing;       /* three exception or watchdog resets within a minute: safe mode */
 } fw_device_setup_t;
 
+/* What has the same memory, one at a time: scans are recorded while nothing is compiled and no digest is
+ * worked out. */
+typedef union {
+    fw_compiler_t compiler;
+    fw_recorder_t recorder;
+    crypto_blake2b_ctx hash;
+} fw_device_work_t;
+
+/* A recording on its way into flash. */
+typedef struct {
+    uint32_t divisions;    /* by zero, as of the last look */
+    uint32_t faults;       /* of feedbacks: a bit each */
+    uint32_t began_ms;     /* when the recording was ended */
+    uint32_t kept_ms;      /* when the last one was that a fault has ended */
+    uint32_t asked_ms;     /* and the last that somebody asked for */
+    uint16_t written;      /* bytes */
+    uint8_t step;
+    uint8_t compilations;  /* when it was ended: another one takes the memory */
+    bool has_divided;      /* by zero, since the script was started, and that was told */
+    bool has_kept;         /* since boot */
+    bool was_asked;
+    bool has_failed;       /* the last one: flash has */
+} fw_dump_t;
+
+/* A recording that a fault ends is kept unless one was within an hour; what somebody asks for, unless they
+ * did within a minute. */
+#define FW_DUMP_GAP_MS 3600000u
+#define FW_DUMP_ASKED_GAP_MS 60000u
+/* How long it waits for a save that nobody goes on with. */
+#define FW_DUMP_PATIENCE_MS 30000u
+
 #define FW_RESTART_DELAY_MS 500u
 #define FW_CONFIRM_LINK_MS 60000u
 #define FW_CONFIRM_RUN_MS 300000u
@@ -73,10 +104,8 @@ typedef struct {
     fw_configuration_t configuration;
     fw_events_t events;
     fw_kept_t kept;
-    union { /* used in turn */
-        fw_compiler_t compiler;
-        crypto_blake2b_ctx hash;
-    };
+    fw_device_work_t work;
+    fw_dump_t dump;
     fw_api_controller_t asked; /* what an API is given */
     uint32_t restart_ms;       /* when it was asked for */
     uint32_t logged_scans;     /* scans whose changes are in the logbook */
@@ -105,5 +134,11 @@ bool fw_device_init(fw_device_t *device);
 /* In place of fw_controller_poll: a scan, the link, then a slice of everything else. Returns the milliseconds
  * until it must be called again. */
 uint32_t fw_device_poll(fw_device_t *device);
+
+/* Keeps the last scans (recorder.h) in flash, where fw_slots_active(…, FW_PAIR_DUMP, …) has them once
+ * fw_device_is_dumping no longer says so. Nothing is recorded meanwhile. False: one is being kept, or was
+ * asked for within the last minute, or there is nothing yet. */
+bool fw_device_dump_now(fw_device_t *device);
+bool fw_device_is_dumping(const fw_device_t *device);
 
 #endif

@@ -527,22 +527,23 @@ static fw_api_result_t upload_end(void *ctx, fw_upload_t what, fw_api_compiled_t
     if (what != FW_UPLOAD_SCRIPT) {
         return image_end(device);
     }
-    const fw_compiler_t *compiler = &device->compiler;
+    const fw_scripts_t *scripts = &device->scripts;
+    const fw_script_error_t *error = &scripts->error;
     fw_scripts_result_t result = fw_scripts_do(&device->scripts, FW_SCRIPTS_COMPILE);
     *compiled = (fw_api_compiled_t){
-        .operations = compiler->operations,
-        .scan_us = FW_MICROSECONDS(compiler->cost),
-        .code_words = compiler->code_words,
-        .table_words = compiler->table_words,
+        .operations = scripts->operations,
+        .scan_us = FW_MICROSECONDS(scripts->cost),
+        .code_words = scripts->code_words,
+        .table_words = scripts->table_words,
     };
     if (result == FW_SCRIPTS_ERROR) {
         *compiled = (fw_api_compiled_t){
-            .expected = compiler->error.expected,
-            .fix = compiler->error.fix,
-            .line = compiler->error.line,
-            .column = compiler->error.column,
-            .length = compiler->error.length,
-            .other_line = compiler->error.other_line,
+            .expected = error->expected,
+            .fix = error->fix,
+            .line = error->line,
+            .column = error->column,
+            .length = error->length,
+            .other_line = error->other_line,
         };
     }
     return result_of(result);
@@ -692,6 +693,8 @@ void fw_device_fill_api(fw_device_t *device)
         .value = value,
         .why = why,
         .source = source,
+        .recording = fw_device_recording,
+        .keep_recording = fw_device_keep_recording,
         .set = set,
         .call = call,
         .outcome = outcome,

@@ -15,6 +15,25 @@ void fw_device_save_settings(fw_device_t *device);
 /* Seconds since 1970; 0 = not known. */
 uint32_t fw_device_wall_s(fw_device_t *device);
 
+/* A script that was brought and that nobody goes on with makes room for another save; one that is being
+ * recorded does not. */
+void fw_device_make_room(fw_device_t *device);
+
+/* ---- device_recorder.c ---- */
+
+/* Ends the recording where the last scan was at fault. Before a script is stopped for it. */
+void fw_device_look_for_fault(fw_device_t *device, uint32_t now_ms);
+
+/* Gives up a recording that waits for its way into flash: its memory is needed. False: it is on that way. */
+bool fw_device_drop_recording(fw_device_t *device);
+
+/* Goes on with writing a recording, or begins the next. At most one program a call. */
+void fw_device_record(fw_device_t *device, uint32_t now_ms);
+
+/* For the API: see api.h. */
+size_t fw_device_recording(void *ctx, uint32_t at, uint8_t *into, size_t room);
+fw_api_result_t fw_device_keep_recording(void *ctx, bool begins);
+
 /* ---- device_api.c ---- */
 
 /* Fills what an API is given. */

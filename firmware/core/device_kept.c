@@ -53,26 +53,32 @@ static bool hash_step(fw_device_t *device, fw_span_t bytes, uint8_t digest[FW_DI
 {
     fw_kept_t *kept = &device->kept;
     const fw_scripts_t *scripts = &device->scripts;
-    if (fw_scripts_is_working(scripts) && scripts->work == FW_SCRIPTS_COMPILE) {
+    /* A script that is to be compiled would take the recording's memory next. */
+    bool is_recorded = kept->work == FW_KEPT_VERIFY ? !fw_device_drop_recording(device)
+                                                    : fw_device_is_dumping(device);
+    bool is_taken = is_recorded ||
+                    (fw_scripts_is_working(scripts) && scripts->work == FW_SCRIPTS_COMPILE);
+    if (is_taken) {
         return false;
     }
-    if (!kept->is_hashing || kept->compiled != scripts->compiled) {
+    device->controller.recorder = NULL; /* which had the memory till now */
+    if (!kept->is_hashing || kept->compiled != scripts->compilations) {
         kept->is_hashing = true;
-        kept->compiled = scripts->compiled;
+        kept->compiled = scripts->compilations;
         kept->hashed = 0;
-        crypto_blake2b_init(&device->hash, FW_DIGEST_BYTES);
+        crypto_blake2b_init(&device->work.hash, FW_DIGEST_BYTES);
     }
     /* Out of flash by words: the library reads bytes. */
     uint8_t slice[HASH_SLICE_BYTES];
     size_t left = bytes.length - kept->hashed;
     size_t length = left < sizeof slice ? left : sizeof slice;
     fw_copy(slice, bytes.bytes + kept->hashed, length);
-    crypto_blake2b_update(&device->hash, slice, length);
+    crypto_blake2b_update(&device->work.hash, slice, length);
     kept->hashed = (uint16_t)(kept->hashed + length);
     if (kept->hashed < bytes.length) {
         return false;
     }
-    crypto_blake2b_final(&device->hash, digest);
+    crypto_blake2b_final(&device->work.hash, digest);
     kept->is_hashing = false;
     return true;
 }
@@ -148,7 +154,7 @@ static uint8_t compile_script(fw_device_t *device)
     fw_kept_t *kept = &device->kept;
     fw_scripts_result_t result = fw_scripts_do(&device->scripts, FW_SCRIPTS_COMPILE);
     if (result == FW_SCRIPTS_ERROR) {
-        const fw_script_error_t *error = &device->compiler.error;
+        const fw_script_error_t *error = &device->scripts.error;
         kept->expected = error->expected;
         kept->fix = error->fix;
         kept->line = error->line;

@@ -46,6 +46,7 @@
     X(UNKNOWN_COMMAND, 404, "unknown_command", "there is no such command")                         \
     X(UNKNOWN_NAME, 404, "unknown_name", "there is no such name")                                  \
     X(UNKNOWN_RECEIPT, 404, "unknown_receipt", "there is no such receipt")                         \
+    X(NO_RECORDING, 404, "no_recording", "no scans were kept yet")                                 \
     X(NOT_MANUAL, 409, "not_manual", "the script drives this output")                              \
     X(REFUSED, 409, "refused_by_script", "the script refused it")                                  \
     X(WRONG_STATE, 409, "wrong_state", "not possible now")                                         \

@@ -214,7 +214,8 @@ static void compile_step(fw_scripts_t *scripts)
         }
         fw_slots_written(scripts->slots, &view);
         scripts->step = 1;
-        scripts->compiled++;
+        scripts->compilations++;
+        scripts->controller->recorder = NULL; /* which had the memory till now */
         if (fw_compile_begin(scripts->compiler,
                              (const uint8_t *)mapped(scripts, view.address[FW_PART_SOURCE]),
                              view.bytes[FW_PART_SOURCE], scripts->board, sink)) {
@@ -226,12 +227,17 @@ static void compile_step(fw_scripts_t *scripts)
         state = fw_compile_step(scripts->compiler);
     }
     if (state == FW_COMPILE_DONE) {
+        const fw_compiler_t *compiler = scripts->compiler;
         scripts->is_compiled = true;
-        scripts->operations = scripts->compiler->operations;
+        scripts->operations = compiler->operations;
+        scripts->cost = compiler->cost;
+        scripts->code_words = compiler->code_words;
+        scripts->table_words = compiler->table_words;
         finish(scripts, FW_SCRIPTS_OK);
     } else if (state == FW_COMPILE_FAILED) {
         bool is_fault = scripts->slots->state != FW_SLOTS_WRITING;
         fw_slots_abort(scripts->slots);
+        scripts->error = scripts->compiler->error;
         finish(scripts, is_fault ? FW_SCRIPTS_FAULT : FW_SCRIPTS_ERROR);
     }
 }
@@ -352,6 +358,11 @@ bool fw_scripts_is_working(const fw_scripts_t *scripts)
     return scripts->work != FW_SCRIPTS_NOTHING && scripts->result == FW_SCRIPTS_WAIT;
 }
 
+bool fw_scripts_is_compiling(const fw_scripts_t *scripts)
+{
+    return fw_scripts_is_working(scripts) && scripts->work == FW_SCRIPTS_COMPILE && scripts->step > 0u;
+}
+
 static void start_work(fw_scripts_t *scripts, fw_scripts_work_t work)
 {
     scripts->work = (uint8_t)work;
@@ -468,6 +479,7 @@ fw_scripts_result_t fw_scripts_adjust(fw_scripts_t *scripts, fw_span_t name, int
             return FW_SCRIPTS_OUT_OF_RANGE;
         }
         runner->vm.cells[record.a] = value;
+        fw_recorder_set(scripts->controller->recorder, record.a, value);
         runner->due_ms = 0;
         scripts->controller->input_news = true;
         (void)put_values(scripts); /* what is not taken now is at the next look */

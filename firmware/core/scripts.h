@@ -37,7 +37,7 @@ typedef enum {
     FW_SCRIPTS_WAIT,         /* ask again */
     FW_SCRIPTS_WRONG_STATE,  /* not possible now: on trial, nothing was brought, or the like */
     FW_SCRIPTS_OUT_OF_RANGE, /* too long */
-    FW_SCRIPTS_ERROR,        /* the compiler's `error` says what is wrong */
+    FW_SCRIPTS_ERROR,        /* `error` says what is wrong */
     FW_SCRIPTS_FAULT,        /* flash has failed */
 } fw_scripts_result_t;
 
@@ -66,7 +66,8 @@ typedef struct {
     fw_retain_t *retain;
     const fw_board_t *board;
     const fw_flash_port_t *flash;
-    fw_compiler_t *compiler; /* its work area is used by others while nothing is compiled */
+    fw_compiler_t *compiler; /* its memory is others' too: see fw_device_work_t */
+    fw_script_error_t error; /* of what was compiled last, if the result is FW_SCRIPTS_ERROR */
     char title[FW_TITLE_BYTES_MAX + 1u];
     uint8_t places[FW_SCRIPT_VARIABLES_MAX]; /* in `retain`, of each retained name and parameter */
     uint32_t generation; /* of the script that runs; 0 = none */
@@ -76,13 +77,16 @@ typedef struct {
     uint32_t trial_ms;      /* when the trial began */
     uint32_t away_ms;       /* since when the gateway is away in it */
     uint32_t faulty;        /* channels that bore a fault before it: a bit each */
-    uint16_t operations;    /* of a scan, of what was compiled last */
+    uint32_t cost;          /* of what was compiled last: of a scan at most, in instructions */
+    uint16_t code_words;
+    uint16_t table_words;
+    uint16_t operations;    /* of a scan */
+    uint8_t compilations;   /* begun so far; goes round */
     uint8_t work;           /* fw_scripts_work_t */
     uint8_t step;           /* of it */
     uint8_t result;         /* fw_scripts_result_t of it; WAIT while it is being done */
     uint8_t state;          /* fw_script_state_t */
     uint8_t trial_end;      /* fw_trial_end_t of the last trial */
-    uint8_t compiled;       /* counts scripts that were begun to be compiled: the work area was used */
     bool is_compiled;       /* what was brought may be run */
     bool trial_had_link;
 } fw_scripts_t;
@@ -113,6 +117,9 @@ bool fw_scripts_program(const fw_scripts_t *scripts, const fw_slot_view_t *view,
 
 /* Whether something is being done. */
 bool fw_scripts_is_working(const fw_scripts_t *scripts);
+
+/* Whether the compiler's memory is in use. */
+bool fw_scripts_is_compiling(const fw_scripts_t *scripts);
 
 /* Goes on with what is being done, watches a trial, keeps values. Not while a scan is under way. */
 void fw_scripts_poll(fw_scripts_t *scripts, uint32_t now_ms);

@@ -17,29 +17,33 @@ static int64_t divide_rounded(int64_t dividend, int64_t divisor)
     return (dividend < 0 ? dividend - half : dividend + half) / divisor;
 }
 
-/* A quotient that 0 has none of: 0, and a fault if the branch is taken. */
-static int32_t no_quotient(fw_vm_t *vm, bool taken)
+/* A quotient that 0 has none of: 0, and a fault if the branch is taken. `next` is the word behind. */
+static int32_t no_quotient(fw_vm_t *vm, bool taken, const uint32_t *next)
 {
     if (taken) {
         vm->divisions_by_zero++;
+        vm->divided_at = (uint16_t)(next - vm->program.code - 1);
     }
     return 0;
 }
 
-static int32_t divide(fw_vm_t *vm, int32_t dividend, int32_t divisor, bool taken)
+static int32_t divide(fw_vm_t *vm, int32_t dividend, int32_t divisor, bool taken,
+                      const uint32_t *next)
 {
-    return divisor == 0 ? no_quotient(vm, taken) : saturate((int64_t)dividend / divisor);
+    return divisor == 0 ? no_quotient(vm, taken, next) : saturate((int64_t)dividend / divisor);
 }
 
-static int32_t divide_num(fw_vm_t *vm, int32_t dividend, int32_t divisor, bool taken)
+static int32_t divide_num(fw_vm_t *vm, int32_t dividend, int32_t divisor, bool taken,
+                          const uint32_t *next)
 {
-    return divisor == 0 ? no_quotient(vm, taken)
+    return divisor == 0 ? no_quotient(vm, taken, next)
                         : saturate(divide_rounded((int64_t)dividend * 1000, divisor));
 }
 
-static int32_t modulo(fw_vm_t *vm, int32_t dividend, int32_t divisor, bool taken)
+static int32_t modulo(fw_vm_t *vm, int32_t dividend, int32_t divisor, bool taken,
+                      const uint32_t *next)
 {
-    return divisor == 0 ? no_quotient(vm, taken) : (int32_t)((int64_t)dividend % divisor);
+    return divisor == 0 ? no_quotient(vm, taken, next) : (int32_t)((int64_t)dividend % divisor);
 }
 
 /* ---- blocks ---- */
@@ -375,7 +379,8 @@ void fw_vm_start(fw_vm_t *vm, const fw_program_t *program)
 
 /* What an instruction gives that takes long to work out. Apart from the scan, as all that is seldom: within it,
  * what this keeps would take the scan's own registers. */
-__attribute__((noinline)) static int32_t work_out(fw_vm_t *vm, uint32_t word, bool taken)
+__attribute__((noinline)) static int32_t work_out(fw_vm_t *vm, uint32_t word, bool taken,
+                                                  const uint32_t *next)
 {
     int32_t b = vm->cells[(word >> 16) & 0xFFu];
     int32_t c = vm->cells[word >> 24];
@@ -389,11 +394,11 @@ __attribute__((noinline)) static int32_t work_out(fw_vm_t *vm, uint32_t word, bo
     case FW_OP_MULTIPLY_NUM:
         return saturate(divide_rounded((int64_t)b * c, 1000));
     case FW_OP_DIVIDE:
-        return divide(vm, b, c, taken);
+        return divide(vm, b, c, taken, next);
     case FW_OP_DIVIDE_NUM:
-        return divide_num(vm, b, c, taken);
+        return divide_num(vm, b, c, taken, next);
     case FW_OP_MODULO:
-        return modulo(vm, b, c, taken);
+        return modulo(vm, b, c, taken, next);
     case FW_OP_INT_TO_NUM:
         return saturate((int64_t)b * 1000);
     default: /* NUM_TO_INT */
@@ -531,7 +536,7 @@ fw_vm_answer_t fw_vm_scan(fw_vm_t *vm, uint32_t now_ms, const fw_vm_call_t *call
                 vm->cells[(word >> 16) & 0xFFu] = 0;
             }
         } else if (op >= FW_OP_NEGATE && op <= FW_OP_NUM_TO_INT) {
-            vm->cells[(word >> 8) & 0xFFu] = work_out(vm, word, taken);
+            vm->cells[(word >> 8) & 0xFFu] = work_out(vm, word, taken, code);
         } else {
             runs = false; /* END, or nothing that there is */
         }

@@ -37,6 +37,7 @@ typedef struct {
     uint32_t events;            /* a bit for each that happened in the last scan */
     uint32_t alarms;            /* a bit for each that is raised; set before the first scan: it stands yet */
     uint8_t set_by[FW_SCRIPT_CELLS]; /* the assignment that gave a cell its value; 0: its only one */
+    uint16_t divided_at;        /* where the code last divided by zero */
     bool has_scanned : 1;    /* these two in one word: a byte is dear to read where flash has none */
     uint32_t boot_cell : 31; /* FW_CELL_NONE: nobody asks */
 } fw_vm_t;

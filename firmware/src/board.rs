@@ -1,12 +1,17 @@
-//! The virtual board, and the scripts that come with the firmware.
+//! The virtual board, the boards of the firmware's profiles, and the scripts that come with it.
+
+#![expect(unsafe_code, reason = "the C core is asked for its boards")]
 
 use std::{
-    ffi::{CStr, CString},
+    ffi::{CStr, CString, c_char},
     fmt,
     sync::{Arc, OnceLock},
 };
 
-use crate::script::{Board, Pin, PinKind, Program, ScriptError, compile};
+use crate::{
+    ffi,
+    script::{Board, Pin, PinKind, Program, ScriptError, compile},
+};
 
 /// An input or output of the virtual board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +80,27 @@ impl Channel {
 }
 
 impl Board {
+    /// The boards that the firmware has profiles of (`firmware/core/board.c`), by name, and behind them
+    /// that of virtual controllers, `virtual`.
+    pub fn known() -> Vec<(String, Self)> {
+        let mut boards = Vec::new();
+        // SAFETY: C gives constant strings, or NULL behind the last profile.
+        while let Some(name) = unsafe { text(ffi::fw_host_profile_name(boards.len())) } {
+            let profile = boards.len();
+            let pins = (0..u8::MAX).map_while(|at| {
+                // SAFETY: C gives a constant pin with a constant name, or NULL behind the last one.
+                let pin = unsafe { ffi::fw_host_profile_pin(profile, at).as_ref() }?;
+                let kind = PinKind::of_core(pin.kind)?;
+                // SAFETY: as above.
+                let name = unsafe { text(pin.name) }?;
+                Some(Pin::new(&name, kind, pin.channel))
+            });
+            boards.push((name, Self::new(pins)));
+        }
+        boards.push(("virtual".to_owned(), Self::of_virtual_controllers()));
+        boards
+    }
+
     /// The board of virtual controllers: DI1 to DI4, RL1 to RL4, AI0 and AO1.
     pub fn of_virtual_controllers() -> Self {
         Self::new(Channel::ALL.map(|channel| {
@@ -82,6 +108,15 @@ impl Board {
             Pin::new(name, kind, channel as u8)
         }))
     }
+}
+
+/// A string of C's; `None` if there is none.
+///
+/// # Safety
+/// NULL, or a string that ends.
+unsafe fn text(at: *const c_char) -> Option<String> {
+    // SAFETY: by the promise.
+    (!at.is_null()).then(|| unsafe { CStr::from_ptr(at) }.to_string_lossy().into_owned())
 }
 
 /// A script that a controller can run: compiled, with the name that the yard calls it by. Cloning it

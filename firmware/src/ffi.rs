@@ -141,6 +141,37 @@ pub struct FwRunner {
     _private: [u8; 0],
 }
 
+/// `fw_recorder_t`, whose fields only C knows.
+#[repr(C)]
+pub struct FwRecorder {
+    _private: [u8; 0],
+}
+
+/// `fw_replay_t`, whose fields only C knows.
+#[repr(C)]
+pub struct FwReplay {
+    _private: [u8; 0],
+}
+
+/// `fw_replay_scan_t`.
+#[repr(C)]
+#[derive(Default)]
+pub struct FwReplayScan {
+    pub arguments: [i32; 4],
+    pub now_ms: u32,
+    pub elapsed_ms: u32,
+    pub by: u32,
+    pub reference: u32,
+    pub forced: u32,
+    pub command: u8,
+    pub index: u8,
+    pub result: u8,
+    pub online: bool,
+    pub synced: bool,
+    pub set_count: u8,
+    pub set_cells: [u8; 8],
+}
+
 /// `fw_zone_t`, whose fields only C knows.
 #[repr(C)]
 pub struct FwZone {
@@ -154,7 +185,7 @@ pub struct FwHostCommand {
     pub by: u32,
     pub reference: u32,
     pub index: u8,
-    pub is_set: bool,
+    pub kind: u8,
 }
 
 /// `fw_host_scan_t`.
@@ -246,6 +277,7 @@ unsafe extern "C" {
     pub fn fw_host_zone_parse(zone: *mut FwZone, text: *const u8, length: usize) -> bool;
     pub fn fw_host_runner_scan(
         runner: *mut FwRunner,
+        recorder: *mut FwRecorder,
         zone: *const FwZone,
         scan: *const FwHostScan,
     ) -> u32;
@@ -256,6 +288,33 @@ unsafe extern "C" {
         index: u8,
         point: *mut FwHostPoint,
     ) -> bool;
+
+    pub fn fw_recorder_begin(recorder: *mut FwRecorder, runner: *const FwRunner);
+    pub fn fw_recorder_set(recorder: *mut FwRecorder, cell: u8, value: i32);
+    pub fn fw_host_recorder_bytes() -> usize;
+    pub fn fw_host_recorder_align() -> usize;
+    pub fn fw_host_recording(
+        recorder: *mut FwRecorder,
+        runner: *const FwRunner,
+        script_crc: u32,
+        into: *mut u8,
+        room: usize,
+    ) -> usize;
+    pub fn fw_replay_bytes() -> usize;
+    pub fn fw_replay_align() -> usize;
+    pub fn fw_replay_scan_bytes() -> usize;
+    pub fn fw_replay_begin(
+        replay: *mut FwReplay,
+        bytes: *const u8,
+        length: usize,
+        program: *const FwProgram,
+    ) -> u32;
+    pub fn fw_replay_next(replay: *mut FwReplay) -> u32;
+    pub fn fw_replay_scan(replay: *const FwReplay, scan: *mut FwReplayScan);
+    pub fn fw_replay_runner(replay: *mut FwReplay) -> *mut FwRunner;
+    pub fn fw_crc32(crc: u32, words: *const u32, count: usize) -> u32;
+    pub fn fw_host_profile_name(profile: usize) -> *const c_char;
+    pub fn fw_host_profile_pin(profile: usize, at: u8) -> *const FwPin;
 
     pub fn fw_controller_init(
         controller: *mut FwController,

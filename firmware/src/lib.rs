@@ -7,6 +7,7 @@
 //! - [`HttpSockets`]: the controller's own page and API, served on this machine.
 //! - [`script`]: the script language's compiler, and the machine that runs what it makes.
 //! - [`runner`]: the same with what goes on around a scan: inputs, the clock, outputs and why.
+//! - [`replay`]: the scans that a controller recorded, run again.
 //!
 //! ```
 //! use std::time::Duration;
@@ -32,6 +33,7 @@ pub mod ffi;
 mod http;
 mod key;
 mod plant;
+pub mod replay;
 pub mod runner;
 pub mod script;
 mod virtual_controller;

@@ -26,13 +26,17 @@
 use std::{fmt, ptr};
 
 use crate::{
-    ffi::{self, FwHostCommand, FwHostPoint, FwHostScan, FwRunner, FwZone},
+    ffi::{self, FwHostCommand, FwHostPoint, FwHostScan, FwRecorder, FwRunner, FwZone},
+    replay::script_crc,
     script::{Name, NameKind, Program, Room},
 };
 use switchyard_protocol::message::{CauseKind, PointFlags};
 
 /// `FW_POINTS_MAX`: the compiler takes no more.
 const POINTS_MAX: usize = 32;
+
+/// A recording is no longer: a slot of the flash.
+const RECORDING_BYTES_MAX: usize = 4096;
 
 /// Local time, by a POSIX TZ string.
 pub struct Zone(Room<FwZone>);
@@ -67,6 +71,8 @@ pub enum Request {
     Call(u8, [i32; 4]),
     /// A value for a `manual` output, by the number of the point.
     Set(u8, i32),
+    /// A value for a parameter, within its range, by its cell.
+    Adjust(u8, i32),
 }
 
 /// A command of the yard.
@@ -119,6 +125,24 @@ pub struct PointView {
     pub reference: u32,
 }
 
+impl PointView {
+    /// # Safety
+    /// The runner was begun.
+    pub(crate) unsafe fn of(runner: *const FwRunner, number: u8) -> Option<Self> {
+        let mut point = FwHostPoint::default();
+        // SAFETY: by the promise; the place is written during the call.
+        let is_point = unsafe { ffi::fw_host_runner_point(runner, number, &raw mut point) };
+        is_point.then(|| Self {
+            value: point.value,
+            flags: PointFlags(u32::from(point.flags)),
+            // The core and the protocol give out the same numbers.
+            cause: CauseKind::from_number(point.kind).unwrap_or(CauseKind::Boot),
+            by: point.by,
+            reference: point.reference,
+        })
+    }
+}
+
 /// A script that runs.
 pub struct Runner {
     room: Room<FwRunner>,
@@ -126,6 +150,7 @@ pub struct Runner {
     zone: Zone,
     raw: [i32; POINTS_MAX],
     late_scans: bool,
+    recorder: Option<Room<FwRecorder>>,
 }
 
 // SAFETY: the room, the program's words and the zone are owned by this value alone and hold no tie
@@ -149,7 +174,42 @@ impl Runner {
             zone,
             raw: [0; POINTS_MAX],
             late_scans: false,
+            recorder: None,
         }
+    }
+
+    /// From the next scan on the last ones are recorded, as a controller does.
+    pub fn start_recording(&mut self) {
+        // SAFETY: both functions only tell a constant.
+        let layout = unsafe { (ffi::fw_host_recorder_bytes(), ffi::fw_host_recorder_align()) };
+        let room = Room::<FwRecorder>::new(layout);
+        // SAFETY: the room has the size and alignment that C asks for; `start` began the runner.
+        unsafe { ffi::fw_recorder_begin(room.at.as_ptr(), self.room.at.as_ptr()) }
+        self.recorder = Some(room);
+    }
+
+    /// What is recorded so far, as a controller would keep it; `source` is the script's text. `None`
+    /// before the first scan that is recorded.
+    pub fn recording(&self, source: &str) -> Option<Vec<u8>> {
+        let recorder = self.recorder.as_ref()?;
+        let mut bytes = vec![0; RECORDING_BYTES_MAX];
+        // SAFETY: both were begun; C writes no more than there is room for.
+        let length = unsafe {
+            ffi::fw_host_recording(
+                recorder.at.as_ptr(),
+                self.room.at.as_ptr(),
+                script_crc(source, &self.program),
+                bytes.as_mut_ptr(),
+                bytes.len(),
+            )
+        };
+        bytes.truncate(length);
+        (length > 0).then_some(bytes)
+    }
+
+    fn recorder(&self) -> *mut FwRecorder {
+        let room = self.recorder.as_ref();
+        room.map_or(ptr::null_mut(), |room| room.at.as_ptr())
     }
 
     /// From now on a scan that comes late is late, as on a chip: its inputs came with it. Before, it
@@ -195,6 +255,7 @@ impl Runner {
                 known.cell,
                 value,
             );
+            ffi::fw_recorder_set(self.recorder(), known.cell, value);
         }
         true
     }
@@ -217,6 +278,7 @@ impl Runner {
         let outcome = unsafe {
             ffi::fw_host_runner_scan(
                 self.room.at.as_ptr(),
+                self.recorder(),
                 self.zone.0.at.as_ptr(),
                 &raw const core_scan,
             )
@@ -231,21 +293,30 @@ impl Runner {
 
     /// As C knows a command; `None` if it is for nothing that this script has.
     fn in_core(&self, command: &Command) -> Option<FwHostCommand> {
-        let (index, arguments, is_set) = match command.request {
+        let (kind, index, arguments) = match command.request {
             Request::Call(number, arguments) => {
                 let commands = self.program.names();
                 let count = commands.filter(|it| it.kind == NameKind::Command).count();
                 if usize::from(number) >= count {
                     return None;
                 }
-                (number, arguments, false)
+                (0, number, arguments)
             }
             Request::Set(number, value) => {
                 let point = self.point(number)?;
                 if !point.flags.contains(PointFlags::MANUAL) {
                     return None;
                 }
-                (number, [value, 0, 0, 0], true)
+                (1, number, [value, 0, 0, 0])
+            }
+            Request::Adjust(cell, value) => {
+                let mut names = self.program.names();
+                let parameter =
+                    names.find(|it| it.kind == NameKind::Parameter && it.cell == cell)?;
+                if value < parameter.value_min || value > parameter.value_max {
+                    return None;
+                }
+                (2, cell, [value, 0, 0, 0])
             }
         };
         Some(FwHostCommand {
@@ -253,7 +324,7 @@ impl Runner {
             by: command.by,
             reference: command.reference,
             index,
-            is_set,
+            kind,
         })
     }
 
@@ -310,18 +381,8 @@ impl Runner {
 
     /// A point by its number, or `None` past the last: inputs and outputs in the order of the script.
     pub fn point(&self, number: u8) -> Option<PointView> {
-        let mut point = FwHostPoint::default();
-        // SAFETY: `start` began the runner; the place is written during the call.
-        let is_point =
-            unsafe { ffi::fw_host_runner_point(self.room.at.as_ptr(), number, &raw mut point) };
-        is_point.then(|| PointView {
-            value: point.value,
-            flags: PointFlags(u32::from(point.flags)),
-            // The core and the protocol give out the same numbers.
-            cause: CauseKind::from_number(point.kind).unwrap_or(CauseKind::Boot),
-            by: point.by,
-            reference: point.reference,
-        })
+        // SAFETY: `start` began the runner.
+        unsafe { PointView::of(self.room.at.as_ptr(), number) }
     }
 
     /// The number of an input or output of that name, and which of the two it is.

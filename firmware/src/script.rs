@@ -45,6 +45,19 @@ pub enum PinKind {
     AnalogueOutput = 3,
 }
 
+impl PinKind {
+    /// `fw_point_type_t`.
+    pub(crate) fn of_core(number: u8) -> Option<Self> {
+        let kinds = [
+            Self::DigitalInput,
+            Self::DigitalOutput,
+            Self::AnalogueInput,
+            Self::AnalogueOutput,
+        ];
+        kinds.get(usize::from(number)).copied()
+    }
+}
+
 /// A pin, as scripts name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pin {

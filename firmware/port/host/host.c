@@ -145,7 +145,19 @@ bool fw_host_zone_parse(fw_zone_t *zone, const uint8_t *text, size_t length)
     return fw_zone_parse(zone, (fw_span_t){text, length});
 }
 
-fw_result_t fw_host_runner_scan(fw_runner_t *runner, const fw_zone_t *zone,
+const char *fw_host_profile_name(size_t profile)
+{
+    const fw_profile_t *found = fw_profile_at(profile);
+    return found == NULL ? NULL : found->name;
+}
+
+const fw_pin_t *fw_host_profile_pin(size_t profile, uint8_t at)
+{
+    const fw_profile_t *found = fw_profile_at(profile);
+    return found == NULL || at >= found->pins_count ? NULL : &found->pins[at].pin;
+}
+
+fw_result_t fw_host_runner_scan(fw_runner_t *runner, fw_recorder_t *recorder, const fw_zone_t *zone,
                                 const fw_host_scan_t *scan)
 {
     fw_command_t command = {0};
@@ -154,7 +166,7 @@ fw_result_t fw_host_runner_scan(fw_runner_t *runner, const fw_zone_t *zone,
                                      .by = scan->command->by,
                                      .reference = scan->command->reference};
         command.index = scan->command->index;
-        command.kind = scan->command->is_set ? FW_COMMAND_SET : FW_COMMAND_CALL;
+        command.kind = scan->command->kind;
         for (uint8_t i = 0; i < FW_ARGUMENTS_MAX; i++) {
             command.arguments[i] = scan->command->arguments[i];
         }
@@ -171,7 +183,12 @@ fw_result_t fw_host_runner_scan(fw_runner_t *runner, const fw_zone_t *zone,
     if (scan->leaves_nothing_out) {
         runner->leaves_out = false;
     }
-    return fw_runner_scan(runner, &around);
+    fw_result_t result = fw_runner_scan(runner, &around);
+    if (scan->leaves_nothing_out) {
+        runner->leaves_out = false; /* as a recorder is to see it */
+    }
+    fw_recorder_note(recorder, runner, &around);
+    return result;
 }
 
 fw_vm_t *fw_host_runner_vm(fw_runner_t *runner)

@@ -5,6 +5,7 @@
 #ifndef FW_HOST_H
 #define FW_HOST_H
 
+#include "board.h"
 #include "compile.h"
 #include "controller.h"
 #include "runner.h"
@@ -40,14 +41,18 @@ uint32_t fw_host_vm_events(const fw_vm_t *vm);
 uint32_t fw_host_vm_alarms(const fw_vm_t *vm);
 uint32_t fw_host_vm_divisions_by_zero(const fw_vm_t *vm);
 
+/* The name of a board's profile (board.h), NULL behind the last one; and its pins, NULL likewise. */
+const char *fw_host_profile_name(size_t profile);
+const fw_pin_t *fw_host_profile_pin(size_t profile, uint8_t at);
+
 /* The runner: as above. What a scan brings and what a point shows cross in structs of their own, which
  * Rust repeats, so that the core's may change. */
 typedef struct {
-    int32_t arguments[FW_ARGUMENTS_MAX]; /* of a set: the value */
+    int32_t arguments[FW_ARGUMENTS_MAX]; /* of others than a call: the value */
     uint32_t by;
     uint32_t reference;
-    uint8_t index; /* the command's number, or the point */
-    bool is_set;
+    uint8_t index; /* the command's number, the point, or the parameter's cell */
+    uint8_t kind;  /* fw_command_kind_t */
 } fw_host_command_t;
 
 typedef struct {
@@ -75,7 +80,8 @@ size_t fw_host_runner_align(void);
 size_t fw_host_zone_bytes(void);
 size_t fw_host_zone_align(void);
 bool fw_host_zone_parse(fw_zone_t *zone, const uint8_t *text, size_t length);
-fw_result_t fw_host_runner_scan(fw_runner_t *runner, const fw_zone_t *zone,
+/* `recorder` may be NULL. */
+fw_result_t fw_host_runner_scan(fw_runner_t *runner, fw_recorder_t *recorder, const fw_zone_t *zone,
                                 const fw_host_scan_t *scan);
 /* The machine inside. */
 fw_vm_t *fw_host_runner_vm(fw_runner_t *runner);

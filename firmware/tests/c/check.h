@@ -49,6 +49,7 @@ void test_http(void);
 void test_http_server(void);
 void test_json(void);
 void test_api(void);
+void test_recorder(void);
 void test_flash(void);
 void test_stores(void);
 void test_board(void);

@@ -127,7 +127,7 @@ static const struct {
     {"http", test_http},         {"server", test_http_server}, {"json", test_json},
     {"api", test_api},           {"power", test_power},
     {"board", test_board},       {"x25519", test_x25519},
-    {"device", test_device},
+    {"device", test_device},     {"recorder", test_recorder},
     {"esp8266", test_esp8266},
 };
 

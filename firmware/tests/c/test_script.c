@@ -695,7 +695,7 @@ static void test_cost(void)
     static char text[8000];
     start("in a = DI1\nout r = RL1 safe off\nr := a\n");
     uint32_t least = fw_program_cost(&vm.program);
-    CHECK(least == compiler.cost && least > 1000u && least < 5000u);
+    CHECK(least == compiler.cost && least > 5000u && least < 15000u);
     start("in a = DI1\nout r = RL1 safe off\nr := a and during(08:00-09:00, unsynced off)\n");
     CHECK(fw_program_cost(&vm.program) > least + 5000u);
     strcpy(text, "in x : num = AI0\n");

@@ -17,7 +17,7 @@ use proptest::{
 use std::cell::Cell;
 use switchyard_firmware::{
     runner::{Command, Outcome, Request, Runner, Scan, Zone},
-    script::{Board, Pin, PinKind, compile},
+    script::{Board, NameKind, Pin, PinKind, compile},
 };
 use switchyard_protocol::message::CauseKind;
 
@@ -87,7 +87,7 @@ fn commands(script: &Script) -> Vec<&[Argument]> {
 /// How long after the scan before this one comes: a day at most, which is as much as `runtime` counts
 /// for one scan, and little enough for the chip's 32 bits of milliseconds to hold a timer of 24 days
 /// and the scan that ends it.
-fn lateness(choices: &mut Choices<'_>) -> u32 {
+pub(crate) fn lateness(choices: &mut Choices<'_>) -> u32 {
     match choices.below(12) {
         0..=7 => 10,
         8 => choices.below(30) as u32,
@@ -117,7 +117,7 @@ fn moment(choices: &mut Choices<'_>, script: &Script, clock: &Clock) -> i64 {
     [near, near, change][choices.below(3)] + [0, -1, 1, -1800, 3600, -10][choices.below(6)]
 }
 
-fn equal<T: PartialEq + std::fmt::Debug>(
+pub(crate) fn equal<T: PartialEq + std::fmt::Debug>(
     what: &str,
     runner: T,
     reference: T,
@@ -133,8 +133,8 @@ fn equal<T: PartialEq + std::fmt::Debug>(
 
 /// What timelines did, so that a test can tell that it tests something.
 #[derive(Default)]
-struct Seen {
-    compiled: Cell<usize>,
+pub(crate) struct Seen {
+    pub(crate) compiled: Cell<usize>,
     over_limits: Cell<usize>,
     executed: Cell<usize>,
     refused: Cell<usize>,
@@ -147,27 +147,34 @@ struct Seen {
     forced: Cell<usize>,
     stopped: Cell<usize>,
     left_out: Cell<usize>,
+    pub(crate) replayed: Cell<usize>,
+    pub(crate) whole_replays: Cell<usize>,
     causes: [Cell<usize>; 9],
 }
 
-fn add(counter: &Cell<usize>, by: usize) {
+pub(crate) fn add(counter: &Cell<usize>, by: usize) {
     counter.set(counter.get() + by);
 }
 
 /// A script that runs in both.
-struct Pair<'a> {
+pub(crate) struct Pair<'a> {
     script: &'a Script,
-    runner: Runner,
+    pub(crate) source: &'a str,
+    pub(crate) runner: Runner,
     reference: Reference<'a>,
-    world: World,
-    now_ms: u32,
+    pub(crate) world: World,
+    pub(crate) now_ms: u32,
     tag: u8,
-    seen: &'a Seen,
+    pub(crate) seen: &'a Seen,
 }
 
 impl<'a> Pair<'a> {
     /// Something happens, or not.
-    fn turn(&mut self, choices: &mut Choices<'_>, clock: &Clock) -> Result<(), TestCaseError> {
+    pub(crate) fn turn(
+        &mut self,
+        choices: &mut Choices<'_>,
+        clock: &Clock,
+    ) -> Result<(), TestCaseError> {
         for input in outside(self.script, true) {
             let value = generate::value(choices, input.value_type);
             if choices.once_in(2) {
@@ -202,6 +209,15 @@ impl<'a> Pair<'a> {
         }
         self.by_hand(choices)?;
         self.world.command = choices.once_in(2).then(|| self.command(choices)).flatten();
+        if let Some(command) = &self.world.command
+            && let Request::Adjust(cell, value) = command.request
+            && !self.reference.is_stopped
+        {
+            let mut names = self.runner.program().names();
+            let parameter = names.find(|name| name.cell == cell).unwrap();
+            let values = &mut self.reference.evaluator.values;
+            values.insert(parameter.name.clone(), value);
+        }
         Ok(())
     }
 
@@ -231,12 +247,16 @@ impl<'a> Pair<'a> {
         equal("forced or released", theirs, ours)
     }
 
-    /// A call, or a value for a manual output.
+    /// A call, or a value for a manual output or a parameter.
     fn command(&self, choices: &mut Choices<'_>) -> Option<Command> {
         let commands = commands(self.script);
         let outputs = self.reference.outputs.iter().filter(|it| it.is_manual);
         let outputs: Vec<_> = outputs.collect();
-        let at = choices.below(commands.len() + outputs.len());
+        let parameters = self.runner.program().names();
+        let parameters: Vec<_> = parameters
+            .filter(|name| name.kind == NameKind::Parameter)
+            .collect();
+        let at = choices.below(commands.len() + outputs.len() + parameters.len());
         let request = if let Some(takes) = commands.get(at) {
             let mut arguments = [0; 4];
             for (at, argument) in takes.iter().enumerate() {
@@ -245,6 +265,13 @@ impl<'a> Pair<'a> {
                 arguments[at] = value.clamp(min, max);
             }
             Request::Call(at as u8, arguments)
+        } else if let Some(parameter) = at
+            .checked_sub(commands.len() + outputs.len())
+            .and_then(|at| parameters.get(at))
+        {
+            let value = generate::value(choices, Type::Int);
+            let value = value.clamp(parameter.value_min, parameter.value_max);
+            Request::Adjust(parameter.cell, value)
         } else {
             let output = outputs.get(at - commands.len())?;
             let (number, _) = self.runner.point_number(output.name)?;
@@ -258,7 +285,7 @@ impl<'a> Pair<'a> {
     }
 
     /// A scan of the reference, and one of the runner unless that may be left out.
-    fn scan(&mut self, passed_ms: u32, is_left_out: bool) -> Result<(), TestCaseError> {
+    pub(crate) fn scan(&mut self, passed_ms: u32, is_left_out: bool) -> Result<(), TestCaseError> {
         self.now_ms = self.now_ms.wrapping_add(passed_ms);
         let expected = self.reference.scan(passed_ms, &self.world);
         let settled = self.reference.settled();
@@ -380,6 +407,7 @@ fn run(
     let inputs = outside(&script, true).into_iter();
     let mut pair = Pair {
         script: &script,
+        source: &printed.text,
         runner: Runner::start(program, zone, now_ms),
         reference: Reference::start(&script, &printed.lines, &clock),
         world: World {
@@ -463,7 +491,7 @@ pub(crate) fn choices() -> impl Strategy<Value = Vec<u32>> {
     vec(any::<u32>(), 20..500)
 }
 
-fn try_all(
+pub(crate) fn try_all(
     count: u32,
     seen: &Seen,
     live: impl Fn(&mut Pair<'_>, &mut Choices<'_>, &Clock) -> Result<(), TestCaseError>,

@@ -19,6 +19,7 @@ mod expressions;
 mod generate;
 mod print;
 mod refusals;
+mod replays;
 mod rules;
 mod scan;
 mod tree;

@@ -128,7 +128,7 @@ pub(crate) struct Reference<'a> {
     now_ms: u64,
     online_ms: u64,
     is_first: bool,
-    is_stopped: bool,
+    pub(crate) is_stopped: bool,
 }
 
 impl<'a> Reference<'a> {
@@ -318,7 +318,8 @@ impl<'a> Reference<'a> {
                 None
             }
             Some(Request::Call(number, arguments)) => Some((self.command_name(number), arguments)),
-            None => None,
+            // Whoever made it has given the parameter its value.
+            Some(Request::Adjust(..)) | None => None,
         };
         let offered = offered
             .as_ref()

@@ -71,16 +71,23 @@ const THROUGH_POINTERS: &[(&str, &[&str])] = &[
     ),
     // What the API asks of the device, and what is asked of the machine under that.
     ("core/api.c", &["core/device_api.c:*", "core/api_work.c:*"]),
-    ("core/api_show.c", &["core/device_api.c:*"]),
-    ("core/api_work.c", &["core/device_api.c:*"]),
+    ("core/api_show.c", &["core/device_api.c:*", RECORDING]),
+    (
+        "core/api_work.c",
+        &["core/device_api.c:*", RECORDING, "fw_device_keep_recording"],
+    ),
     ("core/http_server.c", &["core/api.c:*", "http_*"]),
     ("core/device.c", MACHINE),
     ("core/device_api.c", MACHINE),
     ("core/device_kept.c", MACHINE),
+    ("core/device_recorder.c", MACHINE),
     ("core/scripts.c", MACHINE),
     // The SDK's own handler.
     ("port/esp8266/exceptions.c", &[]),
 ];
+
+/// What reads a kept recording.
+const RECORDING: &str = "fw_device_recording";
 
 /// What every port's functions for the device are called.
 const MACHINE: &[&str] = &["now_ms", "fill_random", "flash_map", "machine_*"];
