@@ -311,6 +311,7 @@ unsafe extern "C" {
     ) -> u32;
     pub fn fw_replay_next(replay: *mut FwReplay) -> u32;
     pub fn fw_replay_scan(replay: *const FwReplay, scan: *mut FwReplayScan);
+    pub fn fw_replay_divided_line(replay: *const FwReplay) -> u16;
     pub fn fw_replay_runner(replay: *mut FwReplay) -> *mut FwRunner;
     pub fn fw_crc32(crc: u32, words: *const u32, count: usize) -> u32;
     pub fn fw_host_profile_name(profile: usize) -> *const c_char;

@@ -306,6 +306,12 @@ impl Replay {
         unsafe { ffi::fw_host_vm_divisions_by_zero(ffi::fw_host_runner_vm(self.runner())) }
     }
 
+    /// The line that divided by zero last, once one has in this replay.
+    pub fn divided_line(&self) -> u16 {
+        // SAFETY: `start` began the replay.
+        unsafe { ffi::fw_replay_divided_line(self.room.at.as_ptr()) }
+    }
+
     /// What it runs.
     pub fn program(&self) -> &Program {
         &self.program

@@ -226,6 +226,15 @@ pub(crate) enum Verb {
         /// The controller's number
         #[arg(value_parser = controller)]
         address: Address,
+    /// Run a controller's last scans again, from the recording that it kept, and show what each did
+    Replay {
+        /// The recording, as `GET /api/recording` gives it
+        recording: PathBuf,
+        /// The script that was recorded
+        script: PathBuf,
+        /// The board [default: the one for which the script is the recorded one]
+        #[arg(long, value_name = "NAME")]
+        board: Option<String>,
         #[command(flatten)]
         output: Output,
     },

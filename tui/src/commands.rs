@@ -4,7 +4,7 @@ use crate::{
     cli::{Arguments, Verb},
     config::{Config, Held, Stored},
     exit::{Exit, Failure, exit_of_receipt, failed_receipt},
-    inside, output, screen, words,
+    inside, output, replay, screen, words,
 };
 use anyhow::Context;
 use clap::CommandFactory;
@@ -44,6 +44,12 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
             clap_complete::generate(shell, &mut command, "switchyard", &mut io::stdout().lock());
             Ok(())
         }
+        Some(Verb::Replay {
+            recording,
+            script,
+            board,
+            output,
+        }) => replay::run(&recording, &script, board.as_deref(), output.json),
         Some(Verb::Login {
             url,
             account,

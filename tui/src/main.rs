@@ -7,6 +7,7 @@ mod config;
 mod exit;
 mod inside;
 mod output;
+mod replay;
 mod screen;
 mod words;
 

@@ -448,6 +448,13 @@ fw_runner_t *fw_replay_runner(fw_replay_t *replay)
     return &replay->runner;
 }
 
+uint16_t fw_replay_divided_line(const fw_replay_t *replay)
+{
+    const fw_vm_t *vm = &replay->runner.vm;
+    uint16_t next = 0;
+    return fw_program_line(&vm->program, vm->divided_at, &next);
+}
+
 void fw_replay_scan(const fw_replay_t *replay, fw_replay_scan_t *scan)
 {
     uint32_t bits = replay->recorder.bits;

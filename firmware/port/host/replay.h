@@ -77,6 +77,9 @@ size_t fw_host_recording(fw_recorder_t *recorder, const fw_runner_t *runner, uin
 
 fw_runner_t *fw_replay_runner(fw_replay_t *replay);
 
+/* The line that divided by zero last, once one has. */
+uint16_t fw_replay_divided_line(const fw_replay_t *replay);
+
 typedef struct {
     int32_t arguments[FW_ARGUMENTS_MAX];
     uint32_t now_ms;

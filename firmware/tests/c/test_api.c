@@ -395,6 +395,21 @@ static void test_scripts(void)
                                        "\"other_script\":true}");
 }
 
+static void test_last_scans(void)
+{
+    set_up();
+    expect("GET", "/api/recording", "", 404, "no_recording");
+    pass(1000);
+    expect("POST", "/api/recording", "", 200, "{}");
+    CHECK(!fw_device_is_dumping(&whole));
+    const char *answer = ask("GET", "/api/recording", "");
+    CHECK(web_status(answer) == 200 && strstr(answer, "SWRC") != NULL);
+    CHECK(strstr(answer, "Content-Type: application/octet-stream\r\n") != NULL);
+    expect("POST", "/api/recording", "", 503, "busy");
+    cookie[0] = '\0';
+    expect("GET", "/api/recording", "", 401, "not_logged_in");
+}
+
 enum { IMAGE_BYTES = 5000, IMAGE_HEAD_BYTES = WHOLE_RELEASE_HEAD_BYTES };
 
 static void send_release(const uint8_t *release, size_t from)
@@ -569,6 +584,7 @@ void test_api(void)
     test_sessions();
     test_points();
     test_scripts();
+    test_last_scans();
     test_updates();
     test_settings();
     test_largest();

@@ -4,6 +4,7 @@
  */
 #include "check.h"
 #include "replay.h"
+#include "script_rig.h"
 #include "whole_rig.h"
 
 #include <string.h>
@@ -210,34 +211,30 @@ static void test_by_hand(void)
 }
 
 /* The same on every machine: what one records another one replays. */
-static void test_everywhere(void)
+void test_recording(void)
 {
     static fw_recorder_t recorder;
+    static fw_runner_t runner;
     static uint8_t bytes[FW_HOST_RECORDING_BYTES_MAX];
-    whole_begin();
-    install(divides);
-    run(FW_SCRIPTS_ACCEPT);
-    fw_runner_t *runner = &whole.controller.runner;
-    const fw_program_t program = runner->vm.program;
-    fw_runner_start(runner, &program, 0);
-    fw_recorder_begin(&recorder, runner);
+    start(divides);
+    fw_runner_start(&runner, &vm.program, 0);
+    fw_recorder_begin(&recorder, &runner);
     for (uint32_t scan = 1; scan <= 100u; scan++) {
         int32_t raw[FW_SCRIPT_POINTS_MAX] = {(int32_t)(100u - scan) * 700};
         const fw_runner_scan_t around = {
             .raw = raw, .now_ms = scan * 10u, .online = scan / 30u % 2u == 1u, .synced = scan > 40u};
-        (void)fw_runner_scan(runner, &around);
-        runner->leaves_out = false; /* which a host alone does */
-        fw_recorder_note(&recorder, runner, &around);
+        (void)fw_runner_scan(&runner, &around);
+        runner.leaves_out = false; /* which a host alone does */
+        fw_recorder_note(&recorder, &runner, &around);
     }
-    size_t length = fw_host_recording(&recorder, runner, 7, bytes, sizeof(bytes));
+    size_t length = fw_host_recording(&recorder, &runner, 7, bytes, sizeof(bytes));
     CHECK(length > 100u);
-    uint32_t sum = fw_recorder_sum(FW_RECORDER_SUM_BEGIN, bytes, length);
-    CHECK(sum == 0x299B2D72u);
-    CHECK(fw_replay_begin(&replay, bytes, length, &program) == FW_REPLAY_END);
+    CHECK(fw_recorder_sum(FW_RECORDER_SUM_BEGIN, bytes, length) == 0x299B2D72u);
+    CHECK(fw_replay_begin(&replay, bytes, length, &vm.program) == FW_REPLAY_END);
     while (fw_replay_next(&replay) == FW_REPLAY_SCAN) {
     }
     CHECK(fw_replay_next(&replay) == FW_REPLAY_END);
-    CHECK(replay.runner.vm.divisions_by_zero == 1u);
+    CHECK(replay.runner.vm.divisions_by_zero == 1u && fw_replay_divided_line(&replay) == 5u);
 }
 
 void test_recorder(void)
@@ -248,5 +245,4 @@ void test_recorder(void)
     test_trial();
     test_room();
     test_by_hand();
-    test_everywhere();
 }

@@ -22,7 +22,17 @@ use switchyard_testkit::{LX106_CONTROLLER, lx106_command};
 /// The suites that run here as well as on the host. The others pass too (`noise`, `robust`, `storm` and
 /// `storage`), and take minutes of an emulated core.
 const SUITES: &[&str] = &[
-    "frame", "cbor", "records", "vectors", "link", "commands", "script", "runner", "zone", "board",
+    "frame",
+    "cbor",
+    "records",
+    "vectors",
+    "link",
+    "commands",
+    "script",
+    "runner",
+    "zone",
+    "recording",
+    "board",
     "esp8266",
 ];
 
