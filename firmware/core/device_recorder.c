@@ -85,16 +85,12 @@ static bool end_recording(fw_device_t *device, fw_recorded_t *recorded, uint32_t
     return true;
 }
 
-/* A fault on trial is always kept: somebody is about to look at it. Else one an hour, and within the first
- * hour none that a boot before has kept: a controller that restarts time and again does not wear its
- * flash. */
+/* One an hour, and within the first hour none that a boot before has kept: a controller that restarts time
+ * and again does not wear its flash. */
 static bool may_keep(const fw_device_t *device, fw_recorded_t *recorded, uint32_t now_ms)
 {
     const fw_dump_t *dump = &device->dump;
     recorded->generation = device->scripts.generation;
-    if (device->scripts.state == FW_SCRIPT_ON_TRIAL) {
-        return true;
-    }
     if (dump->has_kept) {
         return fw_since(now_ms, dump->kept_ms) >= FW_DUMP_GAP_MS;
     }
@@ -124,7 +120,11 @@ void fw_device_look_for_fault(fw_device_t *device, uint32_t now_ms)
         recorded.point = point_of(&runner->points, begun);
         recorded.line = recorded.point == FW_POINT_NONE ? 0u : line_of(runner, recorded.point);
     }
-    if (may_keep(device, &recorded, now_ms) && end_recording(device, &recorded, now_ms)) {
+    /* What ends a trial is always kept: somebody is about to look at it. */
+    bool ends_trial = device->scripts.state == FW_SCRIPT_ON_TRIAL &&
+                      (has_divided || (begun & ~device->scripts.faulty) != 0u);
+    if ((ends_trial || may_keep(device, &recorded, now_ms)) &&
+        end_recording(device, &recorded, now_ms)) {
         dump->has_kept = true;
         dump->kept_ms = now_ms;
     }

@@ -627,7 +627,7 @@ share := 100 / level
                 by: 9,
                 reference: 1,
             });
-            runner.put_input("low", i32::from(scan >= 10 && scan < 15));
+            runner.put_input("low", i32::from((10..15).contains(&scan)));
             runner.put_input("level", if scan < 60 { 4000 } else { 0 });
             if scan == 30 {
                 runner.put_parameter("least", 6000);

@@ -173,6 +173,28 @@ static void test_trial(void)
     CHECK(whole.scripts.generation != generation && whole.scripts.state == FW_SCRIPT_KEPT);
 }
 
+/* A fault from before the trial does not end it, however often it comes again, and is not kept each time. */
+static void test_old_fault_on_trial(void)
+{
+    whole_begin();
+    install(follows);
+    run(FW_SCRIPTS_ACCEPT);
+    whole_inputs[FW_CHANNEL_DI1] = 1;
+    whole_pass(1500);
+    CHECK(read_kept() && head.recorded.why == FW_RECORDED_FEEDBACK);
+    uint32_t kept_ms = head.now_ms;
+    install(follows);
+    run(FW_SCRIPTS_TRY);
+    whole.scripts.faulty = UINT32_MAX; /* as if all had borne one when the trial began */
+    for (int again = 0; again < 3; again++) {
+        whole_inputs[FW_CHANNEL_DI2] = 1;
+        whole_pass(100);
+        whole_inputs[FW_CHANNEL_DI2] = 0;
+        whole_pass(1500);
+    }
+    CHECK(whole.scripts.state == FW_SCRIPT_ON_TRIAL && read_kept() && head.now_ms == kept_ms);
+}
+
 /* A script that somebody has brought and left takes no room for ever; settings go first. */
 static void test_room(void)
 {
@@ -243,6 +265,7 @@ void test_recorder(void)
     test_division();
     test_feedback();
     test_trial();
+    test_old_fault_on_trial();
     test_room();
     test_by_hand();
 }

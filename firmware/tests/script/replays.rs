@@ -157,10 +157,10 @@ fn recorded(
 #[test]
 fn every_scan_is_the_same_when_it_is_replayed() {
     let seen = Seen::default();
-    try_all(800, &seen, recorded);
+    try_all(500, &seen, recorded);
     let (scans, whole) = (seen.replayed.get(), seen.whole_replays.get());
     assert!(
-        scans > 50_000 && whole > 400,
+        scans > 30_000 && whole > 250,
         "{scans} scans, {whole} whole recordings only"
     );
 }
