@@ -128,6 +128,7 @@ static bool measure(const example_t *example)
     trace.events = 0;
     fw_recorder_begin(&recorder, &runner);
     uint32_t total = 0;
+    uint32_t recording = 0;
     uint32_t dearest = 0;
     for (uint32_t scan = 0; scan < SCANS; scan++) {
         int32_t raw[FW_POINTS_MAX] = {0};
@@ -146,16 +147,19 @@ static bool measure(const example_t *example)
         };
         uint32_t before = simcall_cycles();
         fw_runner_scan(&runner, &around);
+        uint32_t between = simcall_cycles();
         fw_recorder_note(&recorder, &runner, &around);
         uint32_t cycles = simcall_cycles() - before;
-        total += cycles;
+        total += between - before;
+        recording += cycles - (between - before);
         dearest = cycles > dearest ? cycles : dearest;
         note(scan);
     }
-    printf("%s %lu %lu %u %lu ", example->name,
+    printf("%s %lu %lu %u %lu %lu ", example->name,
            (unsigned long)(measure_instructions(total) / SCANS),
            (unsigned long)measure_instructions(dearest), compiler.operations,
-           (unsigned long)compiler.cost);
+           (unsigned long)compiler.cost,
+           (unsigned long)(measure_instructions(recording) / SCANS));
     trace_print(&trace);
     return measure_instructions(dearest) <= compiler.cost;
 }

@@ -52,9 +52,9 @@ static const fw_api_route_t routes[] = {
     {"/api/restart", fw_api_restart, NULL, POST, SESSION, 0, false},
 };
 
-void fw_api_init(fw_api_t *api, const fw_api_controller_t *controller)
+void fw_api_init(fw_api_t *api, const fw_api_controller_t *controller, void *ctx)
 {
-    *api = (fw_api_t){.controller = controller, .session = FW_SESSION_NONE};
+    *api = (fw_api_t){.controller = controller, .ctx = ctx, .session = FW_SESSION_NONE};
     fw_log_in_init(&api->log_in);
 }
 
@@ -97,10 +97,10 @@ static fw_problem_t admit(void *ctx, const fw_http_head_t *head, uint32_t now_ms
         return FW_PROBLEM_NONE;
     }
     uint8_t verifier[FW_VERIFIER_BYTES];
-    bool is_set_up = controller->verifier(controller->ctx, verifier);
+    bool is_set_up = controller->verifier(api->ctx, verifier);
     if (route->access == FW_ACCESS_SETUP) {
         return is_set_up                                      ? FW_PROBLEM_SETUP_DONE
-               : controller->setup_is_open(controller->ctx) ? FW_PROBLEM_NONE
+               : controller->setup_is_open(api->ctx) ? FW_PROBLEM_NONE
                                                               : FW_PROBLEM_SETUP_CLOSED;
     }
     if (!is_set_up) {
@@ -164,7 +164,7 @@ static bool answer_head(void *ctx, uint32_t now_ms, fw_http_answer_t *answer)
     api->step = 0;
     api->cursor = 0;
     if (result != FW_PROBLEM_NONE) {
-        answer->status = fw_problem_text((fw_problem_t)result)->status;
+        answer->status = (uint16_t)fw_problem_text((fw_problem_t)result)->status;
         answer->retry_after_s = (uint16_t)((api->wait_ms + 999u) / 1000u);
     }
     return true;

@@ -208,7 +208,6 @@ typedef enum {
 /* What the API asks of the controller. Lists are walked by a cursor that begins at 0 and that only
  * the controller understands; false: there are no more. */
 typedef struct {
-    void *ctx;
     void (*status)(void *ctx, fw_api_status_t *status);
     bool (*point)(void *ctx, uint16_t *cursor, fw_api_point_t *point);
     bool (*command)(void *ctx, uint16_t *cursor, fw_api_command_t *command);
@@ -271,6 +270,7 @@ struct fw_api_route;
 /* Fields are the API's own. */
 typedef struct {
     const fw_api_controller_t *controller;
+    void *ctx; /* the controller's */
     const struct fw_api_route *route;
     fw_http_answer_t *answer; /* while work is done */
     fw_log_in_t log_in;
@@ -292,7 +292,7 @@ typedef struct {
 } fw_api_t;
 
 /* `controller` must outlive the API. */
-void fw_api_init(fw_api_t *api, const fw_api_controller_t *controller);
+void fw_api_init(fw_api_t *api, const fw_api_controller_t *controller, void *ctx);
 
 /* What the HTTP server is given. The API must outlive it, and stay where it is. */
 fw_http_handler_t fw_api_handler(fw_api_t *api);

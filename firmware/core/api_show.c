@@ -38,14 +38,14 @@ bool fw_api_show_session(fw_api_t *api, fw_json_t *json)
 {
     const fw_api_controller_t *controller = api->controller;
     uint8_t bytes[FW_SETTING_BYTES_MAX];
-    bool is_set_up = controller->verifier(controller->ctx, bytes);
+    bool is_set_up = controller->verifier(api->ctx, bytes);
     const char *state = is_set_up ? (api->session == FW_SESSION_NONE ? "login" : "open")
-                        : controller->setup_is_open(controller->ctx) ? "setup"
+                        : controller->setup_is_open(api->ctx) ? "setup"
                                                                      : "setup_closed";
     fw_json_open(json, NULL, '{');
     fw_json_string(json, "state", state);
     fw_json_span(json, "name",
-                 (fw_span_t){bytes, controller->setting(controller->ctx, FW_SETTING_NAME, bytes)});
+                 (fw_span_t){bytes, controller->setting(api->ctx, FW_SETTING_NAME, bytes)});
     fw_json_number(json, "wait_ms", fw_guess_wait_ms(&api->log_in, api->now_ms));
     fw_json_close(json, '}');
     return false;
@@ -100,7 +100,7 @@ bool fw_api_show_status(fw_api_t *api, fw_json_t *json)
 {
     static const char *const updates[] = {"none", "writing", "written", "on_trial", "fell_back"};
     fw_api_status_t status = {0};
-    api->controller->status(api->controller->ctx, &status);
+    api->controller->status(api->ctx, &status);
     fw_json_open(json, NULL, '{');
     fw_json_string(json, "board", status.board);
     fw_json_string(json, "software", status.software);
@@ -168,7 +168,7 @@ static void show_value(fw_json_t *json, const fw_api_value_t *value)
 static void show_live_head(fw_api_t *api, fw_json_t *json)
 {
     fw_api_status_t status = {0};
-    api->controller->status(api->controller->ctx, &status);
+    api->controller->status(api->ctx, &status);
     fw_json_open(json, NULL, '{');
     fw_json_number(json, "boot_id", status.boot_id);
     fw_json_number(json, "uptime_ms", (int64_t)status.uptime_ms);
@@ -187,7 +187,7 @@ bool fw_api_show_live(fw_api_t *api, fw_json_t *json)
         show_live_head(api, json);
         api->step = 1;
     } else if (api->step == 1u) {
-        if (controller->point(controller->ctx, &api->cursor, &point)) {
+        if (controller->point(api->ctx, &api->cursor, &point)) {
             show_point(json, &point);
             return true;
         }
@@ -196,7 +196,7 @@ bool fw_api_show_live(fw_api_t *api, fw_json_t *json)
         api->cursor = 0;
         api->step = 2;
     } else {
-        if (controller->value(controller->ctx, &api->cursor, &value)) {
+        if (controller->value(api->ctx, &api->cursor, &value)) {
             show_value(json, &value);
             return true;
         }
@@ -233,7 +233,7 @@ bool fw_api_show_commands(fw_api_t *api, fw_json_t *json)
     if (open_list(api, json, "commands")) {
         return true;
     }
-    if (!api->controller->command(api->controller->ctx, &api->cursor, &command)) {
+    if (!api->controller->command(api->ctx, &api->cursor, &command)) {
         return close_list(json);
     }
     fw_json_open(json, NULL, '{');
@@ -267,7 +267,7 @@ bool fw_api_show_why(fw_api_t *api, fw_json_t *json)
         return true;
     }
     if (api->cursor == WHY_ENTRIES_MAX ||
-        !api->controller->why(api->controller->ctx, api->number, &why)) {
+        !api->controller->why(api->ctx, api->number, &why)) {
         return close_list(json);
     }
     api->number = why.number;
@@ -294,7 +294,7 @@ bool fw_api_show_networks(fw_api_t *api, fw_json_t *json)
     if (open_list(api, json, "networks")) {
         return true;
     }
-    if (!api->controller->network(api->controller->ctx, &api->cursor, &network)) {
+    if (!api->controller->network(api->ctx, &api->cursor, &network)) {
         return close_list(json);
     }
     fw_json_open(json, NULL, '{');
@@ -320,7 +320,7 @@ bool fw_api_show_source(fw_api_t *api, fw_json_t *json)
     const fw_api_controller_t *controller = api->controller;
     fw_text_t *text = &json->text;
     return show_bytes(api, text,
-                      controller->source(controller->ctx, api->number, text->bytes + text->length,
+                      controller->source(api->ctx, api->number, text->bytes + text->length,
                                          text->room - text->length));
 }
 
@@ -329,7 +329,7 @@ bool fw_api_show_recording(fw_api_t *api, fw_json_t *json)
     const fw_api_controller_t *controller = api->controller;
     fw_text_t *text = &json->text;
     return show_bytes(api, text,
-                      controller->recording(controller->ctx, api->number, text->bytes + text->length,
+                      controller->recording(api->ctx, api->number, text->bytes + text->length,
                                             text->room - text->length));
 }
 
@@ -349,7 +349,7 @@ bool fw_api_show_settings(fw_api_t *api, fw_json_t *json)
     const fw_api_controller_t *controller = api->controller;
     uint8_t bytes[FW_SETTING_BYTES_MAX];
     fw_setting_t which = (fw_setting_t)api->step;
-    size_t length = controller->setting(controller->ctx, which, bytes);
+    size_t length = controller->setting(api->ctx, which, bytes);
     if (api->step == 0u) {
         fw_json_open(json, NULL, '{');
     }
@@ -384,7 +384,7 @@ static const char *stage_word(uint8_t stage)
 bool fw_api_show_outcome(fw_api_t *api, fw_json_t *json)
 {
     fw_api_outcome_t outcome = {0};
-    (void)api->controller->outcome(api->controller->ctx, api->number, &outcome);
+    (void)api->controller->outcome(api->ctx, api->number, &outcome);
     fw_json_open(json, NULL, '{');
     fw_json_number(json, "receipt", api->number);
     fw_json_string(json, "stage", stage_word(outcome.stage));

@@ -39,7 +39,7 @@ static fw_api_result_t check(fw_api_t *api, const char *name)
     const fw_api_controller_t *controller = api->controller;
     uint8_t verifier[FW_VERIFIER_BYTES];
     fw_span_t password;
-    if (!controller->verifier(controller->ctx, verifier)) {
+    if (!controller->verifier(api->ctx, verifier)) {
         return FW_PROBLEM_SETUP_NEEDED;
     }
     if (api->step == STEP_FIRST) {
@@ -80,7 +80,7 @@ static fw_api_result_t store(fw_api_t *api)
         if (!is_password(password)) {
             return FW_PROBLEM_PASSWORD_LENGTH;
         }
-        controller->random(controller->ctx, salt, sizeof(salt));
+        controller->random(api->ctx, salt, sizeof(salt));
         fw_stretch_new(&api->log_in, password, salt);
         api->step = STEP_NEW;
     }
@@ -92,13 +92,13 @@ static fw_api_result_t store(fw_api_t *api)
         fw_stretch_verifier(&api->log_in, api->body);
         api->step = STEP_STORING;
     }
-    return controller->change_verifier(controller->ctx, api->body);
+    return controller->change_verifier(api->ctx, api->body);
 }
 
 static void open_session(fw_api_t *api)
 {
     uint8_t token[FW_SESSION_TOKEN_BYTES];
-    api->controller->random(api->controller->ctx, token, sizeof(token));
+    api->controller->random(api->ctx, token, sizeof(token));
     fw_session_close(&api->log_in, api->session);
     api->session = fw_session_open(&api->log_in, token, api->now_ms);
     api->answer->token = fw_session_token(&api->log_in, api->session);
@@ -161,7 +161,7 @@ fw_api_result_t fw_api_log_out(fw_api_t *api)
 static fw_api_result_t await(fw_api_t *api)
 {
     fw_api_outcome_t outcome = {0};
-    if (!api->controller->outcome(api->controller->ctx, api->number, &outcome)) {
+    if (!api->controller->outcome(api->ctx, api->number, &outcome)) {
         return FW_PROBLEM_UNKNOWN_RECEIPT;
     }
     bool is_told = outcome.is_final || outcome.stage >= FW_STAGE_EXECUTED;
@@ -181,7 +181,7 @@ fw_api_result_t fw_api_set(fw_api_t *api)
     if (!text_of(api, "point", &point) || !number_of(api, "value", &value)) {
         return FW_PROBLEM_BAD_FIELD;
     }
-    fw_api_result_t result = controller->set(controller->ctx, point, value, &api->number);
+    fw_api_result_t result = controller->set(api->ctx, point, value, &api->number);
     return result == FW_PROBLEM_NONE ? await(api) : result;
 }
 
@@ -199,7 +199,7 @@ fw_api_result_t fw_api_call(fw_api_t *api)
         return FW_PROBLEM_BAD_FIELD;
     }
     fw_api_result_t result =
-        controller->call(controller->ctx, command, arguments, count, &api->number);
+        controller->call(api->ctx, command, arguments, count, &api->number);
     return result == FW_PROBLEM_NONE ? await(api) : result;
 }
 
@@ -209,7 +209,7 @@ fw_api_result_t fw_api_outcome(fw_api_t *api)
     if (!api->has_number) {
         return FW_PROBLEM_BAD_FIELD;
     }
-    bool is_known = api->controller->outcome(api->controller->ctx, api->number, &outcome);
+    bool is_known = api->controller->outcome(api->ctx, api->number, &outcome);
     return is_known ? FW_PROBLEM_NONE : FW_PROBLEM_UNKNOWN_RECEIPT;
 }
 
@@ -225,7 +225,7 @@ fw_api_result_t fw_api_force(fw_api_t *api)
     if (for_ms <= 0) {
         return FW_PROBLEM_OUT_OF_RANGE;
     }
-    return api->controller->force(api->controller->ctx, point, value, (uint32_t)for_ms);
+    return api->controller->force(api->ctx, point, value, (uint32_t)for_ms);
 }
 
 fw_api_result_t fw_api_unforce(fw_api_t *api)
@@ -234,7 +234,7 @@ fw_api_result_t fw_api_unforce(fw_api_t *api)
     if (!text_of(api, "point", &point)) {
         return FW_PROBLEM_BAD_FIELD;
     }
-    return api->controller->force(api->controller->ctx, point, 0, 0);
+    return api->controller->force(api->ctx, point, 0, 0);
 }
 
 fw_api_result_t fw_api_parameter(fw_api_t *api)
@@ -244,7 +244,7 @@ fw_api_result_t fw_api_parameter(fw_api_t *api)
     if (!text_of(api, "name", &name) || !number_of(api, "value", &value)) {
         return FW_PROBLEM_BAD_FIELD;
     }
-    return api->controller->parameter(api->controller->ctx, name, value);
+    return api->controller->parameter(api->ctx, name, value);
 }
 
 /* ---- uploads and trials: `what` of the route says of what ---- */
@@ -261,7 +261,7 @@ fw_api_result_t fw_api_recording(fw_api_t *api)
     uint8_t first = 0;
     api->answer->content_type = "application/octet-stream";
     api->number = 0;
-    bool is_there = api->controller->recording(api->controller->ctx, 0, &first, 1) > 0u;
+    bool is_there = api->controller->recording(api->ctx, 0, &first, 1) > 0u;
     if (!is_there) {
         api->answer->content_type = "application/json";
     }
@@ -270,7 +270,7 @@ fw_api_result_t fw_api_recording(fw_api_t *api)
 
 fw_api_result_t fw_api_keep_recording(fw_api_t *api)
 {
-    return api->controller->keep_recording(api->controller->ctx, api->step == 0u);
+    return api->controller->keep_recording(api->ctx, api->step == 0u);
 }
 
 fw_api_result_t fw_api_upload_begin(fw_api_t *api)
@@ -284,7 +284,7 @@ fw_api_result_t fw_api_upload_begin(fw_api_t *api)
     if (bytes < 0 || (what == FW_UPLOAD_SCRIPT && bytes > (int32_t)FW_SCRIPT_SOURCE_MAX)) {
         return FW_PROBLEM_OUT_OF_RANGE;
     }
-    return controller->upload_begin(controller->ctx, what, (uint32_t)bytes);
+    return controller->upload_begin(api->ctx, what, (uint32_t)bytes);
 }
 
 fw_api_result_t fw_api_upload_write(fw_api_t *api)
@@ -294,7 +294,7 @@ fw_api_result_t fw_api_upload_write(fw_api_t *api)
     if (!api->has_number) {
         return FW_PROBLEM_BAD_FIELD;
     }
-    return controller->upload_write(controller->ctx, (fw_upload_t)api->route->what, api->number,
+    return controller->upload_write(api->ctx, (fw_upload_t)api->route->what, api->number,
                                     piece);
 }
 
@@ -304,12 +304,12 @@ fw_api_result_t fw_api_upload_end(fw_api_t *api)
     if (api->step == 0u) {
         api->compiled = (fw_api_compiled_t){0};
     }
-    return controller->upload_end(controller->ctx, (fw_upload_t)api->route->what, &api->compiled);
+    return controller->upload_end(api->ctx, (fw_upload_t)api->route->what, &api->compiled);
 }
 
 fw_api_result_t fw_api_trial(fw_api_t *api)
 {
-    return api->controller->trial(api->controller->ctx, (fw_trial_t)api->route->what);
+    return api->controller->trial(api->ctx, (fw_trial_t)api->route->what);
 }
 
 /* ---- settings ---- */
@@ -325,16 +325,16 @@ fw_api_result_t fw_api_change_settings(fw_api_t *api)
             return FW_PROBLEM_OUT_OF_RANGE;
         }
     }
-    return api->controller->change_settings(api->controller->ctx, settings, &api->wrong);
+    return api->controller->change_settings(api->ctx, settings, &api->wrong);
 }
 
 fw_api_result_t fw_api_look_around(fw_api_t *api)
 {
-    return api->controller->look_around(api->controller->ctx);
+    return api->controller->look_around(api->ctx);
 }
 
 fw_api_result_t fw_api_restart(fw_api_t *api)
 {
-    api->controller->restart(api->controller->ctx);
+    api->controller->restart(api->ctx);
     return FW_PROBLEM_NONE;
 }

@@ -2,9 +2,11 @@
  * bytes.h: moving bytes, and reading and writing big-endian integers.
  *
  * Integers cross the wire only through these functions, never through a struct laid over a buffer:
- * alignment and byte order are then nobody's problem. Copying and comparing go through fw_copy and
- * fw_equal because the chip's own memcpy loads single bytes, which faults on flash addresses; a
- * port can thus replace them in one place.
+ * alignment and byte order are then nobody's problem.
+ *
+ * Of a chip's flash only whole words can be read. The functions of bytes.c may be
+ * given what lies there, and so may every file that is compiled to read by words; which ones are not,
+ * docs/firmware.md tells. Integers are read from RAM alone.
  */
 #ifndef FW_BYTES_H
 #define FW_BYTES_H
@@ -20,39 +22,25 @@ typedef struct {
 } fw_span_t;
 
 /* Copies between buffers that do not overlap. */
-static inline void fw_copy(uint8_t *to, const uint8_t *from, size_t length)
-{
-    for (size_t i = 0; i < length; i++) {
-        to[i] = from[i];
-    }
-}
+void fw_copy(uint8_t *to, const uint8_t *from, size_t length);
 
-static inline void fw_fill(uint8_t *to, uint8_t value, size_t length)
-{
-    for (size_t i = 0; i < length; i++) {
-        to[i] = value;
-    }
-}
+void fw_fill(uint8_t *to, uint8_t value, size_t length);
 
 /* Compares public bytes; stops at the first difference, so it must not see secrets. */
-static inline bool fw_equal(const uint8_t *a, const uint8_t *b, size_t length)
-{
-    for (size_t i = 0; i < length; i++) {
-        if (a[i] != b[i]) {
-            return false;
-        }
-    }
-    return true;
-}
+bool fw_equal(const uint8_t *a, const uint8_t *b, size_t length);
 
-/* Length of a string of ours, without its closing zero. */
-static inline size_t fw_string_length(const char *string)
+/* Length of a string of ours, without its closing zero; and one of its bytes. */
+size_t fw_string_length(const char *string);
+char fw_string_byte(const char *string, size_t at);
+
+/* A word that may lie in flash and of which a part is wanted: the compiler must not read that part alone. */
+static inline uint32_t fw_word(const uint32_t *at)
 {
-    size_t length = 0;
-    while (string[length] != '\0') {
-        length++;
-    }
-    return length;
+    uint32_t word = *at;
+#if defined(__xtensa__)
+    __asm__("" : "+r"(word));
+#endif
+    return word;
 }
 
 static inline uint16_t fw_load_u16(const uint8_t *at)

@@ -534,7 +534,7 @@ static void tell_line(fw_compiler_t *compiler, uint16_t begins, uint16_t line)
 /* What the scan costs around the script, at its worst: every output changes, and the clock is looked at. */
 static void add_up(fw_compiler_t *compiler)
 {
-    static const fw_token_t start = {.line = 1, .column = 1};
+    const fw_token_t start = {.line = 1, .column = 1};
     uint32_t change = FW_COST_OUTPUT_CHANGE;
     if (compiler->chooses) {
         change += (uint32_t)(compiler->records - compiler->first_assignment) * FW_COST_RECORD;

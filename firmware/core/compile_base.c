@@ -84,7 +84,7 @@ bool fw_compile_take_line_end(fw_compiler_t *compiler, const char *expected)
 
 static uint32_t cost_of(fw_op_t op)
 {
-    static const uint16_t costs[FW_OPS] = {
+    static const uint32_t costs[FW_OPS] = {
 #define ENTRY(op, instructions) [op] = (instructions),
         FW_OP_COSTS(ENTRY)
 #undef ENTRY
@@ -94,7 +94,7 @@ static uint32_t cost_of(fw_op_t op)
 
 void fw_compile_flush(fw_compiler_t *compiler)
 {
-    static const fw_token_t nowhere = {.line = 1, .column = 1};
+    const fw_token_t nowhere = {.line = 1, .column = 1};
     for (uint8_t i = 0; i < compiler->held_words; i++) {
         if (compiler->code_words == FW_SCRIPT_CODE_WORDS_MAX) {
             fw_compile_fail(compiler, &compiler->token, "the end: the program has 4 KB by here",

@@ -46,7 +46,7 @@ static bool read_zone(fw_zone_t *zone, const char *text)
 bool fw_controller_init(fw_controller_t *controller, const fw_settings_t *settings,
                         const fw_port_t *port)
 {
-    static const fw_program_t nothing = {.code = NULL};
+    const fw_program_t nothing = {.code = NULL};
     fw_fill((uint8_t *)controller, 0, sizeof *controller);
     if (!settings_valid(settings) || !read_zone(&controller->zone, settings->zone)) {
         return false;

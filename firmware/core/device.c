@@ -109,7 +109,6 @@ bool fw_device_init(fw_device_t *device)
     settle_stores(device, now_ms);
     device->flash.erase_gap_ms = FW_ERASE_GAP_MS;
     fw_events_start(&device->events, &device->scripts, &device->logbook, now_ms);
-    fw_device_fill_api(device);
     fw_device_lend(device);
     return true;
 }

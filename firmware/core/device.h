@@ -106,7 +106,6 @@ typedef struct {
     fw_kept_t kept;
     fw_device_work_t work;
     fw_dump_t dump;
-    fw_api_controller_t asked; /* what an API is given */
     uint32_t restart_ms;       /* when it was asked for */
     uint32_t logged_scans;     /* scans whose changes are in the logbook */
     /* The firmware that is being uploaded: manifest, signature, image. */
@@ -140,5 +139,8 @@ uint32_t fw_device_poll(fw_device_t *device);
  * asked for within the last minute, or there is nothing yet. */
 bool fw_device_dump_now(fw_device_t *device);
 bool fw_device_is_dumping(const fw_device_t *device);
+
+/* What an API is given, with a device. */
+extern const fw_api_controller_t fw_device_api;
 
 #endif

@@ -36,26 +36,32 @@ static uint8_t gap_of(const fw_controller_t *controller)
 
 static uint8_t script_of(const fw_scripts_t *scripts)
 {
-    static const uint8_t states[] = {
-        [FW_SCRIPT_NONE] = FW_API_SCRIPT_NONE,
-        [FW_SCRIPT_KEPT] = FW_API_SCRIPT_RUNS,
-        [FW_SCRIPT_ON_TRIAL] = FW_API_SCRIPT_ON_TRIAL,
-        [FW_SCRIPT_SAFE_MODE] = FW_API_SCRIPT_STOPPED,
-    };
-    return states[scripts->state];
+    switch (scripts->state) {
+    case FW_SCRIPT_KEPT:
+        return FW_API_SCRIPT_RUNS;
+    case FW_SCRIPT_ON_TRIAL:
+        return FW_API_SCRIPT_ON_TRIAL;
+    case FW_SCRIPT_SAFE_MODE:
+        return FW_API_SCRIPT_STOPPED;
+    default:
+        return FW_API_SCRIPT_NONE;
+    }
 }
 
 static uint8_t update_of(const fw_update_t *update)
 {
-    static const uint8_t phases[] = {
-        [FW_UPDATE_NONE] = FW_API_UPDATE_NONE,
-        [FW_UPDATE_WRITING] = FW_API_UPDATE_WRITING,
-        [FW_UPDATE_PENDING] = FW_API_UPDATE_WRITTEN,
-        [FW_UPDATE_TRIAL] = FW_API_UPDATE_ON_TRIAL,
-        [FW_UPDATE_CONFIRMED] = FW_API_UPDATE_NONE,
-        [FW_UPDATE_FALLEN_BACK] = FW_API_UPDATE_FELL_BACK,
-    };
-    return phases[update->phase];
+    switch (update->phase) {
+    case FW_UPDATE_WRITING:
+        return FW_API_UPDATE_WRITING;
+    case FW_UPDATE_PENDING:
+        return FW_API_UPDATE_WRITTEN;
+    case FW_UPDATE_TRIAL:
+        return FW_API_UPDATE_ON_TRIAL;
+    case FW_UPDATE_FALLEN_BACK:
+        return FW_API_UPDATE_FELL_BACK;
+    default:
+        return FW_API_UPDATE_NONE;
+    }
 }
 
 static void status(void *ctx, fw_api_status_t *into)
@@ -198,7 +204,7 @@ static void show_state(const fw_program_t *program, uint8_t cell, fw_api_value_t
 static bool value(void *ctx, uint16_t *cursor, fw_api_value_t *into)
 {
     static const struct {
-        uint8_t tag, kind, line;
+        uint32_t tag, kind, line;
     } kinds[] = {
         {FW_RECORD_VARIABLE, FW_API_VARIABLE, 1},   {FW_RECORD_RETAINED, FW_API_RETAINED, 1},
         {FW_RECORD_PARAMETER, FW_API_PARAMETER, 1}, {FW_RECORD_MACHINE, FW_API_MACHINE, 0},
@@ -213,8 +219,8 @@ static bool value(void *ctx, uint16_t *cursor, fw_api_value_t *into)
                 continue;
             }
             *into = (fw_api_value_t){
-                .kind = kinds[i].kind,
-                .line = (uint16_t)record.words[kinds[i].line],
+                .kind = (uint8_t)fw_word(&kinds[i].kind),
+                .line = (uint16_t)fw_word(record.words + kinds[i].line),
                 .type = record.b,
                 .value = vm->cells[record.a],
             };
@@ -387,15 +393,20 @@ static fw_api_result_t force(void *ctx, fw_span_t name, int32_t wanted, uint32_t
 
 static fw_api_result_t result_of(fw_scripts_result_t result)
 {
-    static const uint8_t results[] = {
-        [FW_SCRIPTS_OK] = FW_PROBLEM_NONE,
-        [FW_SCRIPTS_WAIT] = FW_API_WAIT,
-        [FW_SCRIPTS_WRONG_STATE] = FW_PROBLEM_WRONG_STATE,
-        [FW_SCRIPTS_OUT_OF_RANGE] = FW_PROBLEM_OUT_OF_RANGE,
-        [FW_SCRIPTS_ERROR] = FW_PROBLEM_SCRIPT_ERROR,
-        [FW_SCRIPTS_FAULT] = FW_PROBLEM_STORE,
-    };
-    return results[result];
+    switch (result) {
+    case FW_SCRIPTS_OK:
+        return FW_PROBLEM_NONE;
+    case FW_SCRIPTS_WAIT:
+        return FW_API_WAIT;
+    case FW_SCRIPTS_WRONG_STATE:
+        return FW_PROBLEM_WRONG_STATE;
+    case FW_SCRIPTS_OUT_OF_RANGE:
+        return FW_PROBLEM_OUT_OF_RANGE;
+    case FW_SCRIPTS_ERROR:
+        return FW_PROBLEM_SCRIPT_ERROR;
+    default:
+        return FW_PROBLEM_STORE;
+    }
 }
 
 static fw_api_result_t parameter(void *ctx, fw_span_t name, int32_t wanted)
@@ -683,35 +694,31 @@ static void random_bytes(void *ctx, uint8_t *into, size_t length)
     device->setup->port->random(device->setup->port->ctx, into, length);
 }
 
-void fw_device_fill_api(fw_device_t *device)
-{
-    device->asked = (fw_api_controller_t){
-        .ctx = device,
-        .status = status,
-        .point = point,
-        .command = command,
-        .value = value,
-        .why = why,
-        .source = source,
-        .recording = fw_device_recording,
-        .keep_recording = fw_device_keep_recording,
-        .set = set,
-        .call = call,
-        .outcome = outcome,
-        .force = force,
-        .parameter = parameter,
-        .upload_begin = upload_begin,
-        .upload_write = upload_write,
-        .upload_end = upload_end,
-        .trial = trial,
-        .setting = setting,
-        .change_settings = change_settings,
-        .look_around = look_around,
-        .network = network,
-        .verifier = verifier,
-        .change_verifier = change_verifier,
-        .setup_is_open = setup_is_open,
-        .restart = restart,
-        .random = random_bytes,
-    };
-}
+const fw_api_controller_t fw_device_api = {
+    .status = status,
+    .point = point,
+    .command = command,
+    .value = value,
+    .why = why,
+    .source = source,
+    .recording = fw_device_recording,
+    .keep_recording = fw_device_keep_recording,
+    .set = set,
+    .call = call,
+    .outcome = outcome,
+    .force = force,
+    .parameter = parameter,
+    .upload_begin = upload_begin,
+    .upload_write = upload_write,
+    .upload_end = upload_end,
+    .trial = trial,
+    .setting = setting,
+    .change_settings = change_settings,
+    .look_around = look_around,
+    .network = network,
+    .verifier = verifier,
+    .change_verifier = change_verifier,
+    .setup_is_open = setup_is_open,
+    .restart = restart,
+    .random = random_bytes,
+};

@@ -36,9 +36,6 @@ fw_api_result_t fw_device_keep_recording(void *ctx, bool begins);
 
 /* ---- device_api.c ---- */
 
-/* Fills what an API is given. */
-void fw_device_fill_api(fw_device_t *device);
-
 /* The newest entry of the why-log with a number below `before`. */
 bool fw_device_why(fw_device_t *device, uint32_t before, fw_api_why_t *into);
 

@@ -112,7 +112,7 @@ static void note_event(fw_events_t *events, uint8_t number, uint32_t wall_s, uin
     events->allowed--;
     begin_entry(events, wall_s, number, 0, words);
     for (uint8_t i = 0; i < record.b && i < FW_SCRIPT_EVENT_VALUES_MAX; i++) {
-        uint8_t cell = (uint8_t)(record.words[1] >> (8u * i));
+        uint8_t cell = (uint8_t)(fw_word(record.words + 1) >> (8u * i));
         words[2] |= (uint32_t)type_of(&vm->program, cell) << (16u + TYPE_BITS * i);
         words[2] += 1u << 24;
         words[3u + i] = (uint32_t)vm->cells[cell];

@@ -14,8 +14,8 @@ typedef struct {
     const char *name;
     const char *takes;
     const char *expected; /* of its arguments */
-    uint8_t op;
-    char gives;
+    uint32_t op; /* read whole, for it lies in flash: see fw_word */
+    uint32_t gives;
 } fw_function_t;
 
 enum { CALL_INT = FW_OPS, CALL_NUM, CALL_SECONDS, CALL_LIMIT, CALL_AFTER };
@@ -44,6 +44,11 @@ static const fw_function_t functions[] = {
     {"seconds", "t", "seconds(time)", CALL_SECONDS, 'n'},
     {"after", "t", "after(time)", CALL_AFTER, 'b'},
 };
+
+static uint8_t op_of(const fw_function_t *function)
+{
+    return (uint8_t)fw_word(&function->op);
+}
 
 /* Operators, by how closely they bind. */
 typedef enum {
@@ -376,7 +381,7 @@ static bool fit(fw_compiler_t *compiler, const fw_function_t *function, fw_opera
 {
     *common = FW_TYPE_INT;
     for (uint8_t i = 0; i < count; i++) {
-        char takes = function->takes[i];
+        char takes = fw_string_byte(function->takes, i);
         if (takes == 'x' || takes == 'y') {
             bool is_time = arguments[i].type == FW_TYPE_TIME;
             if (arguments[i].type == FW_TYPE_BOOL || (is_time && takes == 'x')) {
@@ -388,7 +393,7 @@ static bool fit(fw_compiler_t *compiler, const fw_function_t *function, fw_opera
         }
     }
     for (uint8_t i = 0; i < count; i++) {
-        char takes = function->takes[i];
+        char takes = fw_string_byte(function->takes, i);
         uint8_t type = takes == 'b'   ? FW_TYPE_BOOL
                        : takes == 'i' ? FW_TYPE_INT
                        : takes == 'n' ? FW_TYPE_NUM
@@ -413,8 +418,8 @@ static bool apply_call(fw_expression_t *expression)
         !fit(compiler, function, on_stack, count, &common)) {
         return fail_at(compiler, &call.at, function->expected, NULL);
     }
-    bool is_block = function->op < FW_OPS && fw_op_is_block(function->op);
-    if (function->op == CALL_AFTER && compiler->machine == FW_SYMBOL_NONE) {
+    bool is_block = op_of(function) < FW_OPS && fw_op_is_block(op_of(function));
+    if (op_of(function) == CALL_AFTER && compiler->machine == FW_SYMBOL_NONE) {
         return fail_at(compiler, &call.at,
                                "no `after` here: it belongs into a state machine's transition",
                                "use `ton` for how long something is true");
@@ -432,14 +437,15 @@ static bool apply_call(fw_expression_t *expression)
     for (uint8_t i = 0; i < count; i++) {
         taken[i] = on_stack[i];
     }
-    uint8_t type = function->gives == 'b'   ? FW_TYPE_BOOL
-                   : function->gives == 'i' ? FW_TYPE_INT
-                   : function->gives == 'n' ? FW_TYPE_NUM
+    uint32_t gives = fw_word(&function->gives);
+    uint8_t type = gives == 'b'   ? FW_TYPE_BOOL
+                   : gives == 'i' ? FW_TYPE_INT
+                   : gives == 'n' ? FW_TYPE_NUM
                                             : common;
     /* Above the operands: the result may lie in any of their cells, so only the last instruction that
      * reads them may write it. */
     uint8_t between = 0;
-    if (function->op == CALL_LIMIT) {
+    if (op_of(function) == CALL_LIMIT) {
         between = fw_compile_temporary(compiler);
         if (compiler->failed) {
             return false;
@@ -448,13 +454,13 @@ static bool apply_call(fw_expression_t *expression)
     }
     give(expression, taken, count, type);
     uint8_t result = result_cell(expression);
-    switch (function->op) {
+    switch (op_of(function)) {
     case CALL_INT:
         fw_compile_emit(compiler, FW_OP_NUM_TO_INT, result, taken[0].cell, 0);
         break;
     case CALL_NUM:
     case CALL_SECONDS: /* fitting has made the number; and milliseconds are thousandths of seconds */
-        fw_compile_emit(compiler, function->op == CALL_NUM ? FW_OP_INT_TO_NUM : FW_OP_MOVE, result,
+        fw_compile_emit(compiler, op_of(function) == CALL_NUM ? FW_OP_INT_TO_NUM : FW_OP_MOVE, result,
                         taken[0].cell, 0);
         break;
     case CALL_AFTER: {
@@ -470,9 +476,9 @@ static bool apply_call(fw_expression_t *expression)
     default:
         if (is_block) {
             const uint8_t cells[4] = {result, taken[0].cell, taken[1].cell, taken[2].cell};
-            fw_compile_emit_block(compiler, (fw_op_t)function->op, cells);
+            fw_compile_emit_block(compiler, (fw_op_t)op_of(function), cells);
         } else {
-            fw_compile_emit(compiler, (fw_op_t)function->op, result, taken[0].cell, taken[1].cell);
+            fw_compile_emit(compiler, (fw_op_t)op_of(function), result, taken[0].cell, taken[1].cell);
         }
     }
     return true;

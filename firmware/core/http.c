@@ -103,8 +103,8 @@ static bool is_token_byte(uint8_t byte)
     if ((lower >= 'a' && lower <= 'z') || (byte >= '0' && byte <= '9')) {
         return true;
     }
-    for (uint8_t i = 0; others[i] != '\0'; i++) {
-        if (byte == (uint8_t)others[i]) {
+    for (uint8_t i = 0; i < sizeof(others) - 1u; i++) {
+        if (byte == (uint8_t)fw_string_byte(others, i)) {
             return true;
         }
     }
@@ -216,7 +216,7 @@ static void scan_cookie(fw_http_parser_t *parser, uint8_t byte)
         parser->scanned = 0;
     }
     if (parser->scanned < SCAN_DIGITS) {
-        bool fits = !head->has_token && byte == (uint8_t)cookie_name[parser->scanned];
+        bool fits = !head->has_token && byte == (uint8_t)fw_string_byte(cookie_name, parser->scanned);
         parser->scanned = fits ? (uint8_t)(parser->scanned + 1u) : SCAN_PASS;
         return;
     }

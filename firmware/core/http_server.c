@@ -366,7 +366,7 @@ static void fill_problem(fw_http_connection_t *connection, fw_text_t *text)
 {
     const fw_problem_text_t *problem = fw_problem_text((fw_problem_t)connection->said);
     static const char *const parts[] = {"{\"code\":\"", "\",\"message\":\"", "\"}"};
-    put_head(connection, text, problem->status);
+    put_head(connection, text, (uint16_t)fw_word(&problem->status));
     put_header(text, "Content-Type", "application/json");
     put_header(text, "Cache-Control", "no-store");
     put_length(text, fw_string_length(problem->code) + fw_string_length(problem->message) +

@@ -60,7 +60,7 @@ typedef struct {
     const uint8_t *bytes;
     uint32_t length;
     uint32_t etag; /* changes with the bytes */
-    bool is_gzip;
+    uint32_t is_gzip; /* a word, for it lies in flash */
 } fw_http_file_t;
 
 /* The head of an answer that a handler gives. */

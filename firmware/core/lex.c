@@ -3,6 +3,8 @@
  */
 #include "lex.h"
 
+#include "cbor.h"
+
 /* The largest number, in the unit of its kind: with a sign before it, 32 bits hold it. */
 #define WHOLE_MAX 2147483648u
 
@@ -244,4 +246,29 @@ void fw_lex_next(fw_lexer_t *lexer, fw_token_t *token)
         read_sign(lexer, token);
     }
     token->length = (uint16_t)(lexer->at - token->at);
+}
+
+void fw_script_title(fw_span_t source, char title[FW_TITLE_BYTES_MAX + 1u])
+{
+    static const char fallback[] = "script";
+    size_t from = 0;
+    size_t length = 0;
+    bool is_comment = source.length > 0u && source.bytes[0] == '#';
+    while (from < source.length && (source.bytes[from] == '#' || source.bytes[from] == ' ')) {
+        from++;
+    }
+    while (is_comment && from + length < source.length && source.bytes[from + length] >= 0x20u &&
+           source.bytes[from + length] != 0x7Fu && length < FW_TITLE_BYTES_MAX) {
+        length++;
+    }
+    /* Not in the middle of a character. */
+    while (length > 0u && from + length < source.length &&
+           (source.bytes[from + length] & 0xC0u) == 0x80u) {
+        length--;
+    }
+    fw_fill((uint8_t *)title, 0, FW_TITLE_BYTES_MAX + 1u);
+    fw_copy((uint8_t *)title, source.bytes + from, length);
+    if (!fw_title_valid((fw_span_t){(const uint8_t *)title, length})) {
+        fw_copy((uint8_t *)title, (const uint8_t *)fallback, sizeof fallback);
+    }
 }

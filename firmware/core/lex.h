@@ -64,4 +64,7 @@ const char *fw_lex_bound(uint8_t kind);
 /* The next token. Spaces and comments are passed over. */
 void fw_lex_next(fw_lexer_t *lexer, fw_token_t *token);
 
+/* What a script is called: its first line, where that is a comment; else `script`. Ends in a zero. */
+void fw_script_title(fw_span_t source, char title[FW_TITLE_BYTES_MAX + 1u]);
+
 #endif

@@ -24,7 +24,7 @@ static fw_point_t input_of(const fw_record_t *record)
 
 static fw_point_t output_of(const fw_record_t *record)
 {
-    bool is_manual = (record->words[FW_OUTPUT_FLAGS] & FW_OUTPUT_MANUAL) != 0u;
+    bool is_manual = (fw_word(record->words + FW_OUTPUT_FLAGS) & FW_OUTPUT_MANUAL) != 0u;
     bool confirms = record->words[FW_OUTPUT_FEEDBACK] != FW_CELL_NONE;
     return (fw_point_t){
         .record = *record,
@@ -99,9 +99,9 @@ uint8_t fw_points_find_cell(const fw_points_t *points, uint8_t cell)
 
 uint8_t fw_point_channel(const fw_point_t *point)
 {
-    return (uint8_t)point->record.words[fw_point_type_is_output(point->type)
-                                            ? (uint32_t)FW_OUTPUT_CHANNEL
-                                            : (uint32_t)FW_INPUT_CHANNEL];
+    uint32_t at = fw_point_type_is_output(point->type) ? (uint32_t)FW_OUTPUT_CHANNEL
+                                                       : (uint32_t)FW_INPUT_CHANNEL;
+    return (uint8_t)fw_word(point->record.words + at);
 }
 
 static uint32_t hash_byte(uint32_t hash, uint8_t byte)

@@ -64,7 +64,7 @@ typedef enum { FW_PROBLEM_LIST(FW_PROBLEM_ENUM) FW_PROBLEMS } fw_problem_t;
 typedef struct {
     const char *code;
     const char *message;
-    uint16_t status;
+    uint32_t status; /* read whole, for it lies in flash: see fw_word */
 } fw_problem_text_t;
 
 /* What to say of a problem. */

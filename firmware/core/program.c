@@ -45,7 +45,7 @@ bool fw_program_next(const fw_program_t *program, uint16_t *at, fw_record_t *rec
     if (*at >= program->table_words) {
         return false;
     }
-    uint32_t head = program->table[*at];
+    uint32_t head = fw_word(program->table + *at);
     uint32_t following = head >> 24;
     *record = (fw_record_t){
         .words = program->table + *at + 1u,
@@ -78,8 +78,8 @@ bool fw_program_is_current(const fw_program_t *program)
 bool fw_program_next_of(const fw_program_t *program, uint16_t *at, fw_record_tag_t tag,
                         fw_record_t *record)
 {
-    while (*at < program->table_words && (program->table[*at] & 0xFFu) != (uint32_t)tag) {
-        *at = (uint16_t)(*at + 1u + (program->table[*at] >> 24));
+    while (*at < program->table_words && (fw_word(program->table + *at) & 0xFFu) != (uint32_t)tag) {
+        *at = (uint16_t)(*at + 1u + (fw_word(program->table + *at) >> 24));
     }
     return fw_program_next(program, at, record);
 }
@@ -94,7 +94,7 @@ uint32_t fw_program_cost(const fw_program_t *program)
 
 static uint8_t text_byte(const fw_record_t *record, size_t at)
 {
-    return (uint8_t)(record->name[1u + at / 4u] >> (8u * (at % 4u)));
+    return (uint8_t)(fw_word(record->name + 1u + at / 4u) >> (8u * (at % 4u)));
 }
 
 bool fw_record_is(const fw_record_t *record, fw_span_t name)

@@ -26,7 +26,7 @@ static void hang_flag(fw_runner_t *runner, const fw_record_t *record)
         break;
     case FW_FLAG_BAD:
     case FW_FLAG_FAULT:
-        point = fw_points_find_cell(&runner->points, (uint8_t)record->words[0]);
+        point = fw_points_find_cell(&runner->points, (uint8_t)fw_word(record->words));
         if (point != FW_POINT_NONE) {
             runner->at[point].flag_cell = record->a;
         }
@@ -40,7 +40,7 @@ static void hang_flag(fw_runner_t *runner, const fw_record_t *record)
 static void begin_interlock(fw_runner_t *runner, const fw_record_t *record)
 {
     for (uint8_t at = 0; at < record->b && at < FW_INTERLOCK_OUTPUTS_MAX; at++) {
-        uint8_t cell = (uint8_t)(record->words[1] >> (8u * at));
+        uint8_t cell = (uint8_t)(fw_word(record->words + 1) >> (8u * at));
         uint8_t point = fw_points_find_cell(&runner->points, cell);
         if (point != FW_POINT_NONE) {
             runner->points.at[point].value = 0;
@@ -138,8 +138,6 @@ static void rest(fw_runner_t *runner, uint8_t point, bool may)
     uint32_t bit = (uint32_t)1 << point;
     runner->at_rest = may ? runner->at_rest | bit : runner->at_rest & ~bit;
 }
-
-static const fw_cause_t from_input = {.kind = FW_CAUSE_INPUT};
 
 static void latch_digital(fw_runner_t *runner, uint8_t point, int32_t raw, uint32_t now_ms)
 {
@@ -248,7 +246,7 @@ static void latch_input(fw_runner_t *runner, uint8_t point, int32_t raw, uint32_
     }
     rest(runner, point, is_taken);
     if (*cell != runner->points.at[point].value) {
-        fw_points_set(&runner->points, point, *cell, from_input);
+        fw_points_set(&runner->points, point, *cell, (fw_cause_t){.kind = FW_CAUSE_INPUT});
     }
 }
 
@@ -306,7 +304,7 @@ static bool may_come_on(const fw_runner_t *runner, uint8_t point, uint32_t now_m
         bool is_in = false;
         bool others_off = true;
         for (uint8_t at = 0; at < interlock->b && at < FW_INTERLOCK_OUTPUTS_MAX; at++) {
-            uint8_t cell = (uint8_t)(interlock->words[1] >> (8u * at));
+            uint8_t cell = (uint8_t)(fw_word(interlock->words + 1) >> (8u * at));
             uint8_t other = fw_points_find_cell(&runner->points, cell);
             if (other == point) {
                 is_in = true;
@@ -369,7 +367,7 @@ static int32_t level_of(fw_runner_t *runner, uint8_t point, const fw_runner_scan
     if (*override == FW_OVERRIDE_NONE) {
         return runner->at[point].wanted;
     }
-    bool holds = (output->record.words[FW_OUTPUT_FLAGS] & FW_OUTPUT_HOLD) != 0u;
+    bool holds = (fw_word(output->record.words + FW_OUTPUT_FLAGS) & FW_OUTPUT_HOLD) != 0u;
     return holds ? output->value : word_of(&output->record, FW_OUTPUT_SAFE);
 }
 
@@ -380,7 +378,7 @@ static void confirm(fw_runner_t *runner, uint8_t point, int32_t level_before, ui
     const fw_point_t *output = &runner->points.at[point];
     fw_runner_point_t *state = &runner->at[point];
     uint32_t within_ms = output->record.words[FW_OUTPUT_WITHIN_MS];
-    bool feedback = runner->vm.cells[output->record.words[FW_OUTPUT_FEEDBACK] & 0xFFu] != 0;
+    bool feedback = runner->vm.cells[fw_word(output->record.words + FW_OUTPUT_FEEDBACK) & 0xFFu] != 0;
     bool agrees = feedback == (level_before != 0);
     bool is_fault = (output->flags & FW_POINT_FAULT) != 0u;
     bool has_changed = output->value != level_before;
@@ -410,13 +408,16 @@ static void confirm(fw_runner_t *runner, uint8_t point, int32_t level_before, ui
 
 static fw_cause_t override_cause(fw_override_t override)
 {
-    static const uint8_t kinds[] = {
-        [FW_OVERRIDE_NONE] = FW_CAUSE_SCRIPT,
-        [FW_OVERRIDE_LINK_LOSS] = FW_CAUSE_LINK_LOSS,
-        [FW_OVERRIDE_FORCE] = FW_CAUSE_FORCE,
-        [FW_OVERRIDE_SAFE] = FW_CAUSE_SAFE,
-    };
-    return (fw_cause_t){.kind = kinds[override]};
+    switch (override) {
+    case FW_OVERRIDE_LINK_LOSS:
+        return (fw_cause_t){.kind = FW_CAUSE_LINK_LOSS};
+    case FW_OVERRIDE_FORCE:
+        return (fw_cause_t){.kind = FW_CAUSE_FORCE};
+    case FW_OVERRIDE_SAFE:
+        return (fw_cause_t){.kind = FW_CAUSE_SAFE};
+    default:
+        return (fw_cause_t){.kind = FW_CAUSE_SCRIPT};
+    }
 }
 
 /* One output's way from what is wanted of it to its pin. True if the command is to be confirmed by it. */

@@ -4,6 +4,7 @@
 #include "scripts.h"
 
 #include "inside.h"
+#include "lex.h"
 
 /* Statements compiled in one poll: about 2 ms of a chip's time. */
 #define STATEMENTS_A_POLL 4u
@@ -95,32 +96,6 @@ static bool put_values(fw_scripts_t *scripts)
     return took_all;
 }
 
-/* The script's first line, where it is a comment, is what it is called. */
-static void read_title(fw_scripts_t *scripts, fw_span_t source)
-{
-    static const char fallback[] = "script";
-    size_t from = 0;
-    size_t length = 0;
-    bool is_comment = source.length > 0u && source.bytes[0] == '#';
-    while (from < source.length && (source.bytes[from] == '#' || source.bytes[from] == ' ')) {
-        from++;
-    }
-    while (is_comment && from + length < source.length && source.bytes[from + length] >= 0x20u &&
-           source.bytes[from + length] != 0x7Fu && length < FW_TITLE_BYTES_MAX) {
-        length++;
-    }
-    /* Not in the middle of a character. */
-    while (length > 0u && from + length < source.length &&
-           (source.bytes[from + length] & 0xC0u) == 0x80u) {
-        length--;
-    }
-    fw_fill((uint8_t *)scripts->title, 0, sizeof scripts->title);
-    fw_copy((uint8_t *)scripts->title, source.bytes + from, length);
-    if (!fw_title_valid((fw_span_t){(const uint8_t *)scripts->title, length})) {
-        fw_copy((uint8_t *)scripts->title, (const uint8_t *)fallback, sizeof fallback);
-    }
-}
-
 bool fw_scripts_program(const fw_scripts_t *scripts, const fw_slot_view_t *view,
                         fw_program_t *program)
 {
@@ -150,7 +125,7 @@ static bool run_active(fw_scripts_t *scripts, uint32_t now_ms)
     }
     fw_span_t source = {(const uint8_t *)mapped(scripts, view.address[FW_PART_SOURCE]),
                         view.bytes[FW_PART_SOURCE]};
-    read_title(scripts, source);
+    fw_script_title(source, scripts->title);
     fw_controller_run(scripts->controller, &program, scripts->title);
     bind_values(scripts);
     scripts->generation = view.generation;

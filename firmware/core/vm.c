@@ -521,13 +521,13 @@ fw_vm_answer_t fw_vm_scan(fw_vm_t *vm, uint32_t now_ms, const fw_vm_call_t *call
     /* The last word is an end, so only a block, whose second word that could be, has to look out. */
     bool runs = code < end && end[-1] == FW_OP_END;
     while (runs) {
-        uint32_t word = *code++;
+        uint32_t word = fw_word(code++);
         uint32_t op = word & 0xFFu;
         if (run_simple(vm, word, &taken)) {
             continue;
         }
         if (fw_op_is_block((uint8_t)op)) {
-            run_block(vm, word, *code++, elapsed_ms);
+            run_block(vm, word, fw_word(code++), elapsed_ms);
             runs = code < end;
         } else if (op == FW_OP_OFFER || op == FW_OP_TAKE) {
             if (((word >> 8) & 0xFFu) == called) {

@@ -21,7 +21,7 @@ use crate::{
     ControllerKey,
     board::{Channel, Script},
     device::{Device, Flash},
-    ffi::{self, FwApiController, FwController, FwPort, FwSettings},
+    ffi::{self, FwController, FwHostApi, FwPort, FwSettings},
 };
 
 const CHANNELS: usize = Channel::ALL.len();
@@ -265,7 +265,7 @@ impl Controller {
 
     /// What an HTTP server in front of the controller is given; `None` for one without flash. It is
     /// good for as long as the controller lives, wherever that is moved.
-    pub fn api(&self) -> Option<*const FwApiController> {
+    pub fn api(&self) -> Option<*const FwHostApi> {
         self.device.as_ref().map(Device::api)
     }
 

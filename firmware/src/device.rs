@@ -13,7 +13,7 @@ use std::{
 };
 
 use crate::{
-    ffi::{self, FwApiController, FwBoard, FwController, FwHostDevice, FwPin, FwPort, FwSettings},
+    ffi::{self, FwBoard, FwController, FwHostApi, FwHostDevice, FwPin, FwPort, FwSettings},
     script::Board,
 };
 
@@ -171,7 +171,7 @@ impl Device {
         unsafe { NonNull::new_unchecked(ffi::fw_host_device_controller(self.host.as_ptr())) }
     }
 
-    pub(crate) fn api(&self) -> *const FwApiController {
+    pub(crate) fn api(&self) -> *const FwHostApi {
         // SAFETY: as in `controller`.
         unsafe { ffi::fw_host_device_api(self.host.as_ptr()) }
     }

@@ -120,9 +120,9 @@ pub struct FwHttpHost {
     _private: [u8; 0],
 }
 
-/// `fw_api_controller_t`: whoever stands behind the API makes it in C.
+/// `fw_host_api_t`: whoever stands behind the API, made in C.
 #[repr(C)]
-pub struct FwApiController {
+pub struct FwHostApi {
     _private: [u8; 0],
 }
 
@@ -214,11 +214,7 @@ pub struct FwHostPoint {
 unsafe extern "C" {
     pub fn fw_http_host_bytes() -> usize;
     pub fn fw_http_host_align() -> usize;
-    pub fn fw_http_host_init(
-        host: *mut FwHttpHost,
-        controller: *const FwApiController,
-        port: FwHttpPort,
-    );
+    pub fn fw_http_host_init(host: *mut FwHttpHost, controller: *const FwHostApi, port: FwHttpPort);
     pub fn fw_http_host_opened(host: *mut FwHttpHost, now_ms: u32) -> u8;
     pub fn fw_http_host_receive(
         host: *mut FwHttpHost,
@@ -351,7 +347,7 @@ unsafe extern "C" {
         reset: u8,
     ) -> bool;
     pub fn fw_host_device_controller(host: *mut FwHostDevice) -> *mut FwController;
-    pub fn fw_host_device_api(host: *const FwHostDevice) -> *const FwApiController;
+    pub fn fw_host_device_api(host: *const FwHostDevice) -> *const FwHostApi;
     pub fn fw_host_device_poll(host: *mut FwHostDevice) -> u32;
     pub fn fw_host_device_wants_restart(host: *mut FwHostDevice) -> bool;
     pub fn fw_host_device_changed(host: *mut FwHostDevice, sector: u32) -> u32;

@@ -14,7 +14,7 @@ use std::{
 
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::ffi::{self, FwApiController, FwHttpHost, FwHttpPort};
+use crate::ffi::{self, FwHostApi, FwHttpHost, FwHttpPort};
 
 const CONNECTIONS_MAX: usize = 4;
 /// What the chip's stack pushes at most in one go.
@@ -56,7 +56,7 @@ impl HttpSockets {
     ///
     /// `controller` must point to an `fw_api_controller_t` that outlives this value, and its functions
     /// must be callable from whatever thread advances it.
-    pub unsafe fn new(listener: TcpListener, controller: *const FwApiController) -> Self {
+    pub unsafe fn new(listener: TcpListener, controller: *const FwHostApi) -> Self {
         let wires = NonNull::from(Box::leak(Box::<Wires>::default()));
         // SAFETY: the layout is not empty. The memory is C's until `drop`; zeroed memory is what its
         // initialisation begins with, and the port's context lives as long.
@@ -87,7 +87,7 @@ impl HttpSockets {
     /// # Safety
     ///
     /// As for [`new`](Self::new).
-    pub unsafe fn restart(&mut self, controller: *const FwApiController) {
+    pub unsafe fn restart(&mut self, controller: *const FwHostApi) {
         for wire in self.wires() {
             *wire = Wire::default();
         }

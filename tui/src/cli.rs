@@ -226,9 +226,12 @@ pub(crate) enum Verb {
         /// The controller's number
         #[arg(value_parser = controller)]
         address: Address,
+        #[command(flatten)]
+        output: Output,
+    },
     /// Run a controller's last scans again, from the recording that it kept, and show what each did
     Replay {
-        /// The recording, as `GET /api/recording` gives it
+        /// The recording, as `recording` and the controller's `GET /api/recording` give it
         recording: PathBuf,
         /// The script that was recorded
         script: PathBuf,

@@ -182,7 +182,7 @@ uint32_t fw_esp_http_work(void)
 void fw_esp_http_begin(void)
 {
     _Static_assert(FW_PEER_REFUSED == FW_HTTP_NOBODY, "what the server says of whom it refuses");
-    fw_api_init(&page.api, &fw_esp_device.asked);
+    fw_api_init(&page.api, &fw_device_api, &fw_esp_device);
     page.handler = fw_api_handler(&page.api);
     fw_http_server_init(&page.server, &http_port, &page.handler, &page.names, &fw_page, 1);
     page.tcp.local_port = TCP_PORT;

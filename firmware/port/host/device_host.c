@@ -116,6 +116,7 @@ bool fw_host_device_init(fw_host_device_t *host, const fw_settings_t *settings, 
                          size_t first_script_bytes, const uint8_t *update_key, uint8_t reset)
 {
     host->flash = flash;
+    host->api = (fw_host_api_t){&fw_device_api, &host->device};
     host->wants_restart = false;
     host->is_configured = false;
     for (size_t i = 0; i < FW_HOST_FLASH_SECTORS; i++) {
@@ -159,9 +160,9 @@ fw_controller_t *fw_host_device_controller(fw_host_device_t *host)
     return &host->device.controller;
 }
 
-const fw_api_controller_t *fw_host_device_api(const fw_host_device_t *host)
+const fw_host_api_t *fw_host_device_api(const fw_host_device_t *host)
 {
-    return &host->device.asked;
+    return &host->api;
 }
 
 uint32_t fw_host_device_poll(fw_host_device_t *host)

@@ -9,8 +9,15 @@
 #define FW_HOST_FLASH_BYTES 0x100000u
 #define FW_HOST_FLASH_SECTORS (FW_HOST_FLASH_BYTES / FW_SECTOR_BYTES)
 
+/* What an API is given, in one. */
+typedef struct {
+    const fw_api_controller_t *controller;
+    void *ctx;
+} fw_host_api_t;
+
 typedef struct {
     fw_device_t device;
+    fw_host_api_t api;
     fw_device_setup_t setup;
     fw_flash_port_t flash_port;
     fw_machine_t machine;
@@ -30,7 +37,7 @@ bool fw_host_device_init(fw_host_device_t *host, const fw_settings_t *settings, 
                          size_t first_script_bytes, const uint8_t *update_key, uint8_t reset);
 
 fw_controller_t *fw_host_device_controller(fw_host_device_t *host);
-const fw_api_controller_t *fw_host_device_api(const fw_host_device_t *host);
+const fw_host_api_t *fw_host_device_api(const fw_host_device_t *host);
 uint32_t fw_host_device_poll(fw_host_device_t *host);
 
 /* Whether a restart is wanted. It is told once. */

@@ -13,10 +13,10 @@ size_t fw_http_host_align(void)
     return _Alignof(fw_http_host_t);
 }
 
-void fw_http_host_init(fw_http_host_t *host, const fw_api_controller_t *controller,
+void fw_http_host_init(fw_http_host_t *host, const fw_host_api_t *api,
                        fw_http_port_t port)
 {
-    fw_api_init(&host->api, controller);
+    fw_api_init(&host->api, api->controller, api->ctx);
     host->handler = fw_api_handler(&host->api);
     host->names = (fw_http_names_t){.other = "localhost"};
     host->port = port;

@@ -5,7 +5,7 @@
 #ifndef FW_HTTP_HOST_H
 #define FW_HTTP_HOST_H
 
-#include "api.h"
+#include "device_host.h"
 #include "page.h"
 
 typedef struct {
@@ -19,9 +19,9 @@ typedef struct {
 size_t fw_http_host_bytes(void);
 size_t fw_http_host_align(void);
 
-/* Joins the parts. `controller` and the port's ctx must outlive the whole, which stays where it is.
+/* Joins the parts. `api` and the port's ctx must outlive the whole, which stays where it is.
  * Its own machine may open the page as localhost. */
-void fw_http_host_init(fw_http_host_t *host, const fw_api_controller_t *controller,
+void fw_http_host_init(fw_http_host_t *host, const fw_host_api_t *api,
                        fw_http_port_t port);
 
 /* As the functions of the server. */

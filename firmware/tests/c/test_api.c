@@ -36,8 +36,8 @@ static void begin(void)
     whole_configure(FW_TEXT_WIFI_PASSWORD, "very secret");
     whole_configure(FW_TEXT_GATEWAY_1, "gateway.example:7400");
     whole_configure(FW_TEXT_ZONE, "CET-1CEST,M3.5.0,M10.5.0/3");
-    asked = whole.asked;
-    fw_api_init(&api, &asked);
+    asked = fw_device_api;
+    fw_api_init(&api, &asked, &whole);
     handler = fw_api_handler(&api);
     web_start(&handler, &names, NULL, 0);
     client = web_open();

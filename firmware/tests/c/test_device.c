@@ -25,7 +25,7 @@ static bool erase_slowly(void *ctx, uint32_t address)
 static fw_api_status_t status_now(void)
 {
     fw_api_status_t status;
-    whole.asked.status(whole.asked.ctx, &status);
+    fw_device_api.status(&whole, &status);
     return status;
 }
 

@@ -107,7 +107,7 @@ static bool done(fw_api_result_t (*ask)(void))
 static bool restart(void)
 {
     unsigned restarts = whole_restarts;
-    whole.asked.restart(whole.asked.ctx);
+    fw_device_api.restart(&whole);
     for (int tries = 0; tries < TRIES_MAX && whole_restarts == restarts; tries++) {
         pass(10, 10);
         if (whole_nor.is_off) {
@@ -141,20 +141,20 @@ static struct {
 
 static fw_api_result_t begin_upload(void)
 {
-    return whole.asked.upload_begin(whole.asked.ctx, upload.what, (uint32_t)upload.length);
+    return fw_device_api.upload_begin(&whole, upload.what, (uint32_t)upload.length);
 }
 
 static fw_api_result_t write_piece(void)
 {
     size_t left = upload.length - upload.at;
     const fw_span_t piece = {upload.bytes + upload.at, left < 700u ? left : 700u};
-    return whole.asked.upload_write(whole.asked.ctx, upload.what, (uint32_t)upload.at, piece);
+    return fw_device_api.upload_write(&whole, upload.what, (uint32_t)upload.at, piece);
 }
 
 static fw_api_result_t end_upload(void)
 {
     fw_api_compiled_t compiled;
-    return whole.asked.upload_end(whole.asked.ctx, upload.what, &compiled);
+    return fw_device_api.upload_end(&whole, upload.what, &compiled);
 }
 
 static bool send(fw_upload_t what, const void *bytes, size_t length)
@@ -175,19 +175,19 @@ static bool send(fw_upload_t what, const void *bytes, size_t length)
 
 static fw_api_result_t begin_trial(void)
 {
-    return whole.asked.trial(whole.asked.ctx, FW_TRIAL_BEGIN);
+    return fw_device_api.trial(&whole, FW_TRIAL_BEGIN);
 }
 
 static fw_api_result_t commit_trial(void)
 {
-    return whole.asked.trial(whole.asked.ctx, FW_TRIAL_COMMIT);
+    return fw_device_api.trial(&whole, FW_TRIAL_COMMIT);
 }
 
 static int32_t value_of(const char *name)
 {
     fw_api_value_t value;
     uint16_t cursor = 0;
-    while (whole.asked.value(whole.asked.ctx, &cursor, &value)) {
+    while (fw_device_api.value(&whole, &cursor, &value)) {
         if (strcmp(value.name, name) == 0) {
             return value.value;
         }
@@ -247,7 +247,7 @@ static int which_script(void)
 {
     static const char *const scripts[] = {[OLD] = whole_script, new_script, later_script};
     char text[FW_SCRIPT_SOURCE_MAX];
-    size_t length = whole.asked.source(whole.asked.ctx, 0, (uint8_t *)text, sizeof(text));
+    size_t length = fw_device_api.source(&whole, 0, (uint8_t *)text, sizeof(text));
     for (int state = OLD; state <= LATER; state++) {
         if (strlen(scripts[state]) == length && memcmp(text, scripts[state], length) == 0) {
             return value_of("runs") == 1 ? state : NEITHER;
@@ -331,7 +331,7 @@ static fw_api_result_t ask_for_settings(void)
         }
     }
     uint8_t wrong = FW_SETTINGS;
-    return whole.asked.change_settings(whole.asked.ctx, spans, &wrong);
+    return fw_device_api.change_settings(&whole, spans, &wrong);
 }
 
 static bool set_up_as(int state)

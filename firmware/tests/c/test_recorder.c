@@ -44,7 +44,7 @@ static bool read_kept(void)
         whole_pass(10);
     }
     CHECK(!fw_device_is_dumping(&whole));
-    size_t length = whole.asked.recording(whole.asked.ctx, 0, kept, sizeof(kept));
+    size_t length = fw_device_api.recording(&whole, 0, kept, sizeof(kept));
     if (length == 0u) {
         return false;
     }
@@ -56,7 +56,7 @@ static bool read_kept(void)
 static unsigned replay_kept(void)
 {
     unsigned scans = 0;
-    size_t length = whole.asked.recording(whole.asked.ctx, 0, kept, sizeof(kept));
+    size_t length = fw_device_api.recording(&whole, 0, kept, sizeof(kept));
     fw_replay_result_t result =
         fw_replay_begin(&replay, kept, length, &whole.controller.runner.vm.program);
     CHECK(result == FW_REPLAY_END);

@@ -223,7 +223,7 @@ void whole_configure(fw_text_setting_t which, const char *text)
     uint8_t wrong = FW_SETTINGS;
     fw_api_result_t result = FW_API_WAIT;
     for (int tries = 0; tries < 500 && result == FW_API_WAIT; tries++) {
-        result = whole.asked.change_settings(whole.asked.ctx, settings, &wrong);
+        result = fw_device_api.change_settings(&whole, settings, &wrong);
         whole_pass(10);
     }
     CHECK_NOTE(result == FW_PROBLEM_NONE, text);

@@ -30,7 +30,10 @@ const SLICE_INSTRUCTIONS_MAX: u64 = 100_000;
 /// One script's scans, in instructions.
 struct Scan {
     average: u64,
+    /// Of ours with its recording.
     dearest: u64,
+    /// What it costs on average to record one, besides.
+    recording: u64,
     /// The compiler's operations; of Lua, the most heap in bytes; of a handshake's part, its calls.
     further: u64,
     stated: u64,
@@ -55,8 +58,8 @@ pub(crate) fn script() -> Result<()> {
     }
     println!("instructions of a scan on the LX106, average and dearest of 2,000");
     println!(
-        "{:16} {:>10} {:>8} {:>8} {:>8} {:>8} {:>6}",
-        "script", "operations", "average", "dearest", "Lua 5.4", "dearest", "times"
+        "{:16} {:>10} {:>8} {:>9} {:>8} {:>8} {:>8} {:>6}",
+        "script", "operations", "average", "recording", "dearest", "Lua 5.4", "dearest", "times"
     );
     for (name, scan) in &ours {
         let beside = lua.get(name).map_or_else(String::new, |lua| {
@@ -70,8 +73,8 @@ pub(crate) fn script() -> Result<()> {
             )
         });
         println!(
-            "{name:16} {:>10} {:>8} {:>8} {beside}",
-            scan.further, scan.average, scan.dearest
+            "{name:16} {:>10} {:>8} {:>9} {:>8} {beside}",
+            scan.further, scan.average, scan.recording, scan.dearest
         );
     }
     for (name, scan) in &lua {
@@ -237,7 +240,7 @@ fn files(folder: &str, extension: &str) -> Result<Vec<PathBuf>> {
 }
 
 /// Runs an image that counts, and reads its lines: name, average, dearest, one number more, of ours what the
-/// compiler says, and last the changes of outputs.
+/// compiler says and what recording costs, and last the changes of outputs.
 fn measure(image: &Path) -> Result<BTreeMap<String, Scan>> {
     let text = counted(&mut lx106_command(image, &[]))?;
     let mut found = BTreeMap::new();
@@ -245,6 +248,7 @@ fn measure(image: &Path) -> Result<BTreeMap<String, Scan>> {
         let words: Vec<_> = line.split_whitespace().collect();
         let number = |at: usize| words.get(at)?.parse::<u64>().ok();
         let stated = number(4).unwrap_or(0);
+        let recording = number(5).unwrap_or(0);
         let (Some(average), Some(dearest), Some(further), Some(trace)) =
             (number(1), number(2), number(3), words.last())
         else {
@@ -253,6 +257,7 @@ fn measure(image: &Path) -> Result<BTreeMap<String, Scan>> {
         let scan = Scan {
             average,
             dearest,
+            recording,
             further,
             stated,
             trace: (*trace).to_owned(),

@@ -14,13 +14,16 @@ const DATA_RAM: std::ops::Range<u64> = 0x3FFE_8000..0x4000_0000;
 /// Judges the objects that end in flash.
 ///
 /// # Errors
-/// When one loads bytes or half words, or calls a function that does; all of them are named.
+/// When one loads bytes or half words and may not ([`toolchain::FROM_RAM`]), or calls a function that does; all of
+/// them are named.
 pub(super) fn judge(archives: &[&Made]) -> Result<()> {
     let mut faults = Vec::new();
     for object in archives.iter().flat_map(|made| &made.objects) {
         let name = object.display();
-        for line in byte_loads(&toolchain::disassembly(object)?) {
-            faults.push(format!("{name}: {line}"));
+        if !toolchain::is_from_ram(object) {
+            for line in byte_loads(&toolchain::disassembly(object)?) {
+                faults.push(format!("{name}: {line}"));
+            }
         }
         let data = fs::read(object)?;
         for symbol in object::File::parse(&*data)?.symbols() {
