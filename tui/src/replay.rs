@@ -655,7 +655,10 @@ share := 100 / level
 
     #[test]
     fn tells_what_happened() {
-        insta::assert_snapshot!(story().text());
+        // A compiler that states other costs makes another program.
+        let text = story().text();
+        let (before, after) = text.split_once("sum ").unwrap();
+        insta::assert_snapshot!(format!("{before}sum ????????{}", &after[8..]));
     }
 
     #[test]
