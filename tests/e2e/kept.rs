@@ -230,3 +230,45 @@ fn firmware_goes_into_the_other_slot() {
     let kept = fs::read(&flash).unwrap();
     assert_eq!(kept[0x8_1000..0x8_1000 + image.len()], image);
 }
+
+const DIVIDES: &str = r#"# It divides by what comes in
+in   level : num = AI0
+out  speed : num = AO1 safe 0 manual
+out  fan   = RL2 safe off
+fan := 100.0 / (level - 50) > 3
+"#;
+
+#[test]
+fn what_a_controller_recorded_before_a_fault_runs_again() {
+    let yard = yard(&[]);
+    let controller = yard.enrol("Tank", 1).unwrap().remove(0);
+    let (script, flash) = (
+        yard.folder().join("tank.script"),
+        yard.folder().join("flash"),
+    );
+    fs::write(&script, DIVIDES).unwrap();
+    let mut running = start(&yard, &controller, &flash, &script);
+    let console = yard.console("technician").unwrap();
+    let number = controller.address.to_string();
+    let file = yard.folder().join("recording");
+    let get = ["recording", &number, file.to_str().unwrap()];
+    let (code, _, said) = console.run(&get).unwrap();
+    assert_eq!(code, 5, "{said}");
+    assert!(said.contains("no recording"), "{said}");
+
+    console.json(&["send", &number, "speed", "50"]).unwrap();
+    wait_until("the recording is in flash", || {
+        (console.run(&get).ok()?.0 == 0).then_some(())
+    })
+    .unwrap();
+    let replay = ["replay", file.to_str().unwrap(), script.to_str().unwrap()];
+    let (code, told, said) = console.run(&replay).unwrap();
+    assert_eq!(code, 0, "{said}");
+    assert!(told.contains("division by zero, line 5"), "{told}");
+    assert!(
+        told.contains("5 | fan := 100.0 / (level - 50) > 3"),
+        "{told}"
+    );
+    assert!(told.contains("is the recorded one"), "{told}");
+    running.stop().unwrap();
+}

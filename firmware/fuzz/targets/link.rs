@@ -35,7 +35,12 @@ fuzz_target!(|data: &[u8]| {
     let mode = choices.byte();
     let mut settings = settings(BEHAVIOURS[usize::from(mode >> 4) % BEHAVIOURS.len()]);
     settings.clear = mode & 1 != 0;
-    let mut yard = Yard::new(settings, ms(0));
+    // Half of them keep things: a log, scripts, firmware.
+    let mut yard = if mode & 8 != 0 {
+        Yard::with_flash(settings, ms(0))
+    } else {
+        Yard::new(settings, ms(0))
+    };
     yard.split = usize::from(choices.byte()).max(1);
     yard.await_dial();
     match mode >> 1 & 3 {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use switchyard_firmware::{
-    Action, Behaviour, Channel, Controller, ControllerKey, LinkState, Script, Settings,
+    Action, Behaviour, Channel, Controller, ControllerKey, Flash, LinkState, Script, Settings,
 };
 use switchyard_protocol::{
     Address, Code, Flags, Frame, Kind,
@@ -90,9 +90,24 @@ impl Yard {
     }
 
     pub(crate) fn new(settings: Settings, now: Duration) -> Self {
+        let clear = settings.clear;
+        let controller = Controller::new(settings, now).expect("valid settings");
+        Self::around(controller, clear, now)
+    }
+
+    /// The same, with all that a board keeps in its flash.
+    #[allow(dead_code, reason = "the fuzz targets ask")]
+    pub(crate) fn with_flash(settings: Settings, now: Duration) -> Self {
+        let clear = settings.clear;
+        let controller =
+            Controller::with_flash(settings, Flash::blank(), now).expect("valid settings");
+        Self::around(controller, clear, now)
+    }
+
+    fn around(controller: Controller, clear: bool, now: Duration) -> Self {
         Self {
-            clear: settings.clear,
-            controller: Controller::new(settings, now).expect("valid settings"),
+            clear,
+            controller,
             now,
             frames: Vec::new(),
             actions: Vec::new(),
