@@ -34,12 +34,14 @@ static uint8_t begin_work(fw_kept_t *kept, fw_kept_work_t work)
 
 /* ---- digests ---- */
 
-/* Where what can be read lies; nothing if there is none. */
-static fw_span_t content_of(const fw_device_t *device, uint8_t content)
+/* What can be read lies there; nothing if there is none. */
+static fw_span_t content_of(const fw_device_t *device, uint8_t content, uint32_t *generation)
 {
-    fw_slot_view_t view;
+    fw_slot_view_t view = {.generation = 0};
     fw_pair_t pair = content == FW_CONTENT_SCRIPT ? FW_PAIR_SCRIPT : FW_PAIR_DUMP;
-    if (!fw_slots_active(&device->slots, pair, &view)) {
+    bool is_there = fw_slots_active(&device->slots, pair, &view);
+    *generation = view.generation;
+    if (!is_there) {
         return (fw_span_t){NULL, 0};
     }
     const fw_flash_port_t *flash = device->setup->flash;
@@ -47,8 +49,8 @@ static fw_span_t content_of(const fw_device_t *device, uint8_t content)
                        view.bytes[FW_PART_SOURCE]};
 }
 
-/* Goes on with a hash, which a script that was compiled meanwhile has undone. True once it is in
- * `digest`. */
+/* Goes on with a hash; from the beginning, if a script was compiled meanwhile, which took the memory, or if
+ * other bytes are meant now. True once it is in `digest`. */
 static bool hash_step(fw_device_t *device, fw_span_t bytes, uint8_t digest[FW_DIGEST_BYTES])
 {
     fw_kept_t *kept = &device->kept;
@@ -62,8 +64,10 @@ static bool hash_step(fw_device_t *device, fw_span_t bytes, uint8_t digest[FW_DI
         return false;
     }
     device->controller.recorder = NULL; /* which had the memory till now */
-    if (!kept->is_hashing || kept->compiled != scripts->compilations) {
+    if (!kept->is_hashing || kept->compiled != scripts->compilations ||
+        kept->hashing != bytes.bytes) {
         kept->is_hashing = true;
+        kept->hashing = bytes.bytes;
         kept->compiled = scripts->compilations;
         kept->hashed = 0;
         crypto_blake2b_init(&device->work.hash, FW_DIGEST_BYTES);
@@ -430,7 +434,9 @@ static uint8_t take_read(fw_device_t *device, const fw_cbor_map_t *payload, uint
     }
     offset = offset < FW_TRANSFER_BYTES_MAX ? offset : FW_TRANSFER_BYTES_MAX; /* past any end */
     *about = (uint32_t)offset | (uint32_t)content << CONTENT_SHIFT;
-    bool is_known = content == FW_CONTENT_SCRIPT && kept->generation == device->scripts.generation;
+    uint32_t generation = 0;
+    (void)content_of(device, (uint8_t)content, &generation);
+    bool is_known = content == FW_CONTENT_SCRIPT && kept->generation == generation;
     if (is_known) {
         return FW_CODE_OK;
     }
@@ -496,13 +502,11 @@ static uint8_t read_step(fw_device_t *device)
 {
     fw_kept_t *kept = &device->kept;
     bool is_script = kept->read == FW_CONTENT_SCRIPT;
-    if (is_script && kept->generation == device->scripts.generation) {
-        return FW_CODE_OK; /* the digest became known meanwhile */
-    }
-    bool is_known = hash_step(device, content_of(device, kept->read),
-                              is_script ? kept->digest : kept->recording);
+    uint32_t generation = 0;
+    const fw_span_t bytes = content_of(device, kept->read, &generation);
+    bool is_known = hash_step(device, bytes, is_script ? kept->digest : kept->recording);
     if (is_known && is_script) {
-        kept->generation = device->scripts.generation;
+        kept->generation = generation;
     }
     return is_known ? FW_CODE_OK : FW_ANSWER_LATER;
 }
@@ -542,8 +546,10 @@ static bool know_script(fw_device_t *device)
     const fw_scripts_t *scripts = &device->scripts;
     bool is_due = kept->generation != scripts->generation && scripts->generation != 0u &&
                   !fw_scripts_is_working(scripts);
-    if (is_due && hash_step(device, content_of(device, FW_CONTENT_SCRIPT), kept->digest)) {
-        kept->generation = scripts->generation;
+    uint32_t generation = 0;
+    const fw_span_t bytes = content_of(device, FW_CONTENT_SCRIPT, &generation);
+    if (is_due && hash_step(device, bytes, kept->digest)) {
+        kept->generation = generation;
     }
     return is_due;
 }
@@ -572,7 +578,8 @@ static size_t tell_piece(const fw_device_t *device, const fw_answer_t *answer,
     const fw_kept_t *kept = &device->kept;
     uint8_t content = (uint8_t)(answer->about >> CONTENT_SHIFT);
     uint32_t offset = answer->about & (((uint32_t)1 << CONTENT_SHIFT) - 1u);
-    fw_span_t whole = content_of(device, content);
+    uint32_t generation = 0;
+    fw_span_t whole = content_of(device, content, &generation);
     size_t left = offset < whole.length ? whole.length - offset : 0u;
     size_t room = writer->capacity - writer->length;
     room = room > PIECE_AROUND_BYTES ? room - PIECE_AROUND_BYTES : 0u;

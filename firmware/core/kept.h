@@ -33,6 +33,7 @@ typedef struct {
     const char *detail;   /* of the last refusal, or NULL */
     const char *expected; /* of the last commit: what the compiler missed; NULL = nothing */
     const char *fix;
+    const uint8_t *hashing; /* where the bytes lie that are hashed */
     uint32_t owner;       /* of the transfer */
     uint32_t size;
     uint32_t generation;  /* of the script that `digest` is of; 0 = it is not known */
