@@ -96,9 +96,9 @@ static uint8_t take_inside(fw_controller_t *controller, const fw_frame_header_t 
         *about = (uint32_t)from;
         return FW_CODE_OK;
     case FW_VERB_FORCE:
-        return fw_take_force(controller, payload);
+        return (uint8_t)fw_take_force(controller, payload);
     case FW_VERB_RELEASE:
-        return fw_take_release(controller, payload);
+        return (uint8_t)fw_take_release(controller, payload);
     default:
         return is_of_keeper(verb) ? take_kept(controller, header, payload, verb, about)
                                   : FW_CODE_UNSUPPORTED; /* a verb for gateways */
