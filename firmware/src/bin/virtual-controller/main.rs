@@ -79,8 +79,10 @@ struct Arguments {
     #[arg(long, value_name = "ADDRESS:PORT")]
     http: Option<std::net::SocketAddr>,
 
-    /// Keep what a board has in its flash in this file: script, settings, retained values, log. For one
-    /// controller; `--script` is only for a blank one. Without it `--http` forgets everything.
+    /// Keep what a board has in its flash in this file: script, settings, retained values, log, events that the
+    /// gateway does not have yet. For one controller; `--script` is only for a blank one. Without it `--http`
+    /// forgets everything; and without both a controller keeps nothing, so it tells no events and no alarms,
+    /// and takes no script and no firmware.
     #[arg(long, value_name = "FILE")]
     flash: Option<PathBuf>,
 
