@@ -65,6 +65,16 @@ static fw_settings_t settings_of(const fw_device_t *device)
     return settings;
 }
 
+/* On blank flash the logbook's numbers begin anywhere, so that those of a life before, which a gateway may
+ * remember, are none of this one's. */
+static void begin_to_count(fw_device_t *device)
+{
+    const fw_port_t *port = device->setup->port;
+    uint8_t random[4];
+    port->random(port->ctx, random, sizeof random);
+    fw_logbook_go_on_after(&device->logbook, fw_load_u32(random) >> 2);
+}
+
 uint8_t fw_device_boot(fw_device_t *device, const fw_device_setup_t *setup)
 {
     fw_fill((uint8_t *)device, 0, sizeof *device);
@@ -87,6 +97,9 @@ bool fw_device_init(fw_device_t *device)
     fw_retain_open(&device->retain, &device->flash);
     fw_logbook_open(&device->logbook, &device->flash);
     settle_stores(device, now_ms);
+    if (device->logbook.last == 0u) {
+        begin_to_count(device);
+    }
     fw_slot_view_t view = {.generation = 0};
     (void)fw_slots_active(&device->slots, FW_PAIR_SCRIPT, &view);
     fw_retain_settle(&device->retain, view.generation);

@@ -73,11 +73,13 @@ typedef struct {
     uint32_t kept_ms;      /* when the last one was that a fault has ended */
     uint32_t asked_ms;     /* and the last that somebody asked for */
     uint16_t written;      /* bytes */
+    uint16_t generation;   /* of the slot, once it is in flash; its lower half */
     uint8_t step;
     uint8_t compilations;  /* when it was ended: another one takes the memory */
     bool has_divided;      /* by zero, since the script was started, and that was told */
     bool has_kept;         /* since boot */
     bool was_asked;
+    bool is_of_fault;      /* and nobody asked for it */
     bool has_failed;       /* the last one: flash has */
 } fw_dump_t;
 
@@ -112,6 +114,7 @@ typedef struct {
     uint32_t image_bytes;
     uint32_t image_at; /* bytes that came so far */
     uint8_t image_head[FW_MANIFEST_BYTES + FW_SIGNATURE_BYTES];
+    uint8_t page_opening; /* of the script that the page brings (scripts.h) */
     bool is_image_begun;
     bool is_image_checking;
     uint8_t saving;            /* of the settings: a step */

@@ -518,18 +518,39 @@ static fw_api_result_t image_end(fw_device_t *device)
 
 /* ---- uploads ---- */
 
+fw_scripts_result_t fw_device_begin_script(fw_device_t *device, uint32_t bytes, uint8_t *opening)
+{
+    fw_scripts_t *scripts = &device->scripts;
+    uint8_t before = scripts->openings;
+    fw_scripts_result_t result = fw_scripts_begin(scripts, bytes);
+    if (scripts->openings != before) {
+        *opening = scripts->openings;
+    }
+    return result == FW_SCRIPTS_OK && *opening != scripts->openings ? FW_SCRIPTS_WRONG_STATE : result;
+}
+
+/* Whether the script that is being brought is the page's own, and not one of a tool's. */
+static bool is_of_page(const fw_device_t *device)
+{
+    return device->page_opening == device->scripts.openings;
+}
+
 static fw_api_result_t upload_begin(void *ctx, fw_upload_t what, uint32_t bytes)
 {
     fw_device_t *device = ctx;
-    return what == FW_UPLOAD_SCRIPT ? result_of(fw_scripts_begin(&device->scripts, bytes))
-                                    : image_begin(device, bytes);
+    return what == FW_UPLOAD_SCRIPT
+               ? result_of(fw_device_begin_script(device, bytes, &device->page_opening))
+               : image_begin(device, bytes);
 }
 
 static fw_api_result_t upload_write(void *ctx, fw_upload_t what, uint32_t at, fw_span_t piece)
 {
     fw_device_t *device = ctx;
-    return what == FW_UPLOAD_SCRIPT ? result_of(fw_scripts_write(&device->scripts, at, piece))
-                                    : image_write(device, at, piece);
+    if (what != FW_UPLOAD_SCRIPT) {
+        return image_write(device, at, piece);
+    }
+    return is_of_page(device) ? result_of(fw_scripts_write(&device->scripts, at, piece))
+                              : (fw_api_result_t)FW_PROBLEM_WRONG_STATE;
 }
 
 static fw_api_result_t upload_end(void *ctx, fw_upload_t what, fw_api_compiled_t *compiled)
@@ -537,6 +558,9 @@ static fw_api_result_t upload_end(void *ctx, fw_upload_t what, fw_api_compiled_t
     fw_device_t *device = ctx;
     if (what != FW_UPLOAD_SCRIPT) {
         return image_end(device);
+    }
+    if (!is_of_page(device)) {
+        return FW_PROBLEM_WRONG_STATE;
     }
     const fw_scripts_t *scripts = &device->scripts;
     const fw_script_error_t *error = &scripts->error;
@@ -563,6 +587,9 @@ static fw_api_result_t upload_end(void *ctx, fw_upload_t what, fw_api_compiled_t
 static fw_api_result_t trial(void *ctx, fw_trial_t what)
 {
     fw_device_t *device = ctx;
+    if (what == FW_TRIAL_BEGIN && !is_of_page(device)) {
+        return FW_PROBLEM_WRONG_STATE;
+    }
     fw_scripts_work_t work = what == FW_TRIAL_BEGIN    ? FW_SCRIPTS_TRY
                              : what == FW_TRIAL_COMMIT ? FW_SCRIPTS_KEEP
                                                        : FW_SCRIPTS_REVERT;

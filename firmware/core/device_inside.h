@@ -36,6 +36,9 @@ fw_api_result_t fw_device_keep_recording(void *ctx, bool begins);
 
 /* ---- device_api.c ---- */
 
+/* Begins to bring a script for whoever remembers `*opening`; WRONG_STATE: somebody else began one since. */
+fw_scripts_result_t fw_device_begin_script(fw_device_t *device, uint32_t bytes, uint8_t *opening);
+
 /* The newest entry of the why-log with a number below `before`. */
 bool fw_device_why(fw_device_t *device, uint32_t before, fw_api_why_t *into);
 

@@ -105,19 +105,25 @@ static uint8_t code_of(fw_kept_t *kept, fw_scripts_result_t result)
     }
 }
 
-static uint8_t open_script(fw_device_t *device)
+static uint8_t begin_script(fw_device_t *device)
 {
     fw_kept_t *kept = &device->kept;
-    if (device->scripts.state == FW_SCRIPT_ON_TRIAL) {
-        return refuse(kept, FW_CODE_WRONG_STATE, "a script is on trial: keep it, or go back, first");
-    }
-    uint8_t code = code_of(kept, fw_scripts_begin(&device->scripts, kept->size));
-    return code == FW_ANSWER_LATER ? begin_work(kept, FW_KEPT_OPEN) : code;
+    return code_of(kept, fw_device_begin_script(device, kept->size, &kept->opening));
+}
+
+/* Whether the script that is being brought is the tool's, and not the page's. */
+static bool is_brought(const fw_device_t *device)
+{
+    return device->kept.opening == device->scripts.openings &&
+           fw_scripts_is_bringing(&device->scripts);
 }
 
 static uint8_t write_script(fw_device_t *device, uint32_t offset, fw_span_t bytes, uint32_t *next)
 {
     fw_scripts_t *scripts = &device->scripts;
+    if (!is_brought(device)) {
+        return refuse(&device->kept, FW_CODE_WRONG_STATE, "another script was begun in between");
+    }
     if (offset == scripts->written_bytes) {
         uint8_t code = code_of(&device->kept, fw_scripts_write(scripts, offset, bytes));
         *next = scripts->written_bytes;
@@ -134,8 +140,12 @@ static uint8_t verify_script(fw_device_t *device)
     fw_slots_t *slots = &device->slots;
     uint8_t digest[FW_DIGEST_BYTES];
     fw_slot_view_t view;
-    bool is_there = slots->pair == FW_PAIR_SCRIPT && fw_slots_end_source(slots) == FW_SLOTS_OK;
-    if (!is_there) {
+    fw_slots_answer_t ended = slots->pair == FW_PAIR_SCRIPT ? fw_slots_end_source(slots)
+                                                             : FW_SLOTS_BUSY;
+    if (ended == FW_SLOTS_FAULT) {
+        return refuse(kept, FW_CODE_INTERNAL, "the flash has failed");
+    }
+    if (ended != FW_SLOTS_OK || kept->opening != device->scripts.openings) {
         return refuse(kept, FW_CODE_WRONG_STATE, "something else was saved in between");
     }
     fw_slots_written(slots, &view);
@@ -243,14 +253,17 @@ static uint8_t commit_manifest(fw_device_t *device)
     return begin_image(device);
 }
 
-/* Whether this is the image that a manifest was committed for. */
+/* Whether that is the image that a manifest was committed for. */
+static bool is_awaited(const fw_device_t *device, uint32_t size, const uint8_t *digest)
+{
+    const fw_update_t *update = &device->update;
+    return device->is_image_begun && update->phase == FW_UPDATE_WRITING && size == update->length &&
+           fw_equal(device->image_head + MANIFEST_DIGEST, digest, FW_DIGEST_BYTES);
+}
+
 static bool is_image_awaited(const fw_device_t *device)
 {
-    const fw_kept_t *kept = &device->kept;
-    const fw_update_t *update = &device->update;
-    return device->is_image_begun && update->phase == FW_UPDATE_WRITING &&
-           kept->size == update->length &&
-           fw_equal(device->image_head + MANIFEST_DIGEST, kept->announced, FW_DIGEST_BYTES);
+    return is_awaited(device, device->kept.size, device->kept.announced);
 }
 
 static uint8_t make_room(fw_device_t *device)
@@ -285,12 +298,16 @@ static uint8_t write_image(fw_device_t *device, uint32_t offset, fw_span_t bytes
     return make_room(device) == FW_ANSWER_LATER ? begin_work(kept, FW_KEPT_MAKE_ROOM) : FW_CODE_OK;
 }
 
+/* It is checked once, whoever has begun that. */
 static uint8_t commit_image(fw_device_t *device)
 {
     fw_kept_t *kept = &device->kept;
-    uint8_t code = update_code(kept, fw_update_finish(&device->update));
-    device->is_image_checking = code == FW_CODE_OK;
-    return code == FW_CODE_OK ? begin_work(kept, FW_KEPT_FINISH) : code;
+    fw_update_answer_t answer = fw_update_finish(&device->update);
+    if (answer != FW_UPDATE_OK && answer != FW_UPDATE_BUSY) {
+        return update_code(kept, answer);
+    }
+    device->is_image_checking = true;
+    return begin_work(kept, FW_KEPT_FINISH);
 }
 
 static uint8_t finish_image(fw_device_t *device)
@@ -315,7 +332,31 @@ static bool goes_on(const fw_device_t *device, uint8_t content, uint32_t size, f
     bool is_same = kept->content == content && kept->size == size &&
                    fw_equal(kept->announced, digest.bytes, FW_DIGEST_BYTES);
     return is_same && content == FW_CONTENT_SCRIPT && scripts->wanted_bytes == size &&
-           fw_scripts_is_bringing(scripts);
+           is_brought(device);
+}
+
+/* Whether that can be written now; if not, why. */
+static uint8_t judge_open(fw_device_t *device, uint8_t content, uint32_t size, fw_span_t digest)
+{
+    fw_kept_t *kept = &device->kept;
+    switch (content) {
+    case FW_CONTENT_SCRIPT:
+        if (device->scripts.state == FW_SCRIPT_ON_TRIAL) {
+            return refuse(kept, FW_CODE_WRONG_STATE,
+                          "a script is on trial: keep it, or go back, first");
+        }
+        return size <= FW_SCRIPT_SOURCE_MAX ? (uint8_t)FW_CODE_OK
+                                            : code_of(kept, FW_SCRIPTS_OUT_OF_RANGE);
+    case FW_CONTENT_FIRMWARE_MANIFEST:
+        return size == HEAD_BYTES ? (uint8_t)FW_CODE_OK
+                                  : refuse(kept, FW_CODE_OUT_OF_RANGE,
+                                           "expected 72 bytes of manifest, 64 of signature");
+    default:
+        return is_awaited(device, size, digest.bytes)
+                   ? (uint8_t)FW_CODE_OK
+                   : refuse(kept, FW_CODE_WRONG_STATE,
+                            "expected the image that the manifest tells of");
+    }
 }
 
 static uint8_t take_open(fw_device_t *device, uint32_t source, const fw_cbor_map_t *payload,
@@ -339,26 +380,24 @@ static uint8_t take_open(fw_device_t *device, uint32_t source, const fw_cbor_map
         *next = device->scripts.written_bytes;
         return FW_CODE_OK;
     }
+    uint8_t code = judge_open(device, (uint8_t)content, (uint32_t)size, digest);
+    if (code != FW_CODE_OK) {
+        return code; /* what was begun before stays */
+    }
     kept->content = (uint8_t)content;
     kept->owner = source;
     kept->size = (uint32_t)size;
     fw_copy(kept->announced, digest.bytes, FW_DIGEST_BYTES);
-    uint8_t code = FW_CODE_OK;
     if (content == FW_CONTENT_SCRIPT) {
-        code = open_script(device);
-    } else if (content == FW_CONTENT_FIRMWARE_MANIFEST && size == HEAD_BYTES) {
+        code = begin_script(device);
+    } else if (content == FW_CONTENT_FIRMWARE_MANIFEST) {
         device->image_at = 0;
         device->is_image_begun = false;
         device->is_image_checking = false;
-    } else if (content == FW_CONTENT_FIRMWARE_MANIFEST) {
-        code = refuse(kept, FW_CODE_OUT_OF_RANGE, "expected 72 bytes of manifest, 64 of signature");
-    } else if (is_image_awaited(device)) {
-        *next = fw_update_offset(&device->update);
     } else {
-        code = refuse(kept, FW_CODE_WRONG_STATE, "expected the image that the manifest tells of");
+        *next = fw_update_offset(&device->update);
     }
-    kept->content = code == FW_CODE_OK || code == FW_ANSWER_LATER ? kept->content : 0u;
-    return code;
+    return code == FW_ANSWER_LATER ? begin_work(kept, FW_KEPT_OPEN) : code;
 }
 
 static bool is_of(const fw_kept_t *kept, uint32_t source)
@@ -404,11 +443,12 @@ static uint8_t take_commit(fw_device_t *device, uint32_t source, const fw_cbor_m
         return FW_CODE_BAD_FIELD;
     }
     uint8_t content = kept->content;
-    bool is_whole = content == FW_CONTENT_SCRIPT ? fw_scripts_is_bringing(&device->scripts) &&
-                                                       device->scripts.written_bytes == kept->size
-                    : content == FW_CONTENT_FIRMWARE_MANIFEST
-                        ? !device->is_image_begun && device->image_at == HEAD_BYTES
-                        : is_image_awaited(device);
+    bool is_whole =
+        content == FW_CONTENT_SCRIPT
+            ? is_brought(device) && device->scripts.written_bytes == kept->size
+        : content == FW_CONTENT_FIRMWARE_MANIFEST
+            ? !device->is_image_begun && device->image_at == HEAD_BYTES
+            : is_image_awaited(device) && fw_update_offset(&device->update) == kept->size;
     if (!is_of(kept, source) || !is_whole ||
         !fw_equal(digest.bytes, kept->announced, FW_DIGEST_BYTES)) {
         return refuse(kept, FW_CODE_WRONG_STATE, NULL);
@@ -436,8 +476,8 @@ static uint8_t take_read(fw_device_t *device, const fw_cbor_map_t *payload, uint
     *about = (uint32_t)offset | (uint32_t)content << CONTENT_SHIFT;
     uint32_t generation = 0;
     (void)content_of(device, (uint8_t)content, &generation);
-    bool is_known = content == FW_CONTENT_SCRIPT && kept->generation == generation;
-    if (is_known) {
+    uint32_t known = content == FW_CONTENT_SCRIPT ? kept->generation : kept->recording_generation;
+    if (known == generation && generation != 0u) {
         return FW_CODE_OK;
     }
     kept->read = (uint8_t)content;
@@ -507,6 +547,8 @@ static uint8_t read_step(fw_device_t *device)
     bool is_known = hash_step(device, bytes, is_script ? kept->digest : kept->recording);
     if (is_known && is_script) {
         kept->generation = generation;
+    } else if (is_known) {
+        kept->recording_generation = generation;
     }
     return is_known ? FW_CODE_OK : FW_ANSWER_LATER;
 }
@@ -517,7 +559,7 @@ static uint8_t work_step(fw_device_t *device, uint32_t *about)
     switch (kept->work) {
     case FW_KEPT_OPEN:
         *about = 0;
-        return code_of(kept, fw_scripts_begin(&device->scripts, kept->size));
+        return begin_script(device);
     case FW_KEPT_VERIFY:
         return verify_script(device);
     case FW_KEPT_COMPILE:
@@ -539,13 +581,16 @@ static uint8_t work_step(fw_device_t *device, uint32_t *about)
 }
 
 /* The digest of the script that runs is told with the controller's health: it is worked out while nobody
- * asks for anything. */
+ * asks for anything. Not of one that has just begun, for its memory is the recorder's, and faults come early. */
 static bool know_script(fw_device_t *device)
 {
     fw_kept_t *kept = &device->kept;
     const fw_scripts_t *scripts = &device->scripts;
+    uint32_t now_ms = fw_now(&device->controller);
     bool is_due = kept->generation != scripts->generation && scripts->generation != 0u &&
-                  !fw_scripts_is_working(scripts);
+                  !fw_scripts_is_working(scripts) &&
+                  fw_since(now_ms, scripts->trial_ms) >= FW_DIGEST_PATIENCE_MS;
+    kept->is_hashing = kept->is_hashing && is_due;
     uint32_t generation = 0;
     const fw_span_t bytes = content_of(device, FW_CONTENT_SCRIPT, &generation);
     if (is_due && hash_step(device, bytes, kept->digest)) {
@@ -565,6 +610,7 @@ bool fw_device_kept_step(fw_device_t *device)
     uint8_t code = work_step(device, &about);
     if (code != FW_ANSWER_LATER) {
         kept->work = FW_KEPT_NOTHING;
+        kept->is_hashing = false;
         fw_controller_answer(controller, (fw_code_t)code, about);
     }
     return true;

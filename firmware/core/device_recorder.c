@@ -17,7 +17,10 @@ bool fw_device_is_dumping(const fw_device_t *device)
 bool fw_device_drop_recording(fw_device_t *device)
 {
     fw_dump_t *dump = &device->dump;
-    dump->step = dump->step == DUMP_WAIT ? (uint8_t)DUMP_NOTHING : dump->step;
+    if (dump->step == DUMP_WAIT) {
+        dump->step = DUMP_NOTHING;
+        dump->has_failed = true;
+    }
     return dump->step == DUMP_NOTHING;
 }
 
@@ -80,6 +83,7 @@ static bool end_recording(fw_device_t *device, fw_recorded_t *recorded, uint32_t
     controller->recorder = NULL;
     device->dump.step = DUMP_WAIT;
     device->dump.has_failed = false;
+    device->dump.is_of_fault = recorded->why != FW_RECORDED_ON_REQUEST;
     device->dump.began_ms = now_ms;
     device->dump.compilations = device->scripts.compilations;
     return true;
@@ -123,10 +127,8 @@ void fw_device_look_for_fault(fw_device_t *device, uint32_t now_ms)
     /* What ends a trial is always kept: somebody is about to look at it. */
     bool ends_trial = device->scripts.state == FW_SCRIPT_ON_TRIAL &&
                       (has_divided || (begun & ~device->scripts.faulty) != 0u);
-    if ((ends_trial || may_keep(device, &recorded, now_ms)) &&
-        end_recording(device, &recorded, now_ms)) {
-        dump->has_kept = true;
-        dump->kept_ms = now_ms;
+    if (ends_trial || may_keep(device, &recorded, now_ms)) {
+        (void)end_recording(device, &recorded, now_ms);
     }
 }
 
@@ -164,6 +166,7 @@ static void wait_for_slots(fw_device_t *device, uint32_t now_ms)
     }
     if (fw_slots_begin(&device->slots, FW_PAIR_DUMP) == FW_SLOTS_OK) {
         dump->step = DUMP_ERASE;
+        dump->generation = (uint16_t)fw_slots_next_generation(&device->slots);
         dump->written = 0;
     }
 }
@@ -193,6 +196,20 @@ static void write_slice(fw_device_t *device)
     }
 }
 
+/* Only what got into flash counts as kept. */
+static void end_dump(fw_device_t *device)
+{
+    fw_dump_t *dump = &device->dump;
+    fw_slot_view_t view;
+    bool is_there = fw_slots_active(&device->slots, FW_PAIR_DUMP, &view);
+    dump->step = DUMP_NOTHING;
+    dump->has_failed = !is_there || (uint16_t)view.generation != dump->generation;
+    if (!dump->has_failed && dump->is_of_fault) {
+        dump->has_kept = true;
+        dump->kept_ms = dump->began_ms;
+    }
+}
+
 static void dump_step(fw_device_t *device, uint32_t now_ms)
 {
     fw_dump_t *dump = &device->dump;
@@ -211,8 +228,9 @@ static void dump_step(fw_device_t *device, uint32_t now_ms)
         write_slice(device);
         break;
     default:
-        dump->step = state == FW_SLOTS_IDLE ? DUMP_NOTHING : DUMP_RECORD;
-        dump->has_failed = state == FW_SLOTS_IDLE && device->slots.has_failed;
+        if (state == FW_SLOTS_IDLE || device->slots.pair != FW_PAIR_DUMP) {
+            end_dump(device); /* the next save may have begun already */
+        }
         break;
     }
 }

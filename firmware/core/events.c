@@ -90,12 +90,14 @@ static bool note_alarm(fw_events_t *events, uint8_t number, bool is_raised, uint
     return true;
 }
 
-static void earn(fw_events_t *events, uint32_t now_ms)
+/* One more for each interval that has passed, up to the most. */
+static uint8_t earn(uint8_t allowed, uint8_t most, uint32_t every_ms, uint32_t *earned_ms,
+                    uint32_t now_ms)
 {
-    uint32_t earned = fw_since(now_ms, events->earned_ms) / FW_EVENT_EVERY_MS;
-    uint32_t missing = FW_EVENTS_AT_ONCE_MAX - (uint32_t)events->allowed;
-    events->earned_ms += earned * FW_EVENT_EVERY_MS;
-    events->allowed = (uint8_t)(events->allowed + (earned < missing ? earned : missing));
+    uint32_t earned = fw_since(now_ms, *earned_ms) / every_ms;
+    uint32_t missing = (uint32_t)most - allowed;
+    *earned_ms += earned * every_ms;
+    return (uint8_t)(allowed + (earned < missing ? earned : missing));
 }
 
 static void note_event(fw_events_t *events, uint8_t number, uint32_t wall_s, uint32_t now_ms)
@@ -103,13 +105,14 @@ static void note_event(fw_events_t *events, uint8_t number, uint32_t wall_s, uin
     const fw_vm_t *vm = &events->scripts->controller->runner.vm;
     uint32_t words[FW_LOGBOOK_ENTRY_WORDS];
     fw_record_t record;
-    if (events->allowed == 0u || !fw_logbook_has_room(events->logbook) ||
+    bool is_allowed = events->events_allowed > 0u;
+    events->events_allowed = (uint8_t)(events->events_allowed - is_allowed);
+    if (!is_allowed || !fw_logbook_has_room(events->logbook) ||
         fw_logbook_unread(events->logbook) >= FW_EVENTS_UNREAD_MAX ||
         !record_of(&vm->program, false, number, &record)) {
         events->logbook->lost++;
         return;
     }
-    events->allowed--;
     begin_entry(events, wall_s, number, 0, words);
     for (uint8_t i = 0; i < record.b && i < FW_SCRIPT_EVENT_VALUES_MAX; i++) {
         uint8_t cell = (uint8_t)(fw_word(record.words + 1) >> (8u * i));
@@ -145,8 +148,10 @@ void fw_events_start(fw_events_t *events, fw_scripts_t *scripts, fw_logbook_t *l
         .logbook = logbook,
         .start_ms = now_ms,
         .earned_ms = now_ms,
+        .alarm_earned_ms = now_ms,
         .generation = (uint16_t)scripts->generation,
-        .allowed = FW_EVENTS_AT_ONCE_MAX,
+        .events_allowed = FW_EVENTS_AT_ONCE_MAX,
+        .alarms_allowed = FW_ALARMS_AT_ONCE_MAX,
     };
     if (fw_logbook_newest_event(logbook, &newest)) {
         events->generation = (uint16_t)newest.words[1];
@@ -158,24 +163,43 @@ void fw_events_start(fw_events_t *events, fw_scripts_t *scripts, fw_logbook_t *l
     }
 }
 
+/* Alarms that stand otherwise than was noted, in turns, so that one that flaps keeps none waiting. */
+static void note_alarms(fw_events_t *events, uint32_t wall_s, uint32_t now_ms)
+{
+    uint32_t stand = events->scripts->controller->runner.vm.alarms;
+    uint32_t changed = (stand ^ events->told) & ~(~stand & events->kept);
+    for (uint8_t i = 0; changed != 0u && i < FW_SCRIPT_ALARMS_MAX; i++) {
+        uint8_t number = (uint8_t)((events->turn + i) % FW_SCRIPT_ALARMS_MAX);
+        if ((changed >> number & 1u) == 0u) {
+            continue;
+        }
+        /* One that finds no room comes in a later scan. */
+        if (events->alarms_allowed == 0u ||
+            !note_alarm(events, number, (stand >> number & 1u) != 0u, wall_s, now_ms)) {
+            return;
+        }
+        events->alarms_allowed--;
+        events->turn = (uint8_t)((number + 1u) % FW_SCRIPT_ALARMS_MAX);
+        changed &= ~((uint32_t)1 << number);
+        i = UINT8_MAX; /* from the new turn on */
+    }
+}
+
 void fw_events_note(fw_events_t *events, uint32_t wall_s, uint32_t now_ms)
 {
     const fw_runner_t *runner = &events->scripts->controller->runner;
     if (events->kept != 0u && fw_since(now_ms, events->start_ms) >= FW_ALARM_SETTLE_MS) {
         events->kept = 0;
     }
-    earn(events, now_ms);
+    events->events_allowed = earn(events->events_allowed, FW_EVENTS_AT_ONCE_MAX, FW_EVENT_EVERY_MS,
+                                  &events->earned_ms, now_ms);
+    events->alarms_allowed = earn(events->alarms_allowed, FW_ALARMS_AT_ONCE_MAX, FW_ALARM_EVERY_MS,
+                                  &events->alarm_earned_ms, now_ms);
     if (!follow_script(events, wall_s, now_ms) || runner->is_stopped) {
         return;
     }
+    note_alarms(events, wall_s, now_ms);
     uint32_t happened = runner->vm.events;
-    uint32_t over = events->told & ~runner->vm.alarms & ~(uint32_t)events->kept;
-    uint32_t changed = over | (runner->vm.alarms & ~(uint32_t)events->told);
-    for (uint8_t i = 0; changed != 0u && i < FW_SCRIPT_ALARMS_MAX; i++, changed >>= 1) {
-        if ((changed & 1u) != 0u) { /* one that finds no room comes in the next scan */
-            (void)note_alarm(events, i, (runner->vm.alarms >> i & 1u) != 0u, wall_s, now_ms);
-        }
-    }
     for (uint8_t i = 0; happened != 0u; i++, happened >>= 1) {
         if ((happened & 1u) != 0u) {
             note_event(events, i, wall_s, now_ms);
@@ -195,16 +219,26 @@ void fw_events_poll(fw_events_t *events)
     }
 }
 
-/* Notes an event once more, behind all others. False: there is no room now. */
-static bool note_again(fw_events_t *events, const fw_logbook_entry_t *entry, uint32_t now_ms)
+/* Notes the next of the events up to `renumbered` once more, behind all others. Once all of them are in flash
+ * again, they are done with. */
+static void note_again(fw_events_t *events, uint32_t now_ms)
 {
-    if (!fw_logbook_has_room(events->logbook)) {
-        return false;
+    fw_logbook_t *logbook = events->logbook;
+    fw_logbook_entry_t entry;
+    while (fw_logbook_event_after(logbook, events->noted_again, &entry) &&
+           entry.number <= events->renumbered) {
+        if (!fw_logbook_has_room(logbook)) {
+            return;
+        }
+        entry.words[2] = (entry.words[2] & ~(uint32_t)UINT16_MAX) | events->told;
+        (void)fw_logbook_add(logbook, FW_LOGBOOK_EVENT, entry.words, now_ms);
+        fw_logbook_save_now(logbook);
+        events->noted_again = entry.number;
     }
-    (void)fw_logbook_add(events->logbook, FW_LOGBOOK_EVENT, entry->words, now_ms);
-    fw_logbook_save_now(events->logbook);
-    fw_logbook_acknowledge(events->logbook, entry->number);
-    return true;
+    if (logbook->urgent == 0u && fw_logbook_is_settled(logbook)) {
+        fw_logbook_acknowledge(logbook, events->renumbered);
+        events->renumbered = 0;
+    }
 }
 
 /* The text, or that it is gone. */
@@ -267,29 +301,28 @@ bool fw_events_write(fw_events_t *events, fw_cbor_writer_t *writer, uint32_t *nu
                      uint32_t now_ms)
 {
     fw_logbook_entry_t entry;
-    while (fw_logbook_event_after(events->logbook, 0, &entry)) {
-        if (entry.number > events->renumbered) {
-            *number = entry.number;
-            write_entry(events, &entry, writer);
-            return true;
-        }
-        if (!note_again(events, &entry, now_ms)) {
-            return false;
-        }
+    if (events->renumbered != 0u) {
+        note_again(events, now_ms);
     }
-    return false;
+    if (events->renumbered != 0u || !fw_logbook_event_after(events->logbook, 0, &entry)) {
+        return false;
+    }
+    *number = entry.number;
+    write_entry(events, &entry, writer);
+    return true;
 }
 
 void fw_events_arrived(fw_events_t *events, uint32_t number, uint32_t last, uint32_t now_ms)
 {
     fw_logbook_t *logbook = events->logbook;
-    fw_logbook_entry_t entry;
-    if (last <= logbook->last) {
+    if (last == number || fw_logbook_has_event(logbook, last)) {
         fw_logbook_acknowledge(logbook, number);
-    } else if (fw_logbook_event_after(logbook, number - 1u, &entry)) {
+    } else {
         events->renumbered = logbook->last;
+        events->noted_again = 0;
         fw_logbook_go_on_after(logbook, last);
-        (void)note_again(events, &entry, now_ms); /* or when it is its turn again */
+        fw_logbook_save_now(logbook); /* what waits in RAM is noted again as well */
+        note_again(events, now_ms);
     }
     fw_controller_tell_events(events->scripts->controller);
 }

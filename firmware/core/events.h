@@ -8,8 +8,11 @@
  * script's alarms are over when it runs no more.
  *
  * An event leaves room for alarms: once FW_EVENTS_UNREAD_MAX of both wait for the gateway, no
- * further event is noted, and a script that has more to say than one event a second, and eight at
- * once, is not heard out. Alarms are always noted. What is missed is counted in the logbook.
+ * further event is noted, and of a script that says more than eight at once, and then one a second,
+ * the rest is not heard. (For long it is less: a sector of flash each quarter of an hour holds some
+ * 45.) What is missed is counted in the logbook. An alarm is never missed, but one that flaps is
+ * told by how it stands: eight changes of all alarms at once, and then one each
+ * FW_ALARM_EVERY_MS, in turns.
  *
  * An entry's words: seconds since 1970, 0 = not known; bits 0-15 of the script's generation, from 16
  * on the event's or alarm's number, from 24 on flags; bits 0-15 the alarms that stand after it, from
@@ -26,18 +29,24 @@
 #define FW_EVENTS_UNREAD_MAX 16u
 #define FW_EVENTS_AT_ONCE_MAX 8u
 #define FW_EVENT_EVERY_MS 1000u
+#define FW_ALARMS_AT_ONCE_MAX 8u
+#define FW_ALARM_EVERY_MS 30000u
 
 typedef struct {
     fw_scripts_t *scripts;
     fw_logbook_t *logbook;
     uint32_t start_ms;
-    uint32_t earned_ms;  /* `allowed` is worked out up to here */
+    uint32_t earned_ms;  /* `events_allowed` is worked out up to here */
+    uint32_t alarm_earned_ms;
+    uint32_t noted_again; /* of the events up to `renumbered` */
     uint32_t seen;       /* how far the logbook had come when the link was told of it */
     uint32_t renumbered; /* events up to this one are noted again behind the others */
     uint16_t generation; /* of the script whose alarms `told` are; its lower half */
     uint16_t told;       /* alarms that are noted as raised: a bit each */
     uint16_t kept;       /* those of them that stood before the start, until FW_ALARM_SETTLE_MS */
-    uint8_t allowed;     /* events that may be noted at once */
+    uint8_t events_allowed; /* that may be noted at once */
+    uint8_t alarms_allowed; /* likewise, changes of alarms */
+    uint8_t turn;           /* the alarm that is looked at first */
 } fw_events_t;
 
 /* After the scripts have been started, before the first scan. Both must outlive it. */
@@ -56,9 +65,9 @@ void fw_events_poll(fw_events_t *events);
 bool fw_events_write(fw_events_t *events, fw_cbor_writer_t *writer, uint32_t *number,
                      uint32_t now_ms);
 
-/* The gateway has the event of that number, and `last` is its latest. A number that this controller
- * has not come to yet means that the flash that counted is lost: whatever waits is noted again
- * behind it. */
+/* The gateway has the event of that number, and `last` is its latest. That is this one, or a later
+ * event of ours that it has answered before a power cut. If it is neither, then the flash that
+ * counted is lost: whatever waits is noted again behind `last`, and leaves once that is in flash. */
 void fw_events_arrived(fw_events_t *events, uint32_t number, uint32_t last, uint32_t now_ms);
 
 #endif

@@ -12,6 +12,8 @@
 #include "keeper.h"
 
 #define FW_DIGEST_BYTES 32u
+/* How long a script runs before its digest is worked out unasked. */
+#define FW_DIGEST_PATIENCE_MS 10000u
 /* Entries of the log in one answer: each is looked up in flash. */
 #define FW_LOG_ENTRIES_TOLD 8u
 
@@ -37,17 +39,19 @@ typedef struct {
     uint32_t owner;       /* of the transfer */
     uint32_t size;
     uint32_t generation;  /* of the script that `digest` is of; 0 = it is not known */
+    uint32_t recording_generation; /* likewise, of the recording */
     uint16_t line;        /* where `expected` is */
     uint16_t column;
     uint16_t other_line;
     uint16_t hashed;      /* bytes so far */
     uint8_t announced[FW_DIGEST_BYTES]; /* of what is written */
     uint8_t digest[FW_DIGEST_BYTES];    /* of the script that runs */
-    uint8_t recording[FW_DIGEST_BYTES]; /* of the recording that is read */
+    uint8_t recording[FW_DIGEST_BYTES]; /* of the recording in flash */
     uint8_t content;      /* fw_content_t of what is written; 0 = there is no transfer */
     uint8_t read;         /* fw_content_t of what is read */
     uint8_t work;         /* fw_kept_work_t */
     uint8_t compiled;     /* scripts, when the hash was begun */
+    uint8_t opening;      /* of the script that is written (scripts.h) */
     bool keeps;           /* of a commit, or of a trial's end */
     bool is_hashing;
 } fw_kept_t;

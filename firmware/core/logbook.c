@@ -209,6 +209,13 @@ bool fw_logbook_newest_event(fw_logbook_t *logbook, fw_logbook_entry_t *entry)
     return find(logbook, FW_LOGBOOK_EVENT, 0, UINT32_MAX, true, entry);
 }
 
+bool fw_logbook_has_event(fw_logbook_t *logbook, uint32_t number)
+{
+    fw_logbook_entry_t entry;
+    return number != 0u &&
+           find(logbook, FW_LOGBOOK_EVENT, number - 1u, number + 1u, false, &entry);
+}
+
 uint16_t fw_logbook_unread(fw_logbook_t *logbook)
 {
     uint16_t count = 0;

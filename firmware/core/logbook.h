@@ -88,6 +88,9 @@ bool fw_logbook_event_after(fw_logbook_t *logbook, uint32_t after, fw_logbook_en
 /* The newest event in flash, whether it has arrived or not. False: there was none for long. */
 bool fw_logbook_newest_event(fw_logbook_t *logbook, fw_logbook_entry_t *entry);
 
+/* Whether the event of that number is in flash, arrived or not. */
+bool fw_logbook_has_event(fw_logbook_t *logbook, uint32_t number);
+
 /* Events in flash that have not arrived. */
 uint16_t fw_logbook_unread(fw_logbook_t *logbook);
 

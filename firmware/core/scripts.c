@@ -359,8 +359,9 @@ fw_scripts_result_t fw_scripts_begin(fw_scripts_t *scripts, uint32_t bytes)
     if (scripts->work == FW_SCRIPTS_BEGIN && scripts->wanted_bytes == bytes) {
         return result_of(scripts);
     }
-    if (fw_scripts_is_working(scripts) && scripts->work > FW_SCRIPTS_COMPILE) {
-        return FW_SCRIPTS_WAIT;
+    bool is_taken = scripts->work == FW_SCRIPTS_BEGIN || scripts->work > FW_SCRIPTS_COMPILE;
+    if (fw_scripts_is_working(scripts) && is_taken) {
+        return FW_SCRIPTS_WAIT; /* of two who begin at once, the one after the other */
     }
     if (scripts->state == FW_SCRIPT_ON_TRIAL) {
         return FW_SCRIPTS_WRONG_STATE; /* the other slot is what it would go back to */
@@ -371,6 +372,7 @@ fw_scripts_result_t fw_scripts_begin(fw_scripts_t *scripts, uint32_t bytes)
     if (scripts->slots->pair == FW_PAIR_SCRIPT) {
         fw_slots_abort(scripts->slots);
     }
+    scripts->openings++;
     scripts->wanted_bytes = bytes;
     scripts->written_bytes = 0;
     scripts->is_compiled = false;

@@ -81,6 +81,7 @@ typedef struct {
     uint16_t code_words;
     uint16_t table_words;
     uint16_t operations;    /* of a scan */
+    uint8_t openings;       /* scripts that were begun to be brought; goes round */
     uint8_t compilations;   /* begun so far; goes round */
     uint8_t work;           /* fw_scripts_work_t */
     uint8_t step;           /* of it */
@@ -96,7 +97,8 @@ typedef struct {
  * safe. All that is pointed to must be set in `scripts` before, and outlive it. */
 void fw_scripts_start(fw_scripts_t *scripts, fw_span_t source, bool stopped, uint32_t now_ms);
 
-/* A script of so many bytes is to be brought; one that was being brought is given up. */
+/* A script of so many bytes is to be brought; one that was being brought is given up, which `openings`
+ * tells whoever brought it. */
 fw_scripts_result_t fw_scripts_begin(fw_scripts_t *scripts, uint32_t bytes);
 
 /* Its next bytes. Those that were written already may come again; others than the next are WRONG_STATE. */

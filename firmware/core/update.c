@@ -411,6 +411,9 @@ static fw_update_answer_t check_signature(fw_update_t *update)
     return is_good ? FW_UPDATE_OK : FW_UPDATE_BAD_SIGNATURE;
 }
 
+/* How often a sector that does not erase is tried, each time at the cost of scans. */
+#define ERASE_TRIES_MAX 8u
+
 uint32_t fw_update_step(fw_update_t *update, uint32_t now_ms)
 {
     if (!fw_journal_is_idle(&update->journal)) {
@@ -421,12 +424,20 @@ uint32_t fw_update_step(fw_update_t *update, uint32_t now_ms)
     switch (update->step) {
     case FW_UPDATE_STEP_ERASE:
         wait_ms = fw_flash_erase_wait_ms(update->journal.flash, now_ms);
-        if (wait_ms == 0u && fw_flash_erase(update->journal.flash,
-                                            address_of(update) + update->stream.taken)) {
+        if (wait_ms > 0u) {
+            return wait_ms;
+        }
+        if (fw_flash_erase(update->journal.flash, address_of(update) + update->stream.taken)) {
             update->step = FW_UPDATE_STEP_READY;
+            update->tries = 0;
             return FW_FLASH_NEVER;
         }
-        return wait_ms > 0u ? wait_ms : FW_ERASE_GAP_MS;
+        update->tries++;
+        if (update->tries >= ERASE_TRIES_MAX) {
+            update->result = FW_UPDATE_FAULT;
+            (void)enter(update, FW_UPDATE_NONE);
+        }
+        return FW_ERASE_GAP_MS;
     case FW_UPDATE_STEP_HASH:
         hash_next(update);
         return 0;

@@ -84,6 +84,7 @@ typedef struct {
     uint8_t slot;      /* that the image is for */
     uint8_t phase;     /* fw_update_phase_t */
     uint8_t boots;     /* of the new image, or attempts at one */
+    uint8_t tries;     /* at erasing a sector */
     uint8_t step;      /* fw_update_step_t */
     uint8_t boot_slot; /* that is to run */
     uint8_t result;    /* fw_update_answer_t of the last finish */

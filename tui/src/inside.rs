@@ -429,13 +429,7 @@ async fn put_firmware(
     for file in files {
         let shown = file.display();
         let release = std::fs::read(file).with_context(|| format!("reading {shown}"))?;
-        let mut progress = Progress::new(release.len());
-        let sent = link
-            .client
-            .update(address, &release, &mut |bytes| progress.show(bytes))
-            .await;
-        progress.end();
-        match sent {
+        match link.client.offer_firmware(address, &release).await {
             Ok(()) => {}
             Err(
                 error @ Error::Refused {
@@ -448,6 +442,13 @@ async fn put_firmware(
             }
             Err(error) => return Err(Failure::about(error, address)),
         }
+        let mut progress = Progress::new(release.len());
+        let sent = link
+            .client
+            .send_firmware(address, &release, &mut |bytes| progress.show(bytes))
+            .await;
+        progress.end();
+        sent.map_err(|error| Failure::about(error, address))?;
         if !no_restart {
             let restarted = link.client.restart(address).await;
             restarted.map_err(|error| Failure::about(error, address))?;

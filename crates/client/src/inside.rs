@@ -27,6 +27,16 @@ fn digest_of(bytes: &[u8]) -> [u8; 32] {
     Blake2b::<U32>::digest(bytes).into()
 }
 
+/// Manifest and signature of a release.
+fn head_of(release: &[u8]) -> Result<&[u8], Error> {
+    let head = release.get(..RELEASE_HEAD_BYTES);
+    head.filter(|_| release.len() > RELEASE_HEAD_BYTES)
+        .ok_or_else(|| Error::Refused {
+            code: Code::OutOfRange,
+            detail: Some("expected a signed image".into()),
+        })
+}
+
 impl Client {
     /// What people may adjust in a controller's script.
     ///
@@ -154,35 +164,34 @@ impl Client {
             .await
     }
 
-    /// Sends firmware: 72 bytes of manifest, 64 of signature, the image (`docs/storage.md` §7). The
-    /// controller tries it once it [restarts](Client::restart). `progress` is told how many bytes of it the
-    /// controller has.
+    /// Offers firmware: 72 bytes of manifest, 64 of signature, and an image (`docs/storage.md` §7), of which
+    /// only the first two are sent.
     ///
     /// # Errors
     /// As [`write`](Client::write); `out_of_range` for what is no release, and where the controller does not
-    /// want this one, with its reason: for another board, for the slot that runs, too old, not signed.
-    pub async fn update(
+    /// want this one, with its reason: for another board, for the slot that runs, too old.
+    pub async fn offer_firmware(&self, address: Address, release: &[u8]) -> Result<(), Error> {
+        let head = head_of(release)?;
+        self.write(address, Content::FirmwareManifest, head, false)
+            .await
+    }
+
+    /// Sends the image of firmware that was [offered](Client::offer_firmware). The controller tries it once it
+    /// [restarts](Client::restart). `progress` is told how many bytes of the release the controller has.
+    ///
+    /// # Errors
+    /// As [`write`](Client::write); `out_of_range` where nobody that the controller trusts has signed it.
+    pub async fn send_firmware(
         &self,
         address: Address,
         release: &[u8],
         progress: &mut (dyn FnMut(usize) + Send),
     ) -> Result<(), Error> {
-        let Some((head, image)) = release.split_at_checked(RELEASE_HEAD_BYTES) else {
-            return Err(Error::Refused {
-                code: Code::OutOfRange,
-                detail: Some("expected a signed image".into()),
-            });
-        };
-        self.write(address, Content::FirmwareManifest, head, false)
-            .await?;
-        self.write_telling(
-            address,
-            Content::FirmwareImage,
-            image,
-            false,
-            &mut |bytes| progress(RELEASE_HEAD_BYTES + bytes),
-        )
-        .await
+        let image = &release[head_of(release)?.len()..];
+        let mut in_all = |bytes| progress(RELEASE_HEAD_BYTES + bytes);
+        let content = Content::FirmwareImage;
+        self.write_telling(address, content, image, false, &mut in_all)
+            .await
     }
 
     async fn write_telling(
@@ -298,11 +307,9 @@ impl Client {
             }
             all.extend_from_slice(&bytes);
             if all.len() >= size as usize {
+                // Of another digest: another version went out between its being asked for and told.
                 let is_right = all.len() == size as usize && digest_of(&all) == digest;
-                return match is_right || size == 0 {
-                    true => Ok(Some(all)),
-                    false => Err(unexpected("transfer_read")),
-                };
+                return Ok((is_right || size == 0).then_some(all));
             }
             if bytes.is_empty() {
                 break;

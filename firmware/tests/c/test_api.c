@@ -319,8 +319,15 @@ static void test_points(void)
     expect("POST", "/api/parameter", "{\"name\":\"pump\",\"value\":1}", 404, "unknown_name");
     expect("GET", "/api/why", "", 200, "\"name\":\"lamp\",\"type\":\"digital_output\",\"value\":0,"
                                        "\"cause\":{\"kind\":\"force\"}}");
-    expect("GET", "/api/why?before=1", "", 200, "{\"entries\":[]}");
-    expect("GET", "/api/why?before=2", "", 200, "{\"entries\":[{\"number\":1,");
+    fw_logbook_entry_t first;
+    char path[40];
+    char entry[60];
+    CHECK(fw_logbook_cause_after(&whole.logbook, 0, &first));
+    snprintf(path, sizeof(path), "/api/why?before=%u", (unsigned)first.number);
+    expect("GET", path, "", 200, "{\"entries\":[]}");
+    snprintf(path, sizeof(path), "/api/why?before=%u", (unsigned)first.number + 1u);
+    snprintf(entry, sizeof(entry), "{\"entries\":[{\"number\":%u,", (unsigned)first.number);
+    expect("GET", path, "", 200, entry);
 }
 
 /* A script's way: pieces, its end, a trial. */

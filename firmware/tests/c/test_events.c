@@ -225,15 +225,86 @@ static void check_lost_count(void)
     rig_run(rig, 3000);
     set_door(0);
     rig_run(rig, 3000);
-    rig->event_last = 500;
+    uint32_t before = rig->device->logbook.last + 1000u;
+    rig->event_last = before;
     rig_connect(rig);
     rig_run(rig, 5000);
-    CHECK(rig->events == 3u && rig->event_last > 500u);
+    CHECK(rig->events == 3u && rig->event_last > before);
     CHECK(is_text(last_event(), FW_KEY_ALARM_TEXT, "Door open") && !is_raised(last_event()));
     rig_power_fails(rig);
     rig_connect(rig);
     rig_run(rig, 5000);
     CHECK(rig->events == 3u);
+    rig_free(rig);
+
+    /* And the power fails at every moment of that: nothing is lost. */
+    for (uint32_t cut_ms = 10; cut_ms < 2500u; cut_ms += 70u) {
+        begin(false);
+        set_door(1);
+        rig_run(rig, 3000);
+        set_door(0);
+        rig_run(rig, 3000);
+        rig->event_last = rig->device->logbook.last + 1000u;
+        rig_connect(rig);
+        rig_run(rig, cut_ms);
+        rig_power_fails(rig);
+        rig_connect(rig);
+        rig_run(rig, 8000);
+        CHECK(rig->events >= 3u && rig->events <= 6u);
+        CHECK(fw_logbook_unread(&rig->device->logbook) == 0u);
+        rig_free(rig);
+    }
+}
+
+/* A gateway that knows earlier numbers, of a life before, takes these as they are; and one that has a later
+ * one of ours, which it answered before a cut, has this one too. */
+static void check_other_numbers(void)
+{
+    begin(false);
+    set_door(1);
+    rig_run(rig, 3000);
+    fw_logbook_entry_t newest;
+    CHECK(fw_logbook_newest_event(&rig->device->logbook, &newest));
+    rig->event_last = newest.number;
+    rig_connect(rig);
+    rig_run(rig, 5000);
+    CHECK(rig->events == 0u && fw_logbook_unread(&rig->device->logbook) == 0u);
+    rig_free(rig);
+    begin(false);
+    set_door(1);
+    rig_run(rig, 3000);
+    rig->event_last = rig->device->logbook.last - 50u;
+    rig_connect(rig);
+    rig_run(rig, 5000);
+    CHECK(rig->events == 2u);
+    rig_free(rig);
+}
+
+/* One alarm flaps for as long as it likes: another one is told within a minute and a half, and flash lasts. */
+static void check_flapping(void)
+{
+    begin(true);
+    for (uint32_t second = 0; second < 3600u; second++) {
+        set_door(second % 2u == 0u);
+        rig_run(rig, 1000);
+    }
+    CHECK(rig->device->logbook.journal.turns + 1u >= FW_LOGBOOK_TURNS_KEPT);
+    unsigned before = rig->events;
+    set_level(90000);
+    rig_forget(rig);
+    bool is_told = false;
+    for (uint32_t second = 0; second < 90u && !is_told; second++) {
+        set_door(second % 2u == 0u);
+        rig_run(rig, 1000);
+        for (size_t i = 0; i < rig->frames_count; i++) {
+            is_told = is_told || is_text(&rig->frames[i], FW_KEY_ALARM_TEXT, "High water");
+        }
+    }
+    CHECK(is_told && rig->events > before);
+    /* What flapped is told by how it stands in the end. */
+    set_door(0);
+    rig_run(rig, 3u * FW_ALARM_EVERY_MS);
+    CHECK((rig->device->events.told & 2u) == 0u);
     rig_free(rig);
 }
 
@@ -270,5 +341,7 @@ void test_events(void)
     check_again();
     check_restart();
     check_lost_count();
+    check_other_numbers();
+    check_flapping();
     check_talkative();
 }

@@ -220,7 +220,8 @@ static void check_kept(void)
     rig_power_fails(rig);
     CHECK(runs("The second."));
     rig_connect(rig);
-    rig_run(rig, 1000);
+    rig_run(rig, FW_DIGEST_PATIENCE_MS + 1000u);
+    CHECK(rig->controller->condition.digest != NULL);
     CHECK(memcmp(rig->controller->condition.digest, digest, sizeof digest) == 0);
     rig_free(rig);
 }
@@ -335,6 +336,72 @@ static void check_limits(void)
     static uint8_t back[FW_SCRIPT_SOURCE_MAX];
     CHECK(read_all(FW_CONTENT_SCRIPT, back, sizeof back) == sizeof back);
     CHECK(memcmp(back, long_script, sizeof back) == 0);
+    rig_free(rig);
+}
+
+static fw_api_result_t page_begin(uint32_t bytes)
+{
+    return fw_device_api.upload_begin(rig->device, FW_UPLOAD_SCRIPT, bytes);
+}
+
+/* The page and a tool bring a script at once: each ends the other's, and no byte gets into the wrong one. */
+static void check_page(void)
+{
+    begin();
+    fw_code_t code = FW_CODE_INTERNAL;
+    size_t length = strlen(second);
+    CHECK(open_transfer(FW_CONTENT_SCRIPT, second, length, &code) == 0u && code == FW_CODE_OK);
+    for (int i = 0; i < 300 && page_begin((uint32_t)length) == FW_API_WAIT; i++) {
+        rig_run(rig, 10);
+    }
+    CHECK(code_of(write_piece(0, second, 30)) == FW_CODE_WRONG_STATE);
+    const fw_span_t piece = {(const uint8_t *)first, 20};
+    CHECK(fw_device_api.upload_write(rig->device, FW_UPLOAD_SCRIPT, 0, piece) == FW_PROBLEM_NONE);
+    /* A tool's opening that is refused ends nobody's; one that is not ends the page's. */
+    static const uint8_t long_script[FW_SCRIPT_SOURCE_MAX + 1u];
+    (void)open_transfer(FW_CONTENT_SCRIPT, long_script, sizeof long_script, &code);
+    CHECK(code == FW_CODE_OUT_OF_RANGE);
+    CHECK(fw_device_api.upload_write(rig->device, FW_UPLOAD_SCRIPT, 20, piece) == FW_PROBLEM_NONE);
+    CHECK(open_transfer(FW_CONTENT_SCRIPT, second, length, &code) == 0u && code == FW_CODE_OK);
+    CHECK(fw_device_api.upload_write(rig->device, FW_UPLOAD_SCRIPT, 40, piece) ==
+          FW_PROBLEM_WRONG_STATE);
+    write_all((const uint8_t *)second, length, 0, 50);
+    CHECK(code_of(commit(second, length, true)) == FW_CODE_OK && runs("The second."));
+
+    /* Both begin at once: in the end one of them has it, and the other one is told. */
+    uint32_t opening = send_open(FW_CONTENT_SCRIPT, first, strlen(first));
+    fw_api_result_t result = FW_API_WAIT;
+    for (int i = 0; i < 1000 && (result == FW_API_WAIT ||
+                                 rig_find(rig, FW_KIND_RESPONSE, opening) == NULL);
+         i++) {
+        result = result == FW_API_WAIT ? page_begin(100) : result;
+        rig_run(rig, 10);
+    }
+    CHECK(result != FW_API_WAIT && rig_find(rig, FW_KIND_RESPONSE, opening) != NULL);
+    rig_free(rig);
+}
+
+/* A script comes while a recording is on its way into flash: each gets there, whichever is first. */
+static void check_recording(void)
+{
+    for (uint32_t wait_ms = 0; wait_ms < 700u; wait_ms += 10u) {
+        begin();
+        rig_run(rig, 1000);
+        CHECK(fw_device_dump_now(rig->device));
+        rig_run(rig, wait_ms + 1u);
+        CHECK(code_of(put_script(second, true)) == FW_CODE_OK && runs("The second."));
+        rig_run(rig, 20000);
+        CHECK(!fw_device_is_dumping(rig->device));
+        CHECK(rig->controller->recorder != NULL);
+        rig_free(rig);
+    }
+    begin();
+    rig_run(rig, 1000);
+    CHECK(fw_device_dump_now(rig->device));
+    rig_run(rig, 3000);
+    static uint8_t recording[FW_SECTOR_BYTES];
+    size_t length = read_all(FW_CONTENT_RECORDING, recording, sizeof recording);
+    CHECK(length > 0u && memcmp(recording, "SWRC", 4) == 0);
     rig_free(rig);
 }
 
@@ -493,6 +560,8 @@ void test_kept(void)
     check_fault();
     check_resume();
     check_limits();
+    check_page();
+    check_recording();
     check_firmware();
     check_log();
 }
