@@ -5,7 +5,7 @@
  */
 #include "simcall.h"
 
-enum { STATUS_FAULT = 70, ARGUMENTS_MAX = 16 };
+enum { STATUS_FAULT = 70, ARGUMENTS_MAX = 40 };
 
 int main(int count, char **arguments);
 
@@ -16,8 +16,13 @@ _Noreturn void fw_fault(uint32_t cause, uint32_t at, uint32_t address);
 void fw_begin(void)
 {
     const char *arguments[ARGUMENTS_MAX] = {"firmware"};
-    size_t count = simcall_arguments(arguments + 1, ARGUMENTS_MAX - 1) + 1u;
-    simcall_exit(main((int)count, (char **)arguments));
+    static const char too_many[] = "too many arguments\n";
+    size_t count = 1;
+    if (!simcall_arguments(arguments + 1, ARGUMENTS_MAX - 1, &count)) {
+        simcall_write(2, too_many, sizeof(too_many) - 1u);
+        simcall_exit(STATUS_FAULT);
+    }
+    simcall_exit(main((int)count + 1, (char **)arguments));
 }
 
 static void say_hex(const char *what, size_t length, uint32_t value)

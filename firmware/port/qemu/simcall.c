@@ -17,7 +17,7 @@ enum {
 enum { FOR_READ = 1, FOR_WRITE = 2 };
 
 /* A command line is short; longer ones are refused. */
-enum { ARGUMENT_WORDS = 512 };
+enum { ARGUMENT_WORDS = 256 };
 
 static int32_t call(int32_t number, int32_t first, int32_t second, int32_t third)
 {
@@ -62,19 +62,22 @@ bool simcall_ready(int32_t descriptor, bool to_write, uint32_t wait_ms)
     return call(CALL_SELECT_ONE, descriptor, to_write ? FOR_WRITE : FOR_READ, place(wait)) > 0;
 }
 
-size_t simcall_arguments(const char **arguments, size_t most)
+bool simcall_arguments(const char **arguments, size_t most, size_t *found)
 {
     static uint32_t words[ARGUMENT_WORDS];
     int32_t count = call(CALL_ARGUMENTS, 0, 0, 0);
-    if (count < 2 || call(CALL_ARGUMENTS_BYTES, 0, 0, 0) > (int32_t)sizeof(words)) {
-        return 0;
+    *found = 0;
+    if (count < 2) {
+        return true;
+    }
+    if (call(CALL_ARGUMENTS_BYTES, 0, 0, 0) > (int32_t)sizeof(words) || (size_t)count - 1u > most) {
+        return false;
     }
     call(CALL_ARGUMENTS_COPY, place(words), 0, 0);
-    size_t found = 0;
-    for (; found < most && found + 1u < (size_t)count; found++) {
-        arguments[found] = (const char *)(uintptr_t)words[found + 1u];
+    for (; *found + 1u < (size_t)count; (*found)++) {
+        arguments[*found] = (const char *)(uintptr_t)words[*found + 1u];
     }
-    return found;
+    return true;
 }
 
 uint32_t simcall_cycles(void)

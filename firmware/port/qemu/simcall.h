@@ -23,8 +23,8 @@ int32_t simcall_open(const char *path);
 bool simcall_ready(int32_t descriptor, bool to_write, uint32_t wait_ms);
 
 /* The command line after the image's name: -semihosting-config arg=... . Fills up to `most`
- * pointers to strings that stay, and returns their number. */
-size_t simcall_arguments(const char **arguments, size_t most);
+ * pointers to strings that stay, and tells their number. False: there are more, and none is told. */
+bool simcall_arguments(const char **arguments, size_t most, size_t *found);
 
 /* Cycles at the 40 MHz of QEMU's LX106. Without -icount they follow the real clock; with -icount
  * shift=0, where an instruction takes 1 ns, one passes each 25 instructions. Wraps after 107 s. */

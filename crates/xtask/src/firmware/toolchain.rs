@@ -59,7 +59,6 @@ pub(super) const FROM_RAM: &[&str] = &[
     "flash",
     "frame",
     "http",
-    "http_server",
     "journal",
     "link",
     "logbook",
