@@ -19,6 +19,7 @@
 #include "log_in.h"
 #include "points.h"
 #include "script.h"
+#include "shadow.h"
 
 /* A result: an fw_problem_t, FW_PROBLEM_NONE = done, or "ask me again". */
 typedef uint8_t fw_api_result_t;
@@ -131,6 +132,9 @@ typedef enum {
     FW_API_PARAMETER,
     FW_API_MACHINE,
     FW_API_ALARM, /* value: it is raised */
+    FW_API_INPUT, /* this and what follows: of a shadow alone */
+    FW_API_OUTPUT,
+    FW_API_COMMAND, /* value: it is called in this scan */
 } fw_api_value_kind_t;
 
 typedef struct {
@@ -221,6 +225,17 @@ typedef struct {
     size_t (*recording)(void *ctx, uint32_t at, uint8_t *into, size_t room);
     /* Keeps the last scans; `begins` when it is asked for the first time. FW_PROBLEM_BUSY: not now. */
     fw_api_result_t (*keep_recording)(void *ctx, bool begins);
+
+    /* Looks into a scan (shadow.h): stops a copy of one before the first statement from that line on, goes
+     * on to the next statement, lets the copy go. FW_PROBLEM_OUT_OF_RANGE: no such statement;
+     * FW_PROBLEM_BUSY: its memory is in use; FW_PROBLEM_WRONG_STATE: no script runs, nothing is stopped. */
+    fw_api_result_t (*breakpoint)(void *ctx, uint16_t line);
+    fw_api_result_t (*step)(void *ctx);
+    void (*let_go)(void *ctx);
+    /* Its fw_shadow_state_t, and the line that it stands at or waits for; 0: none. */
+    uint8_t (*shadow)(void *ctx, uint16_t *line);
+    /* What names hold there; none while it waits. */
+    bool (*shadow_value)(void *ctx, uint16_t *cursor, fw_api_value_t *value);
 
     /* Switches a manual output, calls a command: `receipt` names what `outcome` tells of. */
     fw_api_result_t (*set)(void *ctx, fw_span_t point, int32_t value, uint32_t *receipt);

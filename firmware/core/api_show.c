@@ -149,7 +149,8 @@ static void show_range(fw_json_t *json, int32_t min, int32_t max)
 
 static void show_value(fw_json_t *json, const fw_api_value_t *value)
 {
-    static const char *const kinds[] = {"variable", "retained", "parameter", "machine", "alarm"};
+    static const char *const kinds[] = {"variable", "retained", "parameter", "machine",
+                                        "alarm",    "input",    "output",    "command"};
     fw_json_open(json, NULL, '{');
     fw_json_string(json, "name", value->name);
     fw_json_string(json, "kind", WORD(kinds, value->kind));
@@ -251,6 +252,27 @@ bool fw_api_show_commands(fw_api_t *api, fw_json_t *json)
         fw_json_string(json, "refusal", command.refusal);
     }
     fw_json_close(json, '}');
+    return true;
+}
+
+bool fw_api_show_shadow(fw_api_t *api, fw_json_t *json)
+{
+    static const char *const states[] = {"none", "waiting", "stopped", "ended"};
+    fw_api_value_t value = {0};
+    if (api->step == 0u) {
+        uint16_t line = 0;
+        uint8_t state = api->controller->shadow(api->ctx, &line);
+        fw_json_open(json, NULL, '{');
+        fw_json_string(json, "state", WORD(states, state));
+        fw_json_number(json, "line", line);
+        fw_json_open(json, "values", '[');
+        api->step = 1;
+        return true;
+    }
+    if (!api->controller->shadow_value(api->ctx, &api->cursor, &value)) {
+        return close_list(json);
+    }
+    show_value(json, &value);
     return true;
 }
 

@@ -247,6 +247,31 @@ fw_api_result_t fw_api_parameter(fw_api_t *api)
     return api->controller->parameter(api->ctx, name, value);
 }
 
+/* ---- into a scan ---- */
+
+fw_api_result_t fw_api_breakpoint(fw_api_t *api)
+{
+    int32_t line = 0;
+    if (api->fields.count > 0u && !number_of(api, "line", &line)) {
+        return FW_PROBLEM_BAD_FIELD;
+    }
+    if (line < 0 || line > UINT16_MAX) {
+        return FW_PROBLEM_OUT_OF_RANGE;
+    }
+    return api->controller->breakpoint(api->ctx, (uint16_t)line);
+}
+
+fw_api_result_t fw_api_step(fw_api_t *api)
+{
+    return api->controller->step(api->ctx);
+}
+
+fw_api_result_t fw_api_let_go(fw_api_t *api)
+{
+    api->controller->let_go(api->ctx);
+    return FW_PROBLEM_NONE;
+}
+
 /* ---- uploads and trials: `what` of the route says of what ---- */
 
 fw_api_result_t fw_api_source(fw_api_t *api)

@@ -324,6 +324,7 @@ uint32_t fw_device_poll(fw_device_t *device)
     log_scan(device, now_ms);
     fw_device_look_for_fault(device, now_ms);
     fw_scripts_poll(&device->scripts, now_ms);
+    bool is_looking = fw_device_look_into_scan(device, now_ms);
     fw_device_record(device, now_ms);
     device->controller.condition = (fw_condition_t){
         .trial_left_ms = fw_scripts_trial_left_ms(&device->scripts, now_ms),
@@ -339,7 +340,7 @@ uint32_t fw_device_poll(fw_device_t *device)
     fw_events_poll(&device->events);
     restart_in_time(device, now_ms);
     bool is_busy = device->saving != SAVE_NOTHING || fw_scripts_is_working(&device->scripts) ||
-                   device->must_restart || is_asked || fw_device_is_dumping(device);
+                   device->must_restart || is_asked || is_looking || fw_device_is_dumping(device);
     wake_ms = least(wake_ms, is_busy ? FW_SCAN_INTERVAL_MS : FW_RETAIN_LOOK_MS);
     return wake_ms;
 }

@@ -57,11 +57,12 @@ typedef struct {
     bool is_crashing;       /* three exception or watchdog resets within a minute: safe mode */
 } fw_device_setup_t;
 
-/* What has the same memory, one at a time: scans are recorded while nothing is compiled and no digest is
- * worked out. */
+/* What has the same memory, one at a time: scans are recorded while nothing is compiled, no digest is worked
+ * out and nobody looks into a scan. */
 typedef union {
     fw_compiler_t compiler;
     fw_recorder_t recorder;
+    fw_shadow_t shadow; /* as long as the runner has it */
     crypto_blake2b_ctx hash;
 } fw_device_work_t;
 

@@ -190,6 +190,8 @@ static bool command(void *ctx, uint16_t *cursor, fw_api_command_t *into)
     return true;
 }
 
+enum { KINDS_LIVE = 5, KINDS = 8 };
+
 static void show_state(const fw_program_t *program, uint8_t cell, fw_api_value_t *into)
 {
     uint16_t at = 0;
@@ -201,20 +203,20 @@ static void show_state(const fw_program_t *program, uint8_t cell, fw_api_value_t
     }
 }
 
-static bool value(void *ctx, uint16_t *cursor, fw_api_value_t *into)
+/* The next name of a machine's, of so many kinds. */
+static bool next_value(const fw_vm_t *vm, size_t count, uint16_t *cursor, fw_api_value_t *into)
 {
     static const struct {
         uint32_t tag, kind, line;
-    } kinds[] = {
+    } kinds[KINDS] = {
         {FW_RECORD_VARIABLE, FW_API_VARIABLE, 1},   {FW_RECORD_RETAINED, FW_API_RETAINED, 1},
         {FW_RECORD_PARAMETER, FW_API_PARAMETER, 1}, {FW_RECORD_MACHINE, FW_API_MACHINE, 0},
-        {FW_RECORD_ALARM, FW_API_ALARM, 0},
+        {FW_RECORD_ALARM, FW_API_ALARM, 0},         {FW_RECORD_INPUT, FW_API_INPUT, FW_INPUT_LINE},
+        {FW_RECORD_OUTPUT, FW_API_OUTPUT, FW_OUTPUT_LINE}, {FW_RECORD_COMMAND, FW_API_COMMAND, 0},
     };
-    fw_device_t *device = ctx;
-    const fw_vm_t *vm = &device->controller.runner.vm;
     fw_record_t record;
     while (fw_program_next(&vm->program, cursor, &record)) {
-        for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        for (size_t i = 0; i < count; i++) {
             if (kinds[i].tag != record.tag) {
                 continue;
             }
@@ -234,11 +236,28 @@ static bool value(void *ctx, uint16_t *cursor, fw_api_value_t *into)
             } else if (into->kind == FW_API_ALARM) {
                 into->type = FW_TYPE_BOOL;
                 into->value = (vm->alarms >> record.a & 1u) != 0u;
+            } else if (into->kind == FW_API_COMMAND) {
+                into->type = FW_TYPE_BOOL;
             }
             return true;
         }
     }
     return false;
+}
+
+static bool value(void *ctx, uint16_t *cursor, fw_api_value_t *into)
+{
+    const fw_device_t *device = ctx;
+    return next_value(&device->controller.runner.vm, KINDS_LIVE, cursor, into);
+}
+
+/* With what points and commands are in the scan, which is not what `point` tells. */
+static bool shadow_value(void *ctx, uint16_t *cursor, fw_api_value_t *into)
+{
+    uint16_t line = 0;
+    const fw_device_t *device = ctx;
+    return fw_device_shadow(ctx, &line) >= FW_SHADOW_STOPPED &&
+           next_value(&device->work.shadow.vm, KINDS, cursor, into);
 }
 
 /* Points are named by the script that ran then; of another one there is the pin alone, for its lines and
@@ -730,6 +749,11 @@ const fw_api_controller_t fw_device_api = {
     .source = source,
     .recording = fw_device_recording,
     .keep_recording = fw_device_keep_recording,
+    .breakpoint = fw_device_breakpoint,
+    .step = fw_device_step,
+    .let_go = fw_device_let_go,
+    .shadow = fw_device_shadow,
+    .shadow_value = shadow_value,
     .set = set,
     .call = call,
     .outcome = outcome,

@@ -34,6 +34,17 @@ void fw_device_record(fw_device_t *device, uint32_t now_ms);
 size_t fw_device_recording(void *ctx, uint32_t at, uint8_t *into, size_t room);
 fw_api_result_t fw_device_keep_recording(void *ctx, bool begins);
 
+/* ---- device_shadow.c ---- */
+
+/* Looks into the scan that was, and lets the shadow go when its time is over. True while there is one. */
+bool fw_device_look_into_scan(fw_device_t *device, uint32_t now_ms);
+
+/* For the API: see api.h. */
+fw_api_result_t fw_device_breakpoint(void *ctx, uint16_t line);
+fw_api_result_t fw_device_step(void *ctx);
+void fw_device_let_go(void *ctx);
+uint8_t fw_device_shadow(void *ctx, uint16_t *line);
+
 /* ---- device_api.c ---- */
 
 /* Begins to bring a script for whoever remembers `*opening`; WRONG_STATE: somebody else began one since. */

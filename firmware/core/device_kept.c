@@ -58,12 +58,15 @@ static bool hash_step(fw_device_t *device, fw_span_t bytes, uint8_t digest[FW_DI
     /* A script that is to be compiled would take the recording's memory next. */
     bool is_recorded = kept->work == FW_KEPT_VERIFY ? !fw_device_drop_recording(device)
                                                     : fw_device_is_dumping(device);
-    bool is_taken = is_recorded ||
+    /* Nobody looks into a shadow any more once somebody else wants something; what nobody asks for waits. */
+    bool is_shadow = device->controller.runner.shadow != NULL && kept->work == FW_KEPT_NOTHING;
+    bool is_taken = is_recorded || is_shadow ||
                     (fw_scripts_is_working(scripts) && scripts->work == FW_SCRIPTS_COMPILE);
     if (is_taken) {
         return false;
     }
-    device->controller.recorder = NULL; /* which had the memory till now */
+    device->controller.recorder = NULL; /* which had the memory till now, ... */
+    device->controller.runner.shadow = NULL; /* ... or this */
     if (!kept->is_hashing || kept->compiled != scripts->compilations ||
         kept->hashing != bytes.bytes) {
         kept->is_hashing = true;

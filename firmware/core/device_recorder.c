@@ -242,7 +242,8 @@ void fw_device_record(fw_device_t *device, uint32_t now_ms)
     if (dump->step != DUMP_NOTHING) {
         dump_step(device, now_ms);
     }
-    if (controller->recorder != NULL || dump->step != DUMP_NOTHING || device->kept.is_hashing ||
+    if (controller->recorder != NULL || controller->runner.shadow != NULL ||
+        dump->step != DUMP_NOTHING || device->kept.is_hashing ||
         fw_scripts_is_compiling(&device->scripts)) {
         return;
     }

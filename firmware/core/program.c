@@ -273,26 +273,33 @@ bool fw_program_assignment(const fw_program_t *program, uint16_t at, uint8_t cel
 
 /* ---- lines ---- */
 
+bool fw_program_next_statement(const fw_program_t *program, fw_statement_t *statement)
+{
+    fw_record_t record;
+    if (!fw_program_next_of(program, &statement->at, FW_RECORD_LINE, &record)) {
+        return false;
+    }
+    if (record.a == 0u && record.b == 0u) {
+        statement->line = (uint16_t)record.words[0];
+        statement->begins = (uint16_t)(record.words[0] >> 16);
+    } else {
+        statement->line = (uint16_t)(statement->line + record.b);
+        statement->begins = (uint16_t)(statement->begins + record.a);
+    }
+    return true;
+}
+
 uint16_t fw_program_line(const fw_program_t *program, uint16_t place, uint16_t *next)
 {
-    uint16_t line = 0;
     uint16_t found = 0;
-    uint16_t begins = 0;
-    uint16_t at = 0;
-    fw_record_t record;
+    fw_statement_t statement = {.line = 0};
     *next = program->code_words;
-    while (fw_program_next(program, &at, &record)) {
-        if (record.tag != FW_RECORD_LINE) {
-            continue;
-        }
-        bool is_whole = record.a == 0u && record.b == 0u;
-        line = is_whole ? (uint16_t)record.words[0] : (uint16_t)(line + record.b);
-        begins = is_whole ? (uint16_t)(record.words[0] >> 16) : (uint16_t)(begins + record.a);
-        if (begins > place) {
-            *next = begins;
+    while (fw_program_next_statement(program, &statement)) {
+        if (statement.begins > place) {
+            *next = statement.begins;
             break;
         }
-        found = line;
+        found = statement.line;
     }
     return found;
 }

@@ -71,6 +71,17 @@ typedef struct {
 bool fw_program_assignment(const fw_program_t *program, uint16_t at, uint8_t cell, uint8_t number,
                            fw_assignment_t *assignment);
 
+/* A statement that has code. */
+typedef struct {
+    uint16_t line;
+    uint16_t begins; /* its first word of code */
+    uint16_t at;     /* of the table: where the next one is looked for */
+} fw_statement_t;
+
+/* Goes on to the next statement, in the order of code and lines; false if there is none. Begin with all
+ * fields 0. */
+bool fw_program_next_statement(const fw_program_t *program, fw_statement_t *statement);
+
 /* The line of the statement that the code at `at` belongs to; 0 if it belongs to none. `*next` is where
  * the next statement begins, or the end of the code. */
 uint16_t fw_program_line(const fw_program_t *program, uint16_t at, uint16_t *next);

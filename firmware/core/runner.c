@@ -83,6 +83,7 @@ void fw_runner_start(fw_runner_t *runner, const fw_program_t *program, uint32_t 
         runner->forces[i].length_ms = 0;
     }
     runner->forced = 0;
+    runner->shadow = NULL;
     runner->durings = 0;
     runner->interlocks_count = 0;
     runner->online_cell = FW_CELL_NONE;
@@ -121,11 +122,11 @@ void fw_runner_start(fw_runner_t *runner, const fw_program_t *program, uint32_t 
     }
 }
 
-/* Something will happen by itself in so long. */
+/* Something will happen by itself in so long. Where no scan is left out, nobody asks. */
 static void expect(fw_runner_t *runner, uint32_t length_ms, uint32_t elapsed_ms)
 {
     uint32_t left_ms = elapsed_ms < length_ms ? length_ms - elapsed_ms : 0u;
-    if (left_ms < runner->due_ms) {
+    if (FW_SKIPS_SCANS && left_ms < runner->due_ms) {
         runner->due_ms = left_ms;
     }
 }
@@ -484,6 +485,14 @@ static void put_all_out(fw_runner_t *runner, const fw_runner_scan_t *scan)
     }
 }
 
+static fw_vm_answer_t run_program(fw_runner_t *runner, uint32_t now_ms, const fw_vm_call_t *call)
+{
+    if (runner->shadow != NULL) {
+        fw_shadow_take(runner->shadow, &runner->vm, now_ms, call);
+    }
+    return fw_vm_scan(&runner->vm, now_ms, call);
+}
+
 /* Hands a command to the machine: what the script has to say of it. */
 static fw_vm_answer_t run(fw_runner_t *runner, const fw_runner_scan_t *scan)
 {
@@ -494,13 +503,13 @@ static fw_vm_answer_t run(fw_runner_t *runner, const fw_runner_scan_t *scan)
             uint8_t cell = is_set ? runner->points.at[command->index].record.a : command->index;
             runner->vm.cells[cell] = command->arguments[0];
         }
-        return fw_vm_scan(&runner->vm, scan->now_ms, NULL);
+        return run_program(runner, scan->now_ms, NULL);
     }
     fw_vm_call_t call = {.command = command->index};
     for (uint8_t i = 0; i < FW_ARGUMENTS_MAX; i++) {
         call.arguments[i] = command->arguments[i];
     }
-    return fw_vm_scan(&runner->vm, scan->now_ms, &call);
+    return run_program(runner, scan->now_ms, &call);
 }
 
 #if FW_SKIPS_SCANS
@@ -537,8 +546,8 @@ fw_result_t fw_runner_scan(fw_runner_t *runner, const fw_runner_scan_t *scan)
 {
 #if FW_SKIPS_SCANS
     catch_up(runner, scan->now_ms);
-#endif
     runner->due_ms = UINT32_MAX;
+#endif
     latch(runner, scan);
     fw_vm_answer_t answer = FW_VM_REFUSED;
     if (!runner->is_stopped) {

@@ -9,7 +9,7 @@
 #define FW_RUNNER_H
 
 #include "points.h"
-#include "vm.h"
+#include "shadow.h"
 #include "window.h"
 
 #define FW_SCAN_INTERVAL_MS 10u
@@ -89,6 +89,7 @@ typedef struct {
     fw_record_t interlocks[FW_INTERLOCKS_MAX];
     fw_force_t forces[FW_FORCES_MAX];
     fw_almanac_t almanac; /* of the script's place; without one nobody asks */
+    fw_shadow_t *shadow; /* is shown each scan before it runs; NULL: nobody's */
     int64_t looked_utc;  /* when the clock was looked at last; -1 = not since it was known */
     int64_t quiet_until_utc; /* no `during` changes before; 0 = that is not known */
 #if FW_SKIPS_SCANS

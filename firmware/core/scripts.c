@@ -190,7 +190,8 @@ static void compile_step(fw_scripts_t *scripts)
         fw_slots_written(scripts->slots, &view);
         scripts->step = 1;
         scripts->compilations++;
-        scripts->controller->recorder = NULL; /* which had the memory till now */
+        scripts->controller->recorder = NULL; /* which had the memory till now, ... */
+        scripts->controller->runner.shadow = NULL; /* ... or this */
         if (fw_compile_begin(scripts->compiler,
                              (const uint8_t *)mapped(scripts, view.address[FW_PART_SOURCE]),
                              view.bytes[FW_PART_SOURCE], scripts->board, sink)) {

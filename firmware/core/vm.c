@@ -406,21 +406,12 @@ __attribute__((noinline)) static int32_t work_out(fw_vm_t *vm, uint32_t word, bo
     }
 }
 
-/* A call, while the scan that is to take it runs. */
-typedef struct {
-    const fw_vm_call_t *call;         /* NULL: there is none */
-    int32_t before[FW_ARGUMENTS_MAX]; /* what its arguments' cells held */
-    uint32_t first_cell;
-    uint32_t arguments;
-    fw_vm_answer_t answer;
-} offer_t;
-
 /* No command's number, for a scan without a call. */
 #define NO_COMMAND 0x100u
 
 /* An instruction about the command that is called: its arguments into their cells, which end with the
  * names; or out again, if the script refuses it. */
-__attribute__((noinline)) static void run_command(fw_vm_t *vm, offer_t *offered, uint32_t word)
+__attribute__((noinline)) static void run_command(fw_vm_t *vm, fw_vm_run_t *offered, uint32_t word)
 {
     bool is_offer = (word & 0xFFu) == FW_OP_OFFER;
     bool is_refused = !is_offer && vm->cells[word >> 24] != 0;
@@ -504,20 +495,38 @@ static bool run_simple(fw_vm_t *vm, uint32_t word, bool *taken)
     }
 }
 
-fw_vm_answer_t fw_vm_scan(fw_vm_t *vm, uint32_t now_ms, const fw_vm_call_t *call)
+static inline uint32_t begin_run(fw_vm_t *vm, fw_vm_run_t *run, uint32_t now_ms,
+                                 const fw_vm_call_t *call)
 {
-    offer_t offered;
-    offered.call = call;
-    offered.first_cell = 0;
-    offered.arguments = 0;
-    offered.answer = FW_VM_NO_CALL;
     uint32_t elapsed_ms = vm->has_scanned ? now_ms - vm->now_ms : 0u;
+    run->call = call;
+    run->first_cell = 0;
+    run->arguments = 0;
+    run->answer = FW_VM_NO_CALL;
+    vm->now_ms = now_ms;
+    vm->due_ms = UINT32_MAX;
+    return elapsed_ms;
+}
+
+/* All of the code: a whole scan, or, if `piece` is not NULL, one that goes on. There is one loop for both, so that
+ * it has to itself what it calls. */
+static fw_vm_answer_t run_code(fw_vm_t *vm, uint32_t now_ms, const fw_vm_call_t *call,
+                               fw_vm_run_t *piece)
+{
+    fw_vm_run_t own;
+    fw_vm_run_t *run = piece == NULL ? &own : piece;
+    uint32_t elapsed_ms = 0;
+    bool taken = true;
+    if (piece == NULL) {
+        elapsed_ms = begin_run(vm, run, now_ms, call);
+    } else {
+        elapsed_ms = run->elapsed_ms;
+        taken = run->taken;
+        call = run->call;
+    }
     const uint32_t *code = vm->program.code;
     const uint32_t *end = code + vm->program.code_words;
     const uint32_t called = call == NULL ? NO_COMMAND : call->command;
-    bool taken = true;
-    vm->now_ms = now_ms;
-    vm->due_ms = UINT32_MAX;
     /* The last word is an end, so only a block, whose second word that could be, has to look out. */
     bool runs = code < end && end[-1] == FW_OP_END;
     while (runs) {
@@ -531,7 +540,7 @@ fw_vm_answer_t fw_vm_scan(fw_vm_t *vm, uint32_t now_ms, const fw_vm_call_t *call
             runs = code < end;
         } else if (op == FW_OP_OFFER || op == FW_OP_TAKE) {
             if (((word >> 8) & 0xFFu) == called) {
-                run_command(vm, &offered, word);
+                run_command(vm, run, word);
             } else if (op == FW_OP_TAKE) {
                 vm->cells[(word >> 16) & 0xFFu] = 0;
             }
@@ -541,9 +550,49 @@ fw_vm_answer_t fw_vm_scan(fw_vm_t *vm, uint32_t now_ms, const fw_vm_call_t *call
             runs = false; /* END, or nothing that there is */
         }
     }
+    if (piece != NULL) {
+        piece->taken = taken;
+        return FW_VM_NO_CALL; /* not known before its end */
+    }
     vm->has_scanned = true;
     if (vm->boot_cell != FW_CELL_NONE) {
         vm->cells[vm->boot_cell] = 0;
     }
-    return offered.answer;
+    return run->answer;
+}
+
+fw_vm_answer_t fw_vm_scan(fw_vm_t *vm, uint32_t now_ms, const fw_vm_call_t *call)
+{
+    return run_code(vm, now_ms, call, NULL);
+}
+
+/* ---- piece by piece ---- */
+
+void fw_vm_walk_begin(fw_vm_walk_t *walk, fw_vm_t *vm, uint32_t now_ms, const fw_vm_call_t *call)
+{
+    walk->run.elapsed_ms = begin_run(vm, &walk->run, now_ms, call);
+    walk->run.taken = true;
+    walk->place = 0;
+}
+
+bool fw_vm_walk(fw_vm_walk_t *walk, fw_vm_t *vm, uint16_t place)
+{
+    const fw_program_t whole = vm->program;
+    while (walk->place < place && walk->place < whole.code_words) {
+        /* As many instructions as there is room for, and an end. */
+        uint16_t words = 0;
+        while (words + 2u < FW_VM_PIECE_WORDS && walk->place < place) {
+            uint32_t word = fw_word(whole.code + walk->place++);
+            walk->piece[words++] = word;
+            if (fw_op_is_block((uint8_t)word) && walk->place < whole.code_words) {
+                walk->piece[words++] = fw_word(whole.code + walk->place++);
+            }
+        }
+        walk->piece[words++] = FW_OP_END;
+        vm->program.code = walk->piece;
+        vm->program.code_words = words;
+        (void)run_code(vm, vm->now_ms, NULL, &walk->run);
+    }
+    vm->program = whole;
+    return walk->run.taken;
 }

@@ -42,10 +42,38 @@ typedef struct {
     uint32_t boot_cell : 31; /* FW_CELL_NONE: nobody asks */
 } fw_vm_t;
 
+/* A scan while it runs. Fields are the machine's own. */
+typedef struct {
+    const fw_vm_call_t *call;         /* NULL: there is none */
+    int32_t before[FW_ARGUMENTS_MAX]; /* what its arguments' cells held */
+    uint32_t first_cell;
+    uint32_t arguments;
+    fw_vm_answer_t answer;
+    uint32_t elapsed_ms; /* since the scan before */
+    bool taken;          /* the branch that it is in */
+} fw_vm_run_t;
+
+#define FW_VM_PIECE_WORDS 32u
+
+/* One that goes on piece by piece. The same. */
+typedef struct {
+    fw_vm_run_t run;
+    uint16_t place; /* of the code: what is next */
+    uint32_t piece[FW_VM_PIECE_WORDS]; /* what runs, closed by an end: flash cannot be told where to stop */
+} fw_vm_walk_t;
+
 /* Sets every cell to its constant or initial value, every block to its beginning. */
 void fw_vm_start(fw_vm_t *vm, const fw_program_t *program);
 
 /* One scan. `now_ms` counts on and may wrap; `call` may be NULL. What became of the call. */
 fw_vm_answer_t fw_vm_scan(fw_vm_t *vm, uint32_t now_ms, const fw_vm_call_t *call);
+
+/* Begins a scan that fw_vm_walk goes on with. `call` must stay. For a copy of a machine: the scan after it
+ * would have to be told of its end, and is not. */
+void fw_vm_walk_begin(fw_vm_walk_t *walk, fw_vm_t *vm, uint32_t now_ms, const fw_vm_call_t *call);
+
+/* Runs what comes before word `place` of the code, where an instruction begins. Whether the branch that it
+ * has come to is taken. */
+bool fw_vm_walk(fw_vm_walk_t *walk, fw_vm_t *vm, uint16_t place);
 
 #endif

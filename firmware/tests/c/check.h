@@ -50,6 +50,7 @@ void test_http_server(void);
 void test_json(void);
 void test_api(void);
 void test_recorder(void);
+void test_shadow(void);
 void test_recording(void);
 void test_flash(void);
 void test_stores(void);

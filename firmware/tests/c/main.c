@@ -128,6 +128,7 @@ static const struct {
     {"api", test_api},           {"power", test_power},
     {"board", test_board},       {"x25519", test_x25519},
     {"device", test_device},     {"recorder", test_recorder},
+    {"shadow", test_shadow},
     {"recording", test_recording},
     {"esp8266", test_esp8266},
 };

@@ -417,6 +417,36 @@ static void test_last_scans(void)
     expect("GET", "/api/recording", "", 401, "not_logged_in");
 }
 
+static void test_shadow_of_scan(void)
+{
+    set_up();
+    pass(1000);
+    expect("GET", "/api/shadow", "", 200, "{\"state\":\"none\",\"line\":0,\"values\":[]}");
+    expect("POST", "/api/step", "", 409, "wrong_state");
+    expect("POST", "/api/breakpoint", "{\"line\":\"19\"}", 400, "bad_field");
+    expect("POST", "/api/breakpoint", "{\"line\":-1}", 400, "out_of_range");
+    expect("POST", "/api/breakpoint", "{\"line\":65536}", 400, "out_of_range");
+    expect("POST", "/api/breakpoint", "{\"line\":99}", 400, "out_of_range");
+    expect("POST", "/api/breakpoint", "{}", 200, "\"line\":13,\"values\":[");
+    expect("POST", "/api/breakpoint", "{\"line\":18}", 200, "\"line\":19,\"values\":[");
+    whole_inputs[FW_CHANNEL_AI0] = 10000;
+    pass(20);
+    expect("POST", "/api/breakpoint", "{\"line\":20}", 200, "");
+    expect("GET", "/api/shadow", "", 200, "{\"state\":\"stopped\",\"line\":20,\"values\":[");
+    expect("GET", "/api/shadow", "", 200,
+           "{\"name\":\"pump\",\"kind\":\"output\",\"type\":\"bool\",\"value\":1,\"line\":5}");
+    expect("GET", "/api/shadow", "", 200,
+           "{\"name\":\"level\",\"kind\":\"input\",\"type\":\"num\",\"value\":10000,\"line\":4}");
+    expect("GET", "/api/shadow", "", 200,
+           "{\"name\":\"boost\",\"kind\":\"command\",\"type\":\"bool\",\"value\":0,\"line\":13}");
+    CHECK(strstr(ask("GET", "/api/live", ""), "\"kind\":\"output\"") == NULL);
+    expect("POST", "/api/step", "", 200, "{\"state\":\"stopped\",\"line\":21,\"values\":[");
+    expect("POST", "/api/shadow/release", "", 200, "{\"state\":\"none\",\"line\":0,\"values\":[]}");
+    cookie[0] = '\0';
+    expect("POST", "/api/breakpoint", "{}", 401, "not_logged_in");
+    expect("GET", "/api/shadow", "", 401, "not_logged_in");
+}
+
 enum { IMAGE_BYTES = 5000, IMAGE_HEAD_BYTES = WHOLE_RELEASE_HEAD_BYTES };
 
 static void send_release(const uint8_t *release, size_t from)
@@ -592,6 +622,7 @@ void test_api(void)
     test_points();
     test_scripts();
     test_last_scans();
+    test_shadow_of_scan();
     test_updates();
     test_settings();
     test_largest();

@@ -40,6 +40,7 @@ const SUITES: &[&str] = &[
     "events",
     "kept",
     "recorder",
+    "shadow",
     "recording",
     "http",
     "server",

@@ -71,16 +71,24 @@ const THROUGH_POINTERS: &[(&str, &[&str])] = &[
     ),
     // What the API asks of the device, and what is asked of the machine under that.
     ("core/api.c", &["core/device_api.c:*", "core/api_work.c:*"]),
-    ("core/api_show.c", &["core/device_api.c:*", RECORDING]),
+    ("core/api_show.c", &["core/device_api.c:*", RECORDING, "fw_device_shadow"]),
     (
         "core/api_work.c",
-        &["core/device_api.c:*", RECORDING, "fw_device_keep_recording"],
+        &[
+            "core/device_api.c:*",
+            RECORDING,
+            "fw_device_keep_recording",
+            "fw_device_breakpoint",
+            "fw_device_step",
+            "fw_device_let_go",
+        ],
     ),
     ("core/http_server.c", &["core/api.c:*", "http_*"]),
     ("core/device.c", MACHINE),
     ("core/device_api.c", MACHINE),
     ("core/device_kept.c", MACHINE),
     ("core/device_recorder.c", MACHINE),
+    ("core/device_shadow.c", MACHINE),
     ("core/scripts.c", MACHINE),
     // The SDK's own handler.
     ("port/esp8266/exceptions.c", &[]),
