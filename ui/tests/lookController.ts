@@ -9,7 +9,7 @@ import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { chromium, type Page } from 'playwright-core';
 import { CHROMIUM, CHROMIUM_ARGUMENTS } from './browser';
-import { CONTROLLER_PASSWORD, SAMPLE_SCRIPT, WRONG_SCRIPT } from './controllerSample';
+import { CONTROLLER_PASSWORD, PUMP_LINE, SAMPLE_SCRIPT, WRONG_SCRIPT } from './controllerSample';
 
 type Picture = (name: string) => Promise<void>;
 
@@ -55,6 +55,29 @@ async function script(page: Page, picture: Picture): Promise<void> {
   await picture('04-on-trial');
   await page.getByTestId('commit').click();
   await page.getByTestId('script-message').filter({ hasText: 'stays' }).waitFor();
+  await shadow(page, picture);
+}
+
+/** Looks into a scan: from the `pump` on, which each scan reaches, and what a line of no statement says. */
+async function shadow(page: Page, picture: Picture): Promise<void> {
+  const says = page.getByTestId('shadow');
+  const at = SAMPLE_SCRIPT.indexOf('pump   :=');
+  const caret = (place: number) => page.getByTestId('script').evaluate((text: HTMLTextAreaElement, to) => (text.focus(), text.setSelectionRange(to, to)), place);
+  await caret(at);
+  await page.getByTestId('stop').click();
+  await says.filter({ hasText: `line ${PUMP_LINE} of` }).waitFor();
+  await page.getByTestId('step').click();
+  await page.getByTestId('step').click();
+  await says.filter({ hasText: `line ${PUMP_LINE + 2} of` }).waitFor();
+  await picture('15-shadow');
+  await page.getByTestId('step').click();
+  await page.getByTestId('step').click();
+  await says.filter({ hasText: 'end of' }).waitFor();
+  await picture('16-shadow-ended');
+  await page.getByTestId('let-go').click();
+  await caret(SAMPLE_SCRIPT.length);
+  await page.getByTestId('stop').click();
+  await says.filter({ hasText: 'No statement' }).waitFor();
 }
 
 async function now(page: Page, picture: Picture): Promise<void> {

@@ -4,6 +4,7 @@ import { Fault, messageOf } from './api';
 import { attribute, h, say, show } from './dom';
 import { countdown, place, valueText } from './format';
 import { confirmed } from './settings';
+import { shadowBar } from './shadow';
 import type { Controller } from './state';
 import type { Compiled, Live } from './types';
 
@@ -49,7 +50,8 @@ export function scriptScreen(controller: Controller): { node: HTMLElement; updat
   const keep = h('button', { type: 'button', class: 'primary', 'data-testid': 'commit', onclick: () => void trial('commit') }, 'Keep it');
   const back = h('button', { type: 'button', 'data-testid': 'revert', onclick: () => void trial('revert') }, 'Go back');
   const banner = h('div', { class: 'banner', hidden: true }, left, keep, back);
-  const node = h('section', { class: 'panel script' }, banner, h('div', { class: 'bar' }, h('h2', {}, 'Script'), size, again, check, begin), message, editor, liveLine);
+  const shadow = shadowBar(controller, { line: () => (isDirty() ? undefined : lineOfCaret()), mark: markShadow });
+  const node = h('section', { class: 'panel script' }, banner, h('div', { class: 'bar' }, h('h2', {}, 'Script'), size, again, check, begin), message, editor, h('div', { class: 'below' }, liveLine, shadow.node));
 
   /** As the controller has it, and as it was checked. */
   let saved: string | null = null;
@@ -61,6 +63,17 @@ export function scriptScreen(controller: Controller): { node: HTMLElement; updat
   let wanted: number | undefined;
 
   const isDirty = () => saved !== null && text.value !== saved;
+
+  const lineOfCaret = () => text.value.slice(0, text.selectionStart).split('\n').length;
+
+  /** Where the shadow stands, or waits to. */
+  function markShadow(line: number, kind: string, follows: boolean): void {
+    for (const old of numbers.querySelectorAll('.here, .awaited')) attribute(old, 'class', false);
+    const number = numbers.children[line - 1];
+    if (number === undefined) return;
+    attribute(number, 'class', kind);
+    if (follows) number.scrollIntoView({ block: 'nearest' });
+  }
 
   function draw(): void {
     const lines = text.value.split('\n').length;
@@ -77,6 +90,7 @@ export function scriptScreen(controller: Controller): { node: HTMLElement; updat
     attribute(again, 'disabled', busy);
     attribute(keep, 'disabled', busy);
     attribute(back, 'disabled', busy);
+    shadow.draw();
   }
 
   function clearMarks(): void {
@@ -211,6 +225,7 @@ export function scriptScreen(controller: Controller): { node: HTMLElement; updat
       }
       draw();
       showLine();
+      shadow.update();
     },
   };
 }

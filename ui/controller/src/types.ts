@@ -25,7 +25,8 @@ export interface Point {
 
 export interface Value {
   name: string;
-  kind: 'variable' | 'retained' | 'parameter' | 'machine' | 'alarm';
+  /** The last three are of a shadow alone. */
+  kind: 'variable' | 'retained' | 'parameter' | 'machine' | 'alarm' | 'input' | 'output' | 'command';
   type: ValueType;
   value: number;
   line: number;
@@ -68,6 +69,14 @@ export interface Live extends Network, Trial {
   uptime_ms: number;
   why_last: number;
   points: Point[];
+  values: Value[];
+}
+
+/** A scan that somebody looks into. */
+export interface Shadow {
+  state: 'none' | 'waiting' | 'stopped' | 'ended';
+  /** Where it stands, or is to stop; else 0. */
+  line: number;
   values: Value[];
 }
 
