@@ -40,12 +40,15 @@ void fw_shadow_take(fw_shadow_t *shadow, const fw_vm_t *vm, uint32_t now_ms,
 static uint16_t opening_words(const fw_program_t *program, uint16_t begins)
 {
     const uint32_t *code = program->code + begins;
+    if (begins + 1u >= program->code_words) {
+        return 0; /* there is an end at least behind each */
+    }
     uint32_t first = fw_word(code);
     uint32_t op = first & 0xFFu;
     if (op == FW_OP_WHEN || op == FW_OP_ALWAYS) {
         return 1;
     }
-    bool is_else = op == FW_OP_MOVE && begins + 1u < program->code_words &&
+    bool is_else = op == FW_OP_MOVE &&
                    (fw_word(code + 1) & 0xFFFFu) == ((first & 0xFF00u) | FW_OP_WHEN);
     return is_else ? 2 : 0;
 }

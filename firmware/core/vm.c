@@ -508,8 +508,8 @@ static inline uint32_t begin_run(fw_vm_t *vm, fw_vm_run_t *run, uint32_t now_ms,
     return elapsed_ms;
 }
 
-/* All of the code: a whole scan, or, if `piece` is not NULL, one that goes on. There is one loop for both, so that
- * it has to itself what it calls. */
+/* All of the code: a whole scan, or, if `piece` is not NULL, one that goes on. There is one loop for both: what
+ * has a second caller is called, which takes longer. */
 static fw_vm_answer_t run_code(fw_vm_t *vm, uint32_t now_ms, const fw_vm_call_t *call,
                                fw_vm_run_t *piece)
 {
@@ -578,7 +578,8 @@ void fw_vm_walk_begin(fw_vm_walk_t *walk, fw_vm_t *vm, uint32_t now_ms, const fw
 bool fw_vm_walk(fw_vm_walk_t *walk, fw_vm_t *vm, uint16_t place)
 {
     const fw_program_t whole = vm->program;
-    while (walk->place < place && walk->place < whole.code_words) {
+    place = place < whole.code_words ? place : whole.code_words;
+    while (walk->place < place) {
         /* As many instructions as there is room for, and an end. */
         uint16_t words = 0;
         while (words + 2u < FW_VM_PIECE_WORDS && walk->place < place) {

@@ -264,6 +264,44 @@ static void check_fault(void)
     rig_free(rig);
 }
 
+static fw_shadow_state_t shadow_state(void)
+{
+    uint16_t line = 0;
+    return (fw_shadow_state_t)fw_device_api.shadow(rig->device, &line);
+}
+
+/* Somebody looks into a scan, whose memory a digest needs that nobody knows yet. */
+static void look_into_scan(void)
+{
+    for (int tries = 0; tries < 100 && rig->controller->recorder == NULL; tries++) {
+        rig_run(rig, 10);
+    }
+    CHECK(fw_device_api.breakpoint(rig->device, 0) == FW_PROBLEM_NONE);
+    rig_run(rig, 100);
+    CHECK(shadow_state() == FW_SHADOW_STOPPED);
+    rig->device->kept.generation = 0;
+}
+
+/* A digest that nobody asks for waits for it; one that is asked for does not. */
+static void check_shadow(void)
+{
+    begin();
+    look_into_scan();
+    rig_run(rig, 1000);
+    CHECK(shadow_state() == FW_SHADOW_STOPPED && rig->device->kept.generation == 0u);
+    uint8_t text[sizeof first];
+    CHECK(read_all(FW_CONTENT_SCRIPT, text, sizeof text) == strlen(first));
+    CHECK(shadow_state() == FW_SHADOW_NONE);
+
+    look_into_scan();
+    CHECK(code_of(put_script(wrong, true)) == FW_CODE_OK && runs("The first."));
+    CHECK(shadow_state() == FW_SHADOW_NONE);
+    rig_run(rig, 1000);
+    CHECK(rig->device->kept.generation == rig->device->scripts.generation);
+    CHECK(rig->controller->recorder != NULL);
+    rig_free(rig);
+}
+
 /* What was written stays while the link is away, and another tool may go on with it. */
 static void check_resume(void)
 {
@@ -558,6 +596,7 @@ void test_kept(void)
     check_kept();
     check_trial();
     check_fault();
+    check_shadow();
     check_resume();
     check_limits();
     check_page();

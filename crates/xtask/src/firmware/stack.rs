@@ -71,7 +71,10 @@ const THROUGH_POINTERS: &[(&str, &[&str])] = &[
     ),
     // What the API asks of the device, and what is asked of the machine under that.
     ("core/api.c", &["core/device_api.c:*", "core/api_work.c:*"]),
-    ("core/api_show.c", &["core/device_api.c:*", RECORDING, "fw_device_shadow"]),
+    (
+        "core/api_show.c",
+        &["core/device_api.c:*", RECORDING, "fw_device_shadow"],
+    ),
     (
         "core/api_work.c",
         &[
