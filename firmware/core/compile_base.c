@@ -175,7 +175,9 @@ void fw_compile_write_text(fw_compiler_t *compiler, fw_record_tag_t tag, uint8_t
     for (uint16_t at = 0; at < text_length; at = (uint16_t)(at + 4u)) {
         uint32_t word = 0;
         for (uint16_t i = 0; i < 4u && at + i < text_length; i++) {
-            word |= (uint32_t)compiler->lexer.source[text_at + at + i] << (8u * i);
+            size_t place = (size_t)text_at + at + i;
+            char byte = fw_string_byte((const char *)compiler->lexer.source, place);
+            word |= (uint32_t)(uint8_t)byte << (8u * i);
         }
         write_table(compiler, word);
     }

@@ -287,7 +287,7 @@ static void check_shadow(void)
 {
     begin();
     look_into_scan();
-    rig_run(rig, 1000);
+    rig_run(rig, FW_DIGEST_PATIENCE_MS + 1000u);
     CHECK(shadow_state() == FW_SHADOW_STOPPED && rig->device->kept.generation == 0u);
     uint8_t text[sizeof first];
     CHECK(read_all(FW_CONTENT_SCRIPT, text, sizeof text) == strlen(first));
@@ -296,7 +296,7 @@ static void check_shadow(void)
     look_into_scan();
     CHECK(code_of(put_script(wrong, true)) == FW_CODE_OK && runs("The first."));
     CHECK(shadow_state() == FW_SHADOW_NONE);
-    rig_run(rig, 1000);
+    rig_run(rig, FW_DIGEST_PATIENCE_MS + 1000u);
     CHECK(rig->device->kept.generation == rig->device->scripts.generation);
     CHECK(rig->controller->recorder != NULL);
     rig_free(rig);

@@ -39,8 +39,6 @@ const BY_BYTES: &[&str] = &["-fno-tree-switch-conversion"];
 /// (`port/qemu/plugin`), and on a chip a load that strays is counted and carried out (`port/esp8266/exceptions.c`).
 pub(super) const FROM_RAM: &[&str] = &[
     "answer",
-    "api_show",
-    "api_work",
     "backoff",
     "causes",
     "cbor",
