@@ -462,7 +462,8 @@ impl<'a> Evaluator<'a> {
             state.level = x;
             state.count = 0;
         } else {
-            state.level += (step * distance.signum()) as i32;
+            // A step may be longer than any level.
+            state.level = (i128::from(state.level) + step * distance.signum()) as i32;
             state.count %= 1000;
         }
         state.level
