@@ -28,16 +28,19 @@ static void settle_stores(fw_device_t *device, uint32_t now_ms)
     }
 }
 
+fw_span_t fw_device_source(const fw_device_t *device, const fw_slot_view_t *view)
+{
+    const fw_flash_port_t *flash = device->setup->flash;
+    return (fw_span_t){(const uint8_t *)flash->map(flash->ctx, view->address[FW_PART_SOURCE]),
+                       view->bytes[FW_PART_SOURCE]};
+}
+
 static void read_configuration(fw_device_t *device)
 {
     fw_slot_view_t view;
     fw_configuration_clear(&device->configuration);
     if (fw_slots_active(&device->slots, FW_PAIR_SETTINGS, &view)) {
-        const fw_flash_port_t *flash = device->setup->flash;
-        const uint8_t *bytes =
-            (const uint8_t *)flash->map(flash->ctx, view.address[FW_PART_SOURCE]);
-        (void)fw_configuration_read(&device->configuration,
-                                    (fw_span_t){bytes, view.bytes[FW_PART_SOURCE]});
+        (void)fw_configuration_read(&device->configuration, fw_device_source(device, &view));
     }
 }
 

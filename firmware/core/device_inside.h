@@ -12,6 +12,9 @@
  * `save_failed` tells how. */
 void fw_device_save_settings(fw_device_t *device);
 
+/* What a version in a slot has as its source, where it lies in flash. */
+fw_span_t fw_device_source(const fw_device_t *device, const fw_slot_view_t *view);
+
 /* Seconds since 1970; 0 = not known. */
 uint32_t fw_device_wall_s(fw_device_t *device);
 

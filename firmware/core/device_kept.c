@@ -41,12 +41,7 @@ static fw_span_t content_of(const fw_device_t *device, uint8_t content, uint32_t
     fw_pair_t pair = content == FW_CONTENT_SCRIPT ? FW_PAIR_SCRIPT : FW_PAIR_DUMP;
     bool is_there = fw_slots_active(&device->slots, pair, &view);
     *generation = view.generation;
-    if (!is_there) {
-        return (fw_span_t){NULL, 0};
-    }
-    const fw_flash_port_t *flash = device->setup->flash;
-    return (fw_span_t){(const uint8_t *)flash->map(flash->ctx, view.address[FW_PART_SOURCE]),
-                       view.bytes[FW_PART_SOURCE]};
+    return is_there ? fw_device_source(device, &view) : (fw_span_t){NULL, 0};
 }
 
 /* Goes on with a hash; from the beginning, if a script was compiled meanwhile, which took the memory, or if
@@ -127,13 +122,12 @@ static uint8_t write_script(fw_device_t *device, uint32_t offset, fw_span_t byte
     if (!is_brought(device)) {
         return refuse(&device->kept, FW_CODE_WRONG_STATE, "another script was begun in between");
     }
+    uint8_t code = FW_CODE_OK;
     if (offset == scripts->written_bytes) {
-        uint8_t code = code_of(&device->kept, fw_scripts_write(scripts, offset, bytes));
-        *next = scripts->written_bytes;
-        return code;
+        code = code_of(&device->kept, fw_scripts_write(scripts, offset, bytes));
     }
     *next = scripts->written_bytes;
-    return FW_CODE_OK;
+    return code;
 }
 
 /* What was written is the script that is meant. */
@@ -152,11 +146,7 @@ static uint8_t verify_script(fw_device_t *device)
         return refuse(kept, FW_CODE_WRONG_STATE, "something else was saved in between");
     }
     fw_slots_written(slots, &view);
-    const fw_flash_port_t *flash = device->setup->flash;
-    const fw_span_t source = {
-        (const uint8_t *)flash->map(flash->ctx, view.address[FW_PART_SOURCE]),
-        view.bytes[FW_PART_SOURCE]};
-    if (!hash_step(device, source, digest)) {
+    if (!hash_step(device, fw_device_source(device, &view), digest)) {
         return FW_ANSWER_LATER;
     }
     if (!fw_equal(digest, kept->announced, FW_DIGEST_BYTES)) {
@@ -274,6 +264,9 @@ static uint8_t make_room(fw_device_t *device)
     const fw_update_t *update = &device->update;
     bool is_whole = fw_update_offset(update) == update->length;
     bool is_ready = update->step == FW_UPDATE_STEP_READY && fw_journal_is_idle(&update->journal);
+    if (update->phase != FW_UPDATE_WRITING && update->result != FW_UPDATE_OK) {
+        return update_code(&device->kept, (fw_update_answer_t)update->result);
+    }
     if (update->phase != FW_UPDATE_WRITING) {
         return refuse(&device->kept, FW_CODE_WRONG_STATE, "the update was given up in between");
     }

@@ -3,42 +3,17 @@
  */
 #include "check.h"
 #include "rig.h"
+#include "whole_rig.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- the machine ---- */
 
-static void tell_radio(void *ctx, fw_radio_t *radio)
-{
-    (void)ctx;
-    *radio = (fw_radio_t){.state = FW_API_WIFI_JOINED};
-}
-
 static void take_configuration(void *ctx, const fw_configuration_t *configuration)
 {
     (void)ctx;
     (void)configuration;
-}
-
-static bool look_around(void *ctx)
-{
-    (void)ctx;
-    return true;
-}
-
-static bool tell_network(void *ctx, uint16_t at, fw_api_network_t *network)
-{
-    (void)ctx;
-    (void)at;
-    (void)network;
-    return false;
-}
-
-static uint32_t free_bytes(void *ctx)
-{
-    (void)ctx;
-    return 20000;
 }
 
 static bool setup_is_open(void *ctx)
@@ -53,14 +28,6 @@ static void restart(void *ctx)
     rig->restarts++;
 }
 
-static const fw_pin_t pins[] = {
-    {"DI1", FW_POINT_DIGITAL_INPUT, FW_CHANNEL_DI1},
-    {"DI2", FW_POINT_DIGITAL_INPUT, FW_CHANNEL_DI2},
-    {"AI0", FW_POINT_ANALOGUE_INPUT, FW_CHANNEL_AI0},
-    {"RL1", FW_POINT_DIGITAL_OUTPUT, FW_CHANNEL_RL1},
-    {"RL2", FW_POINT_DIGITAL_OUTPUT, FW_CHANNEL_RL2},
-};
-static const fw_board_t board = {pins, sizeof(pins) / sizeof(pins[0])};
 static const uint8_t nobodys_key[32] = {0};
 
 /* ---- life ---- */
@@ -83,21 +50,16 @@ rig_t *rig_device(const char *text)
         abort();
     }
     fw_nor_init(rig->nor, random_below(0));
-    machine = (fw_machine_t){
-        .ctx = rig,
-        .radio = tell_radio,
-        .configured = take_configuration,
-        .look_around = look_around,
-        .network = tell_network,
-        .free_bytes = free_bytes,
-        .setup_is_open = setup_is_open,
-        .restart = restart,
-    };
+    machine = whole_machine;
+    machine.ctx = rig;
+    machine.configured = take_configuration;
+    machine.setup_is_open = setup_is_open;
+    machine.restart = restart;
     rig->setup = (fw_device_setup_t){
         .port = &rig->port,
         .flash = &rig->nor->port,
         .machine = &machine,
-        .board = &board,
+        .board = &whole_board,
         .identity = {.profile = "rig", .public_key = nobodys_key, .version = 1, .slot = 1},
         .software = rig->settings.software,
         .board_title = rig->settings.board,

@@ -469,7 +469,7 @@ static void test_updates(void)
     char begin_body[40];
     random_fill(seed, sizeof(seed));
     crypto_ed25519_key_pair(secret_key, public_key, seed);
-    whole_release(release, IMAGE_BYTES, secret_key);
+    whole_release(release, 2, IMAGE_BYTES, secret_key);
     snprintf(begin_body, sizeof(begin_body), "{\"bytes\":%d}", IMAGE_HEAD_BYTES + IMAGE_BYTES);
     set_up();
     whole_setup.identity.public_key = public_key;

@@ -4,6 +4,7 @@
 #include "check.h"
 #include "monocypher-ed25519.h"
 #include "rig.h"
+#include "whole_rig.h"
 
 #include <string.h>
 
@@ -196,6 +197,16 @@ static size_t read_all(fw_content_t content, uint8_t *into, size_t room)
 static bool runs(const char *title)
 {
     return strcmp(rig->controller->script_title, title) == 0;
+}
+
+static const rig_frame_t *ask_log(uint32_t before)
+{
+    fw_cbor_writer_t writer = request_begin(FW_VERB_LOG, before != 0u ? 1u : 0u);
+    if (before != 0u) {
+        fw_cbor_write_unsigned(&writer, FW_KEY_LOG_BEFORE);
+        fw_cbor_write_unsigned(&writer, before);
+    }
+    return await(request_send(&writer, true));
 }
 
 /* ---- scripts ---- */
@@ -445,30 +456,24 @@ static void check_recording(void)
 
 /* ---- firmware ---- */
 
-enum { IMAGE_BYTES = 10000, HEAD_BYTES = FW_MANIFEST_BYTES + FW_SIGNATURE_BYTES };
+enum { IMAGE_BYTES = 10000, HEAD_BYTES = WHOLE_RELEASE_HEAD_BYTES };
 
-static uint8_t head[HEAD_BYTES], image[IMAGE_BYTES], public_key[32], secret_key[64];
+static uint8_t release[HEAD_BYTES + IMAGE_BYTES], public_key[32], secret_key[64];
+static uint8_t *const head = release;
+static uint8_t *const image = release + HEAD_BYTES;
 
 static void make_release(uint8_t slot)
 {
-    random_fill(image, sizeof image);
-    memset(head, 0, sizeof head);
-    memcpy(head, "SWF1", 4);
-    head[4] = slot;
-    fw_store_u32(head + 8, 2);
-    fw_store_u32(head + 16, IMAGE_BYTES);
-    memcpy(head + 20, "rig", 3);
-    crypto_blake2b(head + 40, 32, image, IMAGE_BYTES);
-    crypto_ed25519_sign(head + FW_MANIFEST_BYTES, secret_key, head, FW_MANIFEST_BYTES);
+    whole_release(release, slot, IMAGE_BYTES, secret_key);
 }
 
 static const rig_frame_t *put_head(void)
 {
     fw_code_t code = FW_CODE_INTERNAL;
-    CHECK(open_transfer(FW_CONTENT_FIRMWARE_MANIFEST, head, sizeof head, &code) == 0u);
+    CHECK(open_transfer(FW_CONTENT_FIRMWARE_MANIFEST, head, HEAD_BYTES, &code) == 0u);
     CHECK(code == FW_CODE_OK);
-    write_all(head, sizeof head, 0, 100);
-    return commit(head, sizeof head, false);
+    write_all(head, HEAD_BYTES, 0, 100);
+    return commit(head, HEAD_BYTES, false);
 }
 
 static bool has_detail(const rig_frame_t *answer, const char *part)
@@ -490,25 +495,25 @@ static void check_firmware(void)
     begin();
     rig->setup.identity.public_key = public_key;
     make_release(1);
-    (void)open_transfer(FW_CONTENT_FIRMWARE_IMAGE, image, sizeof image, &code);
+    (void)open_transfer(FW_CONTENT_FIRMWARE_IMAGE, image, IMAGE_BYTES, &code);
     CHECK(code == FW_CODE_WRONG_STATE); /* no manifest yet */
     const rig_frame_t *answer = put_head();
     CHECK(code_of(answer) == FW_CODE_OUT_OF_RANGE && has_detail(answer, "other image"));
     make_release(2);
     CHECK(code_of(put_head()) == FW_CODE_OK);
-    CHECK(open_transfer(FW_CONTENT_FIRMWARE_IMAGE, image, sizeof image, &code) == 0u);
+    CHECK(open_transfer(FW_CONTENT_FIRMWARE_IMAGE, image, IMAGE_BYTES, &code) == 0u);
     CHECK(code == FW_CODE_OK);
     write_all(image, 6000, 0, FW_TRANSFER_PIECE_BYTES_MAX);
-    CHECK(code_of(commit(image, sizeof image, false)) == FW_CODE_WRONG_STATE); /* half of it */
+    CHECK(code_of(commit(image, IMAGE_BYTES, false)) == FW_CODE_WRONG_STATE); /* half of it */
 
     /* After a power cut whole sectors are still there. */
     rig_power_fails(rig);
     rig_connect(rig);
     rig_run(rig, 1000);
     CHECK(code_of(put_head()) == FW_CODE_OK);
-    CHECK(open_transfer(FW_CONTENT_FIRMWARE_IMAGE, image, sizeof image, &code) == 4096u);
-    write_all(image, sizeof image, 4096, FW_TRANSFER_PIECE_BYTES_MAX);
-    CHECK(code_of(commit(image, sizeof image, false)) == FW_CODE_OK);
+    CHECK(open_transfer(FW_CONTENT_FIRMWARE_IMAGE, image, IMAGE_BYTES, &code) == 4096u);
+    write_all(image, IMAGE_BYTES, 4096, FW_TRANSFER_PIECE_BYTES_MAX);
+    CHECK(code_of(commit(image, IMAGE_BYTES, false)) == FW_CODE_OK);
     CHECK(rig->device->update.phase == FW_UPDATE_PENDING);
     fw_cbor_writer_t writer = request_begin(FW_VERB_RESTART, 0);
     CHECK(code_of(await(request_send(&writer, false))) == FW_CODE_OK && rig->restarts == 0u);
@@ -521,25 +526,61 @@ static void check_firmware(void)
     rig->setup.identity.public_key = public_key;
     head[FW_MANIFEST_BYTES] ^= 1u;
     CHECK(code_of(put_head()) == FW_CODE_OK);
-    CHECK(open_transfer(FW_CONTENT_FIRMWARE_IMAGE, image, sizeof image, &code) == 0u);
-    write_all(image, sizeof image, 0, FW_TRANSFER_PIECE_BYTES_MAX);
-    answer = commit(image, sizeof image, false);
+    CHECK(open_transfer(FW_CONTENT_FIRMWARE_IMAGE, image, IMAGE_BYTES, &code) == 0u);
+    write_all(image, IMAGE_BYTES, 0, FW_TRANSFER_PIECE_BYTES_MAX);
+    answer = commit(image, IMAGE_BYTES, false);
     CHECK(code_of(answer) == FW_CODE_OUT_OF_RANGE && has_detail(answer, "signed"));
     CHECK(rig->device->update.phase == FW_UPDATE_NONE);
     rig_free(rig);
 }
 
-/* ---- the log ---- */
-
-static const rig_frame_t *ask_log(uint32_t before)
+/* The page and a tool send the same image, and the page has its check begun first: the tool is answered, too. */
+static void check_image_checked_by_page(void)
 {
-    fw_cbor_writer_t writer = request_begin(FW_VERB_LOG, before != 0u ? 1u : 0u);
-    if (before != 0u) {
-        fw_cbor_write_unsigned(&writer, FW_KEY_LOG_BEFORE);
-        fw_cbor_write_unsigned(&writer, before);
-    }
-    return await(request_send(&writer, true));
+    fw_code_t code = FW_CODE_INTERNAL;
+    begin();
+    rig->setup.identity.public_key = public_key;
+    make_release(2);
+    CHECK(code_of(put_head()) == FW_CODE_OK);
+    CHECK(open_transfer(FW_CONTENT_FIRMWARE_IMAGE, image, IMAGE_BYTES, &code) == 0u);
+    write_all(image, IMAGE_BYTES, 0, FW_TRANSFER_PIECE_BYTES_MAX);
+    fw_api_compiled_t nothing;
+    CHECK(fw_device_api.upload_end(rig->device, FW_UPLOAD_FIRMWARE, &nothing) == FW_API_WAIT);
+    CHECK(code_of(commit(image, IMAGE_BYTES, false)) == FW_CODE_OK);
+    CHECK(rig->device->update.phase == FW_UPDATE_PENDING);
+    CHECK(rig->device->kept.work == FW_KEPT_NOTHING && code_of(ask_log(0)) == FW_CODE_OK);
+    rig_free(rig);
 }
+
+static bool refuse_erase(void *ctx, uint32_t address)
+{
+    (void)ctx;
+    (void)address;
+    return false;
+}
+
+/* A sector that does not erase is not tried for ever, and whoever waits for it is told. */
+static void check_worn_sector(void)
+{
+    fw_code_t code = FW_CODE_INTERNAL;
+    begin();
+    rig->setup.identity.public_key = public_key;
+    make_release(2);
+    CHECK(code_of(put_head()) == FW_CODE_OK);
+    CHECK(open_transfer(FW_CONTENT_FIRMWARE_IMAGE, image, IMAGE_BYTES, &code) == 0u);
+    rig->nor->port.erase = refuse_erase;
+    const rig_frame_t *answer = write_piece(0, image, 100);
+    size_t at = (size_t)rig_field(answer, FW_KEY_TRANSFER_NEXT);
+    for (int i = 0; i < 60 && code_of(answer) == FW_CODE_OK; i++) {
+        answer = write_piece(at, image + at, 100);
+        at = code_of(answer) == FW_CODE_OK ? (size_t)rig_field(answer, FW_KEY_TRANSFER_NEXT) : at;
+    }
+    CHECK(code_of(answer) == FW_CODE_INTERNAL && has_detail(answer, "flash"));
+    CHECK(rig->device->update.phase == FW_UPDATE_NONE && code_of(ask_log(0)) == FW_CODE_OK);
+    rig_free(rig);
+}
+
+/* ---- the log ---- */
 
 static void check_log(void)
 {
@@ -602,5 +643,7 @@ void test_kept(void)
     check_page();
     check_recording();
     check_firmware();
+    check_image_checked_by_page();
+    check_worn_sector();
     check_log();
 }

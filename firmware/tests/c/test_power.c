@@ -381,7 +381,7 @@ static void prepare_firmware(void)
     uint8_t seed[32];
     random_fill(seed, sizeof(seed));
     crypto_ed25519_key_pair(secret_key, public_key, seed);
-    whole_release(release, IMAGE_BYTES, secret_key);
+    whole_release(release, 2, IMAGE_BYTES, secret_key);
     whole_setup.identity.public_key = public_key;
 }
 

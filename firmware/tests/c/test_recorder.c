@@ -13,30 +13,6 @@ static uint8_t kept[FW_LAYOUT_DUMP_SLOT_BYTES];
 static fw_replay_t replay;
 static fw_replay_head_t head;
 
-static void install(const char *text)
-{
-    fw_scripts_t *scripts = &whole.scripts;
-    fw_scripts_result_t result = FW_SCRIPTS_WAIT;
-    const fw_span_t source = {(const uint8_t *)text, strlen(text)};
-    while ((result = fw_scripts_begin(scripts, (uint32_t)source.length)) == FW_SCRIPTS_WAIT) {
-        whole_pass(10);
-    }
-    CHECK(result == FW_SCRIPTS_OK && fw_scripts_write(scripts, 0, source) == FW_SCRIPTS_OK);
-    while ((result = fw_scripts_do(scripts, FW_SCRIPTS_COMPILE)) == FW_SCRIPTS_WAIT) {
-        whole_pass(10);
-    }
-    CHECK(result == FW_SCRIPTS_OK);
-}
-
-static void run(fw_scripts_work_t work)
-{
-    fw_scripts_result_t result = FW_SCRIPTS_WAIT;
-    while ((result = fw_scripts_do(&whole.scripts, work)) == FW_SCRIPTS_WAIT) {
-        whole_pass(10);
-    }
-    CHECK(result == FW_SCRIPTS_OK);
-}
-
 /* Waits until it is in flash; then reads its head. False: there is none. */
 static bool read_kept(void)
 {
@@ -101,8 +77,7 @@ static const char divides[] = "in level : num = AI0\n"
 static void test_division(void)
 {
     whole_begin();
-    install(divides);
-    run(FW_SCRIPTS_ACCEPT);
+    whole_bring(divides, FW_SCRIPTS_ACCEPT);
     whole_pass(2000);
     CHECK(!read_kept());
     whole_inputs[FW_CHANNEL_AI0] = 0;
@@ -131,8 +106,7 @@ static const char follows[] = "in run = DI2\n"
 static void test_feedback(void)
 {
     whole_begin();
-    install(follows);
-    run(FW_SCRIPTS_ACCEPT);
+    whole_bring(follows, FW_SCRIPTS_ACCEPT);
     whole_pass(500);
     whole_inputs[FW_CHANNEL_DI1] = 1;
     whole_pass(1200);
@@ -160,9 +134,9 @@ static void test_feedback(void)
 static void test_trial(void)
 {
     whole_begin();
-    install(divides);
+    whole_bring(divides, FW_SCRIPTS_COMPILE);
     whole_inputs[FW_CHANNEL_AI0] = 5000;
-    run(FW_SCRIPTS_TRY);
+    whole_work(FW_SCRIPTS_TRY);
     uint32_t generation = whole.scripts.generation;
     whole_pass(1000);
     whole_inputs[FW_CHANNEL_AI0] = 0;
@@ -177,14 +151,12 @@ static void test_trial(void)
 static void test_old_fault_on_trial(void)
 {
     whole_begin();
-    install(follows);
-    run(FW_SCRIPTS_ACCEPT);
+    whole_bring(follows, FW_SCRIPTS_ACCEPT);
     whole_inputs[FW_CHANNEL_DI1] = 1;
     whole_pass(1500);
     CHECK(read_kept() && head.recorded.why == FW_RECORDED_FEEDBACK);
     uint32_t kept_ms = head.now_ms;
-    install(follows);
-    run(FW_SCRIPTS_TRY);
+    whole_bring(follows, FW_SCRIPTS_TRY);
     whole.scripts.faulty = UINT32_MAX; /* as if all had borne one when the trial began */
     for (int again = 0; again < 3; again++) {
         whole_inputs[FW_CHANNEL_DI2] = 1;
@@ -200,7 +172,7 @@ static void test_room(void)
 {
     whole_begin();
     whole_pass(1000);
-    install(divides);
+    whole_bring(divides, FW_SCRIPTS_COMPILE);
     CHECK(fw_device_dump_now(&whole) == false); /* what was recorded went with the compiler */
     whole_pass(1000);
     CHECK(whole.slots.state == FW_SLOTS_WRITING && fw_device_dump_now(&whole));
@@ -211,11 +183,11 @@ static void test_room(void)
 
     /* What is waited for is overwritten by the next script. */
     whole_pass(60000);
-    install(divides);
+    whole_bring(divides, FW_SCRIPTS_COMPILE);
     whole_pass(1000);
     CHECK(fw_device_dump_now(&whole));
     uint32_t kept_ms = head.now_ms;
-    install(follows);
+    whole_bring(follows, FW_SCRIPTS_COMPILE);
     CHECK(read_kept() && head.now_ms == kept_ms);
 }
 

@@ -30,31 +30,11 @@ static const char branches[] = "in door = DI1\n"
 static fw_api_value_t shown;
 static uint16_t line;
 
-static void bring(const char *text, fw_scripts_work_t then)
-{
-    fw_scripts_t *scripts = &whole.scripts;
-    fw_scripts_result_t result = FW_SCRIPTS_WAIT;
-    const fw_span_t source = {(const uint8_t *)text, strlen(text)};
-    while ((result = fw_scripts_begin(scripts, (uint32_t)source.length)) == FW_SCRIPTS_WAIT) {
-        whole_pass(10);
-    }
-    CHECK(result == FW_SCRIPTS_OK && fw_scripts_write(scripts, 0, source) == FW_SCRIPTS_OK);
-    while ((result = fw_scripts_do(scripts, FW_SCRIPTS_COMPILE)) == FW_SCRIPTS_WAIT) {
-        whole_pass(10);
-    }
-    CHECK_NOTE(result == FW_SCRIPTS_OK, result == FW_SCRIPTS_ERROR ? scripts->error.expected : "");
-    while (then != FW_SCRIPTS_COMPILE &&
-           (result = fw_scripts_do(scripts, then)) == FW_SCRIPTS_WAIT) {
-        whole_pass(10);
-    }
-    CHECK(result == FW_SCRIPTS_OK);
-}
-
 /* The script with branches runs, and its scans are recorded. */
 static void begin(void)
 {
     whole_begin();
-    bring(branches, FW_SCRIPTS_ACCEPT);
+    whole_bring(branches, FW_SCRIPTS_ACCEPT);
     whole_pass(2000);
     CHECK(whole.controller.recorder != NULL);
 }
@@ -261,7 +241,7 @@ static void test_release(void)
 
     /* Each of these takes the memory, or what the shadow is of. */
     stop_at(9);
-    bring(whole_script, FW_SCRIPTS_COMPILE);
+    whole_bring(whole_script, FW_SCRIPTS_COMPILE);
     CHECK(is_recorded_anew());
     stop_at(9);
     whole_pass(10);

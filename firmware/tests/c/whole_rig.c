@@ -155,7 +155,7 @@ static const fw_pin_t pins[] = {
     {"RL3", FW_POINT_DIGITAL_OUTPUT, FW_CHANNEL_RL3},
     {"RL4", FW_POINT_DIGITAL_OUTPUT, FW_CHANNEL_RL4},
 };
-static const fw_board_t board = {pins, sizeof(pins) / sizeof(pins[0])};
+const fw_board_t whole_board = {pins, sizeof(pins) / sizeof(pins[0])};
 static const fw_port_t port = {
     .send = take_nothing,
     .now_ms = tell_now,
@@ -166,7 +166,7 @@ static const fw_port_t port = {
     .read_input = read_pin,
     .write_output = write_pin,
 };
-static const fw_machine_t machine = {
+const fw_machine_t whole_machine = {
     .radio = tell_radio,
     .configured = take_configuration,
     .look_around = look_around,
@@ -197,8 +197,8 @@ void whole_begin(void)
     whole_setup = (fw_device_setup_t){
         .port = &port,
         .flash = &whole_nor.port,
-        .machine = &machine,
-        .board = &board,
+        .machine = &whole_machine,
+        .board = &whole_board,
         .identity = {.profile = "rig", .public_key = nobodys_key, .version = 1, .slot = 1},
         .software = "core-tests",
         .board_title = "rig, 4 relays",
@@ -229,13 +229,39 @@ void whole_configure(fw_text_setting_t which, const char *text)
     CHECK_NOTE(result == FW_PROBLEM_NONE, text);
 }
 
-void whole_release(uint8_t *release, uint32_t image_bytes, const uint8_t secret_key[64])
+void whole_work(fw_scripts_work_t work)
+{
+    fw_scripts_result_t result = FW_SCRIPTS_WAIT;
+    while ((result = fw_scripts_do(&whole.scripts, work)) == FW_SCRIPTS_WAIT) {
+        whole_pass(10);
+    }
+    CHECK_NOTE(result == FW_SCRIPTS_OK,
+               result == FW_SCRIPTS_ERROR ? whole.scripts.error.expected : "");
+}
+
+void whole_bring(const char *text, fw_scripts_work_t then)
+{
+    fw_scripts_t *scripts = &whole.scripts;
+    fw_scripts_result_t result = FW_SCRIPTS_WAIT;
+    const fw_span_t source = {(const uint8_t *)text, strlen(text)};
+    while ((result = fw_scripts_begin(scripts, (uint32_t)source.length)) == FW_SCRIPTS_WAIT) {
+        whole_pass(10);
+    }
+    CHECK(result == FW_SCRIPTS_OK && fw_scripts_write(scripts, 0, source) == FW_SCRIPTS_OK);
+    whole_work(FW_SCRIPTS_COMPILE);
+    if (then != FW_SCRIPTS_COMPILE) {
+        whole_work(then);
+    }
+}
+
+void whole_release(uint8_t *release, uint8_t slot, uint32_t image_bytes,
+                   const uint8_t secret_key[64])
 {
     uint8_t *image = release + WHOLE_RELEASE_HEAD_BYTES;
     random_fill(image, image_bytes);
     memset(release, 0, WHOLE_RELEASE_HEAD_BYTES);
     memcpy(release, "SWF1", 4);
-    release[4] = 2;
+    release[4] = slot;
     fw_store_u32(release + 8, 2);
     fw_store_u32(release + 16, image_bytes);
     memcpy(release + 20, "rig", 3);

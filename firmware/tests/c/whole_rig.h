@@ -30,9 +30,18 @@ void whole_pass(uint32_t ms);
 /* Sets a text, as provisioning does, and waits until it is kept. */
 void whole_configure(fw_text_setting_t which, const char *text);
 
-/* Makes version 2 of this board's firmware for the slot that does not run: manifest, signature, and an image of
- * so many random bytes. */
+/* Brings a script past the page and compiles it; and then has that done with it, unless that is COMPILE. */
+void whole_bring(const char *text, fw_scripts_work_t then);
+void whole_work(fw_scripts_work_t work);
+
+/* Makes version 2 of this board's firmware for a slot: manifest, signature, and an image of so many random
+ * bytes. */
 enum { WHOLE_RELEASE_HEAD_BYTES = FW_MANIFEST_BYTES + FW_SIGNATURE_BYTES };
-void whole_release(uint8_t *release, uint32_t image_bytes, const uint8_t secret_key[64]);
+void whole_release(uint8_t *release, uint8_t slot, uint32_t image_bytes,
+                   const uint8_t secret_key[64]);
+
+/* What is around it. Of the machine only `configured` and `restart` tell a test anything. */
+extern const fw_machine_t whole_machine;
+extern const fw_board_t whole_board;
 
 #endif

@@ -90,21 +90,21 @@ pub(super) fn globals(made: &Made) -> Result<Vec<String>> {
 
 /// The bytes of a symbol.
 pub(super) fn symbol_bytes(file: &Path, name: &str) -> Result<u64> {
-    let data = fs::read(file)?;
-    object::File::parse(&*data)?
-        .symbols()
-        .find(|symbol| symbol.name() == Ok(name))
-        .map(|symbol| symbol.size())
-        .with_context(|| format!("expected {name} in {}", file.display()))
+    symbol(file, name).map(|(_, bytes)| bytes)
 }
 
 /// Where a symbol lies.
 pub(super) fn symbol_address(file: &Path, name: &str) -> Result<u64> {
+    symbol(file, name).map(|(address, _)| address)
+}
+
+/// A symbol's address and bytes.
+fn symbol(file: &Path, name: &str) -> Result<(u64, u64)> {
     let data = fs::read(file)?;
     object::File::parse(&*data)?
         .symbols()
         .find(|symbol| symbol.name() == Ok(name))
-        .map(|symbol| symbol.address())
+        .map(|symbol| (symbol.address(), symbol.size()))
         .with_context(|| format!("expected {name} in {}", file.display()))
 }
 
