@@ -205,7 +205,7 @@ pub async fn serve(
     let (door_keeper, door_ends) = start_door(listeners.tcp, listeners.clear)
         .await
         .context("cannot start the door's thread")?;
-    let (yard, thread) = yard::start(YardContext {
+    let (yard, mut yard_ends) = yard::start(YardContext {
         settings: Arc::clone(&settings),
         config: Arc::clone(&stores.config),
         status: stores.status,
@@ -217,7 +217,6 @@ pub async fn serve(
         event_numbers,
     })
     .context("cannot start the yard")?;
-    let mut yard_ends = tokio::task::spawn_blocking(move || thread.join());
 
     let (tasks, stopping) = (TaskTracker::new(), shutdown.child_token());
     let api = Api::new(
@@ -286,11 +285,11 @@ pub async fn serve(
         tracing::warn!(left = tasks.len(), "some requests did not end in time");
     }
     match ended {
-        Ok(Ok(())) => {
+        Ok(()) => {
             tracing::info!("stopped");
             Ok(())
         }
-        other => Err(yard_failed(other)),
+        panicked => Err(yard_failed(panicked)),
     }
 }
 
@@ -340,10 +339,10 @@ async fn start_door(
     Ok((house, ends))
 }
 
-fn yard_failed<T>(ended: Result<std::thread::Result<T>, tokio::task::JoinError>) -> anyhow::Error {
+fn yard_failed(ended: Result<(), oneshot::error::RecvError>) -> anyhow::Error {
     match ended {
-        Ok(Ok(_)) => anyhow::anyhow!("the yard ended by itself"),
-        Ok(Err(_)) | Err(_) => anyhow::anyhow!("the yard's thread panicked"),
+        Ok(()) => anyhow::anyhow!("the yard ended by itself"),
+        Err(_) => anyhow::anyhow!("the yard's thread panicked"),
     }
 }
 

@@ -198,10 +198,11 @@ impl YardHandle {
     }
 }
 
-/// Starts the yard's thread.
-pub(crate) fn start(
-    context: YardContext,
-) -> std::io::Result<(YardHandle, std::thread::JoinHandle<()>)> {
+/// Starts the yard's thread. The second half tells of its end: by an error, where it panicked.
+///
+/// It is not a handle to join: whoever gives up waiting, as a runtime does that is dropped, must not
+/// have to wait for a thread that nobody has told to end.
+pub(crate) fn start(context: YardContext) -> std::io::Result<(YardHandle, oneshot::Receiver<()>)> {
     let (inbox, arrivals) = mpsc::channel(INBOX_MAX);
     let handle = YardHandle {
         inbox,
@@ -231,10 +232,15 @@ pub(crate) fn start(
             .last()
             .map_or(Address::GATEWAY, |entry| entry.address),
     ));
-    let thread = std::thread::Builder::new()
+    let (end, ended) = oneshot::channel();
+    std::thread::Builder::new()
         .name("yard".into())
-        .spawn(move || run::run(context, arrivals, assistants))?;
-    Ok((handle, thread))
+        .spawn(move || {
+            run::run(context, arrivals, assistants);
+            // Nobody listens any more where the gateway was dropped.
+            let _ = end.send(());
+        })?;
+    Ok((handle, ended))
 }
 
 /// The gateway's other threads, as the yard sees them.
