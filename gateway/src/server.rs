@@ -192,6 +192,11 @@ pub async fn serve(
         .event_numbers()
         .await
         .context("cannot read the numbers of events")?;
+    let accounts = stores
+        .config
+        .accounts()
+        .await
+        .context("cannot read the accounts")?;
     tracing::info!(
         controllers = controllers.len(),
         waiting = commands.len(),
@@ -213,6 +218,7 @@ pub async fn serve(
         keyring: Arc::clone(&keyring),
         gateway: rand::random(),
         controllers,
+        accounts: yard::roles(accounts),
         commands,
         event_numbers,
     })

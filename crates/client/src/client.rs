@@ -385,7 +385,7 @@ impl Client {
     /// # Errors
     /// As [`request`](Self::request); `forbidden` below technician.
     pub async fn enrol(&self, title: Title) -> Result<(Address, [u8; 32]), Error> {
-        let asked = Request::Enrol { title };
+        let asked = Request::Enrol { title, site: None };
         match self.request(Address::GATEWAY, asked).await? {
             Body::Enrol { controller, key } => Ok((controller, key)),
             _ => Err(unexpected("enrol")),

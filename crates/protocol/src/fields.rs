@@ -1,7 +1,7 @@
 //! Reading and writing the one shape that payloads have: a map with small integer keys.
 
 use crate::{
-    Address, Code,
+    Address, Code, SiteId,
     cbor::{self, Item},
     limits::INTEGER_MAX,
     message::{Key, MessageError, Name, Text, Time, Title},
@@ -56,6 +56,7 @@ plain_fields! {
     i64 => |it, encoder| encoder.i64((*it).clamp(-INTEGER_MAX, INTEGER_MAX));
     bool => |it, encoder| encoder.bool(*it);
     Address => |it, encoder| encoder.u32(it.0);
+    SiteId => |it, encoder| encoder.u32(it.0);
     Code => |it, encoder| encoder.u8(it.number());
     Time => |it, encoder| encoder.u64(saturated(it.0));
     Key => |it, encoder| encoder.bytes(&it.0);
@@ -153,6 +154,7 @@ readers! {
     i64 => |item| item.signed();
     bool => |item| item.boolean();
     Address => |item| u32::read(item).map(Address);
+    SiteId => |item| u32::read(item).filter(|&number| number > 0).map(SiteId);
     Code => |item| u8::read(item).map(Code::from_number);
     Time => |item| u64::read(item).map(Time);
     Key => |item| item.bytes()?.try_into().ok().map(Key);

@@ -4,7 +4,7 @@
 //! `docs/protocol.md`; the golden vectors in `tests/vectors/` hold this crate, the C core and the
 //! page to the same bytes.
 //!
-//! - [`Address`]: a peer's unique number.
+//! - [`Address`]: a peer's unique number; [`SiteId`]: that of a group of controllers.
 //! - [`Frame`], [`FrameRef`], [`Header`]: the delimited wire unit, zero-copy over [`bytes`] or over
 //!   a borrowed buffer.
 //! - [`cbor::check`]: the one gate that every payload passes before a field is read.
@@ -35,7 +35,9 @@ mod fields;
 mod frame;
 pub mod limits;
 pub mod message;
+mod site;
 
 pub use address::{Address, AddressError, AddressKind};
 pub use code::Code;
 pub use frame::{Flags, Frame, FrameError, FrameRef, Header, Kind, Role};
+pub use site::{SiteId, SiteIdError};

@@ -58,6 +58,9 @@ pub const EVENTS_PER_SECOND_MAX: u32 = 10;
 pub const FORCE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// Addresses in one subscribe; further subscribes add.
 pub const SUBSCRIBE_ADDRESSES_MAX: usize = 256;
+/// Sites that one account has roles at by name: more are one role everywhere. A search among them is
+/// ten steps, and a table of them 8 KiB.
+pub const SITES_PER_ACCOUNT_MAX: usize = 1_024;
 /// Outcomes that a controller remembers: twice what can be in flight.
 pub const OUTCOMES_KEPT: usize = 32;
 /// Commands sent to one controller and not ended.

@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use proptest::{collection::vec, option, prelude::*};
 use std::time::Duration;
 use switchyard_protocol::{
-    Address, Code, Flags, Frame, FrameRef, Header, Kind, Role, cbor, limits,
+    Address, Code, Flags, Frame, FrameRef, Header, Kind, Role, SiteId, cbor, limits,
     message::{
         Action, AlarmLevel, Answer, Body, Cause, CauseKind, Change, Command, CommandHead, Content,
         ControllerHello, Delta, ErrorMessage, Event, Full, GapCause, Health, HelloReply, Key,
@@ -130,7 +130,10 @@ fn request() -> impl Strategy<Value = Request> {
         Just(Request::Unsubscribe),
         address().prop_map(|address| Request::Lookup { address }),
         key().prop_map(|key| Request::Receipt { key }),
-        title().prop_map(|title| Request::Enrol { title }),
+        (title(), option::of(1..=u32::MAX)).prop_map(|(title, site)| Request::Enrol {
+            title,
+            site: site.map(SiteId),
+        }),
         Just(Request::Parameters),
         any::<Option<u32>>().prop_map(|from| Request::Values { from }),
         any::<Option<u32>>().prop_map(|before| Request::Log { before }),

@@ -15,19 +15,23 @@ use std::{
     time::{Duration, Instant},
 };
 use switchyard_protocol::{
-    Address, Frame, FrameRef, Kind, Role, limits,
+    Address, Frame, FrameRef, Kind, Role, SiteId, limits,
     message::{
         Action, Answer, Body, Cause, CauseKind, Change, Command, Delta, Event, Full, Key, Name,
         Ping, Point, PointFlags, PointType, Receipt, Request, Stage, StatusHead, Text, Time, Title,
     },
 };
-use switchyard_relay::{ConnectionId, Haste, Input, Now, Output, Peer, Relay, Settings, Sink};
+use switchyard_relay::{
+    ConnectionId, Haste, Input, Now, Output, Peer, Relay, Rights, Settings, Sink,
+};
 
 const GATEWAY: Address = Address::GATEWAY;
 const TIME: u64 = 1_800_000_000_000;
 /// Controllers that are there; the measured ones take turns, so that a cache holds not only one.
 const CONTROLLERS: u32 = 1_000;
 const TOOLS: u32 = 64;
+/// That the controllers are spread over.
+const SITES: u32 = 64;
 
 /// Counts what comes out, and copies it as a transport does.
 struct Counting {
@@ -56,6 +60,18 @@ struct Yard {
     sink: Counting,
     sequences: Vec<u32>,
     keys: u64,
+}
+
+/// A role everywhere, or with `SWITCHYARD_SITES=1` at every site by name: what nearly every account
+/// has, and the dearest to judge.
+fn rights() -> Rights {
+    match std::env::var_os("SWITCHYARD_SITES") {
+        None => Rights::everywhere(Role::Operator),
+        Some(_) => Rights::new(
+            None,
+            (1..=limits::SITES_PER_ACCOUNT_MAX as u32).map(|site| (SiteId(site), Role::Operator)),
+        ),
+    }
 }
 
 fn title(text: &str) -> Title {
@@ -98,6 +114,7 @@ impl Yard {
             yard.input(Input::ControllerKnown {
                 address,
                 title: title(&format!("pump {index}")),
+                site: Some(SiteId(index % SITES + 1)),
             });
             yard.input(Input::Connected { connection, peer });
             let announce = Event::Announce {
@@ -129,7 +146,7 @@ impl Yard {
             let peer = Peer::Tool {
                 address,
                 account: title("li"),
-                role: Role::Operator,
+                rights: rights(),
             };
             yard.input(Input::Connected { connection, peer });
             if index < subscribers {

@@ -1,6 +1,8 @@
-//! Who may send what to whom: judged by the header alone (`docs/protocol.md` §5).
+//! Who may send what to whom: judged by the header and the sender's rights alone (`docs/protocol.md`
+//! §5).
 
-use switchyard_protocol::{Address, AddressKind, Code, Header, Kind, Role};
+use crate::Rights;
+use switchyard_protocol::{Address, AddressKind, Code, Header, Kind, Role, SiteId};
 
 /// What is to become of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub(crate) enum Verdict {
     Ask,
     /// A command to a controller.
     Command,
+    /// A command to a controller that is refused with this code, unless its key is known already.
+    NoCommand(Code),
     /// A tool's frame for another tool.
     Tool,
     /// A controller's announce, event or alarm.
@@ -35,8 +39,26 @@ pub(crate) enum Verdict {
     Violation,
 }
 
-/// Judges a tool's frame.
-pub(crate) fn of_tool(role: Role, header: &Header) -> Verdict {
+/// The role that counts for a tool's frame. `place` is where the controller is that it goes to; `None`
+/// where it goes to no controller, or to one that nobody knows.
+#[inline]
+pub(crate) fn role_for(
+    header: &Header,
+    rights: &Rights,
+    place: Option<Option<SiteId>>,
+) -> Option<Role> {
+    match (header.destination.kind(), header.kind) {
+        (AddressKind::Controller, _) => rights.role_at(place?),
+        // What is the whole yard's.
+        (AddressKind::Gateway, Kind::Admin) => rights.role_at(None),
+        // What is one site's is judged once more when it has been read, by its role there.
+        _ => rights.highest(),
+    }
+}
+
+/// Judges a tool's frame by the role that counts for it. A controller that one has no role at is
+/// refused as an address that nobody holds: that it exists is none of the asker's business.
+pub(crate) fn of_tool(role: Option<Role>, header: &Header) -> Verdict {
     let destination = header.destination.kind();
     match header.kind {
         Kind::Hello | Kind::Handshake | Kind::StatusFull | Kind::StatusDelta | Kind::Receipt => {
@@ -45,15 +67,25 @@ pub(crate) fn of_tool(role: Role, header: &Header) -> Verdict {
         Kind::Ping => ping(header.destination),
         Kind::Error => Verdict::Farewell,
         Kind::Query | Kind::Command | Kind::Configure | Kind::Admin => {
-            if header.kind.role() > Some(role) {
-                return Verdict::Refuse(Code::Forbidden);
-            }
+            let may = role >= header.kind.role();
             match (destination, header.kind) {
+                (AddressKind::Controller, kind) => {
+                    let refusal = match role {
+                        None => Some(Code::UnknownAddress),
+                        Some(_) => (!may).then_some(Code::Forbidden),
+                    };
+                    match (kind, refusal) {
+                        (Kind::Command, None) => Verdict::Command,
+                        (Kind::Command, Some(code)) => Verdict::NoCommand(code),
+                        (_, None) => Verdict::Ask,
+                        (_, Some(code)) => Verdict::Refuse(code),
+                    }
+                }
+                // Which tools a tool reaches is no matter of roles, but of sites that they share.
+                (AddressKind::Installed | AddressKind::Leased, Kind::Query) => Verdict::Tool,
+                _ if !may => Verdict::Refuse(Code::Forbidden),
                 (AddressKind::Gateway, Kind::Command) => Verdict::Refuse(Code::Unsupported),
                 (AddressKind::Gateway, _) => Verdict::Gateway,
-                (AddressKind::Controller, Kind::Command) => Verdict::Command,
-                (AddressKind::Controller, _) => Verdict::Ask,
-                (_, Kind::Query) => Verdict::Tool,
                 _ => Verdict::Refuse(Code::NotGranted),
             }
         }
@@ -136,7 +168,7 @@ mod tests {
             (Kind::Receipt, [Violation, Violation, Violation]),
         ] {
             for (destination, expected) in [GATEWAY, PUMP, PAGE].into_iter().zip(expected) {
-                let found = of_tool(Role::Admin, &header(kind, DESK, destination));
+                let found = of_tool(Some(Role::Admin), &header(kind, DESK, destination));
                 assert_eq!(found, expected, "{} to {destination}", kind.name());
             }
         }
@@ -144,15 +176,60 @@ mod tests {
 
     #[test]
     fn a_tool_needs_the_role_of_the_kind() {
-        for role in Role::ALL {
-            for &kind in Kind::ALL {
-                for destination in [GATEWAY, PUMP, PAGE] {
-                    let found = of_tool(role, &header(kind, DESK, destination));
-                    let held_back = found == Verdict::Refuse(Code::Forbidden);
-                    let expected = kind.role().is_some_and(|needed| needed > role);
-                    assert_eq!(held_back, expected, "{} as {}", kind.name(), role.name());
-                }
+        let all = Role::ALL.into_iter().map(Some).chain([None]);
+        for (role, &kind) in all.flat_map(|role| Kind::ALL.iter().map(move |kind| (role, kind))) {
+            for destination in [GATEWAY, PUMP, PAGE] {
+                let found = of_tool(role, &header(kind, DESK, destination));
+                let is_hidden = destination == PUMP && kind.is_request() && role.is_none();
+                let needed = kind
+                    .role()
+                    .filter(|_| (kind, destination) != (Kind::Query, PAGE));
+                let expected = match (needed > role, kind) {
+                    _ if is_hidden => Some(Code::UnknownAddress),
+                    (true, _) => Some(Code::Forbidden),
+                    (false, _) => None,
+                };
+                let refused = match found {
+                    Verdict::Refuse(code @ (Code::Forbidden | Code::UnknownAddress))
+                    | Verdict::NoCommand(code) => Some(code),
+                    _ => None,
+                };
+                assert_eq!(
+                    refused,
+                    expected,
+                    "{} as {role:?} to {destination}",
+                    kind.name()
+                );
             }
+        }
+    }
+
+    #[test]
+    fn the_role_that_counts_is_that_of_the_place() {
+        let site = SiteId(7);
+        let rights = Rights::new(Some(Role::Viewer), [(site, Role::Technician)]);
+        for (kind, destination, place, expected) in [
+            (Kind::Query, GATEWAY, None, Some(Role::Technician)),
+            (Kind::Configure, GATEWAY, None, Some(Role::Technician)),
+            (Kind::Admin, GATEWAY, None, Some(Role::Viewer)),
+            (
+                Kind::Command,
+                PUMP,
+                Some(Some(site)),
+                Some(Role::Technician),
+            ),
+            (
+                Kind::Command,
+                PUMP,
+                Some(Some(SiteId(8))),
+                Some(Role::Viewer),
+            ),
+            (Kind::Command, PUMP, Some(None), Some(Role::Viewer)),
+            (Kind::Command, PUMP, None, None),
+        ] {
+            let header = header(kind, DESK, destination);
+            let found = role_for(&header, &rights, place);
+            assert_eq!(found, expected, "{} to {destination}", kind.name());
         }
     }
 

@@ -1,9 +1,9 @@
 //! What the gateway tells the relay: peers, frames, progress, results, time.
 
-use crate::{StoreResult, StoredCommand, Ticket};
+use crate::{Rights, StoreResult, StoredCommand, Ticket};
 use std::time::Duration;
 use switchyard_protocol::{
-    Address, Code, Role,
+    Address, Code, SiteId,
     message::{Body, Time, Title},
 };
 
@@ -59,7 +59,7 @@ pub enum Peer {
         /// The account that it acts for.
         account: Title,
         /// What that account may do.
-        role: Role,
+        rights: Rights,
     },
 }
 
@@ -105,24 +105,31 @@ pub enum Input {
         /// Why.
         code: Code,
     },
-    /// A controller was enrolled, renamed, or read from the store at the start.
+    /// A controller was enrolled, renamed, moved to another site, or read from the store at the
+    /// start. Whoever sees it where it is now, and did not before, is told of it if it subscribed to
+    /// everything; whoever sees it no more is told that it is gone.
     ControllerKnown {
         /// Its address.
         address: Address,
         /// What people call it.
         title: Title,
+        /// The site that it is in; `None` is none, where only a role everywhere counts.
+        site: Option<SiteId>,
     },
     /// A controller's enrolment was withdrawn; its link is ended.
     ControllerForgotten {
         /// Its address.
         address: Address,
     },
-    /// An account's role changed, or (`None`) the account was withdrawn: its tools are ended.
+    /// An account's rights changed, or (`None`) the account was withdrawn: its tools are ended.
+    /// Either way those of its commands that were not sent, and that it may not give any more, are
+    /// refused. A gateway that starts says it of every account whose commands it restores, before
+    /// the first [`Input::Restored`]: an account of which nothing was said yet keeps what waits.
     AccountChanged {
         /// The account.
         account: Title,
         /// What it may do from now on.
-        role: Option<Role>,
+        rights: Option<Rights>,
     },
     /// The store has done, or failed to do, what [`Output::Store`](crate::Output::Store) asked.
     Stored {

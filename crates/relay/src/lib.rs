@@ -7,7 +7,7 @@
 //! ```
 //! use std::time::Duration;
 //! use switchyard_protocol::{Address, Frame, Kind, Role, message::{Request, Time, Title}};
-//! use switchyard_relay::{ConnectionId, Input, Now, Output, Peer, Relay, Settings};
+//! use switchyard_relay::{ConnectionId, Input, Now, Output, Peer, Relay, Rights, Settings};
 //!
 //! let title = |text| Title::new(text).unwrap();
 //! let mut relay = Relay::new(Settings::new(title("yard"), title("gateway 0.1"), 42));
@@ -15,7 +15,8 @@
 //! let mut outputs = Vec::new();
 //!
 //! let (connection, page) = (ConnectionId(1), Address(0xC000_0001));
-//! let peer = Peer::Tool { address: page, account: title("li"), role: Role::Viewer };
+//! let rights = Rights::everywhere(Role::Viewer);
+//! let peer = Peer::Tool { address: page, account: title("li"), rights };
 //! relay.handle(now, Input::Connected { connection, peer }, &mut outputs);
 //!
 //! let payload = Request::Identify.encode();
@@ -35,6 +36,7 @@ mod presence;
 mod queue;
 mod receipts;
 mod requests;
+mod rights;
 mod routing;
 mod sabotage;
 mod session;
@@ -43,12 +45,14 @@ mod shared;
 mod status;
 mod subscriptions;
 mod timers;
+mod withdrawal;
 
 pub use counters::{CodeCounts, Counters, Gauges};
 pub use input::{ConnectionId, Input, Now, Peer};
 pub use output::{
     Asker, Haste, Notice, Output, Question, Sink, StoreRequest, StoreResult, StoredCommand, Ticket,
 };
+pub use rights::Rights;
 #[cfg(feature = "sabotage")]
 pub use sabotage::Sabotage;
 #[cfg(not(feature = "sabotage"))]
@@ -60,7 +64,7 @@ use foldhash::fast::FixedState;
 use queue::Write;
 use receipts::Ledger;
 use requests::Pending;
-use session::{AccountId, Sessions};
+use session::Sessions;
 use std::{collections::HashMap, time::Duration};
 use switchyard_protocol::{
     Address, FrameRef,
@@ -98,7 +102,7 @@ pub struct Relay {
     /// Writes that the store has yet to answer.
     writes: Map<Ticket, Write>,
     /// Questions that the gateway has yet to answer.
-    questions: Map<Ticket, (Pending, AccountId)>,
+    questions: Map<Ticket, Pending>,
     last_ticket: u64,
     /// Of the latest stored command.
     order: u64,
@@ -163,11 +167,15 @@ impl Relay {
                     self.end(work, slot, code);
                 }
             }
-            Input::ControllerKnown { address, title } => {
-                self.controller_known(work, address, title);
-            }
+            Input::ControllerKnown {
+                address,
+                title,
+                site,
+            } => self.controller_known(work, address, title, site),
             Input::ControllerForgotten { address } => self.controller_forgotten(work, address),
-            Input::AccountChanged { account, role } => self.account_changed(work, &account, role),
+            Input::AccountChanged { account, rights } => {
+                self.account_changed(work, &account, rights);
+            }
             Input::Stored { ticket, result } => self.stored(work, ticket, result),
             Input::Answered { ticket, answer } => self.answered(work, ticket, answer),
             Input::Restored(command) => self.restored(work, command),

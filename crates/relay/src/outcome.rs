@@ -46,7 +46,7 @@ impl Relay {
     fn ask_outcome(&mut self, work: &mut Work<'_>, index: u32, key: Key) {
         let correlation = self.next_correlation();
         let controller = self.fleet.at_mut(index);
-        let Some(slot) = controller.session else {
+        let Some(slot) = controller.session() else {
             return;
         };
         let address = controller.address;
@@ -148,7 +148,8 @@ impl Relay {
     /// Once every question is answered, sends again what never arrived, in its old order.
     pub(crate) fn resolved_perhaps(&mut self, work: &mut Work<'_>, index: u32) {
         let controller = self.fleet.at_mut(index);
-        let (address, session) = (controller.address, controller.session);
+        let (address, session, site) =
+            (controller.address, controller.session(), controller.site());
         let Some(lane) = &mut controller.lane else {
             return;
         };
@@ -172,7 +173,10 @@ impl Relay {
             if record.frame.is_some() && record.expires_at <= work.now.since_start {
                 let news = News::of(work, Stage::Expired, Some(Code::Expired));
                 self.finish(work, key, news);
-            } else if let Some(frame) = record.frame.take() {
+            } else if record.frame.is_some() && !self.may_go(key, site) {
+                let news = News::of(work, Stage::Refused, Some(Code::Forbidden));
+                self.finish(work, key, news);
+            } else if let Some(frame) = self.ledger.at_mut(key).frame.take() {
                 self.counters.commands_resent += 1;
                 self.send(work, slot, &frame);
                 self.ledger.at_mut(key).frame = Some(frame);

@@ -3,7 +3,7 @@
 use crate::ConnectionId;
 use bytes::Bytes;
 use switchyard_protocol::{
-    Address, Code,
+    Address, Code, SiteId,
     message::{Event, Key, Time, Title},
 };
 
@@ -124,6 +124,8 @@ pub enum Question {
     Enrol {
         /// What people will call it.
         title: Title,
+        /// The site that it is to be in; the asker was a technician there, or with `None` everywhere.
+        site: Option<SiteId>,
     },
 }
 

@@ -1,7 +1,7 @@
 //! The fleet: which controllers there are, which of them are there, and what each last said.
 
 use crate::{
-    Map, Relay, Settings, Work,
+    Map, Relay, Rights, Settings, Work,
     queue::Lane,
     session::{Replacements, Slot},
     shared::Recent,
@@ -9,9 +9,9 @@ use crate::{
     timers::Timer,
 };
 use foldhash::fast::FixedState;
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZero, sync::Arc, time::Duration};
 use switchyard_protocol::{
-    Address, Code, Frame, Kind,
+    Address, Code, Frame, Kind, SiteId,
     message::{Event, Time, Title},
 };
 
@@ -30,8 +30,10 @@ pub(crate) struct About {
 pub(crate) struct Controller {
     pub(crate) address: Address,
     pub(crate) title: Title,
-    /// Live, though perhaps not announced yet.
-    pub(crate) session: Option<Slot>,
+    /// Where it is; only a role everywhere counts for one that is nowhere.
+    site: Option<NonZero<u32>>,
+    /// The complement of its session's place, in which no place is 0.
+    session: Option<NonZero<Slot>>,
     /// Its session has announced.
     pub(crate) online: bool,
     /// Since when it is there or away.
@@ -63,6 +65,26 @@ pub(crate) struct Open {
 }
 
 impl Controller {
+    /// The site that it is in.
+    #[inline]
+    pub(crate) fn site(&self) -> Option<SiteId> {
+        self.site.map(|number| SiteId(number.get()))
+    }
+
+    fn set_site(&mut self, site: Option<SiteId>) {
+        self.site = site.and_then(|SiteId(number)| NonZero::new(number));
+    }
+
+    /// Its session: live, though perhaps not announced yet.
+    #[inline]
+    pub(crate) fn session(&self) -> Option<Slot> {
+        self.session.map(|place| !place.get())
+    }
+
+    pub(crate) fn set_session(&mut self, session: Option<Slot>) {
+        self.session = session.and_then(|place| NonZero::new(!place));
+    }
+
     /// The boot of the session that is there.
     pub(crate) fn boot(&self) -> Option<u32> {
         self.about.as_ref().map(|about| about.boot)
@@ -75,8 +97,10 @@ pub(crate) struct Fleet {
     controllers: Vec<Option<Controller>>,
     free: Vec<u32>,
     by_address: Map<Address, u32>,
-    /// Tools that subscribed to everything.
+    /// Tools that subscribed to everything, and may see everything.
     pub(crate) all_subscribers: Vec<Slot>,
+    /// Tools that subscribed to everything, by the sites that they may see; no entry is empty.
+    pub(crate) site_subscribers: Map<SiteId, Vec<Slot>>,
     pub(crate) online: usize,
     /// Requests that controllers have yet to answer.
     pub(crate) requests_open: usize,
@@ -93,6 +117,7 @@ impl Fleet {
             free: Vec::new(),
             by_address: Map::with_hasher(hash.clone()),
             all_subscribers: Vec::new(),
+            site_subscribers: Map::with_hasher(hash.clone()),
             online: 0,
             requests_open: 0,
             titles: Recent::default(),
@@ -135,6 +160,25 @@ impl Fleet {
             .map(|(index, _)| index as u32)
     }
 
+    /// How many controllers may be seen with these rights.
+    pub(crate) fn seen_with(&self, rights: &Rights) -> u32 {
+        if rights.sees_all() {
+            return self.len() as u32;
+        }
+        let all = self.controllers.iter().flatten();
+        all.filter(|controller| rights.sees(controller.site()))
+            .count() as u32
+    }
+
+    /// The controllers that may be seen with the one and not with the other.
+    pub(crate) fn seen_differently(&self, one: &Rights, other: &Rights) -> Vec<u32> {
+        let differs = |&index: &u32| {
+            let site = self.at(index).site();
+            one.sees(site) != other.sees(site)
+        };
+        self.indexes().filter(differs).collect()
+    }
+
     fn with_titles(&mut self, index: u32) -> (&mut Controller, &mut Recent<Title>) {
         let place = self.controllers[index as usize].as_mut();
         (place.expect("a controller that is known"), &mut self.titles)
@@ -167,7 +211,8 @@ impl Fleet {
         }
         let controller = Controller {
             address,
-            title: Title::new(&address.to_string()).expect("a number is a title"),
+            title: number_as_title(address),
+            site: None,
             session: None,
             online: false,
             since: Time(0),
@@ -199,15 +244,41 @@ impl Fleet {
 }
 
 impl Relay {
-    pub(crate) fn controller_known(&mut self, work: &mut Work<'_>, address: Address, title: Title) {
+    pub(crate) fn controller_known(
+        &mut self,
+        work: &mut Work<'_>,
+        address: Address,
+        title: Title,
+        site: Option<SiteId>,
+    ) {
         let is_new = self.fleet.index_of(address).is_none();
         let Some(index) = self.fleet.know(address, &self.settings) else {
             return;
         };
         let controller = self.fleet.at_mut(index);
+        if is_new {
+            controller.set_site(site);
+        } else if controller.site() != site {
+            self.controller_moved(work, index, site);
+        }
+        let controller = self.fleet.at_mut(index);
         if is_new || controller.title != title {
             controller.title = title;
             self.tell_presence(work, index);
+        }
+    }
+
+    /// A controller is in another site: some see it no more, and some begin to.
+    fn controller_moved(&mut self, work: &mut Work<'_>, index: u32, to: Option<SiteId>) {
+        let from = self.fleet.at(index).site();
+        let differs = |rights: &Rights| rights.sees(from) != rights.sees(to);
+        let mut concerned = self.sessions.tool_slots();
+        concerned.retain(|&slot| self.sessions.rights(slot).is_some_and(differs));
+        // First of all: whoever saw it there is still told as one who may see.
+        self.withdraw_commands_to(work, index, to);
+        self.fleet.at_mut(index).set_site(to);
+        for slot in concerned {
+            self.view_changed(work, slot, &[index]);
         }
     }
 
@@ -216,7 +287,7 @@ impl Relay {
             return;
         };
         let was_online = self.fleet.at(index).online;
-        if let Some(slot) = self.fleet.at(index).session {
+        if let Some(slot) = self.fleet.at(index).session() {
             self.end(work, slot, Code::Revoked);
         }
         if !was_online {
@@ -285,7 +356,7 @@ impl Relay {
 
     pub(crate) fn controller_left(&mut self, work: &mut Work<'_>, index: u32, reason: Code) {
         let controller = self.fleet.at_mut(index);
-        controller.session = None;
+        controller.set_session(None);
         controller.assembly = None;
         controller.snapshot_asked = None;
         controller.reason = Some(reason);
@@ -330,4 +401,28 @@ impl Relay {
         let gateway = Address::GATEWAY;
         Frame::new(Kind::Event, 0, gateway, gateway, &event.encode())
     }
+
+    /// The presence event for a tool that may not see the controller any more: that it is gone from
+    /// its view, and nothing else.
+    pub(crate) fn goodbye_of(&self, index: u32) -> Frame {
+        let address = self.fleet.at(index).address;
+        let event = Event::Presence {
+            controller: address,
+            online: false,
+            since: Time(0),
+            title: number_as_title(address),
+            boot: None,
+            features: None,
+            software: None,
+            board: None,
+            reason: Some(Code::Forbidden),
+        };
+        let gateway = Address::GATEWAY;
+        Frame::new(Kind::Event, 0, gateway, gateway, &event.encode())
+    }
+}
+
+/// What a controller is called where its title is not known, or not to be told.
+fn number_as_title(address: Address) -> Title {
+    Title::new(&address.to_string()).expect("a number is a title")
 }

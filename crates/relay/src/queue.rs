@@ -95,43 +95,40 @@ pub(crate) enum Write {
 }
 
 impl Relay {
-    /// A tool's command, its right to give commands already judged.
-    pub(crate) fn command_came(&mut self, work: &mut Work<'_>, slot: Slot, frame: FrameRef<'_>) {
+    /// A tool's command to the controller at this place, or with the code that refuses it: the right
+    /// to give it was judged.
+    pub(crate) fn command_came(
+        &mut self,
+        work: &mut Work<'_>,
+        slot: Slot,
+        frame: FrameRef<'_>,
+        there: Result<u32, Code>,
+    ) {
         let header = *frame.header();
         let head = match CommandHead::decode(frame.payload()) {
             Ok(head) => head,
             Err(MessageError::Cbor(_)) => return self.end(work, slot, Code::Malformed),
             // Without a key there can be no receipt.
-            Err(error) => return self.refuse_request(work, slot, frame, error.code()),
+            Err(error) => {
+                let code = there.err().unwrap_or(error.code());
+                return self.refuse_request(work, slot, frame, code);
+            }
         };
-        let Some((account, _)) = self.sessions.rights(slot) else {
+        let Some(account) = self.sessions.account_of(slot) else {
             return;
         };
         let asker = (header.source, header.correlation);
         let fingerprint = self.hash.hash_one(frame.payload());
-        if let Some(known) = self.ledger.known_mut(head.key) {
-            let code = if known.account != account {
-                Some(Code::NotGranted)
-            } else if known.controller != header.destination || known.fingerprint != fingerprint {
-                Some(Code::BadField)
-            } else {
-                known.reply_to = asker;
-                None
-            };
-            self.counters.keys_repeated += 1;
-            return match code {
-                Some(code) => {
-                    self.refuse_command(work, slot, header.correlation, head.key, code);
-                }
-                None => self.tell(work, head.key, Haste::Now),
-            };
+        let new = Known::new(header.destination, account, asker, fingerprint);
+        if let Some((&known, _)) = self.ledger.known(head.key) {
+            return self.key_repeated(work, slot, frame, head.key, (&known, &new), there);
         }
         let ahead = head.expiry.0.saturating_sub(work.now.time.0);
         let expires_at = work.now.since_start + Duration::from_millis(ahead);
-        let known = Known::new(header.destination, account, asker, fingerprint);
-        let refusal = match self.admit(&head, frame, ahead) {
+        let admitted = there.and_then(|index| self.admit(index, &head, frame, ahead));
+        let refusal = match admitted {
             Ok(admission) => {
-                let record = Record::new(known, expires_at);
+                let record = Record::new(new, expires_at);
                 return self.admitted(work, admission, &head, record, frame);
             }
             Err(refusal) => refusal,
@@ -141,7 +138,40 @@ impl Relay {
             _ => Stage::Refused,
         };
         let news = News::of(work, stage, Some(refusal));
-        self.turn_away(work, head.key, known, expires_at, news);
+        self.turn_away(work, head.key, new, expires_at, news);
+    }
+
+    /// A command whose key is known: the command that it was used with is told of again, if this is
+    /// the very same and its account may still hear of it.
+    fn key_repeated(
+        &mut self,
+        work: &mut Work<'_>,
+        slot: Slot,
+        frame: FrameRef<'_>,
+        key: Key,
+        (known, new): (&Known, &Known),
+        there: Result<u32, Code>,
+    ) {
+        self.counters.keys_repeated += 1;
+        let fault = if known.account != new.account {
+            Some(Code::NotGranted)
+        } else if known.controller != new.controller || known.fingerprint != new.fingerprint {
+            Some(Code::BadField)
+        } else {
+            None
+        };
+        if let Some(fault) = fault {
+            let code = there.err().unwrap_or(fault);
+            return self.refuse_command(work, slot, new.reply_to.1, key, code);
+        }
+        if !self.hears_of(slot, known) {
+            // A receipt would say how it ended, and a refusal would be a lie.
+            return self.refuse_request(work, slot, frame, Code::UnknownAddress);
+        }
+        if let Some(known) = self.ledger.known_mut(key) {
+            known.reply_to = new.reply_to;
+        }
+        self.tell(work, key, Haste::Now);
     }
 
     fn admitted(
@@ -172,13 +202,12 @@ impl Relay {
 
     fn admit(
         &self,
+        index: u32,
         head: &CommandHead,
         frame: FrameRef<'_>,
         ahead: u64,
     ) -> Result<Admission, Code> {
-        let header = frame.header();
-        let index = self.fleet.index_of(header.destination);
-        let controller = self.fleet.at(index.ok_or(Code::UnknownAddress)?);
+        let controller = self.fleet.at(index);
         if ahead == 0 {
             return Err(Code::Expired);
         }
@@ -187,7 +216,7 @@ impl Relay {
         }
         let lane = controller.lane();
         let is_full = lane.waiting.len() >= limits::WAITING_MAX;
-        let Some(slot) = controller.session.filter(|_| controller.online) else {
+        let Some(slot) = controller.session().filter(|_| controller.online) else {
             return match head.wait {
                 false => Err(Code::Offline),
                 true if is_full => Err(Code::Busy),
@@ -242,7 +271,7 @@ impl Relay {
             return;
         };
         let controller = self.fleet.at_mut(index);
-        let (Some(slot), Some(boot)) = (controller.session, controller.boot()) else {
+        let (Some(slot), Some(boot)) = (controller.session(), controller.boot()) else {
             return;
         };
         let Some(frame) = record.frame.take() else {
@@ -338,7 +367,7 @@ impl Relay {
         loop {
             let controller = self.fleet.at(index);
             let lane = controller.lane();
-            let Some(slot) = controller.session.filter(|_| controller.online) else {
+            let Some(slot) = controller.session().filter(|_| controller.online) else {
                 return;
             };
             if lane.is_resolving || lane.in_flight.len() >= limits::IN_FLIGHT_MAX {
@@ -353,6 +382,11 @@ impl Relay {
             if is_late && phase != Phase::Marking && !self.sabotaged(Sabotage::SendLate) {
                 let news = News::of(work, Stage::Expired, Some(Code::Expired));
                 self.finish(work, key, news);
+                continue;
+            }
+            if matches!(phase, Phase::Held | Phase::Queued) && !self.may_go(key, controller.site())
+            {
+                self.withdraw(work, key);
                 continue;
             }
             let bytes = record.frame.as_ref().map_or(0, |frame| frame.len());
@@ -552,17 +586,7 @@ impl Relay {
                 let news = News::of(work, Stage::Refused, Some(Code::StoreUnavailable));
                 self.finish(work, key, news);
             }
-            StoreResult::Unclear => {
-                // Refusing now could be a lie: after a restart the store might bring it back. It
-                // is refused once the store has certainly forgotten it.
-                record.phase = Phase::Unqueueing;
-                self.timers.arm(record.due_at, Timer::Command(key));
-                self.ledger.waiting -= 1;
-                if let Some(index) = self.fleet.index_of(address) {
-                    self.leave_lane(work, index, key, Phase::Queueing);
-                }
-                self.forget(work, key);
-            }
+            StoreResult::Unclear => self.unqueue(work, key, Code::StoreUnavailable),
         }
     }
 
@@ -580,6 +604,7 @@ impl Relay {
             return;
         };
         let controller = self.fleet.at(index);
+        let site = controller.site();
         let is_ready = controller.online
             && controller.boot() == Some(boot)
             && !controller.lane().is_resolving
@@ -590,6 +615,7 @@ impl Relay {
                 let news = News::of(work, Stage::Expired, Some(Code::Expired));
                 self.finish(work, key, news);
             }
+            _ if !self.may_go(key, site) => self.withdraw(work, key),
             StoreResult::Committed if is_ready => {
                 self.transmit(work, key);
                 self.stir(index);
@@ -610,10 +636,11 @@ impl Relay {
             return self.timers.arm(at, Timer::Forget(key));
         }
         self.forgets_open -= 1;
-        let record = self.ledger.records.get_mut(&key);
-        if let Some(record) = record.filter(|record| record.phase == Phase::Unqueueing) {
+        if let Some(record) = self.ledger.records.get_mut(&key)
+            && let Phase::Unqueueing(code) = record.phase
+        {
             record.is_stored = false;
-            let news = News::of(work, Stage::Refused, Some(Code::StoreUnavailable));
+            let news = News::of(work, Stage::Refused, Some(code));
             self.finish(work, key, news);
         }
     }
@@ -633,7 +660,7 @@ impl Relay {
         match record.phase {
             Phase::InFlight => self.patience_ends(work, key),
             Phase::Held | Phase::Queued if self.sabotaged(Sabotage::SendLate) => {}
-            Phase::Unqueueing => {
+            Phase::Unqueueing(_) => {
                 // Whether the store keeps it or not: it can no longer be executed.
                 let news = News::of(work, Stage::Expired, Some(Code::Expired));
                 self.ledger.at_mut(key).is_stored = false;
@@ -704,6 +731,8 @@ impl Relay {
         } else if ahead == 0 {
             let news = News::of(work, Stage::Expired, Some(Code::Expired));
             self.finish(work, key, news);
+        } else if !self.may_go(key, self.fleet.at(index).site()) {
+            self.withdraw(work, key);
         }
     }
 }

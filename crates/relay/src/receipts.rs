@@ -24,8 +24,9 @@ pub(crate) enum Phase {
     Held,
     /// The store was asked to keep it. No receipt yet.
     Queueing,
-    /// The store left open whether it keeps it, and was asked to forget it. No receipt yet.
-    Unqueueing,
+    /// The store was asked to forget it, and may keep it. It is refused with this code once the store
+    /// has certainly forgotten it, since a restarted gateway could bring it back before.
+    Unqueueing(Code),
     /// The store keeps it.
     Queued,
     /// The store was asked to mark it as sent.
@@ -78,6 +79,14 @@ impl Known {
     /// Whether a controller that answers this tool's command may mean this one.
     fn was_asked_by(&self, asker: (Address, u32)) -> bool {
         self.asked_by == asker || self.reply_to == asker
+    }
+
+    /// Whether it was turned away, or withdrawn, since its account may not do that there: whoever it
+    /// was may know so without any right.
+    fn lacked_right(&self) -> bool {
+        let reasons = [Some(Code::Forbidden), Some(Code::UnknownAddress)];
+        let is_refused = self.stage == Some(Stage::Refused) && !self.by_controller;
+        is_refused && reasons.contains(&self.reason)
     }
 
     pub(crate) fn note(&mut self, news: &News) {
@@ -258,7 +267,7 @@ impl Relay {
         self.counters.add_stage(news.stage);
         match record.phase {
             Phase::InFlight => self.ledger.in_flight -= 1,
-            Phase::Unqueueing => self.timers.disarm(record.due_at, Timer::Command(key)),
+            Phase::Unqueueing(_) => self.timers.disarm(record.due_at, Timer::Command(key)),
             _ => self.ledger.waiting -= 1,
         }
         if let Some(index) = self.fleet.index_of(record.known.controller) {
@@ -310,29 +319,52 @@ impl Relay {
             is_final,
         };
         let write = |payload: &mut Vec<u8>| receipt.encode_into(payload);
-        self.tell_tool(work, known.account, known.reply_to, source, haste, write);
+        self.tell_tool(work, known, source, haste, write);
     }
 
     fn tell_tool(
         &mut self,
         work: &mut Work<'_>,
-        account: AccountId,
-        (address, correlation): (Address, u32),
+        known: &Known,
         source: Address,
         haste: Haste,
         write: impl FnOnce(&mut Vec<u8>),
     ) {
-        // 0 wants no answer; and a leased address may have come to somebody else since.
-        let Some(slot) = self.sessions.slot_at(address).filter(|_| correlation != 0) else {
+        let Some(slot) = self.listener(known) else {
             return;
         };
-        if self.sessions.rights(slot).map(|(holder, _)| holder) == Some(account) {
-            let mut bytes = std::mem::take(&mut self.own_frame);
-            let (kind, peers) = (Kind::Receipt, (source, address));
-            let frame = FrameRef::write(&mut bytes, kind, Flags::NONE, correlation, peers, write);
-            self.send_with(work, slot, frame.bytes(), haste);
-            self.own_frame = bytes;
-        }
+        let (address, correlation) = known.reply_to;
+        let mut bytes = std::mem::take(&mut self.own_frame);
+        let (kind, peers) = (Kind::Receipt, (source, address));
+        let frame = FrameRef::write(&mut bytes, kind, Flags::NONE, correlation, peers, write);
+        self.send_with(work, slot, frame.bytes(), haste);
+        self.own_frame = bytes;
+    }
+
+    /// The tool that waits for a command's receipts, if it is there and may still be told.
+    fn listener(&self, known: &Known) -> Option<Slot> {
+        let (address, correlation) = known.reply_to;
+        // 0 wants no answer.
+        let slot = self
+            .sessions
+            .slot_at(address)
+            .filter(|_| correlation != 0)?;
+        self.hears_of(slot, known).then_some(slot)
+    }
+
+    /// Whether a tool may be told what became of a command: of its own account's, since a leased
+    /// address may have come to somebody else, and while it may see the controller.
+    pub(crate) fn hears_of(&self, slot: Slot, known: &Known) -> bool {
+        let Some(rights) = self.sessions.rights(slot) else {
+            return false;
+        };
+        let sees = || {
+            let index = self.fleet.index_of(known.controller);
+            // Of a controller that is no more there is nothing to see but this.
+            index.is_none_or(|index| rights.sees(self.fleet.at(index).site()))
+        };
+        self.sessions.account_of(slot) == Some(known.account)
+            && (rights.sees_all() || known.lacked_right() || sees())
     }
 
     /// Refuses a command at the door. Its key is kept, so that a copy of it that is still on its
@@ -458,36 +490,33 @@ impl Relay {
 
     /// Forwards a controller's receipt: the very bytes, unless somebody else asks by now.
     fn forward_receipt(&mut self, work: &mut Work<'_>, index: u32, frame: FrameRef<'_>, key: Key) {
-        let Some((known, _)) = self.ledger.known(key) else {
+        let Some((&known, _)) = self.ledger.known(key) else {
             return;
         };
         let header = frame.header();
-        let (account, reply_to) = (known.account, known.reply_to);
-        if reply_to != (header.destination, header.correlation) {
+        if known.reply_to != (header.destination, header.correlation) {
             let controller = self.fleet.at(index).address;
             let write = |payload: &mut Vec<u8>| payload.extend_from_slice(frame.payload());
-            return self.tell_tool(work, account, reply_to, controller, Haste::Now, write);
+            return self.tell_tool(work, &known, controller, Haste::Now, write);
         }
-        let slot = self
-            .sessions
-            .slot_at(reply_to.0)
-            .filter(|_| reply_to.1 != 0);
-        if let Some(slot) = slot
-            && self.sessions.rights(slot).map(|(holder, _)| holder) == Some(account)
-        {
+        if let Some(slot) = self.listener(&known) {
             self.send(work, slot, frame.bytes());
         }
     }
 
     /// A tool asks what became of a command.
     pub(crate) fn receipt_asked(&self, slot: Slot, key: Key) -> Result<Answer, Code> {
-        let account = self.sessions.rights(slot).map(|(account, _)| account);
+        let account = self.sessions.account_of(slot);
         let known = self.ledger.known(key);
         // Somebody else's key looks like one that nobody ever used.
         let Some((known, is_final)) = known.filter(|(known, _)| Some(known.account) == account)
         else {
             return Err(Code::UnknownCommand);
         };
+        // Not `unknown_command`, by which a client would take it for one that never came.
+        if !self.hears_of(slot, known) {
+            return Err(Code::UnknownAddress);
+        }
         match known.stage {
             Some(stage) => Ok(Answer::Ok(Body::Receipt {
                 stage,

@@ -2,11 +2,11 @@
 
 use crate::{
     Asker, Output, Question, Relay, Ticket, Work,
-    session::{Side, Slot},
+    session::{AccountId, Side, Slot},
     timers::Timer,
 };
 use switchyard_protocol::{
-    Address, Code, Flags, FrameRef, Kind, limits,
+    Address, Code, Flags, FrameRef, Kind, Role, SiteId, limits,
     message::{Answer, Body, MessageError, PeerKind, Request, verb_of},
 };
 
@@ -14,7 +14,10 @@ use switchyard_protocol::{
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pending {
     asker: (Address, u32),
+    account: AccountId,
     verb: u16,
+    /// Where the asker must be a technician, and still be one when the answer comes.
+    site: Option<SiteId>,
 }
 
 /// Questions that the gateway may have open, all tools together.
@@ -36,7 +39,7 @@ impl Relay {
                 software: self.settings.software.clone(),
                 peer_kind: PeerKind::Gateway,
             })),
-            Request::Lookup { address } => self.look_up(address),
+            Request::Lookup { address } => self.look_up(slot, address),
             _ if header.source.is_controller() => Err(Code::Forbidden),
             Request::Subscribe { controllers } => {
                 match self.subscribe(work, slot, correlation, controllers.as_deref()) {
@@ -58,8 +61,9 @@ impl Relay {
                 )))
             }
             Request::Receipt { key } => self.receipt_asked(slot, key),
-            Request::Enrol { title } => {
-                match self.ask_gateway(work, slot, frame, Question::Enrol { title }) {
+            Request::Enrol { title, site } => {
+                let question = Question::Enrol { title, site };
+                match self.ask_gateway(work, slot, frame, question, site) {
                     Ok(()) => return,
                     Err(code) => Err(code),
                 }
@@ -73,21 +77,25 @@ impl Relay {
         }
     }
 
-    fn look_up(&self, address: Address) -> Result<Answer, Code> {
+    fn look_up(&self, asker: Slot, address: Address) -> Result<Answer, Code> {
+        let sessions = &self.sessions;
         let (online, since, title) = if address == Address::GATEWAY {
             (true, self.started.unwrap_or_default(), &self.settings.title)
-        } else if let Some(index) = self.fleet.index_of(address) {
+        } else if let Some(index) = self.seen_controller(asker, address) {
             let controller = self.fleet.at(index);
             (controller.online, controller.since, &controller.title)
-        } else if let Some(slot) = self.sessions.slot_at(address)
-            && let Side::Tool { account, since, .. } = self.sessions.at(slot).side
+        } else if let Some(slot) = sessions.slot_at(address)
+            && let Side::Tool { account, since, .. } = sessions.at(slot).side
+            && sessions.knows_of(asker, account)
         {
-            (true, since, self.sessions.account_name(account))
-        } else if let Some(seen) = self.sessions.seen(address) {
+            (true, since, sessions.account_name(account))
+        } else if let Some(seen) = sessions.seen(address)
+            && sessions.knows_of(asker, seen.account)
+        {
             // A command outlives the tool that sent it, and people ask who it was.
-            (false, seen.since, self.sessions.account_name(seen.account))
+            (false, seen.since, sessions.account_name(seen.account))
         } else {
-            return Err(self.absence_of(address));
+            return Err(self.absence_of(asker, address));
         };
         Ok(Answer::Ok(Body::Lookup {
             address,
@@ -97,9 +105,18 @@ impl Relay {
         }))
     }
 
-    /// Why nobody is at an address: nobody ever was, or not now.
-    pub(crate) fn absence_of(&self, address: Address) -> Code {
-        if self.fleet.index_of(address).is_some() || self.sessions.seen(address).is_some() {
+    /// The place of a controller, if there is one of that address which a peer may see.
+    pub(crate) fn seen_controller(&self, peer: Slot, address: Address) -> Option<u32> {
+        let index = self.fleet.index_of(address)?;
+        self.sees(peer, index).then_some(index)
+    }
+
+    /// Why nobody is at an address, as far as a peer may know: nobody ever was, or not now.
+    pub(crate) fn absence_of(&self, peer: Slot, address: Address) -> Code {
+        let seen = self.sessions.seen(address);
+        if self.seen_controller(peer, address).is_some()
+            || seen.is_some_and(|seen| self.sessions.knows_of(peer, seen.account))
+        {
             Code::Offline
         } else {
             Code::UnknownAddress
@@ -112,19 +129,25 @@ impl Relay {
         slot: Slot,
         frame: FrameRef<'_>,
         question: Question,
+        site: Option<SiteId>,
     ) -> Result<(), Code> {
+        let account = self.sessions.account_of(slot).ok_or(Code::Forbidden)?;
+        if !self.is_technician(slot, site) {
+            return Err(Code::Forbidden);
+        }
         if self.questions.len() >= QUESTIONS_MAX {
             return Err(Code::Busy);
         }
-        let (account, _) = self.sessions.rights(slot).ok_or(Code::Forbidden)?;
         let header = frame.header();
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
         let pending = Pending {
             asker: (header.source, header.correlation),
+            account,
             verb: verb_of(frame.payload()).unwrap_or_default(),
+            site,
         };
-        self.questions.insert(ticket, (pending, account));
+        self.questions.insert(ticket, pending);
         work.output(Output::Ask {
             ticket,
             asker: Asker {
@@ -136,6 +159,11 @@ impl Relay {
         Ok(())
     }
 
+    fn is_technician(&self, slot: Slot, site: Option<SiteId>) -> bool {
+        let role = self.sessions.rights(slot).and_then(|it| it.role_at(site));
+        role >= Some(Role::Technician)
+    }
+
     /// The gateway has done what it was asked.
     pub(crate) fn answered(
         &mut self,
@@ -143,15 +171,17 @@ impl Relay {
         ticket: Ticket,
         answer: Result<Body, Code>,
     ) {
-        let Some((pending, account)) = self.questions.remove(&ticket) else {
+        let Some(pending) = self.questions.remove(&ticket) else {
             return;
         };
         let (address, correlation) = pending.asker;
-        // An enrolment's answer bears a key: it goes to the account that asked, or to nobody.
-        let slot = self.sessions.slot_at(address);
-        let Some(slot) = slot
-            .filter(|&slot| self.sessions.rights(slot).map(|(holder, _)| holder) == Some(account))
-        else {
+        // An enrolment's answer bears a key: it goes to the account that asked, while that may still
+        // ask for it, or to nobody.
+        let slot = self.sessions.slot_at(address).filter(|&slot| {
+            self.sessions.account_of(slot) == Some(pending.account)
+                && self.is_technician(slot, pending.site)
+        });
+        let Some(slot) = slot else {
             return self.counters.dropped.add(Code::Offline);
         };
         let answer = match answer {
@@ -195,15 +225,16 @@ impl Relay {
     }
 
     /// Forwards a tool's request to a controller, and remembers that it is open.
-    pub(crate) fn ask_controller(&mut self, work: &mut Work<'_>, slot: Slot, frame: FrameRef<'_>) {
+    pub(crate) fn ask_controller(
+        &mut self,
+        work: &mut Work<'_>,
+        slot: Slot,
+        index: u32,
+        frame: FrameRef<'_>,
+    ) {
         let header = frame.header();
-        let (asker, correlation) = (header.source, header.correlation);
-        match self.open_request(
-            work,
-            header.destination,
-            (asker, correlation),
-            frame.bytes(),
-        ) {
+        let asker = (header.source, header.correlation);
+        match self.open_request(work, index, asker, frame.bytes()) {
             Ok(to) => self.send(work, to, frame.bytes()),
             Err(code) => self.refuse_request(work, slot, frame, code),
         }
@@ -212,14 +243,13 @@ impl Relay {
     fn open_request(
         &mut self,
         work: &Work<'_>,
-        destination: Address,
+        index: u32,
         asker: (Address, u32),
         bytes: &[u8],
     ) -> Result<Slot, Code> {
-        let index = self.fleet.index_of(destination);
-        let index = index.ok_or(Code::UnknownAddress)?;
         let controller = self.fleet.at(index);
-        let to = controller.session.filter(|_| controller.online);
+        let address = controller.address;
+        let to = controller.session().filter(|_| controller.online);
         let to = to.ok_or(Code::Offline)?;
         let session = self.sessions.at(to);
         if let Side::Controller {
@@ -247,7 +277,7 @@ impl Relay {
             let is_new = open.until.insert(asker, until).is_none();
             if open.timer_at.is_none() {
                 open.timer_at = Some(until);
-                self.timers.arm(until, Timer::Requests(destination));
+                self.timers.arm(until, Timer::Requests(address));
             }
             self.fleet.requests_open += usize::from(is_new);
         }
@@ -267,7 +297,9 @@ impl Relay {
         if !was_open {
             return self.counters.dropped.add(Code::NotGranted);
         }
-        let Some(to) = self.sessions.slot_at(header.destination) else {
+        let to = self.sessions.slot_at(header.destination);
+        // Who may not see the controller any more is as good as gone.
+        let Some(to) = to.filter(|&to| self.sees(to, index)) else {
             return self.counters.dropped.add(Code::Offline);
         };
         let bytes = frame.bytes();

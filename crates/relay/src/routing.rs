@@ -7,7 +7,7 @@ use crate::{
     session::{Side, Slot},
 };
 use switchyard_protocol::{
-    Code, Flags, FrameRef, Kind,
+    Code, Flags, FrameRef, Header, Kind,
     message::{CommandHead, ErrorMessage, MessageError, PingReply},
 };
 
@@ -29,9 +29,12 @@ impl Relay {
             return self.end(work, slot, Code::ForgedSource);
         }
         match session.side {
-            Side::Tool { role, .. } => {
+            Side::Tool { ref rights, .. } => {
+                let there = self.controller_for(header);
+                let place = there.map(|index| self.fleet.at(index).site());
+                let role = access::role_for(header, rights, place);
                 let verdict = access::of_tool(role, header);
-                self.obey(work, slot, None, frame, verdict);
+                self.obey(work, slot, there, frame, verdict);
             }
             Side::Controller { index, .. } => {
                 let verdict = access::of_controller(header);
@@ -46,6 +49,13 @@ impl Relay {
         }
     }
 
+    /// The controller that a tool's request goes to, if anybody holds that number.
+    fn controller_for(&self, header: &Header) -> Option<u32> {
+        let is_asked = header.destination.is_controller() && header.kind.is_request();
+        is_asked.then(|| self.fleet.index_of(header.destination))?
+    }
+
+    /// Does what was judged. `controller` is the one that a frame comes from, or goes to.
     fn obey(
         &mut self,
         work: &mut Work<'_>,
@@ -55,8 +65,11 @@ impl Relay {
         verdict: Verdict,
     ) {
         match (verdict, controller) {
-            (Verdict::Ask, _) => self.ask_controller(work, slot, frame),
-            (Verdict::Command, _) => self.command_came(work, slot, frame),
+            (Verdict::Ask, Some(index)) => self.ask_controller(work, slot, index, frame),
+            (Verdict::Command, Some(index)) => {
+                self.command_came(work, slot, frame, Ok(index));
+            }
+            (Verdict::NoCommand(code), _) => self.command_came(work, slot, frame, Err(code)),
             (Verdict::Tool, _) => self.tool_to_tool(work, slot, frame),
             (Verdict::Gateway, _) => self.request_came(work, slot, frame),
             (Verdict::Status, Some(index)) => self.status_came(work, slot, index, frame),
@@ -88,18 +101,19 @@ impl Relay {
         }
     }
 
-    /// A tool's frame for another tool. One that does not fit is given up here: a tool must not be
+    /// A tool's frame for another tool, which it reaches where both have a role at one site. One that does not fit is given up here: a tool must not be
     /// able to get another cut off by filling its queue, nor to fill it so far that
     /// [`Relay::pump`] finds no room.
     pub(crate) fn tool_to_tool(&mut self, work: &mut Work<'_>, slot: Slot, frame: FrameRef<'_>) {
         let header = frame.header();
         let room = self.settings.tool_queue_bytes_max;
         let code = match self.sessions.slot_at(header.destination) {
+            Some(to) if !self.sessions.meet(slot, to) => Code::UnknownAddress,
             Some(to) if self.sessions.at(to).queued_bytes + frame.bytes().len() <= room / 8 * 5 => {
                 return self.send(work, to, frame.bytes());
             }
             Some(_) => Code::Busy,
-            None => self.absence_of(header.destination),
+            None => self.absence_of(slot, header.destination),
         };
         if header.kind.is_request() {
             self.refuse_request(work, slot, frame, code);

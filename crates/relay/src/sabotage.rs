@@ -33,6 +33,10 @@ pub enum Sabotage {
     ForgetMarks,
     /// Forwards deltas that do not follow.
     ForwardAcrossGaps,
+    /// Goes on showing controllers to tools that may see them no more.
+    KeepShowing,
+    /// Sends commands that wait although their account may not give them any more.
+    SendWithdrawn,
 }
 
 #[cfg(feature = "sabotage")]

@@ -1,14 +1,15 @@
 //! Who is connected: one session per connection, its queue's depth, its silence, its end.
 
 use crate::{
-    ConnectionId, Haste, Map, Notice, Now, Output, Peer, Relay, Work,
+    ConnectionId, Haste, Map, Notice, Now, Output, Peer, Relay, Rights, Work,
+    sabotage::Sabotage,
     subscriptions::Feed,
     timers::{Moment, Second},
 };
 use foldhash::fast::FixedState;
 use std::{collections::VecDeque, time::Duration};
 use switchyard_protocol::{
-    Address, Code, Flags, Frame, FrameRef, Kind, Role, limits,
+    Address, Code, Flags, Frame, FrameRef, Kind, Role, SiteId, limits,
     message::{ErrorMessage, Time, Title},
 };
 
@@ -64,11 +65,20 @@ pub(crate) enum Side {
     },
     Tool {
         account: AccountId,
-        role: Role,
+        rights: Rights,
         since: Time,
         /// What it is still to be told of controllers; nothing for most tools' first moments.
         feed: Option<Box<Feed>>,
     },
+}
+
+/// What is known of an account, whether a tool of it is there or not.
+#[derive(Debug)]
+struct Account {
+    name: Title,
+    /// As they were told last; `None` while nothing was told.
+    rights: Option<Rights>,
+    is_withdrawn: bool,
 }
 
 /// The table of sessions.
@@ -76,8 +86,8 @@ pub(crate) enum Side {
 pub(crate) struct Sessions {
     slots: Vec<Option<Session>>,
     by_address: Map<Address, Slot>,
-    accounts: Map<Title, AccountId>,
-    account_names: Vec<Title>,
+    accounts_by_name: Map<Title, AccountId>,
+    accounts: Vec<Account>,
     /// Tools that were here since the start: to tell "away" from "never was", and who it was that
     /// commanded and left.
     tools_seen: Map<Address, SeenTool>,
@@ -108,8 +118,8 @@ impl Sessions {
         Sessions {
             slots: Vec::with_capacity(expected.min(ROOM_MAX)),
             by_address: Map::with_hasher(hash.clone()),
-            accounts: Map::with_hasher(hash.clone()),
-            account_names: Vec::new(),
+            accounts_by_name: Map::with_hasher(hash.clone()),
+            accounts: Vec::new(),
             tools_seen: Map::with_hasher(hash.clone()),
             tools_seen_order: VecDeque::new(),
             tools: 0,
@@ -151,32 +161,90 @@ impl Sessions {
         }
     }
 
-    /// The account and role of a tool.
-    pub(crate) fn rights(&self, slot: Slot) -> Option<(AccountId, Role)> {
+    /// The account of a tool.
+    pub(crate) fn account_of(&self, slot: Slot) -> Option<AccountId> {
         match self.at(slot).side {
-            Side::Tool { account, role, .. } => Some((account, role)),
+            Side::Tool { account, .. } => Some(account),
             Side::Controller { .. } => None,
+        }
+    }
+
+    /// The rights of a tool.
+    pub(crate) fn rights(&self, slot: Slot) -> Option<&Rights> {
+        match &self.at(slot).side {
+            Side::Tool { rights, .. } => Some(rights),
+            Side::Controller { .. } => None,
+        }
+    }
+
+    /// Whether two tools have a role at one site.
+    pub(crate) fn meet(&self, one: Slot, other: Slot) -> bool {
+        let rights = self.rights(one).zip(self.rights(other));
+        rights.is_some_and(|(one, other)| one.meets(other))
+    }
+
+    /// Whether a peer may know that an account's tools are, or were, there. Who sees everything sees
+    /// whoever commands there, with what rights ever; controllers know whom they answer.
+    pub(crate) fn knows_of(&self, peer: Slot, account: AccountId) -> bool {
+        let Some(rights) = self.rights(peer) else {
+            return true;
+        };
+        let other = self.accounts[account.0 as usize].rights.as_ref();
+        rights.sees_all() || other.is_some_and(|other| rights.meets(other))
+    }
+
+    /// Whether an account may give commands at a site, as far as it was told.
+    pub(crate) fn may_command(&self, account: AccountId, site: Option<SiteId>) -> bool {
+        let account = &self.accounts[account.0 as usize];
+        match &account.rights {
+            _ if account.is_withdrawn => false,
+            Some(rights) => rights.role_at(site) >= Some(Role::Operator),
+            // A restarted gateway has yet to say; the command was judged when it came.
+            None => true,
+        }
+    }
+
+    /// Notes what an account may do from now on; `None` is nothing, for it was withdrawn.
+    fn note_rights(&mut self, account: AccountId, rights: Option<Rights>) {
+        let account = &mut self.accounts[account.0 as usize];
+        account.is_withdrawn = rights.is_none();
+        // What it had is kept: people ask who it was that commanded.
+        if rights.is_some() {
+            account.rights = rights;
         }
     }
 
     /// The number that stands for an account's name. Accounts are as many as the config store has.
     pub(crate) fn account(&mut self, name: &Title) -> AccountId {
-        if let Some(&account) = self.accounts.get(name) {
+        if let Some(&account) = self.accounts_by_name.get(name) {
             return account;
         }
-        let account = AccountId(self.account_names.len() as u32);
-        self.accounts.insert(name.clone(), account);
-        self.account_names.push(name.clone());
+        let account = AccountId(self.accounts.len() as u32);
+        self.accounts_by_name.insert(name.clone(), account);
+        self.accounts.push(Account {
+            name: name.clone(),
+            rights: None,
+            is_withdrawn: false,
+        });
         account
     }
 
     pub(crate) fn account_name(&self, account: AccountId) -> &Title {
-        &self.account_names[account.0 as usize]
+        &self.accounts[account.0 as usize].name
     }
 
     /// What is remembered of a tool that is, or was, at this address.
     pub(crate) fn seen(&self, tool: Address) -> Option<SeenTool> {
         self.tools_seen.get(&tool).copied()
+    }
+
+    /// The rights, or equal ones that the account has already.
+    fn shared(&self, account: AccountId, rights: Rights) -> Rights {
+        let known = self.accounts[account.0 as usize].rights.as_ref();
+        known
+            .filter(|known| **known == rights)
+            .cloned()
+            .unwrap_or(rights)
     }
 
     fn note_seen(&mut self, tool: Address, seen: SeenTool) {
@@ -268,12 +336,19 @@ impl Relay {
                     return;
                 }
             },
-            Peer::Tool { account, role, .. } => Side::Tool {
-                account: self.sessions.account(&account),
-                role,
-                since: work.now.time,
-                feed: None,
-            },
+            Peer::Tool {
+                account, rights, ..
+            } => {
+                let account = self.sessions.account(&account);
+                let rights = self.sessions.shared(account, rights);
+                self.sessions.note_rights(account, Some(rights.clone()));
+                Side::Tool {
+                    account,
+                    rights,
+                    since: work.now.time,
+                    feed: None,
+                }
+            }
         };
         let now = work.now.since_start;
         let look_at = now + limits::SLOW_PEER_TIMEOUT.min(self.silent_after());
@@ -288,7 +363,7 @@ impl Relay {
             side,
         });
         if let Side::Controller { index, .. } = self.sessions.at(slot).side {
-            self.fleet.at_mut(index).session = Some(slot);
+            self.fleet.at_mut(index).set_session(Some(slot));
         }
     }
 
@@ -343,9 +418,9 @@ impl Relay {
         let session = self.sessions.remove(slot, work.now.time);
         match session.side {
             Side::Controller { index, .. } => self.controller_left(work, index, reason),
-            Side::Tool { feed, .. } => {
+            Side::Tool { feed, rights, .. } => {
                 if let Some(feed) = feed {
-                    self.drop_feed(slot, &feed);
+                    self.drop_feed(slot, &feed, &rights);
                 }
             }
         }
@@ -458,26 +533,63 @@ impl Relay {
         &mut self,
         work: &mut Work<'_>,
         name: &Title,
-        new_role: Option<Role>,
+        new_rights: Option<Rights>,
     ) {
         let changed = self.sessions.account(name);
+        self.sessions.note_rights(changed, new_rights.clone());
+        // First of all: its tools are still told as those who may see.
+        self.withdraw_commands_of(work, changed);
         let slots = self.sessions.slots_where(
             |session| matches!(session.side, Side::Tool { account, .. } if account == changed),
         );
-        for slot in slots {
-            match (new_role, &mut self.sessions.at_mut(slot).side) {
-                (Some(new_role), Side::Tool { role, .. }) => *role = new_role,
-                _ => self.end(work, slot, Code::Revoked),
+        match new_rights {
+            Some(rights) => self.change_rights(work, &slots, &rights),
+            None => {
+                for slot in slots {
+                    self.end(work, slot, Code::Revoked);
+                }
             }
         }
+    }
+
+    /// Gives tools of one account other rights, and has them told of what they see from now on, or
+    /// no more.
+    fn change_rights(&mut self, work: &mut Work<'_>, slots: &[Slot], new: &Rights) {
+        // Mostly all of them had the same rights before, and the fleet is gone through once.
+        let mut last: Option<(Rights, Vec<u32>)> = None;
+        for &slot in slots {
+            if self.sabotaged(Sabotage::KeepShowing) {
+                continue;
+            }
+            let Side::Tool { rights, .. } = &mut self.sessions.at_mut(slot).side else {
+                continue;
+            };
+            let old = std::mem::replace(rights, new.clone());
+            if old.sees_as(new) {
+                continue;
+            }
+            let indexes = match last.take() {
+                Some((before, indexes)) if before == old => indexes,
+                _ => self.fleet.seen_differently(&old, new),
+            };
+            self.rewatch(slot, &old, new);
+            self.view_changed(work, slot, &indexes);
+            last = Some((old, indexes));
+        }
+    }
+
+    /// Whether a peer may see a controller.
+    pub(crate) fn sees(&self, peer: Slot, index: u32) -> bool {
+        let site = self.fleet.at(index).site();
+        self.sessions
+            .rights(peer)
+            .is_none_or(|rights| rights.sees(site))
     }
 
     pub(crate) fn shut_down(&mut self, work: &mut Work<'_>) {
         // Nobody needs to be told of every controller that it goes, for all go.
         for slot in self.sessions.tool_slots() {
-            if let Some(feed) = self.sessions.feed_mut(slot).and_then(Option::take) {
-                self.drop_feed(slot, &feed);
-            }
+            self.unfeed(slot);
         }
         // Controllers first: what was only held in memory for one is refused, and its tool can
         // still be told.

@@ -321,7 +321,7 @@ impl Relay {
         let now = work.now.since_start;
         let controller = self.fleet.at(index);
         let asked = controller.snapshot_asked.as_deref();
-        let Some(slot) = controller.session.filter(|_| controller.online) else {
+        let Some(slot) = controller.session().filter(|_| controller.online) else {
             return;
         };
         if asked.is_some_and(|&(_, until)| now < until) {

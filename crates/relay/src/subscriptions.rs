@@ -4,8 +4,16 @@
 //! Falling behind and having just subscribed are the same thing here: a controller is *marked* for
 //! a tool, nothing more of it is sent as it comes, and in its turn the tool gets its presence and
 //! full status. So a slow tool costs one bit a controller, whatever the fleet does meanwhile.
+//!
+//! What a tool begins to see is marked likewise, and so is what it may see no more: then it gets, in
+//! its turn, the word that the controller is gone. Whoever is in one of the lists that frames go out
+//! by may see the controller, so sending asks nobody for a right.
 
-use crate::{Haste, Relay, Sabotage, Work, session::Slot};
+use crate::{
+    Haste, Relay, Rights, Sabotage, Work,
+    presence::Fleet,
+    session::{Side, Slot},
+};
 use std::collections::VecDeque;
 use switchyard_protocol::{
     Address, Code,
@@ -79,14 +87,18 @@ impl Relay {
         Self::feed(&mut self.sessions, slot)?;
         let mut wanted = Vec::new();
         match controllers {
-            None => wanted.extend(self.fleet.indexes()),
+            None => {
+                let all = self.fleet.indexes();
+                wanted.extend(all.filter(|&index| self.sees(slot, index)));
+            }
             Some(addresses) => {
                 for &address in addresses {
-                    let index = self.fleet.index_of(address);
+                    let index = self.seen_controller(slot, address);
                     wanted.push(index.ok_or(Code::UnknownAddress)?);
                 }
             }
         }
+        let rights = self.sessions.rights(slot).cloned().unwrap_or_default();
         let feed = Self::feed(&mut self.sessions, slot)?;
         let was_subscribed = feed.is_subscribed();
         if controllers.is_none() && !feed.all {
@@ -95,7 +107,7 @@ impl Relay {
             for index in chosen.iter() {
                 drop_slot(&mut self.fleet.at_mut(index).subscribers, slot);
             }
-            self.fleet.all_subscribers.push(slot);
+            self.fleet.watch(slot, &rights);
         }
         for index in wanted {
             if !feed.all && feed.chosen.set(index) {
@@ -119,7 +131,7 @@ impl Relay {
         correlation: u32,
         controller: Address,
     ) -> Result<(), Code> {
-        let index = self.fleet.index_of(controller);
+        let index = self.seen_controller(slot, controller);
         let index = index.ok_or(Code::UnknownAddress)?;
         let feed = Self::feed(&mut self.sessions, slot)?;
         feed.mark(index);
@@ -129,10 +141,9 @@ impl Relay {
     }
 
     pub(crate) fn unsubscribe(&mut self, work: &mut Work<'_>, slot: Slot) {
-        let Some(mut feed) = self.sessions.feed_mut(slot).and_then(Option::take) else {
+        let Some(mut feed) = self.unfeed(slot) else {
             return;
         };
-        self.drop_feed(slot, &feed);
         // Whoever asked for a snapshot before is still answered, if without what it ends.
         let count = 0;
         for due in feed.due.drain(..) {
@@ -140,23 +151,68 @@ impl Relay {
         }
     }
 
-    /// A feed's tool has gone, or wants no more.
-    pub(crate) fn drop_feed(&mut self, slot: Slot, feed: &Feed) {
+    /// Takes a tool's feed away, if it has one.
+    pub(crate) fn unfeed(&mut self, slot: Slot) -> Option<Box<Feed>> {
+        let feed = self.sessions.feed_mut(slot)?.take()?;
+        let rights = self.sessions.rights(slot).cloned().unwrap_or_default();
+        self.drop_feed(slot, &feed, &rights);
+        Some(feed)
+    }
+
+    /// A feed's tool, which had these rights, has gone, or wants no more.
+    pub(crate) fn drop_feed(&mut self, slot: Slot, feed: &Feed, rights: &Rights) {
         if feed.is_subscribed() {
             self.subscribers -= 1;
         }
         if feed.all {
-            drop_slot(&mut self.fleet.all_subscribers, slot);
+            self.fleet.unwatch(slot, rights);
         }
         for index in feed.chosen.iter() {
             drop_slot(&mut self.fleet.at_mut(index).subscribers, slot);
         }
     }
 
+    /// A tool has other rights: what goes out to everybody who sees it finds it by the new ones.
+    pub(crate) fn rewatch(&mut self, slot: Slot, old: &Rights, new: &Rights) {
+        if let Some(Some(feed)) = self.sessions.feed_mut(slot)
+            && feed.all
+        {
+            self.fleet.unwatch(slot, old);
+            self.fleet.watch(slot, new);
+        }
+    }
+
+    /// A tool begins to see each of these controllers, or sees it no more. It is told so of what it
+    /// subscribed to: as part of everything, and by name where it sees one no more, by which such a
+    /// subscription ends.
+    pub(crate) fn view_changed(&mut self, work: &mut Work<'_>, slot: Slot, indexes: &[u32]) {
+        let side = &mut self.sessions.at_mut(slot).side;
+        let Side::Tool {
+            rights,
+            feed: Some(feed),
+            ..
+        } = side
+        else {
+            return;
+        };
+        let was_subscribed = feed.is_subscribed();
+        for &index in indexes {
+            let controller = self.fleet.at_mut(index);
+            if feed.all {
+                feed.mark(index);
+            } else if !rights.sees(controller.site()) && feed.chosen.clear(index) {
+                drop_slot(&mut controller.subscribers, slot);
+                feed.mark(index);
+            }
+        }
+        self.subscribers -= usize::from(was_subscribed && !feed.is_subscribed());
+        self.pump(work, slot);
+    }
+
     /// A controller is no more: its place may be given to another. Whoever was to get it in full
     /// still learns that it has gone.
     pub(crate) fn drop_from_feeds(&mut self, work: &mut Work<'_>, index: u32) {
-        let gone = self.presence_of(index);
+        let (gone, goodbye) = (self.presence_of(index), self.goodbye_of(index));
         for slot in self.sessions.tool_slots() {
             if let Some(Some(feed)) = self.sessions.feed_mut(slot) {
                 let was_subscribed = feed.is_subscribed();
@@ -166,7 +222,9 @@ impl Relay {
                     self.subscribers -= 1;
                 }
                 if was_marked {
-                    self.send(work, slot, gone.bytes());
+                    let sees = self.sees(slot, index);
+                    let frame = if sees { &gone } else { &goodbye };
+                    self.send(work, slot, frame.bytes());
                 }
             }
         }
@@ -179,6 +237,12 @@ impl Relay {
         let everyone = std::mem::take(&mut self.fleet.all_subscribers);
         self.forward_status(work, &everyone, index, frame);
         self.fleet.all_subscribers = everyone;
+        if let Some(there) = self.fleet.watchers_there(index).map(std::mem::take) {
+            self.forward_status(work, &there, index, frame);
+            if let Some(watchers) = self.fleet.watchers_there(index) {
+                *watchers = there;
+            }
+        }
         if !self.fleet.at(index).subscribers.is_empty() {
             let chosen = std::mem::take(&mut self.fleet.at_mut(index).subscribers);
             self.forward_status(work, &chosen, index, frame);
@@ -219,8 +283,11 @@ impl Relay {
     /// says again, so a mark is no matter; a tool without room misses it.
     pub(crate) fn pass_on(&mut self, work: &mut Work<'_>, index: u32, frame: &[u8]) {
         let room = self.settings.tool_queue_bytes_max / 8 * 7;
-        let chosen = self.fleet.at(index).subscribers.iter();
-        let everyone: Vec<Slot> = chosen.chain(&self.fleet.all_subscribers).copied().collect();
+        let mut everyone = self.fleet.at(index).subscribers.clone();
+        everyone.extend(&self.fleet.all_subscribers);
+        if let Some(there) = self.fleet.watchers_there(index) {
+            everyone.extend(&*there);
+        }
         for slot in everyone {
             if self.sessions.at(slot).queued_bytes + frame.len() <= room {
                 self.send(work, slot, frame);
@@ -237,7 +304,13 @@ impl Relay {
         let room = self.settings.tool_queue_bytes_max;
         let mut bound = room / 4 * 3;
         while self.sessions.at(slot).queued_bytes < bound {
-            let Some(Some(feed)) = self.sessions.feed_mut(slot) else {
+            let side = &mut self.sessions.at_mut(slot).side;
+            let Side::Tool {
+                rights,
+                feed: Some(feed),
+                ..
+            } = side
+            else {
                 return;
             };
             let Some(due) = feed.due.pop_front() else {
@@ -250,6 +323,11 @@ impl Relay {
                         continue;
                     }
                     bound = room / 2;
+                    if !self.sees(slot, index) {
+                        let goodbye = self.goodbye_of(index);
+                        self.send(work, slot, goodbye.bytes());
+                        continue;
+                    }
                     let presence = self.presence_of(index);
                     self.send(work, slot, presence.bytes());
                     let controller = self.fleet.at_mut(index);
@@ -263,7 +341,7 @@ impl Relay {
                     bound = room / 2;
                     feed.answers_due -= 1;
                     let count = if feed.all {
-                        self.fleet.len() as u32
+                        self.fleet.seen_with(rights)
                     } else {
                         feed.chosen.len()
                     };
@@ -295,6 +373,43 @@ impl Relay {
             return Err(Code::Busy);
         }
         Ok(feed)
+    }
+}
+
+impl Fleet {
+    /// A tool with these rights gets everything that it may see from now on.
+    fn watch(&mut self, slot: Slot, rights: &Rights) {
+        if rights.sees_all() {
+            return self.all_subscribers.push(slot);
+        }
+        for site in rights.sites() {
+            self.site_subscribers.entry(site).or_default().push(slot);
+        }
+    }
+
+    /// And no more.
+    fn unwatch(&mut self, slot: Slot, rights: &Rights) {
+        if rights.sees_all() {
+            return drop_slot(&mut self.all_subscribers, slot);
+        }
+        for site in rights.sites() {
+            if let Some(there) = self.site_subscribers.get_mut(&site) {
+                drop_slot(there, slot);
+                if there.is_empty() {
+                    self.site_subscribers.remove(&site);
+                }
+            }
+        }
+    }
+
+    /// Who gets all that happens at a controller's site.
+    #[inline]
+    fn watchers_there(&mut self, index: u32) -> Option<&mut Vec<Slot>> {
+        if self.site_subscribers.is_empty() {
+            return None;
+        }
+        let site = self.at(index).site()?;
+        self.site_subscribers.get_mut(&site)
     }
 }
 

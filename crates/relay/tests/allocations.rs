@@ -13,13 +13,15 @@ use std::{
     time::Duration,
 };
 use switchyard_protocol::{
-    Address, Flags, Frame, Kind, Role,
+    Address, Flags, Frame, Kind, Role, SiteId,
     message::{
         Action, Answer, Body, Cause, CauseKind, Change, Command, Delta, Event, Full, Key, Name,
         Ping, Point, PointFlags, PointType, Receipt, Request, Stage, StatusHead, Text, Time, Title,
     },
 };
-use switchyard_relay::{ConnectionId, Haste, Input, Now, Output, Peer, Relay, Settings, Sink};
+use switchyard_relay::{
+    ConnectionId, Haste, Input, Now, Output, Peer, Relay, Rights, Settings, Sink,
+};
 
 struct Counting;
 
@@ -123,7 +125,7 @@ impl Yard {
             let peer = Peer::Tool {
                 address,
                 account: title("li"),
-                role: Role::Operator,
+                rights: Rights::everywhere(Role::Operator),
             };
             yard.connect(connection, peer);
             let subscribe = Request::Subscribe { controllers: None }.encode();
@@ -335,6 +337,7 @@ fn an_idle_peer_is_small() {
         let input = Input::ControllerKnown {
             address: controller(number),
             title: title(&format!("pump {number}")),
+            site: SiteId(number % 100 + 1).into(),
         };
         yard.relay.handle(yard.now, input, &mut yard.sent);
     });
@@ -361,7 +364,7 @@ fn an_idle_peer_is_small() {
         let peer = Peer::Tool {
             address,
             account: title("li"),
-            role: Role::Viewer,
+            rights: Rights::everywhere(Role::Viewer),
         };
         yard.connect(link, peer);
         let subscribe = Request::Subscribe {

@@ -81,6 +81,7 @@ static const field_t schema[] = {
     {"request.lookup", "address", 3, FORM_UNSIGNED, MUST, 0, U32_MAX, NULL},
     {"request.receipt", "key", 3, FORM_BYTES, MUST, 0, 16, NULL},
     {"request.enrol", "title", 3, FORM_TITLE, MUST, 0, 0, NULL},
+    {"request.enrol", "site", 4, FORM_UNSIGNED, MAY, 1, U32_MAX, NULL},
     {"command.set", "key", 0, FORM_BYTES, MUST, 0, 16, NULL},
     {"command.set", "expiry", 1, FORM_UNSIGNED, MUST, 0, INTEGER_MAX, NULL},
     {"command.set", "point", 3, FORM_NAME, MUST, 0, 0, NULL},

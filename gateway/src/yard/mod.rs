@@ -33,7 +33,7 @@ use crate::{
     handshake::Proven,
     hello::Welcomed,
     keyring::Keyring,
-    store::{ConfigStore, ControllerEntry, StatusStore, StoreError},
+    store::{Account, ConfigStore, ControllerEntry, StatusStore, StoreError},
     telemetry::{Telemetry, count},
     tls::Session,
 };
@@ -47,8 +47,8 @@ use std::{
     },
     time::Duration,
 };
-use switchyard_protocol::message::Body;
-use switchyard_protocol::{Address, Code};
+use switchyard_protocol::message::{Body, Title};
+use switchyard_protocol::{Address, Code, Role};
 use switchyard_relay::{
     ConnectionId, Counters, Gauges, StoreRequest, StoreResult, StoredCommand, Ticket,
 };
@@ -74,10 +74,18 @@ pub(crate) struct YardContext {
     pub(crate) gateway: [u8; 16],
     /// All controllers that are enrolled.
     pub(crate) controllers: Vec<ControllerEntry>,
+    /// Every account and its role.
+    pub(crate) accounts: Vec<(Title, Role)>,
     /// The commands that waited when the gateway went down, by their order.
     pub(crate) commands: Vec<StoredCommand>,
     /// The number of the latest event that the gateway has of each controller.
     pub(crate) event_numbers: Vec<(Address, u32)>,
+}
+
+/// What accounts may do, and nothing else of them.
+pub(crate) fn roles(accounts: Vec<Account>) -> Vec<(Title, Role)> {
+    let roles = accounts.into_iter();
+    roles.map(|account| (account.name, account.role)).collect()
 }
 
 /// What arrives at the yard.

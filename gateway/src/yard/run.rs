@@ -25,11 +25,12 @@ use std::{
     time::Duration,
 };
 use switchyard_protocol::{
-    Address, Code, Flags, Frame, FrameRef, Kind, limits,
+    Address, Code, Flags, Frame, FrameRef, Kind, Role, limits,
     message::{Body, Title, ToolWelcome},
 };
 use switchyard_relay::{
-    ConnectionId, Haste, Input, Notice, Now, Output, Peer, Question, Relay, Sink as _, Ticket,
+    ConnectionId, Haste, Input, Notice, Now, Output, Peer, Question, Relay, Rights, Sink as _,
+    Ticket,
 };
 use tokio::sync::mpsc;
 
@@ -67,6 +68,8 @@ struct Yard {
     is_inbox_stuck: bool,
     assistants: Assistants,
     tools: HashMap<ConnectionId, LoggedIn>,
+    /// What the relay was told of accounts.
+    roles: HashMap<Title, Role>,
     /// What the status store is to be told, where there is one.
     statuses: Option<Statuses>,
     /// What the config store is to be told of controllers' events.
@@ -145,6 +148,7 @@ impl Yard {
             )
         };
         let controllers = std::mem::take(&mut context.controllers);
+        let accounts = std::mem::take(&mut context.accounts);
         let commands = std::mem::take(&mut context.commands);
         let event_numbers = std::mem::take(&mut context.event_numbers);
         let mut yard = Yard {
@@ -157,6 +161,7 @@ impl Yard {
             is_inbox_stuck: false,
             assistants,
             tools: HashMap::new(),
+            roles: HashMap::new(),
             statuses: context.status.clone().map(Statuses::new),
             numbers: Numbers::new(Arc::clone(&context.config)),
             look_again: false,
@@ -166,6 +171,13 @@ impl Yard {
             context,
         };
         yard.introduce(controllers);
+        // Before the commands: what an account may not give any more is not sent.
+        yard.accounts_read(accounts);
+        for command in &commands {
+            if !yard.roles.contains_key(&command.account) {
+                yard.account_gone(command.account.clone());
+            }
+        }
         for (address, number) in event_numbers {
             yard.input(Input::NumberRestored { address, number });
         }
@@ -330,7 +342,10 @@ impl Yard {
                 asker,
                 question,
             } => match question {
-                Question::Enrol { title } => {
+                // A site would be lost on the way to the store, which keeps none yet.
+                Question::Enrol { site: Some(_), .. } => self
+                    .ask(async move { ToYard::Answered(ticket, Box::new(Err(Code::Unsupported))) }),
+                Question::Enrol { title, site: None } => {
                     tracing::info!(account = %asker.account, tool = %asker.address, "enrols a controller");
                     self.enrol(ticket, title);
                 }
@@ -394,8 +409,18 @@ impl Yard {
     fn introduce(&mut self, entries: Vec<ControllerEntry>) {
         for entry in entries {
             let ControllerEntry { address, title, .. } = entry;
-            self.input(Input::ControllerKnown { address, title });
+            self.known(address, title);
         }
+    }
+
+    /// Makes a controller known to the relay; the stores know of no sites yet.
+    fn known(&mut self, address: Address, title: Title) {
+        let site = None;
+        self.input(Input::ControllerKnown {
+            address,
+            title,
+            site,
+        });
     }
 
     fn read_inbox(&mut self, driver: &mut dyn Driver) {
@@ -489,7 +514,7 @@ impl Yard {
     fn check_logins(&mut self, logins: Vec<super::LoginToCheck>) {
         if self.is_checking {
             self.look_again = true;
-        } else if !logins.is_empty() {
+        } else {
             self.is_checking = true;
             self.ask(watch::check_logins(
                 Arc::clone(&self.context.config),
@@ -502,26 +527,40 @@ impl Yard {
     fn logins_checked(&mut self, checked: watch::Checked) {
         self.is_checking = false;
         self.look_again |= checked.is_incomplete;
-        let mut changed = HashMap::new();
+        // First: the tools of an account that is no more still learn what became of their commands.
+        if let Some(accounts) = checked.accounts {
+            self.accounts_read(accounts);
+        }
         for (id, login) in checked.logins {
-            let Some(login) = login else {
+            if login.is_none() {
                 self.end(id, Code::Revoked);
-                continue;
-            };
-            if let Some(tool) = self.tools.get_mut(&id)
-                && tool.login.role != login.role
-            {
-                tool.login.role = login.role;
-                changed.insert(login.account, login.role);
             }
         }
-        for (account, role) in changed {
-            tracing::info!(%account, role = role.name(), "an account's role changed");
-            self.input(Input::AccountChanged {
-                account,
-                role: Some(role),
-            });
+    }
+
+    /// Tells the relay which accounts' roles have changed, and which accounts are no more.
+    fn accounts_read(&mut self, accounts: Vec<(Title, Role)>) {
+        let mut gone = std::mem::take(&mut self.roles);
+        for (account, role) in accounts {
+            let before = gone.remove(&account);
+            self.roles.insert(account.clone(), role);
+            if before != Some(role) {
+                if before.is_some() {
+                    tracing::info!(%account, role = role.name(), "an account's role changed");
+                }
+                let rights = Some(Rights::everywhere(role));
+                self.input(Input::AccountChanged { account, rights });
+            }
         }
+        for account in gone.into_keys() {
+            tracing::info!(%account, "an account was removed");
+            self.account_gone(account);
+        }
+    }
+
+    fn account_gone(&mut self, account: Title) {
+        let rights = None;
+        self.input(Input::AccountChanged { account, rights });
     }
 
     fn controller_arrives(&mut self, driver: &mut dyn Driver, arrival: ControllerArrival) {
@@ -548,7 +587,7 @@ impl Yard {
         }
         if let Some(title) = proven.title {
             // It may have been enrolled a moment ago, by another process.
-            self.input(Input::ControllerKnown { address, title });
+            self.known(address, title);
         }
         let peer = Peer::Controller {
             address,
@@ -603,10 +642,12 @@ impl Yard {
         self.shards.greet(id, welcome.bytes());
         let token = welcomed.token;
         self.tools.insert(id, LoggedIn { login, token });
+        // Should this be older news than what was read before, the log-in is checked below.
+        self.roles.insert(account.clone(), role);
         let peer = Peer::Tool {
             address,
             account,
-            role,
+            rights: Rights::everywhere(role),
         };
         self.enter(id, peer, &welcomed.frames, welcomed.rest);
         if welcomed.looks != self.assistants.yard.looks() {

@@ -14,7 +14,10 @@ use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
-use switchyard_protocol::{Address, FrameRef, Kind, message::Full};
+use switchyard_protocol::{
+    Address, FrameRef, Kind, Role,
+    message::{Full, Title},
+};
 use switchyard_relay::ConnectionId;
 
 /// How often the store is asked whether something changed. A withdrawn right acts on open sockets
@@ -162,11 +165,14 @@ async fn put_status(
 pub(super) struct Checked {
     /// What each holds now; `None` for those that were withdrawn.
     pub(super) logins: Vec<(ConnectionId, Option<Login>)>,
+    /// Every account and its role, those included that nobody is logged in with: their commands may
+    /// still wait. `None` when the store did not tell.
+    pub(super) accounts: Option<Vec<(Title, Role)>>,
     /// The store did not answer for some, which stay as they are and are looked at again soon.
     pub(super) is_incomplete: bool,
 }
 
-/// Looks log-ins up again.
+/// Looks log-ins up again, and what accounts may do.
 pub(super) async fn check_logins(
     config: Arc<dyn ConfigStore>,
     telemetry: Arc<Telemetry>,
@@ -185,6 +191,13 @@ pub(super) async fn check_logins(
                 store_failed(&telemetry, "whether a log-in holds", &error);
                 checked.is_incomplete = true;
             }
+        }
+    }
+    match config.accounts().await {
+        Ok(accounts) => checked.accounts = Some(super::roles(accounts)),
+        Err(error) => {
+            store_failed(&telemetry, "what accounts may do", &error);
+            checked.is_incomplete = true;
         }
     }
     ToYard::LoginsChecked(checked)

@@ -161,7 +161,7 @@ async fn refusals_say_why() {
     }
     let title = title("Lamp");
     let (answer, _) = operator
-        .ask(Address::GATEWAY, &Request::Enrol { title })
+        .ask(Address::GATEWAY, &Request::Enrol { title, site: None })
         .await;
     assert!(
         matches!(
@@ -188,6 +188,7 @@ async fn a_technician_enrols_over_the_wire_and_the_controller_comes() {
     let mut tool = gateway.tool("technician").await;
     let request = Request::Enrol {
         title: title("Lamp"),
+        site: None,
     };
     let (answer, _) = tool.ask(Address::GATEWAY, &request).await;
     let Answer::Ok(Body::Enrol {
@@ -416,6 +417,38 @@ async fn withdrawn_rights_act_on_open_sockets_within_a_second() {
         .await
         .err();
     assert_eq!(refused, Some(Code::BadToken));
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn what_waits_goes_with_the_right_to_give_it() {
+    let gateway = Gateway::start().await;
+    let who = gateway.enrol("Pump").await;
+    let waiting = async || gateway.metric("commands_waiting").await;
+    let config = &gateway.stores.config;
+    // The one hears of it, and the other has left before.
+    let mut demoted = gateway.tool("operator").await;
+    demoted.command(who.address, true).await;
+    assert_eq!(demoted.receipt().await.stage, Stage::Queued);
+    let mut removed = gateway.tool("admin").await;
+    removed.command(who.address, true).await;
+    assert_eq!(removed.receipt().await.stage, Stage::Queued);
+    drop(removed);
+    until("both wait", async || (waiting().await == 2).then_some(())).await;
+    config
+        .set_role(title("operator"), Role::Viewer)
+        .await
+        .unwrap();
+    let refused = demoted.receipt().await;
+    assert_eq!(refused.stage, Stage::Refused);
+    assert_eq!(refused.reason, Some(Code::Forbidden));
+    config.remove_account(title("admin")).await.unwrap();
+    until("none waits", async || (waiting().await == 0).then_some(())).await;
+    until("none is stored", async || {
+        let stored = config.stored_commands().await.unwrap();
+        stored.is_empty().then_some(())
+    })
+    .await;
     gateway.stop().await;
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Content, Key, MessageError, Name, Title, encoded};
 use crate::{
-    Address, Kind,
+    Address, Kind, SiteId,
     fields::{Fields, MapWriter},
     limits::{FORCE_MAX, SUBSCRIBE_ADDRESSES_MAX, TRANSFER_BYTES_MAX, TRANSFER_PIECE_BYTES_MAX},
 };
@@ -216,6 +216,8 @@ pub enum Request {
     Enrol {
         /// What people will call it.
         title: Title,
+        /// The site that it will be in; `None` is none.
+        site: Option<SiteId>,
     },
     /// What may be adjusted in your script?
     Parameters,
@@ -331,7 +333,7 @@ impl Request {
             Request::Outcome { key } | Request::Receipt { key } => head.put(3, key),
             Request::Subscribe { controllers } => head.put_some(3, controllers),
             Request::Lookup { address } => head.put(3, address),
-            Request::Enrol { title } => head.put(3, title),
+            Request::Enrol { title, site } => head.put(3, title).put_some(4, site),
             Request::Values { from } => head.put_some(3, from),
             Request::Log { before } => head.put_some(3, before),
             Request::TransferRead { content, offset } => head.put(3, content).put(4, offset),
@@ -388,6 +390,7 @@ impl Request {
             },
             Verb::Enrol => Request::Enrol {
                 title: fields.required(3)?,
+                site: fields.optional(4)?,
             },
             Verb::Parameters => Request::Parameters,
             Verb::Values => Request::Values {

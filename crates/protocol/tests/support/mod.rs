@@ -260,7 +260,9 @@ fn show_request(start: Shower, request: &Request) -> Shower {
             }),
         ),
         Request::Lookup { address } => start.number("address", address.0),
-        Request::Enrol { title } => start.put("title", title.as_str()),
+        Request::Enrol { title, site } => start
+            .put("title", title.as_str())
+            .some_number("site", site.map(|site| site.0)),
         Request::Values { from } => start.some_number("from", *from),
         Request::Log { before } => start.some_number("before", *before),
         Request::TransferRead { content, offset } => start

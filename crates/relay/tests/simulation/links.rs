@@ -29,7 +29,7 @@ impl World {
         if self.link_of(peer).is_some() || self.stays_away(peer) {
             return;
         }
-        if self.gateway.is_none() {
+        if self.gateway.is_none() || self.is_withdrawn(peer) {
             let again_ms = self.rng.random_range(200..3_000);
             return self.after(again_ms, Event::Dial(peer));
         }
@@ -53,7 +53,7 @@ impl World {
                 frame_bytes_max: limits::RECORD_BYTES_MAX_DEFAULT - limits::RECORD_TAG_BYTES,
             },
             PeerRef::Operator(index) => self.operator_peer(index),
-            PeerRef::Watcher(index) => self.watchers[index].peer(),
+            PeerRef::Watcher(index) => self.watcher_peer(index),
         };
         self.set_link(peer, Some(link));
         self.feed(Input::Connected {
@@ -147,7 +147,8 @@ impl World {
         self.trace_frame("in from", link, &bytes);
         let frame = Frame::decode_shared(&mut bytes, limits::PAYLOAD_BYTES_MAX);
         let frame = frame.unwrap().unwrap();
-        if frame.header().kind == Kind::Command && self.gateway.is_some() {
+        // One that the relay has cut off is not heard any more.
+        if frame.header().kind == Kind::Command && self.is_heard(ConnectionId(link)) {
             let key = CommandHead::decode(frame.payload()).unwrap().key;
             let turn = self.next_turn();
             self.arrivals.entry(key).or_insert(turn);

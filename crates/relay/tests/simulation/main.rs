@@ -13,6 +13,7 @@
 mod controller;
 mod links;
 mod operator;
+mod rights;
 mod store;
 mod watcher;
 mod world;
@@ -36,6 +37,8 @@ const ROUGH: Profile = Profile {
     kill_every_ms: 45_000,
     store_down_every_ms: 40_000,
     stall_every_ms: 12_000,
+    regrant_every_ms: 6_000,
+    move_every_ms: 8_000,
 };
 
 fn run(seed: u64, profile: Profile, sabotage: Option<Sabotage>) -> Result<World, Violation> {
@@ -55,12 +58,14 @@ const MUST_COME_UP: &[&str] = &[
     "end: refused",
     "end: unknown",
     "end: unknown after a gateway restart",
+    "fault: account withdrawn",
     "fault: burst of commands",
     "fault: command restored by a restart",
     "fault: command sent twice",
     "fault: controller away for minutes",
     "fault: controller restarted",
     "fault: controller's link cut",
+    "fault: controller moved to another site",
     "fault: delta lost in the controller",
     "fault: frame delayed for seconds",
     "fault: frames lost on a link",
@@ -71,6 +76,7 @@ const MUST_COME_UP: &[&str] = &[
     "fault: outcome not answered",
     "fault: receipt sent twice",
     "fault: receipt told again on a new link",
+    "fault: rights changed",
     "fault: session replaced",
     "fault: store down for seconds",
     "fault: store failed",
@@ -81,12 +87,16 @@ const MUST_COME_UP: &[&str] = &[
     "fault: subscriber's link cut",
     "refused: busy",
     "refused: by the controller",
+    "refused: forbidden",
+    "refused: forbidden after it was queued",
     "refused: offline",
     "refused: out of range",
     "refused: store unavailable",
+    "refused: unknown address",
     "relay: commands resent",
     "relay: snapshots asked",
     "relay: status conflated",
+    "told: gone from view",
     "unknown: link lost",
     "unknown: rebooted",
 ];
@@ -248,6 +258,16 @@ fn a_forgotten_mark_is_caught() {
 fn a_delta_across_a_gap_is_caught() {
     let expected = [Invariant::TruthMirrored];
     is_caught(Sabotage::ForwardAcrossGaps, SHORT, &expected);
+}
+
+#[test]
+fn a_controller_shown_without_a_right_is_caught() {
+    is_caught(Sabotage::KeepShowing, SHORT, &[Invariant::RightsKept]);
+}
+
+#[test]
+fn a_command_sent_without_a_right_is_caught() {
+    is_caught(Sabotage::SendWithdrawn, SHORT, &[Invariant::RightsKept]);
 }
 
 #[test]

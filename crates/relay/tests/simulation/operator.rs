@@ -1,13 +1,16 @@
 //! Virtual operators: they command, lose their link, come back under another address, ask what
 //! became of their commands, and send a key again where that is safe.
 
-use crate::world::{Event, Invariant, PeerRef, World};
+use crate::{
+    rights::{self, OPERATORS},
+    world::{Event, Invariant, PeerRef, World},
+};
 use bytes::Bytes;
 use rand::Rng;
 use std::collections::{BTreeMap, BTreeSet};
 use switchyard_protocol::{
-    Address, Code, Frame, Kind, Role,
-    message::{Action, Answer, Body, Command, Key, Name, Receipt, Request, Stage, Time, Title},
+    Address, Code, Frame, Kind,
+    message::{Action, Answer, Body, Command, Key, Name, Receipt, Request, Stage, Time},
 };
 use switchyard_relay::Peer;
 
@@ -38,13 +41,14 @@ struct View {
     finals: u32,
     finals_max: u32,
     is_asking: Option<u32>,
+    asked_at: u64,
 }
 
 pub(crate) struct Operator {
     pub(crate) link: Option<u64>,
     pub(crate) address: Address,
     is_installed: bool,
-    account: usize,
+    pub(crate) account: usize,
     /// The id of the gateway that it is connected to.
     gateway: u64,
     correlation: u32,
@@ -58,7 +62,7 @@ impl Operator {
             link: None,
             address: Address(0x8000_0001 + index as u32),
             is_installed: index.is_multiple_of(2),
-            account: index % 4,
+            account: index % OPERATORS,
             gateway: 0,
             correlation: 0,
             views: BTreeMap::new(),
@@ -79,10 +83,11 @@ impl World {
         if !operator.is_installed {
             operator.address = lease;
         }
+        let (address, account) = (operator.address, operator.account);
         Peer::Tool {
-            address: operator.address,
-            account: Title::new(&format!("account {}", operator.account)).unwrap(),
-            role: Role::Operator,
+            address,
+            account: rights::name(account),
+            rights: self.rights_of(account),
         }
     }
 
@@ -120,10 +125,12 @@ impl World {
             .collect();
         for key in orphans {
             self.count("operator asked after a command");
+            let now = self.now;
             let operator = &mut self.operators[index];
             let correlation = operator.next_correlation();
             if let Some(view) = operator.views.get_mut(&key) {
                 view.is_asking = Some(correlation);
+                view.asked_at = now;
             }
             let payload = Request::Receipt { key }.encode();
             let (from, to) = (operator.address, Address::GATEWAY);
@@ -189,7 +196,9 @@ impl World {
             finals: 0,
             finals_max: 0,
             is_asking: None,
+            asked_at: 0,
         };
+        self.commands.insert(key, (operator.account, controller));
         operator.views.insert(key, view);
         operator.open.insert(key);
         self.send_command(index, key);
@@ -289,8 +298,27 @@ impl World {
         }
     }
 
+    /// Which controller's command an operator asked after.
+    pub(crate) fn asked_about(&self, peer: PeerRef, correlation: u32) -> Option<usize> {
+        let PeerRef::Operator(index) = peer else {
+            return None;
+        };
+        let mut views = self.operators[index].views.values();
+        let view = views.find(|view| view.is_asking == Some(correlation))?;
+        Some(view.controller)
+    }
+
     fn operator_answered(&mut self, index: usize, key: Key, answer: Answer) {
         let time = self.time();
+        let operator = &self.operators[index];
+        let (account, view) = (operator.account, &operator.views[&key]);
+        // Without any right at all nothing is answered.
+        let hidden = [Some(Code::UnknownAddress), Some(Code::Forbidden)];
+        if hidden.contains(&rights::refusal(&answer))
+            && self.was_blind(account, view.controller, view.asked_at)
+        {
+            return self.count("operator asked after what it may not see");
+        }
         let operator = &mut self.operators[index];
         let gateway = operator.gateway;
         let Some(view) = operator
@@ -350,6 +378,7 @@ impl World {
         let Some(view) = operator.views.get_mut(&key) else {
             return;
         };
+        let was_queued = view.was_queued;
         let had_ended = matches!(view.end, Some(End::Stage(_) | End::GatewayRestarted));
         if matches!(view.end, Some(End::GatewayRestarted)) {
             return;
@@ -374,6 +403,11 @@ impl World {
             (End::Stage(Stage::Refused), Some(Code::StoreUnavailable)) => {
                 "refused: store unavailable"
             }
+            (End::Stage(Stage::Refused), Some(Code::Forbidden)) if was_queued => {
+                "refused: forbidden after it was queued"
+            }
+            (End::Stage(Stage::Refused), Some(Code::Forbidden)) => "refused: forbidden",
+            (End::Stage(Stage::Refused), Some(Code::UnknownAddress)) => "refused: unknown address",
             (End::Stage(Stage::Refused), Some(Code::OutOfRange)) => "refused: out of range",
             (End::Stage(Stage::Refused), Some(Code::UnknownPoint)) => "refused: by the controller",
             (End::Stage(Stage::Unknown), Some(Code::Rebooted)) => "unknown: rebooted",

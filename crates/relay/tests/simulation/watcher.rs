@@ -1,11 +1,14 @@
 //! Virtual subscribers: they mirror the fleet's status from what they are sent, and hold the relay
 //! to its promise that no delta is ever missing between two that they get.
 
-use crate::world::{Invariant, PeerRef, World};
+use crate::{
+    rights::{self, OPERATORS},
+    world::{Event, Invariant, PeerRef, World},
+};
 use std::collections::BTreeMap;
 use switchyard_protocol::{
-    Address, Frame, Kind, Role,
-    message::{Answer, Body, Delta, Event as Message, Full, Request, StatusHead, Title},
+    Address, Code, Frame, Kind,
+    message::{Answer, Body, Delta, Event as Message, Full, Request, StatusHead},
 };
 use switchyard_relay::Peer;
 
@@ -20,6 +23,7 @@ pub(crate) struct Watcher {
     index: usize,
     /// Its subscribe was answered: the snapshot is complete.
     has_snapshot: bool,
+    subscribed_at: u64,
     mirrors: BTreeMap<Address, Mirror>,
 }
 
@@ -29,6 +33,7 @@ impl Watcher {
             link: None,
             index,
             has_snapshot: false,
+            subscribed_at: 0,
             mirrors: BTreeMap::new(),
         }
     }
@@ -36,17 +41,22 @@ impl Watcher {
     pub(crate) fn address(&self) -> Address {
         Address(0x9000_0000 + self.index as u32)
     }
-
-    pub(crate) fn peer(&self) -> Peer {
-        Peer::Tool {
-            address: self.address(),
-            account: Title::new("watchers").unwrap(),
-            role: Role::Viewer,
-        }
-    }
 }
 
 impl World {
+    pub(crate) fn watcher_peer(&self, index: usize) -> Peer {
+        let account = OPERATORS + index;
+        Peer::Tool {
+            address: self.watchers[index].address(),
+            account: rights::name(account),
+            rights: self.rights_of(account),
+        }
+    }
+
+    pub(crate) fn watches_all(&self, peer: PeerRef) -> bool {
+        matches!(peer, PeerRef::Watcher(index) if index + 1 < self.watchers.len())
+    }
+
     /// The last watcher wants every other controller, the rest want all.
     fn watched_by(&self, index: usize) -> Vec<usize> {
         let all = 0..self.controllers.len();
@@ -57,6 +67,14 @@ impl World {
     }
 
     pub(crate) fn watcher_up(&mut self, index: usize) {
+        self.watchers[index].mirrors.clear();
+        self.subscribe(index);
+    }
+
+    /// Subscribes, also once more: a watcher without any right is refused, and one that chose by name
+    /// loses what it may not see, for good.
+    pub(crate) fn subscribe(&mut self, index: usize) {
+        let now = self.now;
         let watched = self.watched_by(index);
         let is_all = watched.len() == self.controllers.len();
         let addresses = watched.iter().map(|&it| self.address_of(it)).collect();
@@ -64,8 +82,8 @@ impl World {
             controllers: (!is_all).then_some(addresses),
         };
         let watcher = &mut self.watchers[index];
-        watcher.mirrors.clear();
         watcher.has_snapshot = false;
+        watcher.subscribed_at = now;
         let (from, to) = (watcher.address(), Address::GATEWAY);
         let frame = Frame::new(Kind::Query, 1, from, to, &request.encode());
         self.send(PeerRef::Watcher(index), frame);
@@ -88,12 +106,22 @@ impl World {
 
     fn presence_told(&mut self, index: usize, frame: &Frame) -> Option<&'static str> {
         let Message::Presence {
-            controller, online, ..
+            controller,
+            online,
+            reason,
+            ..
         } = Message::decode(frame.payload()).unwrap()
         else {
             return Some("got an event that is no presence");
         };
         let mirrors = &mut self.watchers[index].mirrors;
+        if reason == Some(Code::Forbidden) {
+            mirrors.remove(&controller);
+            if !self.watches_all(PeerRef::Watcher(index)) {
+                self.within(4_000, Event::Subscribe(index));
+            }
+            return None;
+        }
         mirrors.entry(controller).or_default().online = online;
         None
     }
@@ -131,13 +159,18 @@ impl World {
     fn snapshot_ends(&mut self, index: usize, frame: &Frame) -> Option<&'static str> {
         let answer = Answer::decode(frame.payload()).unwrap();
         let watched = self.watched_by(index);
-        let count = watched.len() as u32;
-        if !matches!(answer, Answer::Ok(Body::Subscribe { count: it }) if it == count) {
-            return Some("was refused its subscription");
+        let (account, since) = (OPERATORS + index, self.watchers[index].subscribed_at);
+        if !matches!(answer, Answer::Ok(Body::Subscribe { .. })) {
+            self.count("watcher refused its subscription");
+            self.within(4_000, Event::Subscribe(index));
+            let blind = watched.iter().any(|&it| self.was_blind(account, it, since));
+            let hidden = [Some(Code::Forbidden), Some(Code::UnknownAddress)];
+            let is_right = blind && hidden.contains(&rights::refusal(&answer));
+            return (!is_right).then_some("was refused its subscription");
         }
         let all_told = watched.iter().all(|&it| {
             let mirrors = &self.watchers[index].mirrors;
-            mirrors.contains_key(&self.address_of(it))
+            self.was_blind(account, it, since) || mirrors.contains_key(&self.address_of(it))
         });
         self.watchers[index].has_snapshot = true;
         (!all_told).then_some("was told the end of a snapshot before it was complete")

@@ -5,6 +5,7 @@ use crate::{
     controller::{Controller, LATE_MS},
     links::Link,
     operator::Operator,
+    rights::{self, Account},
     store::Store,
     watcher::Watcher,
 };
@@ -17,7 +18,7 @@ use std::{
     time::Duration,
 };
 use switchyard_protocol::{
-    Address, Code, Frame, Kind, limits,
+    Address, Code, Frame, Kind, Role, SiteId, limits,
     message::{CommandHead, Key, ReceiptHead, Request, Time, Title},
 };
 use switchyard_relay::{
@@ -46,6 +47,8 @@ pub(crate) struct Profile {
     pub(crate) kill_every_ms: u64,
     pub(crate) store_down_every_ms: u64,
     pub(crate) stall_every_ms: u64,
+    pub(crate) regrant_every_ms: u64,
+    pub(crate) move_every_ms: u64,
 }
 
 /// The invariants.
@@ -58,6 +61,7 @@ pub(crate) enum Invariant {
     OrderKept,
     TruthMirrored,
     NotAfterExpiry,
+    RightsKept,
 }
 
 /// An invariant that did not hold.
@@ -91,6 +95,7 @@ pub(crate) enum Event {
     Operate(usize),
     Repeat(usize, Key),
     Poll(usize),
+    Subscribe(usize),
     Cut,
     Reboot,
     Kill,
@@ -98,6 +103,8 @@ pub(crate) enum Event {
     StoreDown,
     Stall,
     ClockStep,
+    Regrant,
+    Move,
     Rest,
 }
 
@@ -124,6 +131,11 @@ pub(crate) struct World {
     pub(crate) controllers: Vec<Controller>,
     pub(crate) operators: Vec<Operator>,
     pub(crate) watchers: Vec<Watcher>,
+    pub(crate) accounts: Vec<Account>,
+    /// Where each controller is.
+    pub(crate) sites: Vec<Option<SiteId>>,
+    /// Whose each command is, and for which controller.
+    pub(crate) commands: HashMap<Key, (usize, usize)>,
     pub(crate) store: Store,
     sabotage: Option<Sabotage>,
     /// The turn in which the gateway first saw each command.
@@ -150,7 +162,11 @@ impl World {
             .map(|index| Controller::new(index, &mut rng))
             .collect();
         let operators = (0..profile.operators).map(Operator::new).collect();
-        let watchers = (0..3).map(Watcher::new).collect();
+        let watchers: Vec<_> = (0..3).map(Watcher::new).collect();
+        let operators_may = [Role::Operator; rights::OPERATORS];
+        let watchers_may = watchers.iter().map(|_| Role::Viewer);
+        let roles = operators_may.into_iter().chain(watchers_may);
+        let accounts = roles.map(Account::new).collect();
         let mut world = World {
             now: 0,
             rng,
@@ -167,6 +183,9 @@ impl World {
             controllers,
             operators,
             watchers,
+            accounts,
+            sites: (0..profile.controllers).map(rights::first_site).collect(),
+            commands: HashMap::new(),
             store: Store::default(),
             sabotage,
             arrivals: HashMap::new(),
@@ -208,6 +227,8 @@ impl World {
         self.within(2 * self.profile.store_down_every_ms, Event::StoreDown);
         self.within(2 * self.profile.stall_every_ms, Event::Stall);
         self.within(100_000, Event::ClockStep);
+        self.within(2 * self.profile.regrant_every_ms, Event::Regrant);
+        self.within(2 * self.profile.move_every_ms, Event::Move);
     }
 
     /// Runs to rest, or to the first violation.
@@ -275,6 +296,9 @@ impl World {
             Event::StoreDown => self.store_down(),
             Event::Stall => self.stall_some(),
             Event::ClockStep => self.step_clock(),
+            Event::Subscribe(index) => self.subscribe(index),
+            Event::Regrant => self.regrant_some(),
+            Event::Move => self.move_some(),
             Event::Rest => self.rest(),
         }
     }
@@ -348,6 +372,12 @@ impl World {
         self.relay(|relay, now, outputs| relay.frame(now, connection, frame, outputs));
     }
 
+    /// Whether the relay still has a session for a connection.
+    pub(crate) fn is_heard(&self, connection: ConnectionId) -> bool {
+        let gateway = self.gateway.as_ref();
+        gateway.is_some_and(|it| it.relay.peer(connection).is_some())
+    }
+
     /// A peer has taken what was sent to it.
     pub(crate) fn written(&mut self, connection: ConnectionId, bytes: usize) {
         self.relay(|relay, now, outputs| relay.written(now, connection, bytes, outputs));
@@ -383,6 +413,7 @@ impl World {
             Output::Send { connection, frame } => {
                 self.trace_frame("out on", connection.0, &frame);
                 self.is_sent_in_time(connection.0, &frame);
+                self.may_pass(connection.0, &frame);
                 self.queue_to_peer(connection.0, Some(frame));
             }
             Output::Close {
@@ -393,6 +424,7 @@ impl World {
                     Code::Replaced => self.count("fault: session replaced"),
                     Code::Silent => self.count("fault: half-open link found silent"),
                     Code::LinkLost | Code::ShuttingDown => {}
+                    Code::Revoked => self.count("fault: tool of a withdrawn account"),
                     other => self.blame(
                         Invariant::NothingLost,
                         format!("a peer that keeps the rules was cut off as {other}"),
@@ -482,11 +514,7 @@ impl World {
             started_at: self.now,
             tick_at: None,
         });
-        for index in 0..self.controllers.len() {
-            let address = self.controllers[index].address;
-            let title = Title::new(&format!("controller {index}")).unwrap();
-            self.feed(Input::ControllerKnown { address, title });
-        }
+        self.introduce();
         let mut turns = HashMap::new();
         for command in self.store.commands() {
             self.count("fault: command restored by a restart");
@@ -580,6 +608,7 @@ impl World {
     fn rest(&mut self) {
         self.is_resting = true;
         self.store.down_until = 0;
+        self.restore_rights();
         if self.gateway.is_none() {
             // Its start is on its way.
             self.count("rested while the gateway was away");

@@ -10,7 +10,7 @@ use switchyard_protocol::{
     },
 };
 use switchyard_relay::{
-    ConnectionId, Haste, Input, Notice, Now, Output, Peer, Question, Relay, Settings, Sink,
+    ConnectionId, Haste, Input, Notice, Now, Output, Peer, Question, Relay, Rights, Settings, Sink,
     StoreRequest, StoreResult, Ticket,
 };
 
@@ -85,6 +85,7 @@ impl Yard {
             yard.feed(Input::ControllerKnown {
                 address,
                 title: title(name),
+                site: None,
             });
         }
         yard
@@ -193,10 +194,19 @@ impl Yard {
     }
 
     pub(crate) fn tool(&mut self, address: Address, account: &str, role: Role) -> ConnectionId {
+        self.tool_with(address, account, Rights::everywhere(role))
+    }
+
+    pub(crate) fn tool_with(
+        &mut self,
+        address: Address,
+        account: &str,
+        rights: Rights,
+    ) -> ConnectionId {
         self.connect(Peer::Tool {
             address,
             account: title(account),
-            role,
+            rights,
         })
     }
 

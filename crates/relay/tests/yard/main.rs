@@ -9,4 +9,6 @@ mod haste;
 mod hostile;
 mod peers;
 mod requests;
+mod sites;
 mod subscriptions;
+mod table;

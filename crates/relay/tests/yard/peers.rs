@@ -6,7 +6,7 @@ use switchyard_protocol::{
     Code, Flags, Frame, Kind, Role,
     message::{Answer, Body, ErrorMessage, Event, Ping, PingReply, Request},
 };
-use switchyard_relay::{ConnectionId, Input, Notice, Peer};
+use switchyard_relay::{ConnectionId, Input, Notice, Peer, Rights};
 
 #[test]
 fn a_forged_source_ends_its_link_and_no_other() {
@@ -180,18 +180,21 @@ fn a_withdrawn_account_ends_and_a_changed_role_holds_at_once() {
     let mut yard = Yard::new();
     let page = yard.tool(PAGE, "li", Role::Viewer);
     let desk = yard.tool(DESK, "wang", Role::Admin);
-    let enrol = Request::Enrol { title: title("x") };
+    let enrol = Request::Enrol {
+        title: title("x"),
+        site: None,
+    };
     yard.send(desk, Kind::Configure, 1, DESK, GATEWAY, &enrol.encode());
     assert_eq!(yard.questions.len(), 1);
     yard.feed(Input::AccountChanged {
         account: title("wang"),
-        role: Some(Role::Viewer),
+        rights: Some(Rights::everywhere(Role::Viewer)),
     });
     yard.send(desk, Kind::Configure, 1, DESK, GATEWAY, &enrol.encode());
     assert_eq!(yard.questions.len(), 1);
     yard.feed(Input::AccountChanged {
         account: title("wang"),
-        role: None,
+        rights: None,
     });
     yard.assert_ended(desk, Code::Revoked);
     assert_eq!(yard.closed(page), None);
@@ -213,6 +216,7 @@ fn a_forgotten_controller_is_unknown_and_its_place_is_free() {
     yard.feed(Input::ControllerKnown {
         address: other,
         title: title("new"),
+        site: None,
     });
     let frames = yard.inbox(page);
     let last = Event::decode(frames.last().unwrap().payload()).unwrap();
@@ -276,7 +280,7 @@ fn an_old_life_of_a_place_is_nobody() {
     let tool = |address| Peer::Tool {
         address,
         account: title("li"),
-        role: Role::Viewer,
+        rights: Rights::everywhere(Role::Viewer),
     };
     let [old, new] = [1, 2].map(|life| ConnectionId::new(3, life));
     assert_eq!((old.place(), new.place()), (3, 3));

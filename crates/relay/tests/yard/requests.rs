@@ -78,7 +78,13 @@ fn the_gateway_answers_for_itself() {
             },
             Code::UnknownAddress,
         ),
-        (Request::Enrol { title: title("x") }, Code::Forbidden),
+        (
+            Request::Enrol {
+                title: title("x"),
+                site: None,
+            },
+            Code::Forbidden,
+        ),
     ] {
         let found = yard.refusal(page, PAGE, &request);
         assert_eq!(found, code, "{request:?}");
@@ -288,14 +294,21 @@ fn questions_leave_room_for_commands() {
 fn enrolment_is_the_gateways_and_its_key_goes_to_nobody_else() {
     let mut yard = Yard::new();
     let desk = yard.tool(DESK, "wang", Role::Technician);
-    let enrol = Request::Enrol { title: title("x") };
+    let enrol = Request::Enrol {
+        title: title("x"),
+        site: None,
+    };
     let body = Body::Enrol {
         controller: Address(77),
         key: [3; 32],
     };
     yard.send(desk, Kind::Configure, 8, DESK, GATEWAY, &enrol.encode());
     let (ticket, question) = yard.questions.remove(0);
-    assert_eq!(question, Question::Enrol { title: title("x") });
+    let expected = Question::Enrol {
+        title: title("x"),
+        site: None,
+    };
+    assert_eq!(question, expected);
     yard.feed(Input::Answered {
         ticket,
         answer: Ok(body.clone()),

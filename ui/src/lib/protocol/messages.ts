@@ -284,7 +284,7 @@ export interface RequestFields {
   log: { before: number | null };
   health: object;
   transfer_read: { content: number; offset: number };
-  enrol: { title: string };
+  enrol: { title: string; site: number | null };
   force: { point: string; value: number; durationMs: number };
   release: { point: string };
   transfer_open: { content: number; size: number; digest: Uint8Array };
@@ -340,7 +340,7 @@ const requestShapes: { [V in VerbName]: Shape<RequestFields[V]> } = {
   log: { before: optional(3, u32) },
   health: {},
   transfer_read: { content: required(3, among([Content.script, Content.recording])), offset: required(4, u32) },
-  enrol: { title: required(3, title) },
+  enrol: { title: required(3, title), site: optional(4, integer(1, U32_MAX)) },
   force: { point: required(3, name), value: required(4, signed), durationMs: required(5, integer(1, FORCE_MS_MAX)) },
   release: { point: required(3, name) },
   transfer_open: {
