@@ -211,7 +211,8 @@ impl Fleet {
         changes
     }
 
-    /// Presence, from the gateway. Other events change nothing.
+    /// Presence, from the gateway; of a controller that is not to be seen any more it is the last.
+    /// Other events change nothing.
     pub fn presence(&mut self, event: Event) -> Option<FleetChange> {
         let Event::Presence {
             controller: address,
@@ -229,6 +230,9 @@ impl Fleet {
         };
         if !address.is_controller() {
             return None;
+        }
+        if !online && reason == Some(Code::Forbidden) {
+            return self.gone_from_view(address);
         }
         if !self.controllers.contains_key(&address) && self.controllers.len() >= CONTROLLERS_MAX {
             self.overflowed = true;
@@ -261,6 +265,15 @@ impl Fleet {
         }
         self.controllers.insert(address, controller.clone());
         Some(FleetChange::Controller(controller))
+    }
+
+    /// The account may not see a controller any more: nothing of it is kept.
+    fn gone_from_view(&mut self, address: Address) -> Option<FleetChange> {
+        self.gaps.remove(&address);
+        self.pages.remove(&address);
+        self.mentioned.remove(&address);
+        let known = self.controllers.remove(&address);
+        known.map(|_| FleetChange::Gone(address))
     }
 
     /// A page of a full status. The last one to come makes it the truth.
@@ -512,6 +525,44 @@ mod tests {
         assert!(fleet.controller(PUMP).unwrap().stale);
         fleet.full(PUMP, page(2, 0, (0, 1), &[(0, 4)]), Time(6));
         assert!(fleet.controller(PUMP).unwrap().is_live());
+    }
+
+    #[test]
+    fn what_one_may_not_see_any_more_is_gone_at_once() {
+        let goodbye = || Event::Presence {
+            controller: PUMP,
+            online: false,
+            since: Time(0),
+            title: Title::new("100042").unwrap(),
+            boot: None,
+            features: None,
+            software: None,
+            board: None,
+            reason: Some(Code::Forbidden),
+        };
+        let mut fleet = fleet(5);
+        fleet.delta(PUMP, delta(1, 9, 9), Time(6));
+        fleet.full(PUMP, page(1, 9, (0, 2), &[(0, 1)]), Time(6));
+        assert_eq!(fleet.presence(goodbye()), Some(FleetChange::Gone(PUMP)));
+        assert!(fleet.is_empty() && fleet.gaps().count() == 0);
+        // What was on its way says nothing, nor does the other half of a status.
+        assert_eq!(fleet.presence(goodbye()), None);
+        assert_eq!(fleet.delta(PUMP, delta(1, 10, 9), Time(6)), None);
+        let half = page(1, 9, (1, 2), &[(1, 3)]);
+        assert_eq!(fleet.full(PUMP, half.clone(), Time(6)), None);
+        assert!(fleet.is_empty() && fleet.gaps().count() == 0);
+        // It comes back as if it were new.
+        fleet.presence(presence(true, Some(1)));
+        assert_eq!(fleet.full(PUMP, half, Time(7)), None);
+        assert!(fleet.controller(PUMP).unwrap().status.is_none());
+        fleet.full(PUMP, page(1, 9, (0, 1), &[(0, 4)]), Time(7));
+        assert!(fleet.controller(PUMP).unwrap().is_live());
+        // In the middle of a snapshot it is as if it had not been told of.
+        fleet.snapshot_begins();
+        fleet.presence(presence(true, Some(1)));
+        fleet.presence(goodbye());
+        let end = fleet.snapshot_ends(0, true);
+        assert_eq!(end, [FleetChange::Synced { count: 0 }]);
     }
 
     #[test]
