@@ -2,7 +2,7 @@
 // section 7. Pure: it says what changed and which controllers must be asked for a snapshot, and sends nothing.
 
 import type { PointChange, Presence, StatusDelta, StatusFull, StatusPoint } from '../protocol';
-import { POINTS_MAX } from '../protocol';
+import { Code, POINTS_MAX } from '../protocol';
 import type { Address, Controller, FleetChange, FleetSnapshot, Point } from './types';
 
 /** More controllers than this are not kept; a yard of this size wants groups to subscribe to. */
@@ -66,6 +66,7 @@ export class FleetState {
   }
 
   presence(presence: Presence): Applied {
+    if (!presence.online && presence.reason === Code.forbidden) return this.goneFromView(presence.controller);
     const known = this.controllers.get(presence.controller);
     if (known === undefined && this.controllers.size >= CONTROLLERS_MAX) return NOTHING;
     if (!this.synced) this.mentioned.add(presence.controller);
@@ -80,6 +81,14 @@ export class FleetState {
       board: presence.board ?? known?.board ?? null,
     };
     return this.put(controller);
+  }
+
+  /** The account may not see a controller any more: nothing of it is kept. */
+  private goneFromView(address: Address): Applied {
+    this.pages.delete(address);
+    this.mentioned.delete(address);
+    if (!this.controllers.delete(address)) return NOTHING;
+    return { change: { kind: 'gone', address }, gap: false };
   }
 
   full(address: Address, status: StatusFull, now: number): Applied {

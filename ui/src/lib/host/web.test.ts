@@ -199,6 +199,25 @@ describe('the fleet', () => {
     expect(changes()).toContainEqual({ kind: 'gone', address: PUMP });
   });
 
+  it('forgets at once what it may not see any more, and takes it for new when it is back', async () => {
+    await live();
+    const goodbye = encodeRequest({ verb: 'presence', controller: PUMP, online: false, since: 0, title: String(PUMP), boot: null, features: null, software: null, board: null, reason: Code.forbidden });
+    const inject = (payload: Uint8Array): void => gateway.inject({ kind: Kind.event, flags: 0, correlation: 0, source: 0, destination: 0, payload });
+    inject(goodbye);
+    gateway.change(PUMP, [{ name: 'RL1', value: 1, cause: BOOT_CAUSE }]);
+    await settle();
+    expect(await host.fleet()).toEqual({ synced: true, controllers: [] });
+    expect(changes().at(-1)).toEqual({ kind: 'gone', address: PUMP });
+    expect(snapshotsAsked()).toBe(0);
+    const told = changes().length;
+    inject(goodbye);
+    await settle();
+    expect(changes()).toHaveLength(told);
+    inject(encodeRequest({ verb: 'presence', controller: PUMP, online: true, since: 1, title: 'Pump house 3', boot: 7, features: null, software: null, board: null, reason: null }));
+    await settle();
+    expect((await host.fleet()).controllers).toMatchObject([{ title: 'Pump house 3', online: true, points: [] }]);
+  });
+
   it('ignores status that a tool sends, and presence that is not from the gateway', async () => {
     await live();
     const payload = encodeRequest({ verb: 'presence', controller: PUMP, online: false, since: 5, title: 'Forged', boot: null, features: null, software: null, board: null, reason: null });
