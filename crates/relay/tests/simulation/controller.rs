@@ -242,11 +242,26 @@ impl World {
                     is_final: known.map(|it| it.2),
                 }
             }
-            other => unreachable!("the relay asks no {other:?}"),
+            Request::Describe => {
+                // An operator's: by the time it is answered, much may have changed.
+                let late_ms = if self.chance(200) { 20_000 } else { 50 };
+                let asker = frame.header().source;
+                return self.within(late_ms, Event::Describe(index, asker, correlation));
+            }
+            other => unreachable!("nobody asks {other:?}"),
         };
         let payload = Answer::Ok(answer).encode();
         let to = frame.header().source;
         self.say(index, Kind::Response, correlation, to, &payload);
+    }
+
+    pub(crate) fn describe(&mut self, index: usize, asker: Address, correlation: u32) {
+        let answer = Answer::Ok(Body::Describe {
+            behaviour: Title::new("virtual").unwrap(),
+            commands: vec![],
+        });
+        let payload = answer.encode();
+        self.say(index, Kind::Response, correlation, asker, &payload);
     }
 
     fn controller_commanded(&mut self, index: usize, frame: &Frame) {

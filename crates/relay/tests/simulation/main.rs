@@ -96,6 +96,8 @@ const MUST_COME_UP: &[&str] = &[
     "relay: commands resent",
     "relay: snapshots asked",
     "relay: status conflated",
+    "relay: answers too late for their askers",
+    "told: answer of a controller",
     "told: gone from view",
     "unknown: link lost",
     "unknown: rebooted",

@@ -158,8 +158,21 @@ impl World {
             for _ in 0..count {
                 self.command(index, controller);
             }
+            if self.chance(300) {
+                self.ask(index, controller);
+            }
         }
         self.within(2 * self.profile.command_every_ms, Event::Operate(index));
+    }
+
+    /// Asks a controller what it is; the answer is judged where it is sent.
+    fn ask(&mut self, index: usize, controller: usize) {
+        let to = self.address_of(controller);
+        let operator = &mut self.operators[index];
+        let correlation = operator.next_correlation();
+        let payload = Request::Describe.encode();
+        let frame = Frame::new(Kind::Query, correlation, operator.address, to, &payload);
+        self.send(PeerRef::Operator(index), frame);
     }
 
     fn command(&mut self, index: usize, controller: usize) {

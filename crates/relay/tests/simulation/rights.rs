@@ -131,7 +131,7 @@ impl World {
         let rng = &mut self.rng;
         let rights = match rng.random_range(0..10) {
             0 => None,
-            1..=5 => Some(Rights::everywhere(it.best)),
+            1..=6 => Some(Rights::everywhere(it.best)),
             _ => {
                 let everywhere = match rng.random_range(0..4) {
                     0 => Some(Role::Viewer),
@@ -217,6 +217,9 @@ impl World {
         frame: &Frame,
     ) -> Option<String> {
         let header = frame.header();
+        if header.kind == Kind::Response && header.source.is_controller() {
+            self.count("told: answer of a controller");
+        }
         let (mut about, mut needs_right) = (self.controller_at(header.source), true);
         match (header.kind, about) {
             (Kind::Event, None) => match Message::decode(frame.payload()).unwrap() {

@@ -90,6 +90,7 @@ pub(crate) enum Event {
     Dial(PeerRef),
     Execute(usize, u32),
     Confirm(usize, u32, Key),
+    Describe(usize, Address, u32),
     Change(usize),
     Ping(PeerRef),
     Operate(usize),
@@ -284,6 +285,7 @@ impl World {
             Event::Dial(peer) => self.dial(peer),
             Event::Execute(index, boot) => self.execute(index, boot),
             Event::Confirm(index, boot, key) => self.confirm(index, boot, key),
+            Event::Describe(index, asker, correlation) => self.describe(index, asker, correlation),
             Event::Change(index) => self.change(index),
             Event::Ping(peer) => self.ping(peer),
             Event::Operate(index) => self.operate(index),
@@ -593,6 +595,10 @@ impl World {
             (
                 "relay: receipts nobody asked for",
                 counters.dropped.of(Code::NotGranted),
+            ),
+            (
+                "relay: answers too late for their askers",
+                counters.dropped.of(Code::Offline),
             ),
             (
                 "relay: frames",

@@ -7,7 +7,7 @@ use StoreResult::{Committed, Failed, Unclear};
 use std::time::Duration;
 use switchyard_protocol::{
     Address, Code, Frame, Kind, Role, SiteId,
-    message::{Answer, Body, Event, Key, Request, Stage, Text, Verb},
+    message::{Answer, Body, ErrorMessage, Event, Key, Request, Stage, Text, Verb},
 };
 use switchyard_relay::{ConnectionId, Input, Question, Rights, StoreRequest, StoreResult};
 
@@ -293,6 +293,21 @@ fn a_controller_that_moves_goes_from_the_ones_view_into_the_others() {
         site: Some(NORTH),
     });
     assert!(yard.inbox(page).is_empty() && yard.inbox(all).is_empty());
+}
+
+#[test]
+fn a_controller_cannot_take_itself_out_of_view() {
+    let (mut yard, pump, _) = two_sites();
+    let page = yard.tool(PAGE, "li", Role::Viewer);
+    yard.ask_subscribe(page);
+    yard.inbox(page);
+    let last_word = ErrorMessage {
+        code: Code::Forbidden,
+        detail: None,
+    };
+    yard.send(pump, Kind::Error, 0, PUMP, GATEWAY, &last_word.encode());
+    let lost = Some(Code::LinkLost);
+    assert_eq!(yard.presences(page), [(PUMP, false, lost)]);
 }
 
 #[test]
