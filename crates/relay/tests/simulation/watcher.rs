@@ -23,6 +23,8 @@ pub(crate) struct Watcher {
     index: usize,
     /// Its subscribe was answered: the snapshot is complete.
     has_snapshot: bool,
+    /// How often it has subscribed, and when it last did.
+    subscriptions: u32,
     subscribed_at: u64,
     mirrors: BTreeMap<Address, Mirror>,
 }
@@ -33,6 +35,7 @@ impl Watcher {
             link: None,
             index,
             has_snapshot: false,
+            subscriptions: 0,
             subscribed_at: 0,
             mirrors: BTreeMap::new(),
         }
@@ -83,9 +86,11 @@ impl World {
         };
         let watcher = &mut self.watchers[index];
         watcher.has_snapshot = false;
+        watcher.subscriptions += 1;
         watcher.subscribed_at = now;
+        let correlation = watcher.subscriptions;
         let (from, to) = (watcher.address(), Address::GATEWAY);
-        let frame = Frame::new(Kind::Query, 1, from, to, &request.encode());
+        let frame = Frame::new(Kind::Query, correlation, from, to, &request.encode());
         self.send(PeerRef::Watcher(index), frame);
     }
 
@@ -157,6 +162,10 @@ impl World {
     }
 
     fn snapshot_ends(&mut self, index: usize, frame: &Frame) -> Option<&'static str> {
+        if frame.header().correlation != self.watchers[index].subscriptions {
+            // It has subscribed once more since.
+            return None;
+        }
         let answer = Answer::decode(frame.payload()).unwrap();
         let watched = self.watched_by(index);
         let (account, since) = (OPERATORS + index, self.watchers[index].subscribed_at);

@@ -461,6 +461,31 @@ fn a_command_held_in_memory_or_about_to_be_sent_is_withdrawn_too() {
 }
 
 #[test]
+fn a_tool_that_comes_brings_the_latest_rights_of_its_account() {
+    for is_marking in [false, true] {
+        let mut yard = Yard::new();
+        let page = yard.tool(PAGE, "li", Role::Operator);
+        yard.command(page, PAGE, &waiting(1));
+        yard.store(Committed);
+        yard.receipts(page);
+        let come = |yard: &mut Yard| yard.controller(PUMP, BOOT);
+        let early = is_marking.then(|| come(&mut yard));
+        // The gateway has yet to say that the account is a viewer's by now; its log-in says so.
+        yard.tool(DESK, "li", Role::Viewer);
+        let pump = early.unwrap_or_else(|| come(&mut yard));
+        if is_marking {
+            assert!(matches!(
+                yard.store(Committed),
+                StoreRequest::MarkSent { .. }
+            ));
+        }
+        assert!(matches!(yard.store(Committed), StoreRequest::Forget { .. }));
+        assert_eq!(yard.receipts(page), refused(Code::Forbidden));
+        assert!(yard.commands(pump).is_empty());
+    }
+}
+
+#[test]
 fn what_was_lost_on_a_link_is_not_sent_again_without_a_right() {
     let (mut yard, pump, _) = two_sites();
     let page = yard.tool_with(PAGE, "li", at(NORTH, Role::Operator));
