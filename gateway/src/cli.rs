@@ -1,20 +1,26 @@
-//! The program's commands: serve, accounts, enrolment, and a look at the settings.
+//! The program's commands: serve, accounts, enrolment, all that is kept, and a look at the settings.
+
+mod accounts;
+mod data;
+mod sites;
 
 use crate::{
-    access,
     config::{RawSettings, Secret, Settings},
     server::{Listeners, Stores, serve},
-    store::{Account, ConfigStore, ControllerKey},
+    store::{ConfigStore, ControllerKey, NewController},
     telemetry, tls,
 };
+use accounts::AccountTask;
 use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
+use data::DataTask;
+use sites::{ControllerTask, SiteTask};
 use std::{
     io::{BufRead as _, IsTerminal as _, Write as _},
     path::PathBuf,
     process::ExitCode,
 };
-use switchyard_protocol::{Address, Role, message::Title};
+use switchyard_protocol::{Address, Role, SiteId, message::Title};
 use tokio_util::sync::CancellationToken;
 
 /// Controllers made by one call of `enrol`.
@@ -47,6 +53,12 @@ enum Task {
     /// Who may log in
     #[command(subcommand)]
     Account(AccountTask),
+    /// Groups of controllers, at which accounts have roles
+    #[command(subcommand)]
+    Site(SiteTask),
+    /// One enrolled controller
+    #[command(subcommand)]
+    Controller(ControllerTask),
     /// Make controllers: prints one line `ADDRESS KEY` for each; the key is told this once
     Enrol {
         /// What people will call it
@@ -54,49 +66,30 @@ enum Task {
         /// How many; with more than one they are numbered
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(ENROL_COUNT_MAX)))]
         count: u32,
+        /// The site that they belong to, by its number
+        #[arg(long)]
+        site: Option<SiteId>,
     },
     /// List the enrolled controllers
     Controllers,
     /// Read the settings and say whether they are in order
     CheckConfig,
-}
-
-#[derive(Debug, Subcommand)]
-enum AccountTask {
-    /// Add an account; the password comes from SWITCHYARD_PASSWORD, standard input or a prompt
-    Add {
-        /// Its name
-        name: Title,
-        /// viewer, operator, technician or admin
-        #[arg(long, value_parser = parse_role)]
-        role: Role,
-        /// Read the password from the first line of standard input
-        #[arg(long)]
-        password_stdin: bool,
+    /// Bring the database up to this program, as its start does
+    Migrate,
+    /// Write all that is kept to a file, while the gateway may be running; of use only together with the master key
+    Backup {
+        /// The file, which must not be there yet
+        file: PathBuf,
     },
-    /// List the accounts
-    List,
-    /// Remove an account; its open sockets end within a second
-    Remove {
-        /// Its name
-        name: Title,
+    /// Fill an empty database from a backup
+    Restore {
+        /// The file
+        file: PathBuf,
     },
-    /// Change what an account may do; its open sockets follow within a second
-    Role {
-        /// Its name
-        name: Title,
-        /// viewer, operator, technician or admin
-        #[arg(value_parser = parse_role)]
-        role: Role,
-    },
-    /// Change an account's password; all its log-ins end
-    Password {
-        /// Its name
-        name: Title,
-        /// Read the password from the first line of standard input
-        #[arg(long)]
-        password_stdin: bool,
-    },
+    /// Write all that is kept to standard output, as lines of JSON
+    Export,
+    /// Fill an empty database from standard input
+    Import,
 }
 
 fn parse_role(name: &str) -> Result<Role, String> {
@@ -144,7 +137,18 @@ async fn run_task(task: Task, settings: Settings) -> anyhow::Result<()> {
         writeln!(stdout, "the settings are in order")?;
         return Ok(());
     }
-    let stores = Stores::open(&settings)?;
+    let data = match &task {
+        Task::Migrate => Some(DataTask::Migrate),
+        Task::Backup { file } => Some(DataTask::Backup(file.clone())),
+        Task::Restore { file } => Some(DataTask::Restore(file.clone())),
+        Task::Export => Some(DataTask::Export),
+        Task::Import => Some(DataTask::Import),
+        _ => None,
+    };
+    if let Some(task) = data {
+        return data::run(task, &settings).await;
+    }
+    let stores = Stores::open(&settings).await?;
     let config = &*stores.config;
     match task {
         Task::Serve => {
@@ -157,10 +161,12 @@ async fn run_task(task: Task, settings: Settings) -> anyhow::Result<()> {
             listeners.announce(&mut stdout)?;
             serve(settings, stores, listeners, stop).await?;
         }
-        Task::Account(task) => run_account(task, config, &mut stdout).await?,
-        Task::Enrol { title, count } => {
+        Task::Account(task) => accounts::run(task, config, &mut stdout).await?,
+        Task::Site(task) => sites::run_site(task, config, &mut stdout).await?,
+        Task::Controller(task) => sites::run_controller(task, config, &mut stdout).await?,
+        Task::Enrol { title, count, site } => {
             let max = settings.controllers_max;
-            enrol(config, &title, count, max, &mut stdout).await?;
+            enrol(config, &title, (count, site), max, &mut stdout).await?;
         }
         Task::Controllers => {
             let mut after = Address::GATEWAY;
@@ -175,61 +181,13 @@ async fn run_task(task: Task, settings: Settings) -> anyhow::Result<()> {
                 }
             }
         }
-        Task::CheckConfig => {}
-    }
-    Ok(())
-}
-
-async fn run_account(
-    task: AccountTask,
-    config: &dyn ConfigStore,
-    stdout: &mut impl std::io::Write,
-) -> anyhow::Result<()> {
-    let known = |found: bool, name: &Title| {
-        anyhow::ensure!(found, "there is no account named {name}");
-        Ok(())
-    };
-    match task {
-        AccountTask::Add {
-            name,
-            role,
-            password_stdin,
-        } => {
-            let password = read_password(password_stdin)?;
-            let password_hash = access::hash_password(&password.0)?;
-            let created = crate::clock::time();
-            config
-                .add_account(Account {
-                    name: name.clone(),
-                    role,
-                    password_hash,
-                    created,
-                })
-                .await?;
-            writeln!(stdout, "added {name}, {}", role.name())?;
-        }
-        AccountTask::List => {
-            for account in config.accounts().await? {
-                writeln!(stdout, "{:<10} {}", account.role.name(), account.name)?;
-            }
-        }
-        AccountTask::Remove { name } => {
-            known(config.remove_account(name.clone()).await?, &name)?;
-            writeln!(stdout, "removed {name}")?;
-        }
-        AccountTask::Role { name, role } => {
-            known(config.set_role(name.clone(), role).await?, &name)?;
-            writeln!(stdout, "{name} is now {}", role.name())?;
-        }
-        AccountTask::Password {
-            name,
-            password_stdin,
-        } => {
-            let password = read_password(password_stdin)?;
-            let hash = access::hash_password(&password.0)?;
-            known(config.set_password(name.clone(), hash).await?, &name)?;
-            writeln!(stdout, "changed the password of {name}")?;
-        }
+        // Done above.
+        Task::CheckConfig
+        | Task::Migrate
+        | Task::Backup { .. }
+        | Task::Restore { .. }
+        | Task::Export
+        | Task::Import => {}
     }
     Ok(())
 }
@@ -237,7 +195,7 @@ async fn run_account(
 async fn enrol(
     config: &dyn ConfigStore,
     title: &Title,
-    count: u32,
+    (count, site): (u32, Option<SiteId>),
     max: u32,
     stdout: &mut impl std::io::Write,
 ) -> anyhow::Result<()> {
@@ -249,10 +207,14 @@ async fn enrol(
                 Title::new(&format!("{title} {number}"))
                     .context("the title is too long to number")?
             };
-            Ok((title, ControllerKey(rand::random())))
+            Ok(NewController {
+                title,
+                key: ControllerKey(rand::random()),
+                site,
+            })
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let keys: Vec<_> = wanted.iter().map(|(_, key)| *key).collect();
+    let keys: Vec<_> = wanted.iter().map(|new| new.key).collect();
     let addresses = config.enrol(wanted, max, crate::clock::time()).await?;
     for (address, key) in addresses.iter().zip(keys) {
         write!(stdout, "{address} ")?;

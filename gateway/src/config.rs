@@ -4,6 +4,7 @@
 //! file, `SWITCHYARD_LISTEN_TCP` in the environment, `--listen-tcp` on the command line. Every key
 //! is described in `gateway/switchyard.sample.toml`, and a test holds that file to this one.
 
+use crate::store::{Database, Sealer};
 use serde::Deserialize;
 use std::{
     fmt,
@@ -168,6 +169,12 @@ settings! {
     data: PathBuf, "SWITCHYARD_DATA", Some("switchyard-data".into());
     /// The database; by default switchyard.db in data
     sqlite_path: PathBuf, "SWITCHYARD_SQLITE_PATH", None;
+    /// The MySQL or MariaDB database that is used in place of sqlite_path
+    mysql_url: Secret, "SWITCHYARD_MYSQL_URL", None;
+    /// The file with the master key that seals secrets; by default master.key in data
+    master_key_file: PathBuf, "SWITCHYARD_MASTER_KEY_FILE", None;
+    /// The master key itself, 64 hexadecimal digits, in place of its file
+    master_key: Secret, "SWITCHYARD_MASTER_KEY", None;
     /// How long one call of a store may take
     store_timeout: Span, "SWITCHYARD_STORE_TIMEOUT", span(Duration::from_secs(5));
     /// Calls that may wait for a store
@@ -233,8 +240,10 @@ pub struct Settings {
     pub listen_clear: Option<SocketAddr>,
     /// The folder of everything kept.
     pub data: PathBuf,
-    /// The database's file.
-    pub sqlite_path: PathBuf,
+    /// Where accounts, controllers and all that must last are kept.
+    pub database: Database,
+    /// What seals secrets at rest.
+    pub master_key: MasterKey,
     /// How long a store's call may take.
     pub store_timeout: Duration,
     /// Calls that may wait for a store.
@@ -324,9 +333,40 @@ impl TlsFiles {
     }
 }
 
+/// Where the master key comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MasterKey {
+    /// From the settings.
+    Given(Secret),
+    /// From a file, which is made with a new key where there is none.
+    File(PathBuf),
+}
+
+impl MasterKey {
+    /// What seals under it.
+    ///
+    /// # Errors
+    /// When the file cannot be read or made, is open to others, or it is no master key.
+    pub fn sealer(&self) -> anyhow::Result<Sealer> {
+        match self {
+            MasterKey::Given(key) => Sealer::from_text(&key.0),
+            MasterKey::File(path) => Sealer::from_file(path),
+        }
+    }
+}
+
 /// A secret that must never reach a log: its `Debug` prints a mask.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
 pub struct Secret(pub String);
+
+impl FromStr for Secret {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Secret(text.to_owned()))
+    }
+}
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -372,9 +412,14 @@ impl RawSettings {
             listen_http: socket_addr("listen_http", &taken(raw.listen_http))?,
             tls: TlsFiles::resolve(raw.tls_certificate, raw.tls_key)?,
             listen_clear,
-            sqlite_path: raw
-                .sqlite_path
-                .unwrap_or_else(|| data.join("switchyard.db")),
+            database: database(raw.mysql_url, raw.sqlite_path, &data)?,
+            master_key: match raw.master_key.filter(|key| !key.0.is_empty()) {
+                Some(key) => MasterKey::Given(key),
+                None => MasterKey::File(
+                    raw.master_key_file
+                        .unwrap_or_else(|| data.join("master.key")),
+                ),
+            },
             data,
             store_timeout: positive("store_timeout", raw.store_timeout)?,
             store_queue_calls_max: taken(raw.store_queue_calls_max),
@@ -505,6 +550,26 @@ fn taken<T>(value: Option<T>) -> T {
         Some(value) => value,
         None => unreachable!("whatever is asked for here has a default"),
     }
+}
+
+fn database(
+    mysql_url: Option<Secret>,
+    sqlite_path: Option<PathBuf>,
+    data: &Path,
+) -> Result<Database, ConfigError> {
+    let Some(url) = mysql_url.filter(|url| !url.0.is_empty()) else {
+        let path = sqlite_path.unwrap_or_else(|| data.join("switchyard.db"));
+        return Ok(Database::Sqlite(path));
+    };
+    // What was found may bear a password.
+    if !url.0.starts_with("mysql://") {
+        return Err(ConfigError::BadValue {
+            key: "mysql_url",
+            expected: "mysql://USER:PASSWORD@HOST:3306/DATABASE",
+            found: "something else".into(),
+        });
+    }
+    Ok(Database::MySql(url))
 }
 
 fn positive(key: &'static str, value: Option<Span>) -> Result<Duration, ConfigError> {

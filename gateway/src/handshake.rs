@@ -8,7 +8,7 @@ use crate::{
     config::Settings,
     door::Door,
     keyring::{Held, Keyring},
-    store::{ConfigStore, ControllerKey},
+    store::{ConfigStore, ControllerEntry, ControllerKey},
     wire::{NoiseWire, Step, Wire, check_whole},
 };
 use bytes::{Buf as _, Bytes, BytesMut};
@@ -21,7 +21,7 @@ use std::{
 };
 use switchyard_protocol::{
     Address, Code, Flags, Frame, Kind, limits,
-    message::{ControllerHello, ErrorMessage, HelloReply, Title},
+    message::{ControllerHello, ErrorMessage, HelloReply},
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -82,7 +82,7 @@ pub(crate) struct Prover {
 pub(crate) struct Proven {
     pub(crate) address: Address,
     /// Where the yard may not have been told of it yet.
-    pub(crate) title: Option<Title>,
+    pub(crate) entry: Option<Box<ControllerEntry>>,
     pub(crate) wire: Wire,
     /// The frames of the first record, all whole.
     pub(crate) frames: Vec<u8>,
@@ -99,8 +99,8 @@ pub(crate) struct Refusal {
 /// A controller that there is.
 struct Known {
     key: ControllerKey,
-    /// See [`Proven::title`].
-    title: Option<Title>,
+    /// See [`Proven::entry`].
+    entry: Option<Box<ControllerEntry>>,
 }
 
 /// One connection on its way in.
@@ -134,9 +134,9 @@ impl Prover {
         let time_limit = self.settings.handshake_timeout;
         let outcome = tokio::time::timeout(time_limit, attempt.run(clear)).await;
         match outcome.unwrap_or(Err(Code::HandshakeTimeout)) {
-            Ok((title, wire, frames)) => Ok(Proven {
+            Ok((entry, wire, frames)) => Ok(Proven {
                 address: attempt.address,
-                title,
+                entry,
                 wire,
                 frames,
                 rest: attempt.buffer.into(),
@@ -154,7 +154,10 @@ impl Prover {
 }
 
 impl Attempt<'_> {
-    async fn run(&mut self, clear: bool) -> Result<(Option<Title>, Wire, Vec<u8>), Code> {
+    async fn run(
+        &mut self,
+        clear: bool,
+    ) -> Result<(Option<Box<ControllerEntry>>, Wire, Vec<u8>), Code> {
         let hello = self.frame(HELLO_BYTES_MAX).await?;
         let header = *hello.header();
         if header.kind != Kind::Hello || header.flags != Flags::NONE {
@@ -191,7 +194,7 @@ impl Attempt<'_> {
         hello: &switchyard_protocol::Header,
         record_bytes_max: u16,
         reply: &HelloReply,
-    ) -> Result<(Option<Title>, Wire, Vec<u8>), Code> {
+    ) -> Result<(Option<Box<ControllerEntry>>, Wire, Vec<u8>), Code> {
         let Some(known) = self.known().await? else {
             return Err(Code::HandshakeFailed);
         };
@@ -208,7 +211,7 @@ impl Attempt<'_> {
         self.write(frame.bytes()).await?;
         let wire = Wire::Clear { record_bytes_max };
         let first = self.frame(wire.payload_bytes_max()).await?;
-        Ok((known.title, wire, first.bytes().to_vec()))
+        Ok((known.entry, wire, first.bytes().to_vec()))
     }
 
     async fn run_noise(
@@ -216,7 +219,7 @@ impl Attempt<'_> {
         prologue: &Bytes,
         record_bytes_max: u16,
         reply: &HelloReply,
-    ) -> Result<(Option<Title>, Wire, Vec<u8>), Code> {
+    ) -> Result<(Option<Box<ControllerEntry>>, Wire, Vec<u8>), Code> {
         let frame = self.frame(HELLO_BYTES_MAX).await?;
         let header = *frame.header();
         if header.kind != Kind::Handshake || frame.payload().len() != MESSAGE_1_BYTES {
@@ -241,7 +244,7 @@ impl Attempt<'_> {
             .read_message(frame.payload(), &mut [])
             .map_err(failed)?;
         // Reached with the right key only.
-        let title = known.ok_or(Code::HandshakeFailed)?.title;
+        let entry = known.ok_or(Code::HandshakeFailed)?.entry;
         if !self.prover.replays.is_new(self.address, frame.payload()) {
             return Err(Code::ReplayedHandshake);
         }
@@ -265,7 +268,7 @@ impl Attempt<'_> {
         self.wire = Some(Box::new(NoiseWire::new(receive, send, record_bytes_max)));
         let frames = self.first_record().await?;
         let wire = Wire::Noise(self.wire.take().ok_or(Code::Internal)?);
-        Ok((title, wire, frames))
+        Ok((entry, wire, frames))
     }
 
     /// The frames of the first record, checked to be whole.
@@ -285,7 +288,7 @@ impl Attempt<'_> {
 
     async fn known(&self) -> Result<Option<Known>, Code> {
         match self.prover.keyring.held(self.address) {
-            Held::Key(key) => return Ok(Some(Known { key, title: None })),
+            Held::Key(key) => return Ok(Some(Known { key, entry: None })),
             Held::Nobody => return Ok(None),
             Held::Perhaps => {}
         }
@@ -299,7 +302,7 @@ impl Attempt<'_> {
         })?;
         Ok(found.map(|(entry, key)| Known {
             key,
-            title: Some(entry.title),
+            entry: Some(Box::new(entry)),
         }))
     }
 

@@ -105,6 +105,9 @@ impl Greeter {
         let login = self.config.login(token, now).await;
         let login = login.map_err(|error| unavailable(&error))?;
         let login = login.ok_or(Code::BadToken)?;
+        if login.rights.highest().is_none() {
+            return Err(Code::Forbidden);
+        }
         let address = match hello.installation {
             None => self.lease().await,
             Some(installation) => {

@@ -1,15 +1,14 @@
 //! The controllers' keys, at hand: a controller that comes then costs no call to the store, and one
 //! that is known comes in while the store does not answer.
 
-use crate::store::{ControllerEntry, ControllerKey};
+use crate::store::{ControllerChange, ControllerEntry, ControllerKey};
 use std::{
     collections::HashMap,
     sync::{PoisonError, RwLock},
 };
 use switchyard_protocol::Address;
 
-/// Keys by address. A key is never changed or withdrawn once it is given (see
-/// [`ConfigStore`](crate::store::ConfigStore)), so none grows old here.
+/// Keys by address. Whoever watches the store tells of those that are changed or withdrawn.
 #[derive(Debug, Default)]
 pub(crate) struct Keyring(RwLock<Keys>);
 
@@ -43,13 +42,28 @@ impl Keyring {
         }
     }
 
-    /// Takes in controllers that the yard has been told of: all there are above those that are known,
-    /// up to the last one of these.
+    /// Takes in all controllers that there are.
     pub(crate) fn learn(&self, controllers: &[(ControllerEntry, ControllerKey)]) {
+        let controllers = controllers.iter();
+        self.update(controllers.map(|(entry, key)| (entry.address, Some(*key))));
+    }
+
+    /// Takes in what has changed since, in the order in which it did.
+    pub(crate) fn change(&self, changes: &[ControllerChange]) {
+        self.update(changes.iter().map(|change| {
+            let key = change.now.as_ref().map(|(_, key)| *key);
+            (change.address, key)
+        }));
+    }
+
+    fn update(&self, updates: impl Iterator<Item = (Address, Option<ControllerKey>)>) {
         let mut keys = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        for (entry, key) in controllers {
-            keys.by_address.insert(entry.address, *key);
-            keys.highest = keys.highest.max(Some(entry.address));
+        for (address, key) in updates {
+            match key {
+                Some(key) => keys.by_address.insert(address, key),
+                None => keys.by_address.remove(&address),
+            };
+            keys.highest = keys.highest.max(Some(address));
         }
     }
 }
@@ -57,6 +71,7 @@ impl Keyring {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Revision;
     use switchyard_protocol::message::{Time, Title};
 
     #[test]
@@ -67,6 +82,8 @@ mod tests {
             let entry = ControllerEntry {
                 address: Address(number),
                 title: Title::new("pump").unwrap(),
+                site: None,
+                tags: Vec::new(),
                 enrolled: Time(0),
             };
             (entry, ControllerKey([number as u8; 32]))
@@ -75,5 +92,15 @@ mod tests {
         assert_eq!(keyring.held(Address(3)), Held::Key(ControllerKey([3; 32])));
         assert_eq!(keyring.held(Address(2)), Held::Nobody);
         assert_eq!(keyring.held(Address(4)), Held::Perhaps);
+        let change = |number, now| ControllerChange {
+            revision: Revision::default(),
+            address: Address(number),
+            now,
+        };
+        let another = (controller(3).0, ControllerKey([9; 32]));
+        keyring.change(&[change(1, None), change(3, Some(another)), change(5, None)]);
+        assert_eq!(keyring.held(Address(1)), Held::Nobody);
+        assert_eq!(keyring.held(Address(3)), Held::Key(ControllerKey([9; 32])));
+        assert_eq!(keyring.held(Address(5)), Held::Nobody);
     }
 }

@@ -22,10 +22,12 @@ mod http;
 mod keyring;
 mod priority;
 mod server;
+mod setup;
 pub mod store;
 mod telemetry;
 mod throttle;
 mod tls;
+mod totp;
 mod wire;
 mod yard;
 

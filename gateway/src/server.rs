@@ -8,8 +8,9 @@ use crate::{
     http::{self, Api},
     keyring::Keyring,
     priority::{DOOR_NICENESS, give_way},
+    setup::Setup,
     store::{
-        ConfigStore, ControllerEntry, ControllerKey, Guarded, SqliteConfigStore, StatusStore,
+        ConfigStore, ControllerEntry, ControllerKey, Guarded, SqlConfigStore, StatusStore,
         TimeLimit,
     },
     telemetry::Telemetry,
@@ -120,12 +121,14 @@ impl Stores {
     ///
     /// # Errors
     /// When the folder or the database cannot be opened.
-    pub fn open(settings: &Settings) -> anyhow::Result<Self> {
+    pub async fn open(settings: &Settings) -> anyhow::Result<Self> {
         make_private_folder(&settings.data)?;
-        let path = &settings.sqlite_path;
+        let (database, sealer) = (&settings.database, settings.master_key.sealer()?);
         let limit = TimeLimit(settings.store_timeout);
-        let config = SqliteConfigStore::open(path, settings.store_queue_calls_max)
-            .with_context(|| format!("cannot open the database {}", path.display()))?;
+        let config =
+            SqlConfigStore::open(database, sealer, settings.store_queue_calls_max, limit.0)
+                .await
+                .with_context(|| format!("cannot open the database {database}"))?;
         Ok(Stores {
             config: Arc::new(Guarded::new(config, limit)),
             status: None,
@@ -134,7 +137,7 @@ impl Stores {
 }
 
 /// Keys lie in here: for the owner alone.
-fn make_private_folder(path: &std::path::Path) -> anyhow::Result<()> {
+pub(crate) fn make_private_folder(path: &std::path::Path) -> anyhow::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -178,6 +181,9 @@ pub async fn serve(
         .map(Arc::new);
     let telemetry = Telemetry::new();
     let door = Door::new(&settings, Arc::clone(&telemetry));
+    // Before the controllers: what changes in between is told twice rather than never.
+    let revision = stores.config.controller_revision().await;
+    let revision = revision.context("cannot read the controllers")?;
     let controllers = all_controllers(&*stores.config).await?;
     let keyring = Arc::new(Keyring::default());
     keyring.learn(&controllers);
@@ -204,6 +210,7 @@ pub async fn serve(
     );
     // All that can fail comes before the yard, which would have to be told that it is for nothing.
     let nobodys_hash = crate::access::nobodys_hash()?;
+    let setup = Setup::new(&settings.data, accounts.is_empty())?;
     if listeners.clear.is_some() {
         tracing::warn!("offering the unencrypted controller link");
     }
@@ -218,7 +225,8 @@ pub async fn serve(
         keyring: Arc::clone(&keyring),
         gateway: rand::random(),
         controllers,
-        accounts: yard::roles(accounts),
+        accounts: yard::rights(accounts),
+        revision,
         commands,
         event_numbers,
     })
@@ -237,6 +245,7 @@ pub async fn serve(
         tasks.clone(),
         stopping.clone(),
         nobodys_hash,
+        setup,
     );
     let house = Arc::new(House {
         door: Arc::clone(&door),

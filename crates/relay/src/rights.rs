@@ -93,6 +93,12 @@ impl Rights {
         roles.map(|&(site, _)| site)
     }
 
+    /// The roles at single sites, ascending by site.
+    pub fn roles(&self) -> impl Iterator<Item = (SiteId, Role)> + '_ {
+        let roles = self.sites.iter().flat_map(|sites| &sites.roles);
+        roles.copied()
+    }
+
     /// Whether there is a site at which both have a role.
     pub(crate) fn meets(&self, other: &Self) -> bool {
         match (self.sees_all(), other.sees_all()) {

@@ -67,6 +67,12 @@ pub(crate) const PROGRAMS: &[Need] = &[need("procps", Probe::Program("kill"))];
 /// What the stories in a browser need.
 pub(crate) const BROWSER: &[Need] = &[need("chromium", Probe::Program("chromium"))];
 
+/// The servers that a gateway may work with.
+pub(crate) const SERVICES: &[Need] = &[need(
+    "mariadb-server",
+    Probe::File("/usr/sbin/mariadbd"),
+)];
+
 /// The relays that Debian has and ours is measured beside.
 pub(crate) const PEERS: &[Need] = &[
     need("mosquitto", Probe::File("/usr/sbin/mosquitto")),

@@ -5,8 +5,9 @@ use crate::{
     access,
     config::Secret,
     priority::{HASHING_NICENESS, give_way},
-    store::{Account, Login, TokenHash},
+    store::{Account, Login, NewToken, TokenHash, TokenKind},
     telemetry::count,
+    totp,
 };
 use axum::{
     Extension,
@@ -15,13 +16,14 @@ use axum::{
     http::{HeaderMap, HeaderValue, Request, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use std::{
     net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
-use switchyard_protocol::message::Title;
+use switchyard_protocol::{Role, message::Title};
+use switchyard_relay::Rights;
 
 /// A log-in's body.
 const BODY_BYTES_MAX: usize = 4 * 1024;
@@ -34,6 +36,8 @@ const COOKIE: &str = "switchyard_session";
 struct Credentials {
     account: String,
     password: String,
+    /// Of the second factor, where the account has one.
+    code: Option<String>,
 }
 
 /// `POST /api/login`.
@@ -44,15 +48,9 @@ pub(super) async fn log_in(
 ) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
     let ip = api.client_ip(&client, &head.headers);
-    let body = tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, BODY_BYTES_MAX))
-        .await
-        .map_err(|_| Problem::bad_request("the body did not come in time"))?
-        .map_err(|_| Problem::too_large("a log-in is at most 4 KiB"))?;
     let wanted = "expected {\"account\": …, \"password\": …}";
-    let credentials: Credentials =
-        serde_json::from_slice(&body).map_err(|_| Problem::bad_request(wanted))?;
-    let password = Secret(credentials.password);
-    let checking = check(Arc::clone(&api), credentials.account, password, ip);
+    let credentials: Credentials = read_body(body, wanted).await?;
+    let checking = check(Arc::clone(&api), credentials, ip);
     // A task of its own, which ends even when the client has gone: a guess counts whether or not
     // somebody waits for the answer.
     let account = api
@@ -60,23 +58,45 @@ pub(super) async fn log_in(
         .spawn(checking)
         .await
         .map_err(|_| Problem::store_unavailable())??;
+    open_session(&api, &head.headers, &account, ip).await
+}
+
+/// A small body of JSON that a stranger sends.
+async fn read_body<T: DeserializeOwned>(body: Body, wanted: &'static str) -> Result<T, Problem> {
+    let body = tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, BODY_BYTES_MAX))
+        .await
+        .map_err(|_| Problem::bad_request("the body did not come in time"))?
+        .map_err(|_| Problem::too_large("such a body is at most 4 KiB"))?;
+    serde_json::from_slice(&body).map_err(|_| Problem::bad_request(wanted))
+}
+
+/// Makes a token for an account that has proven itself, and gives it: to the page as a cookie.
+async fn open_session(
+    api: &Api,
+    headers: &HeaderMap,
+    account: &Account,
+    ip: IpAddr,
+) -> Result<Response, Problem> {
     let token = access::new_token();
     let now = crate::clock::time();
     let lifetime = api.settings.token_lifetime;
     api.config
         .add_token(
-            access::token_hash(&token),
-            account.name.clone(),
-            now.plus(lifetime),
+            NewToken {
+                hash: access::token_hash(&token),
+                account: account.name.clone(),
+                kind: TokenKind::Session,
+                title: user_agent(headers),
+                expires: now.plus(lifetime),
+            },
             now,
         )
         .await
-        .map_err(|error| unavailable(&api, &error))?;
+        .map_err(|error| unavailable(api, &error))?;
     count(&api.telemetry.logins);
     tracing::info!(%ip, account = %account.name, "logged in");
-    let (name, role) = (account.name.as_str(), account.role.name());
-    if head
-        .headers
+    let (name, role) = (account.name.as_str(), role_name(&account.rights));
+    if headers
         .get("x-switchyard")
         .is_none_or(|kind| kind != "page")
     {
@@ -84,19 +104,96 @@ pub(super) async fn log_in(
         return Ok(axum::Json(body).into_response());
     }
     let body = axum::Json(serde_json::json!({ "account": name, "role": role }));
-    let cookie = cookie(&token, lifetime, api.is_secure(&head.headers));
+    let cookie = cookie(&token, lifetime, api.is_secure(headers));
     Ok(([(header::SET_COOKIE, cookie)], body).into_response())
+}
+
+/// What a client calls itself, as far as it fits beside its log-in.
+fn user_agent(headers: &HeaderMap) -> String {
+    let told = headers.get(header::USER_AGENT);
+    let told = told.and_then(|told| told.to_str().ok()).unwrap_or_default();
+    told.chars().filter(char::is_ascii).take(64).collect()
+}
+
+/// What the first admin says.
+#[derive(Deserialize)]
+struct FirstAccount {
+    /// What the gateway wrote into the data folder.
+    setup_code: String,
+    account: String,
+    password: String,
+}
+
+/// `GET /api/setup`: whether the first account is still to be made.
+pub(super) async fn setup(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
+    let needed = api.setup.is_needed() && is_empty(&api).await?;
+    Ok(axum::Json(serde_json::json!({ "needed": needed })).into_response())
+}
+
+async fn is_empty(api: &Api) -> Result<bool, Problem> {
+    let accounts = api.config.accounts().await;
+    let accounts = accounts.map_err(|error| unavailable(api, &error))?;
+    Ok(accounts.is_empty())
+}
+
+/// `POST /api/setup`: makes the first account, an admin, and logs it in. Whoever can read the data
+/// folder knows the code; guessing it costs what guessing a password costs.
+pub(super) async fn set_up(
+    State(api): State<Arc<Api>>,
+    Extension(client): Extension<Client>,
+    request: Request<Body>,
+) -> Result<Response, Problem> {
+    let (head, body) = request.into_parts();
+    let ip = api.client_ip(&client, &head.headers);
+    let wanted = "expected {\"setup_code\": …, \"account\": …, \"password\": …}";
+    let first: FirstAccount = read_body(body, wanted).await?;
+    let password = Secret(first.password);
+    if let Some(wait) = api.logins.blocked(None, ip, Instant::now()) {
+        count(&api.telemetry.logins_limited);
+        return Err(Problem::rate_limited(wait));
+    }
+    if !api.setup.is_needed() {
+        return Err(Problem::already_set_up());
+    }
+    if !api.setup.is_code(&first.setup_code) {
+        count(&api.telemetry.logins_failed);
+        api.logins.failed(None, ip, Instant::now());
+        return Err(Problem::bad_setup_code());
+    }
+    let name = "an account's name is 1 to 64 bytes without control characters";
+    let name = Title::new(&first.account).map_err(|_| Problem::bad_request(name))?;
+    let busy = || Problem::rate_limited(Duration::from_secs(1));
+    let _turn = api.hashing.acquire().await.map_err(|_| busy())?;
+    let work = move || {
+        give_way(HASHING_NICENESS);
+        access::hash_password(&password.0)
+    };
+    let hashed = tokio::task::spawn_blocking(work).await;
+    let password_hash = hashed
+        .map_err(|_| busy())?
+        .map_err(|error| Problem::bad_request(&error.to_string()))?;
+    let account = Account {
+        name,
+        rights: Rights::everywhere(Role::Admin),
+        password_hash,
+        totp: None,
+        created: crate::clock::time(),
+    };
+    let added = api.config.add_first_account(account.clone()).await;
+    if !added.map_err(|error| unavailable(&api, &error))? {
+        api.setup.done();
+        return Err(Problem::already_set_up());
+    }
+    api.setup.done();
+    tracing::info!(%ip, account = %account.name, "the first account is made");
+    open_session(&api, &head.headers, &account, ip).await
 }
 
 /// The account of this name and password. At most two passwords are hashed at once, away from the
 /// threads that serve.
-async fn check(
-    api: Arc<Api>,
-    account: String,
-    password: Secret,
-    ip: IpAddr,
-) -> Result<Account, Problem> {
-    let name = Title::new(&account).ok();
+async fn check(api: Arc<Api>, credentials: Credentials, ip: IpAddr) -> Result<Account, Problem> {
+    let password = Secret(credentials.password);
+    let name = Title::new(&credentials.account).ok();
     let may_try = || match api.logins.blocked(name.as_ref(), ip, Instant::now()) {
         Some(wait) => {
             count(&api.telemetry.logins_limited);
@@ -128,12 +225,22 @@ async fn check(
         access::verify_password(&password.0, &hash)
     };
     let is_right = tokio::task::spawn_blocking(work).await.unwrap_or(false);
-    let Some(account) = known.filter(|_| is_right) else {
+    let failed = || {
         count(&api.telemetry.logins_failed);
         api.logins.failed(name.as_ref(), ip, Instant::now());
         tracing::info!(%ip, "a log-in failed");
-        return Err(Problem::bad_credentials());
+        Problem::bad_credentials()
     };
+    let account = known.filter(|_| is_right).ok_or_else(failed)?;
+    if let Some(secret) = &account.totp {
+        // Told only to whoever has the password; it clears no failures.
+        let code = credentials.code.ok_or_else(Problem::code_needed)?;
+        let step = totp::step_of(secret, &code, crate::clock::time()).ok_or_else(failed)?;
+        let noted = api.config.use_totp_step(account.name.clone(), step).await;
+        if !noted.map_err(|error| unavailable(&api, &error))? {
+            return Err(failed());
+        }
+    }
     api.logins.succeeded(&account.name, ip);
     Ok(account)
 }
@@ -146,7 +253,7 @@ pub(super) async fn session(
     let (_, login) = current(&api, &headers).await?;
     let body = serde_json::json!({
         "account": login.account.as_str(),
-        "role": login.role.name(),
+        "role": role_name(&login.rights),
     });
     Ok(axum::Json(body).into_response())
 }
@@ -172,6 +279,11 @@ async fn current(api: &Api, headers: &HeaderMap) -> Result<(TokenHash, Login), P
     let login = api.config.login(hash, crate::clock::time()).await;
     let login = login.map_err(|error| unavailable(api, &error))?;
     Ok((hash, login.ok_or_else(Problem::not_logged_in)?))
+}
+
+/// The highest role anywhere, as the page knows it.
+fn role_name(rights: &Rights) -> &'static str {
+    rights.highest().map_or("none", Role::name)
 }
 
 fn unavailable(api: &Api, error: &crate::store::StoreError) -> Problem {

@@ -13,6 +13,7 @@ use crate::{
     config::Settings,
     door::{Pending, Permit},
     hello::Greeter,
+    setup::Setup,
     store::ConfigStore,
     telemetry::Telemetry,
     tls::Tls,
@@ -62,6 +63,7 @@ pub(crate) struct Api {
     pub(crate) greeter: Greeter,
     pub(crate) tasks: TaskTracker,
     pub(crate) stopping: CancellationToken,
+    setup: Setup,
     logins: LoginLimits,
     hashing: Semaphore,
     waiting: Semaphore,
@@ -92,8 +94,10 @@ impl Api {
         tasks: TaskTracker,
         stopping: CancellationToken,
         nobodys_hash: String,
+        setup: Setup,
     ) -> Arc<Self> {
         Arc::new(Api {
+            setup,
             logins: LoginLimits::new(&greeter.settings),
             hashing: Semaphore::new(HASHES_AT_ONCE),
             waiting: Semaphore::new(LOGINS_WAITING_MAX),
@@ -136,6 +140,7 @@ impl Api {
 pub(crate) fn router(api: Arc<Api>) -> Router {
     Router::new()
         .route("/api/login", post(login::log_in))
+        .route("/api/setup", get(login::setup).post(login::set_up))
         .route("/api/session", get(login::session))
         .route("/api/logout", post(login::log_out))
         .route("/ws", get(socket::upgrade))

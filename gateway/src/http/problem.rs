@@ -38,6 +38,24 @@ impl Problem {
         )
     }
 
+    pub(super) fn code_needed() -> Self {
+        let detail = "this account has a second factor: expected the code that its app shows";
+        let status = StatusCode::UNAUTHORIZED;
+        Self::new(status, "code_needed", "a code is needed", detail)
+    }
+
+    pub(super) fn bad_setup_code() -> Self {
+        let detail = "expected the code in the file setup-code of the gateway's data folder";
+        let status = StatusCode::FORBIDDEN;
+        Self::new(status, "bad_setup_code", "wrong set-up code", detail)
+    }
+
+    pub(super) fn already_set_up() -> Self {
+        let detail = "there is an account already: log in";
+        let status = StatusCode::CONFLICT;
+        Self::new(status, "already_set_up", "already set up", detail)
+    }
+
     pub(super) fn not_logged_in() -> Self {
         let detail = "expected a valid session cookie or bearer token";
         Self::new(

@@ -3,25 +3,25 @@
 //! [`ConfigStore`] holds what must survive a restart, [`StatusStore`] what is worth having while
 //! the gateway runs. Both are async, fallible and, wrapped in [`Guarded`] with a [`TimeLimit`],
 //! time-bounded: no caller waits longer than `store_timeout`, whatever lies underneath. SQL is
-//! known only to `sqlite`. A controller's key is stored as it is; sealing it is a later step, and
-//! `docs/operating.md` says so.
+//! known only to `sql`. Secrets lie there sealed under the master key ([`Sealer`]).
 
 mod guard;
 mod memory;
-mod schema;
-mod sqlite;
+mod seal;
+mod sql;
 
 pub use guard::{Fault, Faults, Guard, Guarded, TimeLimit};
 pub use memory::MemoryStatusStore;
-pub use sqlite::SqliteConfigStore;
+pub use seal::{MASTER_KEY_BYTES, Sealer};
+pub use sql::{Database, DumpError, DumpSummary, SchemaVersion, SqlConfigStore};
 
 use bytes::Bytes;
-use std::{fmt, future::Future, pin::Pin};
+use std::{fmt, future::Future, pin::Pin, time::Duration};
 use switchyard_protocol::{
-    Address, Role,
+    Address, SiteId,
     message::{Time, Title},
 };
-use switchyard_relay::{StoreRequest, StoredCommand};
+use switchyard_relay::{Rights, StoreRequest, StoredCommand};
 
 /// What every call of a store returns.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -36,7 +36,7 @@ pub enum StoreError {
         /// Which call.
         call: &'static str,
         /// How long it may take.
-        limit: std::time::Duration,
+        limit: Duration,
     },
     /// Too many calls wait already.
     #[error("expected room in the store's queue")]
@@ -44,6 +44,20 @@ pub enum StoreError {
     /// The name is taken.
     #[error("expected a name that is free and found {0:?}")]
     Exists(String),
+    /// What it is about is not there.
+    #[error("expected a {what} that there is and found {name:?}")]
+    Missing {
+        /// What sort of thing.
+        what: &'static str,
+        /// Which.
+        name: String,
+    },
+    /// Something else needs it.
+    #[error("expected {what} to be in use by nobody")]
+    InUse {
+        /// What is.
+        what: &'static str,
+    },
     /// A bound of what may be stored is reached.
     #[error("expected at most {max} {what}")]
     Full {
@@ -60,18 +74,40 @@ pub enum StoreError {
         /// What the database is.
         found: u32,
     },
+    /// The database was written by an earlier version of this program, and is only to be read.
+    #[error(
+        "expected a database of schema version {known} and found {found}: `migrate` brings it up"
+    )]
+    TooOld {
+        /// What this program knows.
+        known: u32,
+        /// What the database is.
+        found: u32,
+    },
     /// A stored value that this program cannot have written.
     #[error("expected a valid {what} in the store")]
     Corrupt {
         /// Which value.
         what: &'static str,
     },
+    /// A secret that this master key did not seal.
+    #[error("expected the master key under which the store's secrets were sealed")]
+    Sealed,
+    /// Whoever writes has lost the chore to somebody else.
+    #[error("expected to be the owner of {0:?}, which somebody else is by now")]
+    Fenced(String),
+    /// The server undid the transaction for another's sake, again and again.
+    #[error("expected the database to let the transaction through")]
+    Undone,
     /// The store is gone, or was made to fail by a test.
     #[error("expected the store to be there: {0}")]
     Gone(&'static str),
-    /// The database's own failure.
+    /// SQLite's own failure.
     #[error("the database failed")]
     Database(#[from] rusqlite::Error),
+    /// MySQL's own failure, or that of the way there.
+    #[error("the database failed")]
+    MySql(#[from] mysql_async::Error),
 }
 
 /// Somebody who may log in.
@@ -79,17 +115,19 @@ pub enum StoreError {
 pub struct Account {
     /// The name; unique.
     pub name: Title,
-    /// What the account may do.
-    pub role: Role,
+    /// What the account may do, and where.
+    pub rights: Rights,
     /// The password's hash in PHC form. Secret.
     pub password_hash: String,
+    /// What its second factor is computed from, where it has one. Secret; sealed at rest.
+    pub totp: Option<Vec<u8>>,
     /// When it was made.
     pub created: Time,
 }
 
 impl fmt::Debug for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Account({:?}, {})", self.name.as_str(), self.role.name())
+        write!(f, "Account({:?}, {:?})", self.name.as_str(), self.rights)
     }
 }
 
@@ -103,15 +141,95 @@ impl fmt::Debug for TokenHash {
     }
 }
 
+/// What a token is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenKind {
+    /// One log-in with a password, of a page or a tool. An account keeps only its 32 latest.
+    Session = 0,
+    /// Made by a person for a program, with a title. An account has 64 at most.
+    Access = 1,
+}
+
+/// A token's number, by which people name it: nobody can log in with that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TokenId(pub u64);
+
+/// A token to be kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewToken {
+    /// Its hash.
+    pub hash: TokenHash,
+    /// Whom it stands for.
+    pub account: Title,
+    /// What it is for.
+    pub kind: TokenKind,
+    /// What it was called by whoever made it; of a session: who logged in, such as a browser.
+    pub title: String,
+    /// When it ends.
+    pub expires: Time,
+}
+
+/// A token as it is listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenEntry {
+    /// Its number.
+    pub id: TokenId,
+    /// What it is for.
+    pub kind: TokenKind,
+    /// What it is called.
+    pub title: String,
+    /// When it was made.
+    pub created: Time,
+    /// When it ends.
+    pub expires: Time,
+}
+
 /// A log-in that holds: who it is, and what that account may do *now*.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Login {
     /// The account's name.
     pub account: Title,
-    /// The account's role at this moment.
-    pub role: Role,
+    /// The account's rights at this moment.
+    pub rights: Rights,
     /// When the token ends.
     pub expires: Time,
+}
+
+/// A key by which an account comes in over SSH.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SshKey {
+    /// SHA-256 of the key's blob (RFC 4253 §6.6), as OpenSSH shows it in base64.
+    pub fingerprint: [u8; 32],
+    /// Whose it is.
+    pub account: Title,
+    /// The comment behind the key.
+    pub title: Title,
+    /// The key as OpenSSH writes it: type, a space, base64.
+    pub public_key: String,
+    /// When it was added.
+    pub created: Time,
+}
+
+/// A group of controllers, at which accounts have roles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// Its number.
+    pub id: SiteId,
+    /// What people call it; unique.
+    pub name: Title,
+    /// When it was made.
+    pub created: Time,
+}
+
+/// A controller to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewController {
+    /// What people will call it.
+    pub title: Title,
+    /// Its key.
+    pub key: ControllerKey,
+    /// Where it belongs.
+    pub site: Option<SiteId>,
 }
 
 /// What the gateway knows of a controller before it ever came.
@@ -121,11 +239,46 @@ pub struct ControllerEntry {
     pub address: Address,
     /// What people call it.
     pub title: Title,
+    /// Where it belongs.
+    pub site: Option<SiteId>,
+    /// Words by which people find it, ascending.
+    pub tags: Vec<Title>,
     /// When it was enrolled.
     pub enrolled: Time,
 }
 
-/// A controller's 32-byte key. Secret.
+/// What is to be changed about a controller; `None` leaves it as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ControllerEdit {
+    /// What people call it.
+    pub title: Option<Title>,
+    /// Where it belongs; `Some(None)` takes it out of its site.
+    pub site: Option<Option<SiteId>>,
+    /// All its tags, 32 at most.
+    pub tags: Option<Vec<Title>>,
+}
+
+/// Where a reader of changes stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Revision {
+    /// Of the latest change that it has seen.
+    pub number: u64,
+    /// Several controllers may have changed at once: up to this one.
+    pub address: u32,
+}
+
+/// A controller that was made, changed or withdrawn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ControllerChange {
+    /// Where its reader stands after it.
+    pub revision: Revision,
+    /// Which.
+    pub address: Address,
+    /// What it is now; `None` when it is withdrawn.
+    pub now: Option<(ControllerEntry, ControllerKey)>,
+}
+
+/// A controller's 32-byte key. Secret; sealed at rest.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ControllerKey(pub [u8; 32]);
 
@@ -134,6 +287,10 @@ impl fmt::Debug for ControllerKey {
         f.write_str("ControllerKey(***)")
     }
 }
+
+/// A number that rises with each new owner of a chore: a write that bears an old one is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FencingToken(pub u64);
 
 macro_rules! store_trait {
     (
@@ -163,41 +320,83 @@ macro_rules! store_trait {
 }
 
 store_trait! {
-    /// Accounts, tokens, controllers, addresses, waiting commands and numbers of events: committed
-    /// when a call returns.
+    /// Accounts, tokens, sites, controllers, addresses, waiting commands and numbers of events:
+    /// committed when a call returns.
     ConfigStore {
         /// Adds an account; [`StoreError::Exists`] when the name is taken.
         fn add_account(&self, account: Account) -> ();
+        /// Adds an account if there is none at all; whether it did.
+        fn add_first_account(&self, account: Account) -> bool;
         /// The account of a name.
         fn account(&self, name: Title) -> Option<Account>;
         /// Every account, by name.
         fn accounts(&self) -> Vec<Account>;
-        /// Changes an account's role; false when there is none. Open sockets follow.
-        fn set_role(&self, name: Title, role: Role) -> bool;
+        /// Changes what an account may do; false when there is none. Open sockets follow.
+        fn set_rights(&self, name: Title, rights: Rights) -> bool;
         /// Changes an account's password hash and ends its log-ins; false when there is none.
         fn set_password(&self, name: Title, password_hash: String) -> bool;
+        /// Gives an account a second factor, or takes it away; false when there is none.
+        fn set_totp(&self, name: Title, secret: Option<Vec<u8>>) -> bool;
+        /// Notes that a code of this step was used; false when it, or a later one, was before: a code
+        /// that somebody looked over the shoulder at is of no use.
+        fn use_totp_step(&self, name: Title, step: u64) -> bool;
         /// Removes an account and ends its log-ins; false when there was none.
         fn remove_account(&self, name: Title) -> bool;
 
-        /// Keeps a log-in. Those that ended by `now` are swept away, and an account keeps only its
-        /// 32 latest.
-        fn add_token(&self, token: TokenHash, account: Title, expires: Time, now: Time) -> ();
+        /// Keeps a token. Those that ended by `now` are swept away, and an account keeps only its
+        /// latest sessions.
+        fn add_token(&self, token: NewToken, now: Time) -> ();
         /// Who a token stands for, if it holds at `now`.
         fn login(&self, token: TokenHash, now: Time) -> Option<Login>;
-        /// Ends a log-in; false when there was none.
+        /// The tokens of an account, the latest first.
+        fn tokens(&self, account: Title) -> Vec<TokenEntry>;
+        /// Ends a token; false when there was none.
         fn revoke_token(&self, token: TokenHash) -> bool;
+        /// Ends an account's token by its number; false when it has none of that.
+        fn revoke_token_by_id(&self, account: Title, id: TokenId) -> bool;
         /// Moves with every change of an account or token that may take a right away, also by
         /// another process: whoever sees it move looks its log-ins up again.
         fn access_revision(&self) -> u64;
 
-        /// Makes a controller for each title, with the key beside it; addresses ascend and are
-        /// never given twice. [`StoreError::Full`] when there would be more than `max`. A controller
-        /// that is there stays, and so does its key: the gateway holds both in memory.
-        fn enrol(&self, controllers: Vec<(Title, ControllerKey)>, max: u32, now: Time) -> Vec<Address>;
-        /// A controller and its key.
+        /// Adds a key for SSH; [`StoreError::Exists`] when somebody has it,
+        /// [`StoreError::Missing`] without its account, [`StoreError::Full`] past 32.
+        fn add_ssh_key(&self, key: SshKey) -> ();
+        /// An account's keys for SSH, by their age.
+        fn ssh_keys(&self, account: Title) -> Vec<SshKey>;
+        /// Removes one; false when the account has none of this fingerprint.
+        fn remove_ssh_key(&self, account: Title, fingerprint: [u8; 32]) -> bool;
+        /// Who comes in by a key.
+        fn ssh_login(&self, fingerprint: [u8; 32]) -> Option<(Title, Rights)>;
+
+        /// Makes a site; [`StoreError::Exists`] when the name is taken, [`StoreError::Full`] when
+        /// there would be more than `max`. A number is never given twice.
+        fn add_site(&self, name: Title, max: u32, now: Time) -> SiteId;
+        /// Every site, by number.
+        fn sites(&self) -> Vec<Site>;
+        /// Gives a site another name; false when there is none.
+        fn rename_site(&self, site: SiteId, name: Title) -> bool;
+        /// Removes a site and all roles there; false when there was none, [`StoreError::InUse`]
+        /// while controllers belong to it.
+        fn remove_site(&self, site: SiteId) -> bool;
+
+        /// Makes controllers; addresses ascend and are never given twice. [`StoreError::Full`] when
+        /// there would be more than `max`, [`StoreError::Missing`] without their site.
+        fn enrol(&self, controllers: Vec<NewController>, max: u32, now: Time) -> Vec<Address>;
+        /// A controller and its key; none when it is withdrawn.
         fn controller(&self, address: Address) -> Option<(ControllerEntry, ControllerKey)>;
         /// At most `limit` controllers above `after`, by address, each with its key.
         fn controllers(&self, after: Address, limit: u32) -> Vec<(ControllerEntry, ControllerKey)>;
+        /// Changes a controller; false when there is none. [`StoreError::Missing`] without its site.
+        fn edit_controller(&self, address: Address, edit: ControllerEdit) -> bool;
+        /// Gives a controller another key at once; false when there is none.
+        fn set_controller_key(&self, address: Address, key: ControllerKey) -> bool;
+        /// Withdraws a controller; false when there was none. Its address is never given again.
+        fn revoke_controller(&self, address: Address, now: Time) -> bool;
+        /// At most `limit` controllers that were made, changed or withdrawn after `after`, by their
+        /// revision: how another process's changes become known.
+        fn controller_changes(&self, after: Revision, limit: u32) -> Vec<ControllerChange>;
+        /// Where a reader stands that knows all there is.
+        fn controller_revision(&self) -> Revision;
 
         /// The lasting address of the tool installation with this hash, given at its first call.
         /// [`StoreError::Full`] when the account has `max` already.
@@ -217,6 +416,12 @@ store_trait! {
         fn put_event_numbers(&self, numbers: Vec<(Address, u32)>) -> ();
         /// The number of the latest event of each controller that had one.
         fn event_numbers(&self) -> Vec<(Address, u32)>;
+
+        /// Makes `holder` the owner of a chore for `ttl` from `now`, or keeps it that; `None` while
+        /// somebody else is. The token rises with each new owner.
+        fn acquire_lease(&self, name: Title, holder: [u8; 16], ttl: Duration, now: Time) -> Option<FencingToken>;
+        /// Gives a chore up; false when its holder was not the owner.
+        fn release_lease(&self, name: Title, holder: [u8; 16]) -> bool;
     }
 }
 

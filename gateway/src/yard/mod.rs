@@ -33,7 +33,7 @@ use crate::{
     handshake::Proven,
     hello::Welcomed,
     keyring::Keyring,
-    store::{Account, ConfigStore, ControllerEntry, StatusStore, StoreError},
+    store::{Account, ConfigStore, ControllerEntry, Revision, StatusStore, StoreError},
     telemetry::{Telemetry, count},
     tls::Session,
 };
@@ -48,9 +48,9 @@ use std::{
     time::Duration,
 };
 use switchyard_protocol::message::{Body, Title};
-use switchyard_protocol::{Address, Code, Role};
+use switchyard_protocol::{Address, Code};
 use switchyard_relay::{
-    ConnectionId, Counters, Gauges, StoreRequest, StoreResult, StoredCommand, Ticket,
+    ConnectionId, Counters, Gauges, Rights, StoreRequest, StoreResult, StoredCommand, Ticket,
 };
 use tokio::{
     runtime::Handle,
@@ -74,8 +74,10 @@ pub(crate) struct YardContext {
     pub(crate) gateway: [u8; 16],
     /// All controllers that are enrolled.
     pub(crate) controllers: Vec<ControllerEntry>,
-    /// Every account and its role.
-    pub(crate) accounts: Vec<(Title, Role)>,
+    /// Every account and its rights.
+    pub(crate) accounts: Vec<(Title, Rights)>,
+    /// Where the changes begin that are not in there.
+    pub(crate) revision: Revision,
     /// The commands that waited when the gateway went down, by their order.
     pub(crate) commands: Vec<StoredCommand>,
     /// The number of the latest event that the gateway has of each controller.
@@ -83,9 +85,11 @@ pub(crate) struct YardContext {
 }
 
 /// What accounts may do, and nothing else of them.
-pub(crate) fn roles(accounts: Vec<Account>) -> Vec<(Title, Role)> {
-    let roles = accounts.into_iter();
-    roles.map(|account| (account.name, account.role)).collect()
+pub(crate) fn rights(accounts: Vec<Account>) -> Vec<(Title, Rights)> {
+    let accounts = accounts.into_iter();
+    accounts
+        .map(|account| (account.name, account.rights))
+        .collect()
 }
 
 /// What arrives at the yard.
@@ -96,8 +100,8 @@ enum ToYard {
     Stored(Ticket, StoreResult),
     /// A question is answered; a controller that was made for it is in there.
     Answered(Ticket, Box<Result<Body, Code>>),
-    /// Controllers that were enrolled, here or by another process.
-    Known(Vec<ControllerEntry>),
+    /// Controllers that were enrolled, changed or withdrawn, here or by another process.
+    Changed(Vec<ControllerNews>),
     /// Time to look for log-ins that have ended; whether rights may have changed.
     Look(bool),
     LoginsChecked(watch::Checked),
@@ -108,6 +112,14 @@ enum ToYard {
     ShutDown,
     /// A task that would have answered has panicked.
     Broken,
+}
+
+/// What is new of a controller, without its key: that is the door's.
+pub(crate) enum ControllerNews {
+    /// It is this now.
+    Is(ControllerEntry),
+    /// It is withdrawn.
+    Withdrawn(Address),
 }
 
 /// A proven controller, its socket taken off the thread that proved it.
@@ -235,10 +247,7 @@ pub(crate) fn start(context: YardContext) -> std::io::Result<(YardHandle, onesho
         Arc::clone(&context.telemetry),
         handle.clone(),
         Arc::clone(&context.keyring),
-        context
-            .controllers
-            .last()
-            .map_or(Address::GATEWAY, |entry| entry.address),
+        context.revision,
     ));
     let (end, ended) = oneshot::channel();
     std::thread::Builder::new()

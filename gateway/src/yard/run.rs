@@ -2,8 +2,8 @@
 //! ends with one write for each connection that the round has given something to.
 
 use super::{
-    Assistants, ControllerArrival, INBOX_PER_ROUND, LoggedIn, Report, ToYard, ToolArrival,
-    YardContext,
+    Assistants, ControllerArrival, ControllerNews, INBOX_PER_ROUND, LoggedIn, Report, ToYard,
+    ToolArrival, YardContext,
     driver::{self, Driver, Event, Waiting},
     events::{self, Numbers},
     intake::{self, Intake},
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    store::{ControllerEntry, StoreError},
+    store::{ControllerEntry, ControllerKey, NewController, StoreError},
     telemetry::count,
     wire::{TlsWire, Wire},
 };
@@ -25,7 +25,7 @@ use std::{
     time::Duration,
 };
 use switchyard_protocol::{
-    Address, Code, Flags, Frame, FrameRef, Kind, Role, limits,
+    Address, Code, Flags, Frame, FrameRef, Kind, Role, SiteId, limits,
     message::{Body, Title, ToolWelcome},
 };
 use switchyard_relay::{
@@ -69,7 +69,7 @@ struct Yard {
     assistants: Assistants,
     tools: HashMap<ConnectionId, LoggedIn>,
     /// What the relay was told of accounts.
-    roles: HashMap<Title, Role>,
+    rights: HashMap<Title, Rights>,
     /// What the status store is to be told, where there is one.
     statuses: Option<Statuses>,
     /// What the config store is to be told of controllers' events.
@@ -161,7 +161,7 @@ impl Yard {
             is_inbox_stuck: false,
             assistants,
             tools: HashMap::new(),
-            roles: HashMap::new(),
+            rights: HashMap::new(),
             statuses: context.status.clone().map(Statuses::new),
             numbers: Numbers::new(Arc::clone(&context.config)),
             look_again: false,
@@ -174,7 +174,7 @@ impl Yard {
         // Before the commands: what an account may not give any more is not sent.
         yard.accounts_read(accounts);
         for command in &commands {
-            if !yard.roles.contains_key(&command.account) {
+            if !yard.rights.contains_key(&command.account) {
                 yard.account_gone(command.account.clone());
             }
         }
@@ -342,12 +342,9 @@ impl Yard {
                 asker,
                 question,
             } => match question {
-                // A site would be lost on the way to the store, which keeps none yet.
-                Question::Enrol { site: Some(_), .. } => self
-                    .ask(async move { ToYard::Answered(ticket, Box::new(Err(Code::Unsupported))) }),
-                Question::Enrol { title, site: None } => {
+                Question::Enrol { title, site } => {
                     tracing::info!(account = %asker.account, tool = %asker.address, "enrols a controller");
-                    self.enrol(ticket, title);
+                    self.enrol(ticket, title, site);
                 }
                 _ => self
                     .ask(async move { ToYard::Answered(ticket, Box::new(Err(Code::Unsupported))) }),
@@ -367,7 +364,7 @@ impl Yard {
         self.assistants.ask(task);
     }
 
-    fn enrol(&mut self, ticket: Ticket, title: Title) {
+    fn enrol(&mut self, ticket: Ticket, title: Title, site: Option<SiteId>) {
         let config = Arc::clone(&self.context.config);
         let telemetry = Arc::clone(&self.context.telemetry);
         let yard = self.assistants.yard.clone();
@@ -375,16 +372,23 @@ impl Yard {
         self.ask(async move {
             let key: [u8; 32] = rand::random();
             let enrolled = crate::clock::time();
-            let wanted = vec![(title.clone(), crate::store::ControllerKey(key))];
+            let wanted = vec![NewController {
+                title: title.clone(),
+                key: ControllerKey(key),
+                site,
+            }];
             let answer = match config.enrol(wanted, max, enrolled).await.as_deref() {
                 Ok(&[address]) => {
                     let entry = ControllerEntry {
                         address,
                         title,
+                        site,
+                        tags: Vec::new(),
                         enrolled,
                     };
                     // Before the answer, so that whoever gets it may use it.
-                    yard.tell(ToYard::Known(vec![entry])).await;
+                    yard.tell(ToYard::Changed(vec![ControllerNews::Is(entry)]))
+                        .await;
                     Ok(Body::Enrol {
                         controller: address,
                         key,
@@ -392,6 +396,8 @@ impl Yard {
                 }
                 Ok(_) => Err(Code::Internal),
                 Err(StoreError::Full { .. }) => Err(Code::Busy),
+                // The site was removed a moment ago.
+                Err(StoreError::Missing { .. }) => Err(Code::OutOfRange),
                 Err(error) => {
                     count(&telemetry.store_failures);
                     tracing::error!(
@@ -408,14 +414,24 @@ impl Yard {
     /// Makes controllers known to the relay.
     fn introduce(&mut self, entries: Vec<ControllerEntry>) {
         for entry in entries {
-            let ControllerEntry { address, title, .. } = entry;
-            self.known(address, title);
+            self.known(entry.address, entry.title, entry.site);
         }
     }
 
-    /// Makes a controller known to the relay; the stores know of no sites yet.
-    fn known(&mut self, address: Address, title: Title) {
-        let site = None;
+    fn controllers_changed(&mut self, news: Vec<ControllerNews>) {
+        for news in news {
+            match news {
+                ControllerNews::Is(entry) => self.introduce(vec![entry]),
+                ControllerNews::Withdrawn(address) => {
+                    tracing::info!(%address, "a controller is withdrawn");
+                    self.input(Input::ControllerForgotten { address });
+                }
+            }
+        }
+    }
+
+    /// Makes a controller known to the relay.
+    fn known(&mut self, address: Address, title: Title, site: Option<SiteId>) {
         self.input(Input::ControllerKnown {
             address,
             title,
@@ -448,7 +464,7 @@ impl Yard {
                         answer: *answer,
                     });
                 }
-                ToYard::Known(entries) => self.introduce(entries),
+                ToYard::Changed(news) => self.controllers_changed(news),
                 ToYard::Look(rights_moved) => self.look(rights_moved),
                 ToYard::LoginsChecked(checked) => {
                     self.open -= 1;
@@ -538,17 +554,17 @@ impl Yard {
         }
     }
 
-    /// Tells the relay which accounts' roles have changed, and which accounts are no more.
-    fn accounts_read(&mut self, accounts: Vec<(Title, Role)>) {
-        let mut gone = std::mem::take(&mut self.roles);
-        for (account, role) in accounts {
+    /// Tells the relay which accounts' rights have changed, and which accounts are no more.
+    fn accounts_read(&mut self, accounts: Vec<(Title, Rights)>) {
+        let mut gone = std::mem::take(&mut self.rights);
+        for (account, rights) in accounts {
             let before = gone.remove(&account);
-            self.roles.insert(account.clone(), role);
-            if before != Some(role) {
+            self.rights.insert(account.clone(), rights.clone());
+            if before.as_ref() != Some(&rights) {
                 if before.is_some() {
-                    tracing::info!(%account, role = role.name(), "an account's role changed");
+                    tracing::info!(%account, "an account's rights changed");
                 }
-                let rights = Some(Rights::everywhere(role));
+                let rights = Some(rights);
                 self.input(Input::AccountChanged { account, rights });
             }
         }
@@ -585,9 +601,9 @@ impl Yard {
         if let Some(statuses) = &mut self.statuses {
             statuses.arrived(address, id);
         }
-        if let Some(title) = proven.title {
+        if let Some(entry) = proven.entry {
             // It may have been enrolled a moment ago, by another process.
-            self.known(address, title);
+            self.known(address, entry.title, entry.site);
         }
         let peer = Peer::Controller {
             address,
@@ -618,7 +634,9 @@ impl Yard {
             Err(error) => return tracing::error!(%error, "a socket could not be moved to the yard"),
         };
         let (address, login) = (welcomed.address, welcomed.login);
-        let (account, role) = (login.account.clone(), login.role);
+        let (account, login_rights) = (login.account.clone(), login.rights.clone());
+        // Who has none anywhere does not come so far.
+        let role = login_rights.highest().unwrap_or(Role::Viewer);
         tracing::info!(
             peer = %ip, %address, session = id.0, %account, role = role.name(), "tool connected"
         );
@@ -643,11 +661,11 @@ impl Yard {
         let token = welcomed.token;
         self.tools.insert(id, LoggedIn { login, token });
         // Should this be older news than what was read before, the log-in is checked below.
-        self.roles.insert(account.clone(), role);
+        self.rights.insert(account.clone(), login_rights.clone());
         let peer = Peer::Tool {
             address,
             account,
-            rights: Rights::everywhere(role),
+            rights: login_rights,
         };
         self.enter(id, peer, &welcomed.frames, welcomed.rest);
         if welcomed.looks != self.assistants.yard.looks() {

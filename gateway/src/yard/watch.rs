@@ -1,10 +1,10 @@
-//! What the yard looks after by itself: withdrawn rights, controllers enrolled by other processes,
-//! and the status store. All of it is done on the gateway's other threads; the yard is only told.
+//! What the yard looks after by itself: withdrawn rights, controllers that are enrolled, changed or
+//! withdrawn, and the status store. All of it is done on the gateway's other threads; the yard is only told.
 
-use super::{LoginToCheck, ToYard, YardHandle};
+use super::{ControllerNews, LoginToCheck, ToYard, YardHandle};
 use crate::{
     keyring::Keyring,
-    store::{ConfigStore, Login, StatusStore, StoreError, StoredStatus},
+    store::{ConfigStore, Login, Revision, StatusStore, StoreError, StoredStatus},
     telemetry::{Telemetry, count},
 };
 use bytes::Bytes;
@@ -15,18 +15,18 @@ use std::{
     time::Duration,
 };
 use switchyard_protocol::{
-    Address, FrameRef, Kind, Role,
+    Address, FrameRef, Kind,
     message::{Full, Title},
 };
-use switchyard_relay::ConnectionId;
+use switchyard_relay::{ConnectionId, Rights};
 
 /// How often the store is asked whether something changed. A withdrawn right acts on open sockets
 /// within a second.
 const LOOK_INTERVAL: Duration = Duration::from_millis(400);
 /// Log-ins looked up at once: as many as the store does in one transaction.
 const LOOKUPS_AT_ONCE: usize = 64;
-/// Controllers read from the store at once.
-const CONTROLLERS_PER_PAGE: u32 = 1_000;
+/// Changes of controllers read from the store at once.
+const CHANGES_PER_PAGE: u32 = 1_000;
 
 /// What is to be put into the status store; only the latest of each controller waits.
 pub(super) struct Statuses {
@@ -165,9 +165,9 @@ async fn put_status(
 pub(super) struct Checked {
     /// What each holds now; `None` for those that were withdrawn.
     pub(super) logins: Vec<(ConnectionId, Option<Login>)>,
-    /// Every account and its role, those included that nobody is logged in with: their commands may
+    /// Every account and its rights, those included that nobody is logged in with: their commands may
     /// still wait. `None` when the store did not tell.
-    pub(super) accounts: Option<Vec<(Title, Role)>>,
+    pub(super) accounts: Option<Vec<(Title, Rights)>>,
     /// The store did not answer for some, which stay as they are and are looked at again soon.
     pub(super) is_incomplete: bool,
 }
@@ -194,7 +194,7 @@ pub(super) async fn check_logins(
         }
     }
     match config.accounts().await {
-        Ok(accounts) => checked.accounts = Some(super::roles(accounts)),
+        Ok(accounts) => checked.accounts = Some(super::rights(accounts)),
         Err(error) => {
             store_failed(&telemetry, "what accounts may do", &error);
             checked.is_incomplete = true;
@@ -203,14 +203,14 @@ pub(super) async fn check_logins(
     ToYard::LoginsChecked(checked)
 }
 
-/// Looks for withdrawn rights and new controllers, now and then and when told to, until the yard is
+/// Looks for withdrawn rights and changed controllers, now and then and when told to, until the yard is
 /// gone.
 pub(super) async fn keep_watch(
     config: Arc<dyn ConfigStore>,
     telemetry: Arc<Telemetry>,
     yard: YardHandle,
     keyring: Arc<Keyring>,
-    mut known_up_to: Address,
+    mut known: Revision,
 ) {
     let mut revision = None;
     while !yard.inbox.is_closed() {
@@ -231,32 +231,38 @@ pub(super) async fn keep_watch(
             yard.looks.fetch_add(1, Ordering::AcqRel);
         }
         yard.tell(ToYard::Look(rights_moved)).await;
-        meet_new_controllers(&*config, &telemetry, &yard, &keyring, &mut known_up_to).await;
+        follow_controllers(&*config, &telemetry, &yard, &keyring, &mut known).await;
     }
 }
 
-async fn meet_new_controllers(
+async fn follow_controllers(
     config: &dyn ConfigStore,
     telemetry: &Telemetry,
     yard: &YardHandle,
     keyring: &Keyring,
-    known_up_to: &mut Address,
+    known: &mut Revision,
 ) {
     loop {
-        let page = config.controllers(*known_up_to, CONTROLLERS_PER_PAGE).await;
+        let page = config.controller_changes(*known, CHANGES_PER_PAGE).await;
         let page = match page {
             Ok(page) => page,
-            Err(error) => return store_failed(telemetry, "which controllers are new", &error),
+            Err(error) => return store_failed(telemetry, "which controllers changed", &error),
         };
-        let Some((last, _)) = page.last() else {
+        let Some(last) = page.last() else {
             return;
         };
-        *known_up_to = last.address;
-        let is_last = page.len() < CONTROLLERS_PER_PAGE as usize;
-        // In this order: who comes in by the keyring is known to the yard.
-        let entries = page.iter().map(|(entry, _)| entry.clone()).collect();
-        yard.tell(ToYard::Known(entries)).await;
-        keyring.learn(&page);
+        *known = last.revision;
+        let is_last = page.len() < CHANGES_PER_PAGE as usize;
+        let (gone, there): (Vec<_>, Vec<_>) = page.into_iter().partition(|it| it.now.is_none());
+        // Whoever comes in by the keyring is known to the yard, and whom the yard forgets does not
+        // come in any more.
+        keyring.change(&gone);
+        let news = gone.iter().chain(&there).map(|change| match &change.now {
+            Some((entry, _)) => ControllerNews::Is(entry.clone()),
+            None => ControllerNews::Withdrawn(change.address),
+        });
+        yard.tell(ToYard::Changed(news.collect())).await;
+        keyring.change(&there);
         if is_last {
             return;
         }

@@ -1,28 +1,33 @@
 //! What every store keeps to, whichever lies underneath: written over the traits, and run against
-//! each implementation here. Redis and MySQL are to join it.
+//! each implementation here.
 
-use crate::support::{now, title};
+use crate::support::{now, open_sqlite, title, until};
 use bytes::Bytes;
 use std::{sync::Arc, time::Duration};
 use switchyard_gateway::{
+    config::Secret,
     new_token,
     store::{
-        Account, ConfigStore, ControllerKey, Fault, Faults, Guarded, MemoryStatusStore,
-        SqliteConfigStore, StatusStore, StoreError, StoredStatus, TimeLimit, TokenHash,
+        Account, ConfigStore, ControllerEdit, ControllerKey, Database, DumpError, Fault, Faults,
+        FencingToken, Guarded, MemoryStatusStore, NewController, NewToken, Revision, Sealer,
+        SqlConfigStore, SshKey, StatusStore, StoreError, StoredStatus, TimeLimit, TokenHash,
+        TokenKind,
     },
     token_hash,
 };
 use switchyard_protocol::{
-    Address, Role,
-    message::{Key, Time},
+    Address, Role, SiteId,
+    message::{Key, Time, Title},
 };
-use switchyard_relay::{StoreRequest, StoredCommand};
+use switchyard_relay::{Rights, StoreRequest, StoredCommand};
+use switchyard_testkit::services::MariaDb;
 
 fn account(name: &str, role: Role) -> Account {
     Account {
         name: title(name),
-        role,
+        rights: Rights::everywhere(role),
         password_hash: format!("hash of {name}"),
+        totp: None,
         created: Time(5),
     }
 }
@@ -38,13 +43,32 @@ fn command(number: u8, order: u64) -> StoredCommand {
     }
 }
 
+fn new_controller(name: &str, key: u8) -> NewController {
+    NewController {
+        title: title(name),
+        key: ControllerKey([key; 32]),
+        site: None,
+    }
+}
+
+fn session(hash: TokenHash, account: &Title, expires: u64) -> NewToken {
+    NewToken {
+        hash,
+        account: account.clone(),
+        kind: TokenKind::Session,
+        title: "a browser".into(),
+        expires: Time(expires),
+    }
+}
+
 async fn accounts_and_tokens(store: &dyn ConfigStore) {
     let (li, bo) = (title("li"), title("bo"));
     assert_eq!(store.account(li.clone()).await.unwrap(), None);
-    store
-        .add_account(account("li", Role::Operator))
-        .await
-        .unwrap();
+    let first = store.add_first_account(account("li", Role::Operator)).await;
+    assert!(first.unwrap());
+    let second = store.add_first_account(account("mo", Role::Admin)).await;
+    assert!(!second.unwrap());
+    assert_eq!(store.account(title("mo")).await.unwrap(), None);
     store
         .add_account(account("bo", Role::Viewer))
         .await
@@ -64,17 +88,17 @@ async fn accounts_and_tokens(store: &dyn ConfigStore) {
 
     let (one, other) = (token_hash(&new_token()), token_hash(&new_token()));
     store
-        .add_token(one, li.clone(), Time(100), Time(10))
+        .add_token(session(one, &li, 100), Time(10))
         .await
         .unwrap();
     store
-        .add_token(other, bo.clone(), Time(100), Time(10))
+        .add_token(session(other, &bo, 100), Time(10))
         .await
         .unwrap();
     let login = store.login(one, Time(99)).await.unwrap().unwrap();
     assert_eq!(
-        (login.account, login.role, login.expires),
-        (li.clone(), Role::Operator, Time(100))
+        (login.account, login.rights, login.expires),
+        (li.clone(), Rights::everywhere(Role::Operator), Time(100))
     );
     assert_eq!(
         store.login(one, Time(100)).await.unwrap(),
@@ -93,11 +117,16 @@ async fn accounts_and_tokens(store: &dyn ConfigStore) {
         std::mem::replace(&mut revision, now) != now
     };
     assert!(!moved().await);
-    assert!(store.set_role(li.clone(), Role::Viewer).await.unwrap());
+    assert!(
+        store
+            .set_rights(li.clone(), Rights::everywhere(Role::Viewer))
+            .await
+            .unwrap()
+    );
     assert!(moved().await);
     assert_eq!(
-        store.login(one, Time(1)).await.unwrap().unwrap().role,
-        Role::Viewer
+        store.login(one, Time(1)).await.unwrap().unwrap().rights,
+        Rights::everywhere(Role::Viewer)
     );
     assert!(
         store
@@ -115,7 +144,7 @@ async fn accounts_and_tokens(store: &dyn ConfigStore) {
     assert!(!store.revoke_token(other).await.unwrap());
     assert!(moved().await);
     store
-        .add_token(other, bo.clone(), Time(100), Time(10))
+        .add_token(session(other, &bo, 100), Time(10))
         .await
         .unwrap();
     assert!(store.remove_account(bo.clone()).await.unwrap());
@@ -126,7 +155,12 @@ async fn accounts_and_tokens(store: &dyn ConfigStore) {
         None,
         "gone with its account"
     );
-    assert!(!store.set_role(bo.clone(), Role::Admin).await.unwrap());
+    assert!(
+        !store
+            .set_rights(bo.clone(), Rights::everywhere(Role::Admin))
+            .await
+            .unwrap()
+    );
     assert!(!store.set_password(bo, "x".into()).await.unwrap());
 
     // The oldest of too many log-ins go.
@@ -134,7 +168,7 @@ async fn accounts_and_tokens(store: &dyn ConfigStore) {
     for (age, token) in tokens.iter().enumerate() {
         let made = Time(20 + age as u64);
         store
-            .add_token(*token, li.clone(), Time(1_000), made)
+            .add_token(session(*token, &li, 1_000), made)
             .await
             .unwrap();
     }
@@ -157,7 +191,7 @@ async fn controllers_and_addresses(store: &dyn ConfigStore) {
     let wanted = |names: &[&str]| {
         names
             .iter()
-            .map(|name| (title(name), ControllerKey([name.len() as u8; 32])))
+            .map(|name| new_controller(name, name.len() as u8))
             .collect()
     };
     let first = store.enrol(wanted(&["a", "bb"]), 3, Time(1)).await.unwrap();
@@ -279,11 +313,398 @@ async fn event_numbers(store: &dyn ConfigStore) {
     assert_eq!(kept().await, [(pump, 1), (fan, 3)]);
 }
 
+async fn second_factors(store: &dyn ConfigStore) {
+    let name = title("two");
+    let account = Account {
+        totp: Some(b"a secret".to_vec()),
+        ..account("two", Role::Viewer)
+    };
+    store.add_account(account.clone()).await.unwrap();
+    let known = async || store.account(name.clone()).await.unwrap().unwrap();
+    assert_eq!(known().await, account);
+    let step = async |step| store.use_totp_step(name.clone(), step).await.unwrap();
+    assert!(step(7).await);
+    assert!(!step(7).await, "used");
+    assert!(!step(6).await, "before one that was used");
+    assert!(step(8).await);
+    assert!(store.set_totp(name.clone(), None).await.unwrap());
+    assert_eq!(known().await.totp, None);
+    let other = Some(b"another".to_vec());
+    assert!(store.set_totp(name.clone(), other.clone()).await.unwrap());
+    assert_eq!(known().await.totp, other);
+    assert!(step(7).await, "of another secret");
+    assert!(!store.set_totp(title("nobody"), None).await.unwrap());
+    assert!(!store.use_totp_step(title("nobody"), 1).await.unwrap());
+    assert!(store.remove_account(name).await.unwrap());
+}
+
+async fn tokens_for_programs(store: &dyn ConfigStore) {
+    let name = title("tom");
+    let make = async |number: u8, now| {
+        let token = NewToken {
+            kind: TokenKind::Access,
+            title: format!("program {number}"),
+            ..session(TokenHash([number; 32]), &name, 1_000)
+        };
+        store.add_token(token, Time(now)).await
+    };
+    assert!(matches!(make(1, 1).await, Err(StoreError::Missing { .. })));
+    store
+        .add_account(account("tom", Role::Viewer))
+        .await
+        .unwrap();
+    for number in 0..64 {
+        make(number, number.into()).await.unwrap();
+    }
+    assert!(matches!(
+        make(64, 64).await,
+        Err(StoreError::Full { max: 64, .. })
+    ));
+    // Sessions do not drive them out.
+    for number in 100..140 {
+        let token = session(TokenHash([number; 32]), &name, 1_000);
+        store.add_token(token, Time(99)).await.unwrap();
+    }
+    let listed = store.tokens(name.clone()).await.unwrap();
+    assert_eq!(listed.len(), 64 + 32);
+    let of_programs = listed.iter().filter(|it| it.kind == TokenKind::Access);
+    let of_programs: Vec<_> = of_programs.collect();
+    let latest = of_programs[0];
+    assert_eq!(
+        (latest.title.as_str(), latest.created),
+        ("program 63", Time(63))
+    );
+    let (id, nobody) = (latest.id, title("nobody"));
+    assert!(!store.revoke_token_by_id(nobody, id).await.unwrap());
+    let before = store.access_revision().await.unwrap();
+    assert!(store.revoke_token_by_id(name.clone(), id).await.unwrap());
+    assert!(store.access_revision().await.unwrap() > before);
+    assert!(!store.revoke_token_by_id(name.clone(), id).await.unwrap());
+    assert_eq!(
+        store.login(TokenHash([63; 32]), Time(1)).await.unwrap(),
+        None
+    );
+    assert!(
+        store
+            .login(TokenHash([62; 32]), Time(1))
+            .await
+            .unwrap()
+            .is_some()
+    );
+    // All that have ended are swept away.
+    make(64, 1_000).await.unwrap();
+    let left = store.tokens(name.clone()).await.unwrap();
+    assert_eq!(left.len(), 1);
+    assert!(store.remove_account(name).await.unwrap());
+}
+
+async fn keys_for_ssh(store: &dyn ConfigStore) {
+    let key = |account: &str, number: u8| SshKey {
+        fingerprint: [number; 32],
+        account: title(account),
+        title: title("laptop"),
+        public_key: format!("ssh-ed25519 {number}"),
+        created: Time(number.into()),
+    };
+    let missing = store.add_ssh_key(key("sue", 1)).await;
+    assert!(matches!(missing, Err(StoreError::Missing { .. })));
+    for name in ["sue", "sam"] {
+        store
+            .add_account(account(name, Role::Operator))
+            .await
+            .unwrap();
+    }
+    store.add_ssh_key(key("sue", 2)).await.unwrap();
+    store.add_ssh_key(key("sue", 1)).await.unwrap();
+    let taken = store.add_ssh_key(key("sam", 1)).await;
+    assert!(matches!(taken, Err(StoreError::Exists(_))));
+    let keys = store.ssh_keys(title("sue")).await.unwrap();
+    assert_eq!(keys, [key("sue", 1), key("sue", 2)]);
+    let (name, rights) = store.ssh_login([1; 32]).await.unwrap().unwrap();
+    assert_eq!(
+        (name, rights),
+        (title("sue"), Rights::everywhere(Role::Operator))
+    );
+    assert!(!store.remove_ssh_key(title("sam"), [1; 32]).await.unwrap());
+    assert!(store.remove_ssh_key(title("sue"), [1; 32]).await.unwrap());
+    assert_eq!(store.ssh_login([1; 32]).await.unwrap(), None);
+    for number in 10..41 {
+        store.add_ssh_key(key("sue", number)).await.unwrap();
+    }
+    let full = store.add_ssh_key(key("sue", 50)).await;
+    assert!(matches!(full, Err(StoreError::Full { max: 32, .. })));
+    assert!(store.remove_account(title("sue")).await.unwrap());
+    assert_eq!(
+        store.ssh_login([2; 32]).await.unwrap(),
+        None,
+        "gone with its account"
+    );
+    assert!(store.remove_account(title("sam")).await.unwrap());
+}
+
+async fn sites_and_roles(store: &dyn ConfigStore) {
+    let make = async |name| store.add_site(title(name), 3, Time(1)).await;
+    let (north, south) = (make("north").await.unwrap(), make("south").await.unwrap());
+    assert!(north < south);
+    assert!(matches!(make("north").await, Err(StoreError::Exists(_))));
+    let west = make("west").await.unwrap();
+    assert!(matches!(
+        make("east").await,
+        Err(StoreError::Full { max: 3, .. })
+    ));
+    assert!(store.remove_site(west).await.unwrap());
+    assert!(!store.remove_site(west).await.unwrap());
+    let east = make("east").await.unwrap();
+    assert!(east > west, "a number is never given twice");
+    assert!(store.rename_site(east, title("orient")).await.unwrap());
+    assert!(!store.rename_site(west, title("x")).await.unwrap());
+    let taken = store.rename_site(east, title("south")).await;
+    assert!(matches!(taken, Err(StoreError::Exists(_))));
+    assert!(
+        store.rename_site(east, title("orient")).await.unwrap(),
+        "its own name"
+    );
+    let names: Vec<_> = store.sites().await.unwrap();
+    let names: Vec<_> = names
+        .iter()
+        .map(|site| (site.id, site.name.clone()))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            (north, title("north")),
+            (south, title("south")),
+            (east, title("orient"))
+        ]
+    );
+
+    let rights = Rights::new(
+        Some(Role::Viewer),
+        [(north, Role::Technician), (south, Role::Operator)],
+    );
+    let ned = Account {
+        rights: rights.clone(),
+        ..account("ned", Role::Viewer)
+    };
+    store.add_account(ned.clone()).await.unwrap();
+    assert_eq!(store.account(title("ned")).await.unwrap(), Some(ned));
+    let token = token_hash(&new_token());
+    store
+        .add_token(session(token, &title("ned"), 100), Time(1))
+        .await
+        .unwrap();
+    let now = async || store.login(token, Time(2)).await.unwrap().unwrap().rights;
+    assert_eq!(now().await, rights);
+    let nowhere = Rights::new(None, [(SiteId(99), Role::Viewer)]);
+    let missing = store.set_rights(title("ned"), nowhere).await;
+    assert!(matches!(missing, Err(StoreError::Missing { .. })));
+    assert_eq!(now().await, rights, "all of it, or nothing");
+    let before = store.access_revision().await.unwrap();
+    let fewer = Rights::new(None, [(south, Role::Viewer)]);
+    assert!(store.set_rights(title("ned"), fewer.clone()).await.unwrap());
+    assert_eq!(now().await, fewer);
+    assert!(store.access_revision().await.unwrap() > before);
+
+    let at_south = NewController {
+        site: Some(south),
+        ..new_controller("pump", 1)
+    };
+    let address = store.enrol(vec![at_south], 100, Time(1)).await.unwrap()[0];
+    let in_use = store.remove_site(south).await;
+    assert!(matches!(in_use, Err(StoreError::InUse { .. })));
+    let elsewhere = ControllerEdit {
+        site: Some(Some(north)),
+        ..ControllerEdit::default()
+    };
+    assert!(store.edit_controller(address, elsewhere).await.unwrap());
+    assert!(store.remove_site(south).await.unwrap());
+    assert_eq!(
+        now().await,
+        Rights::new(None, []),
+        "roles end with their site"
+    );
+    assert!(store.remove_account(title("ned")).await.unwrap());
+    assert!(store.revoke_controller(address, Time(2)).await.unwrap());
+    assert!(
+        store.remove_site(north).await.unwrap(),
+        "nobody is there any more"
+    );
+}
+
+/// All changes after a revision, page by page.
+async fn changes(store: &dyn ConfigStore, mut after: Revision) -> Vec<(Address, Option<String>)> {
+    let mut all = Vec::new();
+    loop {
+        let page = store.controller_changes(after, 2).await.unwrap();
+        let Some(last) = page.last() else {
+            return all;
+        };
+        after = last.revision;
+        all.extend(page.into_iter().map(|change| {
+            let title = change.now.map(|(entry, _)| entry.title.to_string());
+            (change.address, title)
+        }));
+    }
+}
+
+async fn changes_of_controllers(store: &dyn ConfigStore) {
+    let start = store.controller_revision().await.unwrap();
+    assert_eq!(changes(store, start).await, []);
+    let wanted = ["one", "two", "three", "four", "five"];
+    let wanted = wanted.map(|name| new_controller(name, 1)).to_vec();
+    let addresses = store.enrol(wanted, 100, Time(1)).await.unwrap();
+    let [one, two, three, four, five] = addresses[..] else {
+        panic!("{addresses:?}");
+    };
+    let named = |address, name: &str| (address, Some(name.to_owned()));
+    assert_eq!(
+        changes(store, start).await,
+        [
+            named(one, "one"),
+            named(two, "two"),
+            named(three, "three"),
+            named(four, "four"),
+            named(five, "five")
+        ]
+    );
+    let start = store.controller_revision().await.unwrap();
+    let edit = ControllerEdit {
+        title: Some(title("II")),
+        tags: Some(vec![title("wet"), title("north wall"), title("wet")]),
+        ..ControllerEdit::default()
+    };
+    assert!(store.edit_controller(two, edit).await.unwrap());
+    assert!(
+        store
+            .set_controller_key(five, ControllerKey([9; 32]))
+            .await
+            .unwrap()
+    );
+    assert!(store.revoke_controller(four, Time(2)).await.unwrap());
+    assert_eq!(
+        changes(store, start).await,
+        [named(two, "II"), named(five, "five"), (four, None)]
+    );
+    let (entry, _) = store.controller(two).await.unwrap().unwrap();
+    assert_eq!(entry.tags, [title("north wall"), title("wet")]);
+    let page = store.controllers(one, 2).await.unwrap();
+    let page: Vec<_> = page
+        .iter()
+        .map(|(it, _)| (it.address, it.tags.len()))
+        .collect();
+    assert_eq!(page, [(two, 2), (three, 0)]);
+    let (_, key) = store.controller(five).await.unwrap().unwrap();
+    assert_eq!(key, ControllerKey([9; 32]));
+
+    // What is withdrawn is not there, for nothing.
+    assert_eq!(store.controller(four).await.unwrap(), None);
+    let edit = ControllerEdit::default();
+    assert!(!store.edit_controller(four, edit).await.unwrap());
+    assert!(
+        !store
+            .set_controller_key(four, ControllerKey([1; 32]))
+            .await
+            .unwrap()
+    );
+    assert!(!store.revoke_controller(four, Time(3)).await.unwrap());
+    let page = store.controllers(three, 10).await.unwrap();
+    assert_eq!(page.len(), 1);
+
+    let nowhere = ControllerEdit {
+        title: Some(title("lost")),
+        site: Some(Some(SiteId(999))),
+        ..ControllerEdit::default()
+    };
+    let missing = store.edit_controller(three, nowhere).await;
+    assert!(matches!(missing, Err(StoreError::Missing { .. })));
+    let (entry, _) = store.controller(three).await.unwrap().unwrap();
+    assert_eq!(entry.title, title("three"), "all of it, or nothing");
+    let many = ControllerEdit {
+        tags: Some((0..33).map(|number| title(&format!("t{number}"))).collect()),
+        ..ControllerEdit::default()
+    };
+    let full = store.edit_controller(three, many).await;
+    assert!(matches!(full, Err(StoreError::Full { max: 32, .. })));
+    // Those that were withdrawn make room.
+    let there_are = store
+        .controllers(Address::GATEWAY, 100)
+        .await
+        .unwrap()
+        .len() as u32;
+    let more = store
+        .enrol(vec![new_controller("six", 1)], there_are + 1, Time(3))
+        .await;
+    assert!(more.unwrap()[0] > five);
+}
+
+async fn leases(store: &dyn ConfigStore) {
+    let chore = title("history");
+    let ttl = Duration::from_millis(10);
+    let ask = async |holder: u8, now| {
+        let asked = store.acquire_lease(chore.clone(), [holder; 16], ttl, Time(now));
+        asked.await.unwrap()
+    };
+    assert_eq!(ask(1, 100).await, Some(FencingToken(1)));
+    assert_eq!(ask(2, 109).await, None, "it has an owner");
+    assert_eq!(ask(1, 109).await, Some(FencingToken(1)), "renewed");
+    assert_eq!(ask(2, 118).await, None);
+    assert_eq!(ask(2, 119).await, Some(FencingToken(2)));
+    assert_eq!(ask(1, 119).await, None);
+    assert!(!store.release_lease(chore.clone(), [1; 16]).await.unwrap());
+    assert!(store.release_lease(chore.clone(), [2; 16]).await.unwrap());
+    assert_eq!(ask(1, 119).await, Some(FencingToken(3)));
+}
+
+/// Several callers at once never get the same number, nor a chore that another has.
+async fn races(stores: &[Arc<SqlConfigStore>]) {
+    let mut tasks = Vec::new();
+    for (number, store) in stores.iter().enumerate() {
+        let store = Arc::clone(store);
+        tasks.push(tokio::spawn(async move {
+            let mut got = (Vec::new(), Vec::new(), Vec::new());
+            for round in 0..20_u64 {
+                let wanted = vec![new_controller("racer", 1), new_controller("racer", 2)];
+                got.0
+                    .extend(store.enrol(wanted, 1_000, now()).await.unwrap());
+                got.1.push(store.lease_block(8).await.unwrap());
+                let holder = [number as u8 + 1; 16];
+                let name = title(&format!("chore {round}"));
+                let ttl = Duration::from_secs(60);
+                let lease = store.acquire_lease(name, holder, ttl, Time(round + 1));
+                got.2.extend(lease.await.unwrap().map(|_| round));
+            }
+            got
+        }));
+    }
+    let (mut addresses, mut blocks, mut chores) = (Vec::new(), Vec::new(), Vec::new());
+    for task in tasks {
+        let got = task.await.unwrap();
+        addresses.extend(got.0);
+        blocks.extend(got.1);
+        chores.extend(got.2);
+    }
+    fn distinct<T: Ord>(mut all: Vec<T>) -> usize {
+        all.sort();
+        all.dedup();
+        all.len()
+    }
+    assert_eq!(distinct(addresses), stores.len() * 40);
+    assert_eq!(distinct(blocks), stores.len() * 20);
+    chores.sort_unstable();
+    assert_eq!(chores, (0..20).collect::<Vec<_>>(), "one owner each");
+}
+
 async fn config_contract(store: &dyn ConfigStore) {
     accounts_and_tokens(store).await;
     controllers_and_addresses(store).await;
     commands(store).await;
     event_numbers(store).await;
+    second_factors(store).await;
+    tokens_for_programs(store).await;
+    keys_for_ssh(store).await;
+    sites_and_roles(store).await;
+    changes_of_controllers(store).await;
+    leases(store).await;
 }
 
 async fn status_contract(store: &dyn StatusStore) {
@@ -349,41 +770,126 @@ async fn faults_contract(store: impl ConfigStore) {
     assert_eq!(store.stored_commands().await.unwrap().len(), kept.len());
 }
 
+const PATIENT: Duration = Duration::from_secs(20);
+
+fn sealer() -> Sealer {
+    Sealer::new(&[7; 32])
+}
+
+async fn open(database: &Database) -> SqlConfigStore {
+    let opened = SqlConfigStore::open(database, sealer(), 1_024, PATIENT).await;
+    opened.unwrap()
+}
+
+/// All that a database holds, as text, and its digest.
+async fn export(database: &Database) -> (Vec<u8>, [u8; 32]) {
+    let mut dump = Vec::new();
+    let summary = SqlConfigStore::export(database, PATIENT, &mut dump).await;
+    (dump, summary.unwrap().digest)
+}
+
 #[tokio::test]
 async fn sqlite_keeps_the_contract() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.db");
-    let store = SqliteConfigStore::open(&path, 1_024).unwrap();
+    let store = open_sqlite(&path).await;
     config_contract(&store).await;
     faults_contract(store).await;
+    // No key of a controller lies in the file as it is.
+    let file = std::fs::read(&path).unwrap();
+    assert!(!file.windows(32).any(|part| part == [9; 32]));
 }
 
 #[tokio::test]
 async fn sqlite_survives_and_is_shared_between_processes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.db");
-    let one = SqliteConfigStore::open(&path, 64).unwrap();
+    let one = open_sqlite(&path).await;
     one.write_command(StoreRequest::Queue(command(1, 1)))
         .await
         .unwrap();
     let leased = one.lease_block(64).await.unwrap();
-    let other = SqliteConfigStore::open(&path, 64).unwrap();
+    let other = open_sqlite(&path).await;
     assert_eq!(other.stored_commands().await.unwrap().len(), 1);
     assert!(other.lease_block(64).await.unwrap().0 >= leased.0 + 64);
-    // Both write at once, and each gets addresses of its own.
-    let wanted = || vec![(title("x"), ControllerKey([1; 32]))];
-    let mut all = Vec::new();
-    for _ in 0..20 {
-        let (left, right) = tokio::join!(
-            one.enrol(wanted(), 100, now()),
-            other.enrol(wanted(), 100, now())
-        );
-        all.extend(left.unwrap());
-        all.extend(right.unwrap());
+    races(&[Arc::new(one), Arc::new(other)]).await;
+}
+
+#[tokio::test]
+async fn another_master_key_is_noticed_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.db");
+    drop(open_sqlite(&path).await);
+    let database = Database::Sqlite(path);
+    let other = SqlConfigStore::open(&database, Sealer::new(&[8; 32]), 8, PATIENT).await;
+    assert!(matches!(other, Err(StoreError::Sealed)));
+}
+
+/// MariaDB takes seconds to start, so one server does for all of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn mariadb_keeps_the_contract_and_changes_places_with_sqlite() {
+    let mut server = tokio::task::spawn_blocking(MariaDb::start)
+        .await
+        .unwrap()
+        .unwrap();
+    let database = |number| Database::MySql(Secret(server.url(number)));
+    let store = open(&database(0)).await;
+    config_contract(&store).await;
+    faults_contract(store).await;
+
+    let (one, other) = (open(&database(1)).await, open(&database(1)).await);
+    races(&[Arc::new(one), Arc::new(other)]).await;
+
+    // To SQLite and back, nothing is lost; a place that is taken is refused.
+    let folder = tempfile::tempdir().unwrap();
+    let sqlite = Database::Sqlite(folder.path().join("moved.db"));
+    let (dump, digest) = export(&database(0)).await;
+    let import = async |database: &Database, mut dump: &[u8]| {
+        SqlConfigStore::import(database, &sealer(), PATIENT, &mut dump).await
+    };
+    import(&sqlite, &dump).await.unwrap();
+    let (moved, moved_digest) = export(&sqlite).await;
+    assert_eq!(moved_digest, digest);
+    import(&database(2), &moved).await.unwrap();
+    assert_eq!(export(&database(2)).await.1, digest);
+    assert!(matches!(
+        import(&sqlite, &dump).await,
+        Err(DumpError::NotEmpty(_))
+    ));
+    let taken = import(&database(2), &dump).await;
+    assert!(matches!(taken, Err(DumpError::NotEmpty(_))));
+    // Half of a dump leaves nothing behind, whoever takes it.
+    for half in [Database::Sqlite(folder.path().join("half.db")), database(3)] {
+        let refused = import(&half, &dump[..dump.len() / 2]).await;
+        assert!(matches!(refused, Err(DumpError::Damaged)), "{refused:?}");
+        import(&half, &dump).await.unwrap();
+        assert_eq!(export(&half).await.1, digest);
     }
-    all.sort();
-    all.dedup();
-    assert_eq!(all.len(), 40);
+
+    // A server that is stopped, hangs, or is killed is noticed in time, and is found again by itself.
+    let limit = Duration::from_secs(2);
+    let store = SqlConfigStore::open(&database(0), sealer(), 1_024, limit).await;
+    let store = store.unwrap();
+    let write = async || {
+        let queue = StoreRequest::Queue(command(90, 90));
+        store.write_command(queue).await?;
+        store.accounts().await.map(drop)
+    };
+    write().await.unwrap();
+    server.freeze().unwrap();
+    assert!(write().await.is_err());
+    server.thaw().unwrap();
+    until("a server that goes on", async || write().await.ok()).await;
+    for kill in [false, true] {
+        if kill {
+            server.kill().unwrap();
+        } else {
+            server.stop().unwrap();
+        }
+        assert!(write().await.is_err());
+        server.start_again().unwrap();
+        until("a server that is back", async || write().await.ok()).await;
+    }
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod controllers;
 mod events;
 mod http;
 mod limits;
+mod people;
 mod process;
 mod support;
 mod tls;

@@ -52,18 +52,18 @@ async fn add_li(data: &Path, role: &str) {
     assert!(ok, "{complaint}");
 }
 
-struct Running {
-    child: Child,
-    tcp: SocketAddr,
-    http: SocketAddr,
+pub(crate) struct Running {
+    pub(crate) child: Child,
+    pub(crate) tcp: SocketAddr,
+    pub(crate) http: SocketAddr,
 }
 
 impl Running {
-    async fn start(data: &Path) -> Self {
+    pub(crate) async fn start(data: &Path) -> Self {
         Self::start_with(data, &["--log", "warn"], Stdio::inherit()).await
     }
 
-    async fn start_with(data: &Path, more: &[&str], stderr: Stdio) -> Self {
+    pub(crate) async fn start_with(data: &Path, more: &[&str], stderr: Stdio) -> Self {
         let flags = [
             "--listen-tcp",
             "127.0.0.1:0",
@@ -88,7 +88,7 @@ impl Running {
         Running { child, tcp, http }
     }
 
-    async fn log_in(&self) -> String {
+    pub(crate) async fn log_in(&self) -> String {
         let body = format!(r#"{{"account":"li","password":"{PASSWORD}"}}"#);
         let response = request(self.http, "POST", "/api/login", &[], &body).await;
         assert_eq!(response.status, 200, "{}", response.body);
@@ -96,7 +96,7 @@ impl Running {
     }
 }
 
-fn enrolled(line: &str) -> Enrolled {
+pub(crate) fn enrolled(line: &str) -> Enrolled {
     let (address, key) = line.split_once(' ').unwrap();
     let bytes: Vec<u8> = (0..64)
         .step_by(2)

@@ -16,12 +16,13 @@ use switchyard_gateway::{
     Listeners, Settings, Stores,
     config::{IoInterface, RawSettings},
     hash_password, serve,
-    store::{Account, ControllerKey},
+    store::{Account, ControllerKey, Database, NewController, Sealer, SqlConfigStore},
 };
 use switchyard_protocol::{
     Address, Code, Role,
     message::{Time, Title},
 };
+use switchyard_relay::Rights;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -64,6 +65,13 @@ pub(crate) fn now() -> Time {
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap();
     Time(since.as_millis() as u64)
+}
+
+/// The config store in a file, under the tests' master key.
+pub(crate) async fn open_sqlite(path: &std::path::Path) -> SqlConfigStore {
+    let (database, sealer) = (Database::Sqlite(path.into()), Sealer::new(&[7; 32]));
+    let opened = SqlConfigStore::open(&database, sealer, 1_024, Duration::from_secs(20)).await;
+    opened.unwrap()
 }
 
 /// On how many shards the gateways of this run work, and by which interface: `cargo xtask test` goes
@@ -119,14 +127,15 @@ impl Gateway {
         settings.io = io_interface();
         settings.shards = shards();
         adjust(&mut settings);
-        let stores = wrap(&settings, Stores::open(&settings).unwrap());
+        let stores = wrap(&settings, Stores::open(&settings).await.unwrap());
         let hash = hash_password(PASSWORD).unwrap();
         for role in Role::ALL {
             let name = title(role.name());
             let account = Account {
                 name,
-                role,
+                rights: Rights::everywhere(role),
                 password_hash: hash.clone(),
+                totp: None,
                 created: now(),
             };
             stores.config.add_account(account).await.unwrap();
@@ -141,7 +150,7 @@ impl Gateway {
             ..RawSettings::default()
         };
         let settings = raw.resolve().unwrap();
-        let stores = Stores::open(&settings).unwrap();
+        let stores = Stores::open(&settings).await.unwrap();
         Self::start_on(Arc::new(tempfile::tempdir().unwrap()), settings, stores).await
     }
 
@@ -208,7 +217,11 @@ impl Gateway {
 
     pub(crate) async fn enrol(&self, name: &str) -> Enrolled {
         let key: [u8; 32] = std::array::from_fn(|index| name.len() as u8 ^ index as u8 ^ 0x5A);
-        let wanted = vec![(title(name), ControllerKey(key))];
+        let wanted = vec![NewController {
+            title: title(name),
+            key: ControllerKey(key),
+            site: None,
+        }];
         let address = self
             .stores
             .config

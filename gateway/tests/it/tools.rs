@@ -13,6 +13,7 @@ use switchyard_protocol::{
     Address, Code, Frame, Kind, Role,
     message::{Answer, Body, Delta, Event, Full, Ping, Request, Stage, StatusHead, Text},
 };
+use switchyard_relay::Rights;
 use tokio::sync::{Notify, watch};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -403,7 +404,7 @@ async fn withdrawn_rights_act_on_open_sockets_within_a_second() {
         .await;
 
     config
-        .set_role(title("operator"), Role::Viewer)
+        .set_rights(title("operator"), Rights::everywhere(Role::Viewer))
         .await
         .unwrap();
     until("the smaller role", async || {
@@ -436,7 +437,7 @@ async fn what_waits_goes_with_the_right_to_give_it() {
     drop(removed);
     until("both wait", async || (waiting().await == 2).then_some(())).await;
     config
-        .set_role(title("operator"), Role::Viewer)
+        .set_rights(title("operator"), Rights::everywhere(Role::Viewer))
         .await
         .unwrap();
     let refused = demoted.receipt().await;

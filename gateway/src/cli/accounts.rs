@@ -1,0 +1,418 @@
+//! The commands about accounts: who may log in, what each may do, and where.
+
+use super::{parse_role, read_password};
+use crate::{
+    access,
+    config::Span,
+    store::{Account, ConfigStore, NewToken, SshKey, TokenId, TokenKind},
+    totp,
+};
+use anyhow::{Context as _, bail};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, STANDARD_NO_PAD},
+};
+use clap::Subcommand;
+use std::io::Write;
+use switchyard_protocol::{Role, SiteId, limits, message::Title};
+use switchyard_relay::Rights;
+
+/// The longest key for SSH that is kept: an RSA key of 4,096 bits has 724 letters.
+const PUBLIC_KEY_BYTES_MAX: usize = 1_000;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum AccountTask {
+    /// Add an account; the password comes from SWITCHYARD_PASSWORD, standard input or a prompt
+    Add {
+        /// Its name
+        name: Title,
+        /// viewer, operator, technician or admin
+        #[arg(long, value_parser = parse_role)]
+        role: Role,
+        /// Only at this site, by its number; everywhere without
+        #[arg(long)]
+        site: Option<SiteId>,
+        /// Read the password from the first line of standard input
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// List the accounts
+    List,
+    /// Remove an account; its open sockets end within a second
+    Remove {
+        /// Its name
+        name: Title,
+    },
+    /// Change what an account may do; its open sockets follow within a second
+    Role {
+        /// Its name
+        name: Title,
+        /// viewer, operator, technician, admin, or none
+        #[arg(value_parser = parse_role_or_none)]
+        role: RoleOrNone,
+        /// At this site, by its number; everywhere without
+        #[arg(long)]
+        site: Option<SiteId>,
+    },
+    /// Change an account's password; all its log-ins end
+    Password {
+        /// Its name
+        name: Title,
+        /// Read the password from the first line of standard input
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// Ask an account for a code by time at each log-in: prints what its app reads, once
+    Totp {
+        /// Its name
+        name: Title,
+        /// Ask for none any more
+        #[arg(long)]
+        off: bool,
+    },
+    /// Tokens of an account: log-ins, and those for programs
+    #[command(subcommand)]
+    Token(TokenTask),
+    /// Keys by which an account comes in over SSH
+    #[command(subcommand)]
+    SshKey(SshKeyTask),
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TokenTask {
+    /// Make a token for a program, and print it; it is told this once
+    Add {
+        /// The account
+        name: Title,
+        /// What the token is for
+        title: Title,
+        /// How long it holds
+        #[arg(long, default_value = "365d")]
+        lifetime: Span,
+    },
+    /// List an account's tokens: number, kind, title
+    List {
+        /// The account
+        name: Title,
+    },
+    /// End a token; its open sockets end within a second
+    Revoke {
+        /// The account
+        name: Title,
+        /// The token's number, as it is listed
+        #[arg(value_parser = parse_token_id)]
+        id: TokenId,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SshKeyTask {
+    /// Add a public key, as it stands in `id_ed25519.pub`
+    Add {
+        /// The account
+        name: Title,
+        /// Type, key and comment
+        key: String,
+    },
+    /// List an account's keys: fingerprint and comment
+    List {
+        /// The account
+        name: Title,
+    },
+    /// Remove a key
+    Remove {
+        /// The account
+        name: Title,
+        /// Its fingerprint, as it is listed
+        #[arg(value_parser = parse_fingerprint)]
+        fingerprint: [u8; 32],
+    },
+}
+
+/// A role, or that there is to be none.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RoleOrNone(Option<Role>);
+
+fn parse_role_or_none(name: &str) -> Result<RoleOrNone, String> {
+    match name {
+        "none" => Ok(RoleOrNone(None)),
+        name => parse_role(name)
+            .map(|role| RoleOrNone(Some(role)))
+            .map_err(|wanted| format!("{wanted}, or none")),
+    }
+}
+
+fn parse_token_id(text: &str) -> Result<TokenId, String> {
+    let id = u64::from_str_radix(text, 16).map(TokenId);
+    id.map_err(|_| "expected a number such as 00c0ffee00c0ffee".to_owned())
+}
+
+fn parse_fingerprint(text: &str) -> Result<[u8; 32], String> {
+    let bytes = text
+        .strip_prefix("SHA256:")
+        .and_then(|text| STANDARD_NO_PAD.decode(text).ok());
+    let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
+    bytes.ok_or_else(|| "expected a fingerprint such as SHA256:…".to_owned())
+}
+
+fn fingerprint(bytes: &[u8; 32]) -> String {
+    format!("SHA256:{}", STANDARD_NO_PAD.encode(bytes))
+}
+
+/// Rights with another role in one place.
+fn with_role(rights: &Rights, site: Option<SiteId>, role: Option<Role>) -> Rights {
+    let Some(site) = site else {
+        return Rights::new(role, rights.roles());
+    };
+    let others = rights.roles().filter(|(other, _)| *other != site);
+    let there = role.map(|role| (site, role));
+    Rights::new(rights.role_at(None), others.chain(there))
+}
+
+/// Rights in words: `admin`, or `operator at 3, viewer at 7`.
+fn told(rights: &Rights) -> String {
+    let everywhere = rights.role_at(None).map(|role| role.name().to_owned());
+    let there = rights
+        .roles()
+        .map(|(site, role)| format!("{} at {site}", role.name()));
+    let all: Vec<_> = everywhere.into_iter().chain(there).collect();
+    match all.is_empty() {
+        true => "none".to_owned(),
+        false => all.join(", "),
+    }
+}
+
+fn known(found: bool, name: &Title) -> anyhow::Result<()> {
+    anyhow::ensure!(found, "there is no account named {name}");
+    Ok(())
+}
+
+/// Does it, and says what came of it.
+pub(super) async fn run(
+    task: AccountTask,
+    config: &dyn ConfigStore,
+    stdout: &mut impl Write,
+) -> anyhow::Result<()> {
+    match task {
+        AccountTask::Add {
+            name,
+            role,
+            site,
+            password_stdin,
+        } => {
+            let password = read_password(password_stdin)?;
+            let rights = with_role(&Rights::default(), site, Some(role));
+            let account = Account {
+                name: name.clone(),
+                rights: rights.clone(),
+                password_hash: access::hash_password(&password.0)?,
+                totp: None,
+                created: crate::clock::time(),
+            };
+            config.add_account(account).await?;
+            writeln!(stdout, "added {name}, {}", told(&rights))?;
+        }
+        AccountTask::List => {
+            for account in config.accounts().await? {
+                let (role, name) = (told(&account.rights), &account.name);
+                writeln!(stdout, "{role:<10} {name}")?;
+            }
+        }
+        AccountTask::Remove { name } => {
+            known(config.remove_account(name.clone()).await?, &name)?;
+            writeln!(stdout, "removed {name}")?;
+        }
+        AccountTask::Role { name, role, site } => {
+            let account = config.account(name.clone()).await?;
+            known(account.is_some(), &name)?;
+            let rights = account.map(|account| account.rights).unwrap_or_default();
+            let rights = with_role(&rights, site, role.0);
+            let (max, sites) = (limits::SITES_PER_ACCOUNT_MAX, rights.roles().count());
+            anyhow::ensure!(
+                sites < max || role.0.is_none(),
+                "an account has roles at {max} sites at most: give it one everywhere"
+            );
+            known(
+                config.set_rights(name.clone(), rights.clone()).await?,
+                &name,
+            )?;
+            writeln!(stdout, "{name} is now {}", told(&rights))?;
+        }
+        AccountTask::Password {
+            name,
+            password_stdin,
+        } => {
+            let password = read_password(password_stdin)?;
+            let hash = access::hash_password(&password.0)?;
+            known(config.set_password(name.clone(), hash).await?, &name)?;
+            writeln!(stdout, "changed the password of {name}")?;
+        }
+        AccountTask::Totp { name, off: true } => {
+            known(config.set_totp(name.clone(), None).await?, &name)?;
+            writeln!(stdout, "{name} needs no code any more")?;
+        }
+        AccountTask::Totp { name, off: false } => {
+            let secret = totp::new_secret();
+            let url = totp::url(&name, &secret);
+            known(config.set_totp(name.clone(), Some(secret)).await?, &name)?;
+            writeln!(stdout, "{url}")?;
+        }
+        AccountTask::Token(task) => run_token(task, config, stdout).await?,
+        AccountTask::SshKey(task) => run_ssh_key(task, config, stdout).await?,
+    }
+    Ok(())
+}
+
+async fn run_token(
+    task: TokenTask,
+    config: &dyn ConfigStore,
+    stdout: &mut impl Write,
+) -> anyhow::Result<()> {
+    match task {
+        TokenTask::Add {
+            name,
+            title,
+            lifetime,
+        } => {
+            let (token, now) = (access::new_token(), crate::clock::time());
+            let new = NewToken {
+                hash: access::token_hash(&token),
+                account: name,
+                kind: TokenKind::Access,
+                title: title.to_string(),
+                expires: now.plus(lifetime.0),
+            };
+            config.add_token(new, now).await?;
+            writeln!(stdout, "{token}")?;
+        }
+        TokenTask::List { name } => {
+            for token in config.tokens(name).await? {
+                let kind = match token.kind {
+                    TokenKind::Session => "log-in",
+                    TokenKind::Access => "program",
+                };
+                writeln!(stdout, "{:016x} {kind:<7} {}", token.id.0, token.title)?;
+            }
+        }
+        TokenTask::Revoke { name, id } => {
+            let revoked = config.revoke_token_by_id(name.clone(), id).await?;
+            anyhow::ensure!(revoked, "{name} has no such token");
+            writeln!(stdout, "revoked a token of {name}")?;
+        }
+    }
+    Ok(())
+}
+
+async fn run_ssh_key(
+    task: SshKeyTask,
+    config: &dyn ConfigStore,
+    stdout: &mut impl Write,
+) -> anyhow::Result<()> {
+    match task {
+        SshKeyTask::Add { name, key } => {
+            let key = parse_public_key(&key, name)?;
+            let shown = fingerprint(&key.fingerprint);
+            config.add_ssh_key(key).await?;
+            writeln!(stdout, "added {shown}")?;
+        }
+        SshKeyTask::List { name } => {
+            for key in config.ssh_keys(name).await? {
+                writeln!(stdout, "{} {}", fingerprint(&key.fingerprint), key.title)?;
+            }
+        }
+        SshKeyTask::Remove { name, fingerprint } => {
+            let removed = config.remove_ssh_key(name.clone(), fingerprint).await?;
+            anyhow::ensure!(removed, "{name} has no such key");
+            writeln!(stdout, "removed a key of {name}")?;
+        }
+    }
+    Ok(())
+}
+
+/// Understands a line of an `authorized_keys` file without options.
+fn parse_public_key(line: &str, account: Title) -> anyhow::Result<SshKey> {
+    const WANTED: &str = "expected a public key such as `ssh-ed25519 AAAA… comment`";
+    let mut words = line.trim().splitn(3, char::is_whitespace);
+    let (kind, text) = words.next().zip(words.next()).context(WANTED)?;
+    let kinds = [
+        "ssh-ed25519",
+        "sk-ssh-ed25519@openssh.com",
+        "ecdsa-sha2-nistp256",
+        "ecdsa-sha2-nistp384",
+        "ecdsa-sha2-nistp521",
+        "sk-ecdsa-sha2-nistp256@openssh.com",
+        "ssh-rsa",
+    ];
+    if !kinds.contains(&kind) {
+        bail!(
+            "{WANTED}; of the types {} and found {kind:?}",
+            kinds.join(", ")
+        );
+    }
+    let public_key = format!("{kind} {text}");
+    anyhow::ensure!(
+        public_key.len() <= PUBLIC_KEY_BYTES_MAX,
+        "the key is too long"
+    );
+    let blob = STANDARD.decode(text).ok().context(WANTED)?;
+    // It begins with its type once more, behind its length (RFC 4253 §6.6).
+    let length = u32::try_from(kind.len())?.to_be_bytes();
+    let head = [&length[..], kind.as_bytes()].concat();
+    anyhow::ensure!(blob.len() > head.len() && blob.starts_with(&head), WANTED);
+    let digest = ring::digest::digest(&ring::digest::SHA256, &blob);
+    let comment = words.next().map(str::trim).filter(|it| !it.is_empty());
+    let title = Title::new(comment.unwrap_or(kind)).context("the comment is too long")?;
+    Ok(SshKey {
+        fingerprint: digest.as_ref().try_into()?,
+        account,
+        title,
+        public_key,
+        created: crate::clock::time(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_changes_in_one_place_alone() {
+        let (north, south) = (SiteId(1), SiteId(2));
+        let rights = Rights::new(Some(Role::Viewer), [(north, Role::Admin)]);
+        let more = with_role(&rights, Some(south), Some(Role::Operator));
+        assert_eq!(told(&more), "viewer, admin at 1, operator at 2");
+        assert_eq!(
+            told(&with_role(&more, Some(north), None)),
+            "viewer, operator at 2"
+        );
+        assert_eq!(
+            told(&with_role(&more, None, None)),
+            "admin at 1, operator at 2"
+        );
+        assert_eq!(told(&Rights::default()), "none");
+    }
+
+    #[test]
+    fn a_public_key_is_its_own_fingerprint() {
+        let name = Title::new("li").unwrap();
+        let blob = [&[0, 0, 0, 11][..], b"ssh-ed25519", &[0, 0, 0, 32], &[7; 32]].concat();
+        let text = STANDARD.encode(blob);
+        let line = format!("ssh-ed25519 {text} li at the desk\n");
+        let key = parse_public_key(&line, name.clone()).unwrap();
+        assert_eq!(key.title.as_str(), "li at the desk");
+        assert_eq!(key.public_key, format!("ssh-ed25519 {text}"));
+        let shown = fingerprint(&key.fingerprint);
+        assert_eq!(parse_fingerprint(&shown).unwrap(), key.fingerprint);
+        for line in [
+            "",
+            "ssh-ed25519",
+            "ssh-ed25519 !!!!",
+            &format!("ssh-rsa {text}"),
+            &format!("ssh-dss {text}"),
+            "ssh-ed25519 AAAA",
+        ] {
+            let error = parse_public_key(line, name.clone()).unwrap_err();
+            assert!(error.to_string().contains("ssh-ed25519"), "{line}: {error}");
+        }
+    }
+}

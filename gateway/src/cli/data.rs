@@ -1,0 +1,154 @@
+//! The commands about all that is kept: `migrate`, `backup`, `restore`, `export`, `import`.
+
+use crate::{
+    config::Settings,
+    store::{Database, DumpSummary, SqlConfigStore},
+};
+use anyhow::{Context as _, bail};
+use std::{
+    fs::File,
+    io::{BufReader, BufWriter, Write},
+    path::{Path, PathBuf},
+};
+
+/// What is to be done with all of it.
+#[derive(Debug)]
+pub(super) enum DataTask {
+    /// Bring the database's schema up.
+    Migrate,
+    /// Write all of it to a file.
+    Backup(PathBuf),
+    /// Fill an empty database from such a file.
+    Restore(PathBuf),
+    /// Write all of it to standard output.
+    Export,
+    /// Fill an empty database from standard input.
+    Import,
+}
+
+/// Does it, and says what came of it.
+pub(super) async fn run(task: DataTask, settings: &Settings) -> anyhow::Result<()> {
+    crate::server::make_private_folder(&settings.data)?;
+    let (database, limit) = (&settings.database, settings.store_timeout);
+    match task {
+        DataTask::Migrate => {
+            let sealer = settings.master_key.sealer()?;
+            let version = SqlConfigStore::migrate(database, &sealer, limit).await?;
+            let (found, known) = (version.found, version.known);
+            if found == known {
+                say(&format!(
+                    "the database is of schema version {known} already"
+                ))
+            } else {
+                say(&format!(
+                    "brought the database from schema version {found} to {known}"
+                ))
+            }
+        }
+        DataTask::Backup(path) => {
+            let summary = backup(database, settings, &path).await?;
+            say(&format!("{}: {}", path.display(), told(&summary)))
+        }
+        DataTask::Restore(path) => {
+            let shown = path.display().to_string();
+            // Looked at as a whole before anything is touched.
+            let whole = SqlConfigStore::check_dump(&mut open(&path)?).await;
+            whole.with_context(|| format!("cannot restore {shown}"))?;
+            let sealer = settings.master_key.sealer()?;
+            let summary = SqlConfigStore::import(database, &sealer, limit, &mut open(&path)?).await;
+            let summary = summary.with_context(|| format!("cannot restore {shown}"))?;
+            say(&format!("restored {shown}: {}", told(&summary)))
+        }
+        DataTask::Export => {
+            let mut stdout = BufWriter::new(std::io::stdout().lock());
+            SqlConfigStore::export(database, limit, &mut stdout).await?;
+            Ok(())
+        }
+        DataTask::Import => {
+            let sealer = settings.master_key.sealer()?;
+            let mut stdin = BufReader::new(std::io::stdin());
+            let summary = SqlConfigStore::import(database, &sealer, limit, &mut stdin).await?;
+            say(&format!("imported {}", told(&summary)))
+        }
+    }
+}
+
+fn say(line: &str) -> anyhow::Result<()> {
+    Ok(writeln!(std::io::stdout(), "{line}")?)
+}
+
+fn told(summary: &DumpSummary) -> String {
+    let rows = summary.rows;
+    let digest: String = summary.digest[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!(
+        "{rows} rows of schema version {}, digest {digest}…",
+        summary.schema
+    )
+}
+
+fn open(path: &Path) -> anyhow::Result<BufReader<File>> {
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(BufReader::new(file))
+}
+
+/// Writes a backup for its owner alone, reads it again, and only then gives it its name.
+async fn backup(
+    database: &Database,
+    settings: &Settings,
+    path: &Path,
+) -> anyhow::Result<DumpSummary> {
+    if path.exists() {
+        bail!(
+            "expected a file that is not there yet and found {}",
+            path.display()
+        );
+    }
+    let name = path.file_name().context("expected the name of a file")?;
+    let unfinished = path.with_file_name({
+        let mut unfinished = name.to_owned();
+        unfinished.push(".unfinished");
+        unfinished
+    });
+    let written = write_checked(database, settings, &unfinished).await;
+    let summary = match written {
+        Ok(summary) => summary,
+        Err(error) => {
+            // What is of no use does not stay; whether it goes changes nothing.
+            let _ = std::fs::remove_file(&unfinished);
+            return Err(error);
+        }
+    };
+    std::fs::rename(&unfinished, path)
+        .with_context(|| format!("cannot name the backup {}", path.display()))?;
+    if let Some(folder) = path.parent().filter(|it| !it.as_os_str().is_empty()) {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(summary)
+}
+
+async fn write_checked(
+    database: &Database,
+    settings: &Settings,
+    path: &Path,
+) -> anyhow::Result<DumpSummary> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options
+        .open(path)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    let mut writer = BufWriter::new(file);
+    let summary = SqlConfigStore::export(database, settings.store_timeout, &mut writer).await?;
+    let file = writer.into_inner().context("cannot write the backup")?;
+    file.sync_all().context("cannot write the backup")?;
+    let read = SqlConfigStore::check_dump(&mut open(path)?).await?;
+    anyhow::ensure!(
+        read == summary,
+        "expected to read what was written: the disk is unwell"
+    );
+    Ok(summary)
+}

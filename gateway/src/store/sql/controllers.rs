@@ -1,0 +1,359 @@
+//! Sites, controllers, and the addresses of tools.
+
+use super::{
+    Tx,
+    value::{Row, params},
+};
+use crate::store::{
+    ControllerChange, ControllerEdit, ControllerEntry, ControllerKey, NewController, Revision,
+    Sealer, Site, StoreError, TokenHash,
+};
+use std::collections::HashMap;
+use switchyard_protocol::{
+    Address, SiteId,
+    message::{Time, Title},
+};
+
+/// Tags that one controller may have.
+const TAGS_MAX: u64 = 32;
+
+/// Refuses a site that there is not.
+pub(super) async fn check_site(tx: &mut Tx<'_>, site: SiteId) -> Result<(), StoreError> {
+    let sql = "SELECT id FROM site WHERE id = ?";
+    let found = tx.row(sql, params![site]).await?;
+    found.map(drop).ok_or_else(|| StoreError::Missing {
+        what: "site",
+        name: site.to_string(),
+    })
+}
+
+pub(super) async fn add_site(
+    tx: &mut Tx<'_>,
+    name: &Title,
+    max: u32,
+    now: Time,
+) -> Result<SiteId, StoreError> {
+    let id = tx.count_up("site", 1).await?;
+    if count(tx, "SELECT count(*) FROM site").await? >= u64::from(max) {
+        return Err(StoreError::Full {
+            what: "sites",
+            max: max.into(),
+        });
+    }
+    let sql = "INSERT INTO site (id, name, created_ms) VALUES (?, ?, ?)";
+    if !tx.insert(sql, params![id, name, now]).await? {
+        return Err(StoreError::Exists(name.to_string()));
+    }
+    let id = u32::try_from(id).map_err(|_| StoreError::Corrupt { what: "site" })?;
+    Ok(SiteId(id))
+}
+
+async fn count(tx: &mut Tx<'_>, sql: &str) -> Result<u64, StoreError> {
+    let row = tx.row(sql, params![]).await?;
+    row.ok_or(StoreError::Corrupt { what: "count" })?.get(0)
+}
+
+pub(super) async fn sites(tx: &mut Tx<'_>) -> Result<Vec<Site>, StoreError> {
+    let sql = "SELECT id, name, created_ms FROM site ORDER BY id";
+    let rows = tx.rows(sql, params![]).await?;
+    let rows = rows.iter().map(|row| {
+        Ok(Site {
+            id: row.get(0)?,
+            name: row.get(1)?,
+            created: row.get(2)?,
+        })
+    });
+    rows.collect()
+}
+
+pub(super) async fn rename_site(
+    tx: &mut Tx<'_>,
+    site: SiteId,
+    name: &Title,
+) -> Result<bool, StoreError> {
+    let sql = "SELECT id FROM site WHERE name = ? AND id <> ?";
+    if tx.row(sql, params![name, site]).await?.is_some() {
+        return Err(StoreError::Exists(name.to_string()));
+    }
+    let sql = "UPDATE site SET name = ? WHERE id = ?";
+    Ok(tx.execute(sql, params![name, site]).await? > 0)
+}
+
+pub(super) async fn remove_site(tx: &mut Tx<'_>, site: SiteId) -> Result<bool, StoreError> {
+    let sql = "DELETE FROM site WHERE id = ?";
+    let removed = tx.execute(sql, params![site]).await?;
+    let sql = "SELECT address FROM controller WHERE site = ? AND revoked_ms IS NULL LIMIT 1";
+    if tx.row(sql, params![site]).await?.is_some() {
+        return Err(StoreError::InUse { what: "the site" });
+    }
+    let sql = "UPDATE controller SET site = NULL WHERE site = ?";
+    tx.execute(sql, params![site]).await?;
+    let sql = "DELETE FROM account_role WHERE site = ?";
+    tx.execute(sql, params![site]).await?;
+    super::accounts::bump_access(tx).await?;
+    Ok(removed > 0)
+}
+
+pub(super) async fn enrol(
+    tx: &mut Tx<'_>,
+    controllers: &[NewController],
+    max: u32,
+    now: Time,
+    sealer: &Sealer,
+) -> Result<Vec<Address>, StoreError> {
+    let more = controllers.len() as u64;
+    let last = tx.count_up("controller", more as i64).await?;
+    let there_are = count(
+        tx,
+        "SELECT count(*) FROM controller WHERE revoked_ms IS NULL",
+    )
+    .await?;
+    if there_are + more > u64::from(max) || last > i64::from(Address::CONTROLLER_MAX.0) {
+        return Err(StoreError::Full {
+            what: "controllers",
+            max: max.into(),
+        });
+    }
+    let revision = tx.count_up("controller_revision", 1).await?;
+    let mut addresses = Vec::with_capacity(controllers.len());
+    let mut checked = None;
+    for (new, number) in controllers.iter().zip(last - more as i64 + 1..) {
+        if let Some(site) = new.site.filter(|&site| checked != Some(site)) {
+            check_site(tx, site).await?;
+            checked = Some(site);
+        }
+        // Not beyond the bound above.
+        let address = Address(number as u32);
+        let key = sealer.seal_controller_key(address, &new.key.0)?;
+        let sql = "INSERT INTO controller (address, title, enrolled_ms, site, sealed_key, revision)
+                   VALUES (?, ?, ?, ?, ?, ?)";
+        let values = params![address, &new.title, now, new.site, &key, revision];
+        tx.execute(sql, values).await?;
+        addresses.push(address);
+    }
+    Ok(addresses)
+}
+
+const CONTROLLER: &str =
+    "SELECT address, title, site, enrolled_ms, sealed_key, revoked_ms, revision FROM controller";
+
+/// A controller as its row has it, without its tags.
+fn entry(row: &Row, sealer: &Sealer) -> Result<(ControllerEntry, ControllerKey), StoreError> {
+    let address = row.get(0)?;
+    let entry = ControllerEntry {
+        address,
+        title: row.get(1)?,
+        site: row.get(2)?,
+        tags: Vec::new(),
+        enrolled: row.get(3)?,
+    };
+    let key = sealer.open_controller_key(address, &row.get::<Vec<u8>>(4)?)?;
+    Ok((entry, ControllerKey(key)))
+}
+
+/// Gives controllers, by their addresses, their tags.
+async fn add_tags<'a>(
+    tx: &mut Tx<'_>,
+    entries: impl Iterator<Item = &'a mut ControllerEntry>,
+) -> Result<(), StoreError> {
+    let mut entries: HashMap<_, _> = entries.map(|entry| (entry.address, entry)).collect();
+    let first = entries.keys().min().copied();
+    let last = entries.keys().max().copied();
+    let (Some(first), Some(last)) = (first, last) else {
+        return Ok(());
+    };
+    let sql = "SELECT controller, tag FROM controller_tag WHERE controller BETWEEN ? AND ?
+               ORDER BY controller, tag";
+    for row in tx.rows(sql, params![first, last]).await? {
+        if let Some(entry) = entries.get_mut(&row.get(0)?) {
+            entry.tags.push(row.get(1)?);
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn find(
+    tx: &mut Tx<'_>,
+    address: Address,
+    sealer: &Sealer,
+) -> Result<Option<(ControllerEntry, ControllerKey)>, StoreError> {
+    let sql = format!("{CONTROLLER} WHERE address = ? AND revoked_ms IS NULL");
+    let Some(row) = tx.row(&sql, params![address]).await? else {
+        return Ok(None);
+    };
+    let (mut entry, key) = entry(&row, sealer)?;
+    add_tags(tx, std::iter::once(&mut entry)).await?;
+    Ok(Some((entry, key)))
+}
+
+pub(super) async fn page(
+    tx: &mut Tx<'_>,
+    after: Address,
+    limit: u32,
+    sealer: &Sealer,
+) -> Result<Vec<(ControllerEntry, ControllerKey)>, StoreError> {
+    let sql =
+        format!("{CONTROLLER} WHERE address > ? AND revoked_ms IS NULL ORDER BY address LIMIT ?");
+    let rows = tx.rows(&sql, params![after, limit]).await?;
+    let page = rows.iter().map(|row| entry(row, sealer));
+    let mut page = page.collect::<Result<Vec<_>, _>>()?;
+    add_tags(tx, page.iter_mut().map(|(entry, _)| entry)).await?;
+    Ok(page)
+}
+
+/// Notes that a controller changes now; false when there is none.
+async fn touch(tx: &mut Tx<'_>, address: Address) -> Result<bool, StoreError> {
+    let revision = tx.count_up("controller_revision", 1).await?;
+    let sql = "UPDATE controller SET revision = ? WHERE address = ? AND revoked_ms IS NULL";
+    Ok(tx.execute(sql, params![revision, address]).await? > 0)
+}
+
+pub(super) async fn edit(
+    tx: &mut Tx<'_>,
+    address: Address,
+    edit: &ControllerEdit,
+) -> Result<bool, StoreError> {
+    if !touch(tx, address).await? {
+        return Ok(false);
+    }
+    if let Some(title) = &edit.title {
+        let sql = "UPDATE controller SET title = ? WHERE address = ?";
+        tx.execute(sql, params![title, address]).await?;
+    }
+    if let Some(site) = edit.site {
+        if let Some(site) = site {
+            check_site(tx, site).await?;
+        }
+        let sql = "UPDATE controller SET site = ? WHERE address = ?";
+        tx.execute(sql, params![site, address]).await?;
+    }
+    if let Some(tags) = &edit.tags {
+        if tags.len() as u64 > TAGS_MAX {
+            return Err(StoreError::Full {
+                what: "tags",
+                max: TAGS_MAX,
+            });
+        }
+        let sql = "DELETE FROM controller_tag WHERE controller = ?";
+        tx.execute(sql, params![address]).await?;
+        for tag in tags {
+            // One that is named twice is there once.
+            let sql = "REPLACE INTO controller_tag (controller, tag) VALUES (?, ?)";
+            tx.execute(sql, params![address, tag]).await?;
+        }
+    }
+    Ok(true)
+}
+
+pub(super) async fn set_key(
+    tx: &mut Tx<'_>,
+    address: Address,
+    key: ControllerKey,
+    sealer: &Sealer,
+) -> Result<bool, StoreError> {
+    if !touch(tx, address).await? {
+        return Ok(false);
+    }
+    let sealed = sealer.seal_controller_key(address, &key.0)?;
+    let sql = "UPDATE controller SET sealed_key = ? WHERE address = ?";
+    tx.execute(sql, params![&sealed, address]).await?;
+    Ok(true)
+}
+
+pub(super) async fn revoke(
+    tx: &mut Tx<'_>,
+    address: Address,
+    now: Time,
+) -> Result<bool, StoreError> {
+    if !touch(tx, address).await? {
+        return Ok(false);
+    }
+    let sql = "UPDATE controller SET revoked_ms = ? WHERE address = ?";
+    tx.execute(sql, params![now, address]).await?;
+    Ok(true)
+}
+
+pub(super) async fn changes(
+    tx: &mut Tx<'_>,
+    after: Revision,
+    limit: u32,
+    sealer: &Sealer,
+) -> Result<Vec<ControllerChange>, StoreError> {
+    let sql = format!(
+        "{CONTROLLER} WHERE revision > ? OR revision = ? AND address > ?
+         ORDER BY revision, address LIMIT ?"
+    );
+    let (number, address) = (after.number, after.address);
+    let rows = tx
+        .rows(&sql, params![number, number, address, limit])
+        .await?;
+    let changes = rows.iter().map(|row| {
+        let address: Address = row.get(0)?;
+        let revision = Revision {
+            number: row.get(6)?,
+            address: address.0,
+        };
+        let is_withdrawn = row.get::<Option<u64>>(5)?.is_some();
+        Ok(ControllerChange {
+            revision,
+            address,
+            now: match is_withdrawn {
+                true => None,
+                false => Some(entry(row, sealer)?),
+            },
+        })
+    });
+    let mut changes = changes.collect::<Result<Vec<_>, StoreError>>()?;
+    let entries = changes.iter_mut().filter_map(|change| change.now.as_mut());
+    add_tags(tx, entries.map(|(entry, _)| entry)).await?;
+    Ok(changes)
+}
+
+pub(super) async fn revision(tx: &mut Tx<'_>) -> Result<Revision, StoreError> {
+    let number = tx.counter("controller_revision").await?.unsigned_abs();
+    Ok(Revision {
+        number,
+        address: u32::MAX,
+    })
+}
+
+pub(super) async fn installation(
+    tx: &mut Tx<'_>,
+    installation: TokenHash,
+    account: &Title,
+    max: u32,
+    now: Time,
+) -> Result<Address, StoreError> {
+    let sql = "SELECT address FROM installation WHERE hash = ?";
+    if let Some(row) = tx.row(sql, params![installation.0]).await? {
+        return row.get(0);
+    }
+    let address = tx.count_up("installation", 1).await?;
+    let sql = "SELECT count(*) FROM installation WHERE account = ?";
+    let row = tx.row(sql, params![account]).await?;
+    let count: u32 = row.ok_or(StoreError::Corrupt { what: "count" })?.get(0)?;
+    if count >= max || address > i64::from(Address::INSTALLED_MAX.0) {
+        return Err(StoreError::Full {
+            what: "tool installations",
+            max: max.into(),
+        });
+    }
+    let sql = "INSERT INTO installation (hash, address, account, created_ms) VALUES (?, ?, ?, ?)";
+    let values = params![installation.0, address, account, now];
+    tx.execute(sql, values).await?;
+    Ok(Address(address as u32))
+}
+
+pub(super) async fn lease_block(tx: &mut Tx<'_>, count: u32) -> Result<Address, StoreError> {
+    let range = i64::from(Address::LEASED_MAX.0 - Address::LEASED_MIN.0) + 1;
+    let mut end = tx.count_up("leased", count.into()).await?;
+    // The range holds a billion; at its end it begins again rather than split a block.
+    if end > range {
+        let sql = "UPDATE counter SET value = ? WHERE name = 'leased'";
+        tx.execute(sql, params![count]).await?;
+        end = count.into();
+    }
+    Ok(Address(
+        Address::LEASED_MIN.0 + (end - i64::from(count)) as u32,
+    ))
+}

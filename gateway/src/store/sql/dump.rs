@@ -1,0 +1,502 @@
+//! All that a config store holds, as lines of JSON: for backups, and for moving from one database to
+//! the other.
+//!
+//! ```text
+//! {"switchyard":"config","format":1,"schema":5,"made_ms":1795000000000}
+//! {"table":"account","columns":["name","password_hash",…]}
+//! ["li","$argon2id$…",…]
+//! {"end":true,"rows":417,"digest":"…"}
+//! ```
+//!
+//! A row's blobs are `{"hex":"…"}`. The digest is BLAKE2b-256 over the lines between the first and
+//! the last, each with its line feed, so two stores of the same content have the same digest. Secrets
+//! are in it as they are stored, sealed: it is of use only together with the master key.
+
+use super::{
+    Tx,
+    value::{Value, params},
+};
+use crate::store::StoreError;
+use blake2::{Blake2b, Digest as _, digest::consts::U32};
+use serde::{Deserialize, Serialize};
+use std::io::{BufRead, Write};
+use switchyard_protocol::message::Time;
+
+/// Every table, those that others refer to first.
+const TABLES: [&str; 13] = [
+    "account",
+    "account_role",
+    "token",
+    "ssh_key",
+    "site",
+    "controller",
+    "controller_tag",
+    "installation",
+    "queued_command",
+    "event_number",
+    "lease",
+    "fact",
+    "counter",
+];
+/// Tables that are not empty in a store that holds nothing.
+const SEEDED: [&str; 2] = ["fact", "counter"];
+/// Rows that are read at once.
+const ROWS_PER_PAGE: usize = 500;
+/// The longest line that is read: a row of the largest blob, several times over.
+const LINE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// This format.
+const FORMAT: u32 = 1;
+
+/// Why a dump was not written or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DumpError {
+    /// The file failed.
+    #[error("the dump cannot be written or read")]
+    Io(#[from] std::io::Error),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It is not what it should be.
+    #[error("line {line} of the dump: expected {expected}")]
+    Malformed {
+        /// Counted from 1.
+        line: u64,
+        /// What should be there.
+        expected: String,
+    },
+    /// What it says of itself at its end is not what it holds.
+    #[error("expected a whole dump and found one that was cut or changed")]
+    Damaged,
+    /// It would be mixed with what is there.
+    #[error("expected a store that holds nothing and found rows in {0}")]
+    NotEmpty(String),
+}
+
+/// What a dump holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DumpSummary {
+    /// The schema's version.
+    pub schema: u32,
+    /// When it was made.
+    pub made: Time,
+    /// How many rows.
+    pub rows: u64,
+    /// Of all of them.
+    pub digest: [u8; 32],
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    switchyard: String,
+    format: u32,
+    schema: u32,
+    made_ms: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    table: String,
+    columns: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct End {
+    end: bool,
+    rows: u64,
+    digest: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Cell {
+    Null(()),
+    Int(i64),
+    Text(String),
+    Blob { hex: String },
+}
+
+impl From<Value> for Cell {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Null => Cell::Null(()),
+            Value::Int(number) => Cell::Int(number),
+            Value::Text(text) => Cell::Text(text),
+            Value::Blob(bytes) => Cell::Blob {
+                hex: to_hex(&bytes),
+            },
+        }
+    }
+}
+
+impl Cell {
+    fn into_value(self) -> Option<Value> {
+        Some(match self {
+            Cell::Null(()) => Value::Null,
+            Cell::Int(number) => Value::Int(number),
+            Cell::Text(text) => Value::Text(text),
+            Cell::Blob { hex } => Value::Blob(from_hex(&hex)?),
+        })
+    }
+}
+
+fn to_hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes();
+    let pairs = digits.chunks(2);
+    let bytes = pairs.map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok());
+    bytes
+        .collect::<Option<Vec<_>>>()
+        .filter(|_| digits.len().is_multiple_of(2))
+}
+
+type Blake2b256 = Blake2b<U32>;
+
+/// A table as the database has it.
+struct Shape {
+    columns: Vec<String>,
+    /// Of those, the primary key.
+    key: Vec<String>,
+}
+
+/// The shape of a table; `None` when there is none.
+async fn shape(tx: &mut Tx<'_>, table: &str) -> Result<Option<Shape>, StoreError> {
+    let sql = match tx {
+        Tx::Sqlite(_) => "SELECT name, pk FROM pragma_table_info(?) ORDER BY name",
+        Tx::MySql(_) => {
+            "SELECT column_name, column_key = 'PRI' FROM information_schema.columns
+             WHERE table_schema = database() AND table_name = ? ORDER BY column_name"
+        }
+    };
+    let mut shape = Shape {
+        columns: Vec::new(),
+        key: Vec::new(),
+    };
+    for row in tx.rows(sql, params![table]).await? {
+        let column: String = row.get(0)?;
+        if row.get::<i64>(1)? > 0 {
+            shape.key.push(column.clone());
+        }
+        shape.columns.push(column);
+    }
+    Ok((!shape.columns.is_empty()).then_some(shape))
+}
+
+fn list(columns: &[String]) -> String {
+    let quoted: Vec<_> = columns.iter().map(|column| format!("`{column}`")).collect();
+    quoted.join(", ")
+}
+
+/// Writes all that there is. The transaction must see one moment.
+pub(super) async fn export(
+    tx: &mut Tx<'_>,
+    schema: u32,
+    made: Time,
+    out: &mut dyn Write,
+) -> Result<DumpSummary, DumpError> {
+    let header = Header {
+        switchyard: "config".into(),
+        format: FORMAT,
+        schema,
+        made_ms: made.0,
+    };
+    write_line(out, &header)?;
+    let mut digest = Blake2b256::new();
+    let mut rows = 0;
+    for name in TABLES {
+        let Some(shape) = shape(tx, name).await? else {
+            continue;
+        };
+        let line = Table {
+            table: name.into(),
+            columns: shape.columns.clone(),
+        };
+        digest.update(write_line(out, &line)?);
+        let mut after: Option<Vec<Value>> = None;
+        loop {
+            let page = page(tx, name, &shape, after.as_deref()).await?;
+            for row in &page {
+                let cells: Vec<Cell> = row.iter().cloned().map(Cell::from).collect();
+                digest.update(write_line(out, &cells)?);
+                rows += 1;
+            }
+            if page.len() < ROWS_PER_PAGE {
+                break;
+            }
+            after = page.last().map(|row| {
+                let key = shape.key.iter().filter_map(|column| {
+                    let at = shape.columns.iter().position(|it| it == column)?;
+                    Some(row[at].clone())
+                });
+                key.collect()
+            });
+        }
+    }
+    let digest: [u8; 32] = digest.finalize().into();
+    let end = End {
+        end: true,
+        rows,
+        digest: to_hex(&digest),
+    };
+    write_line(out, &end)?;
+    out.flush()?;
+    Ok(DumpSummary {
+        schema,
+        made,
+        rows,
+        digest,
+    })
+}
+
+async fn page(
+    tx: &mut Tx<'_>,
+    table: &str,
+    shape: &Shape,
+    after: Option<&[Value]>,
+) -> Result<Vec<Vec<Value>>, StoreError> {
+    let (columns, key) = (list(&shape.columns), list(&shape.key));
+    let beyond = after.map_or_else(String::new, |after| {
+        let marks = vec!["?"; after.len()].join(", ");
+        format!("WHERE ({key}) > ({marks})")
+    });
+    let sql =
+        format!("SELECT {columns} FROM {table} {beyond} ORDER BY {key} LIMIT {ROWS_PER_PAGE}");
+    let rows = tx.rows(&sql, after.unwrap_or_default()).await?;
+    Ok(rows.into_iter().map(|row| row.0).collect())
+}
+
+fn write_line(out: &mut dyn Write, line: &impl Serialize) -> Result<Vec<u8>, DumpError> {
+    let mut bytes = serde_json::to_vec(line).map_err(std::io::Error::from)?;
+    bytes.push(b'\n');
+    out.write_all(&bytes)?;
+    Ok(bytes)
+}
+
+/// Reads a dump line by line.
+pub(super) struct Lines<'a> {
+    input: &'a mut dyn BufRead,
+    number: u64,
+}
+
+impl<'a> Lines<'a> {
+    /// Reads up to the first row.
+    pub(super) fn new(input: &'a mut dyn BufRead) -> Self {
+        Lines { input, number: 0 }
+    }
+
+    fn next(&mut self) -> Result<Vec<u8>, DumpError> {
+        self.number += 1;
+        let mut line = Vec::new();
+        let mut bounded = std::io::Read::take(&mut *self.input, LINE_BYTES_MAX);
+        bounded.read_until(b'\n', &mut line)?;
+        if line.is_empty() || !line.ends_with(b"\n") {
+            return Err(DumpError::Damaged);
+        }
+        Ok(line)
+    }
+
+    fn malformed(&self, expected: impl Into<String>) -> DumpError {
+        DumpError::Malformed {
+            line: self.number,
+            expected: expected.into(),
+        }
+    }
+
+    /// The schema that the dump is of, and when it was made.
+    pub(super) fn header(&mut self) -> Result<(u32, Time), DumpError> {
+        let wanted = "the head of a dump by switchyard-gateway";
+        let line = self.next()?;
+        let header: Header = serde_json::from_slice(&line).map_err(|_| self.malformed(wanted))?;
+        if header.switchyard != "config" || header.format != FORMAT {
+            return Err(self.malformed(format!("{wanted}, of format {FORMAT}")));
+        }
+        Ok((header.schema, Time(header.made_ms)))
+    }
+
+    /// Everything after the head, put into a store that holds nothing, or only looked at.
+    pub(super) async fn read(
+        &mut self,
+        (schema, made): (u32, Time),
+        mut store: Option<&mut Tx<'_>>,
+    ) -> Result<DumpSummary, DumpError> {
+        let (mut digest, mut rows, mut columns) = (Blake2b256::new(), 0, 0);
+        let mut insert = String::new();
+        loop {
+            let line = self.next()?;
+            if line.starts_with(b"[") {
+                let values = self.row(&line, columns)?;
+                if let Some(tx) = &mut store {
+                    tx.execute(&insert, &values).await?;
+                }
+                rows += 1;
+            } else if let Ok(table) = serde_json::from_slice::<Table>(&line) {
+                insert = self.insert(&table)?;
+                columns = table.columns.len();
+            } else if let Ok(end) = serde_json::from_slice::<End>(&line) {
+                let digest: [u8; 32] = digest.finalize().into();
+                if end.rows != rows || end.digest != to_hex(&digest) {
+                    return Err(DumpError::Damaged);
+                }
+                return Ok(DumpSummary {
+                    schema,
+                    made,
+                    rows,
+                    digest,
+                });
+            } else {
+                return Err(self.malformed("a table, a row or the end"));
+            }
+            digest.update(&line);
+        }
+    }
+
+    fn row(&self, line: &[u8], columns: usize) -> Result<Vec<Value>, DumpError> {
+        let wanted = || self.malformed(format!("a row of {columns} values"));
+        let cells: Vec<Cell> = serde_json::from_slice(line).map_err(|_| wanted())?;
+        let values = cells.into_iter().map(Cell::into_value);
+        let values = values.collect::<Option<Vec<_>>>();
+        let values = values.filter(|values| columns > 0 && values.len() == columns);
+        values.ok_or_else(wanted)
+    }
+
+    /// What puts a row into a table.
+    fn insert(&self, table: &Table) -> Result<String, DumpError> {
+        let is_known = TABLES.contains(&table.table.as_str());
+        if !is_known || !table.columns.iter().all(|name| is_plain(name)) {
+            return Err(self.malformed("one of the store's tables"));
+        }
+        let (name, columns) = (&table.table, list(&table.columns));
+        let marks = vec!["?"; table.columns.len()].join(", ");
+        Ok(format!("INSERT INTO {name} ({columns}) VALUES ({marks})"))
+    }
+}
+
+/// Makes room for a dump in a store that holds nothing: takes out what every new store has.
+pub(super) async fn clear(tx: &mut Tx<'_>) -> Result<(), DumpError> {
+    for table in TABLES {
+        if shape(tx, table).await?.is_none() {
+            continue;
+        }
+        if SEEDED.contains(&table) {
+            tx.execute(&format!("DELETE FROM {table}"), params![])
+                .await?;
+        } else {
+            let sql = format!("SELECT 1 FROM {table} LIMIT 1");
+            if tx.row(&sql, params![]).await?.is_some() {
+                return Err(DumpError::NotEmpty(table.into()));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A column's name goes into SQL as it is.
+fn is_plain(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte == b'_' || byte.is_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sql::{schema, sqlite::at_once};
+    use rusqlite::Connection;
+
+    #[test]
+    fn every_table_is_dumped_after_those_that_it_refers_to() {
+        let connection = Connection::open_in_memory().unwrap();
+        schema::build_sqlite(&connection, schema::VERSION);
+        let tx = &mut Tx::Sqlite(&connection);
+        let sql = "SELECT name FROM sqlite_master WHERE type = 'table'";
+        let found = at_once(tx.rows(sql, params![])).unwrap();
+        let mut found: Vec<String> = found.iter().map(|row| row.get(0).unwrap()).collect();
+        found.sort();
+        let mut listed = TABLES.to_vec();
+        listed.sort_unstable();
+        assert_eq!(found, listed);
+        for (at, table) in TABLES.iter().enumerate() {
+            let sql = "SELECT `table` FROM pragma_foreign_key_list(?)";
+            for row in at_once(tx.rows(sql, params![*table])).unwrap() {
+                let other: String = row.get(0).unwrap();
+                let before = TABLES.iter().position(|table| *table == other);
+                assert!(before < Some(at), "{table} refers to {other}");
+            }
+        }
+    }
+
+    #[test]
+    fn hexadecimal_is_itself_again() {
+        assert_eq!(
+            from_hex(&to_hex(&[0, 1, 0xab, 255])),
+            Some(vec![0, 1, 0xab, 255])
+        );
+        for text in ["1", "zz", "0g", "ä0"] {
+            assert_eq!(from_hex(text), None, "{text}");
+        }
+    }
+
+    fn dump(rows: u8) -> Vec<u8> {
+        let connection = Connection::open_in_memory().unwrap();
+        schema::build_sqlite(&connection, schema::VERSION);
+        let tx = &mut Tx::Sqlite(&connection);
+        for number in 0..rows {
+            let sql = "INSERT INTO event_number VALUES (?, ?)";
+            at_once(tx.execute(sql, params![number, number])).unwrap();
+        }
+        let mut out = Vec::new();
+        at_once(export(tx, schema::VERSION, Time(1), &mut out)).unwrap();
+        out
+    }
+
+    fn look_at(mut dump: &[u8]) -> Result<DumpSummary, DumpError> {
+        let mut lines = Lines::new(&mut dump);
+        let header = lines.header()?;
+        at_once(lines.read(header, None))
+    }
+
+    #[test]
+    fn a_dump_that_was_cut_or_changed_is_refused() {
+        let whole = dump(3);
+        let summary = look_at(&whole).unwrap();
+        assert_eq!((summary.made, summary.schema), (Time(1), schema::VERSION));
+        for length in 0..whole.len() {
+            assert!(look_at(&whole[..length]).is_err(), "{length} bytes");
+        }
+        let head = whole.iter().position(|&byte| byte == b'\n').unwrap();
+        for at in head + 1..whole.len() {
+            let mut changed = whole.clone();
+            changed[at] ^= 1;
+            assert!(look_at(&changed).is_err(), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn more_than_one_page_of_rows_is_whole() {
+        let connection = Connection::open_in_memory().unwrap();
+        schema::build_sqlite(&connection, schema::VERSION);
+        let tx = &mut Tx::Sqlite(&connection);
+        let count = 2 * ROWS_PER_PAGE as u64 + 1;
+        for number in 0..count {
+            let sql = "INSERT INTO event_number VALUES (?, 0)";
+            at_once(tx.execute(sql, params![number])).unwrap();
+        }
+        let mut out = Vec::new();
+        let summary = at_once(export(tx, schema::VERSION, Time(1), &mut out)).unwrap();
+        let counters = 7;
+        assert_eq!(summary.rows, count + counters);
+    }
+}

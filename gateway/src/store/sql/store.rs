@@ -1,0 +1,397 @@
+//! The config store itself: its calls, and opening, dumping and filling a database.
+
+use super::{
+    Tx, accounts,
+    calls::{Call, submit},
+    commands, controllers,
+    dump::{self, DumpError, DumpSummary, Lines},
+    leases, mysql,
+    schema::{self, SchemaVersion},
+    sqlite,
+    value::params,
+};
+use crate::{
+    config::Secret,
+    store::{
+        Account, ConfigStore, ControllerChange, ControllerEdit, ControllerEntry, ControllerKey,
+        FencingToken, Login, NewController, NewToken, Revision, Sealer, Site, SshKey, StoreError,
+        StoreFuture, TokenEntry, TokenHash, TokenId,
+    },
+};
+use std::{
+    io::{BufRead, Write},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError, mpsc as sync},
+    time::Duration,
+};
+use switchyard_protocol::{
+    Address, SiteId,
+    message::{Time, Title},
+};
+use switchyard_relay::{Rights, StoreRequest, StoredCommand};
+use tokio::sync::mpsc;
+
+/// How long dropping a store waits for the database to close: what was answered is on disk in any
+/// case, and a disk that hangs must not keep the program from ending.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// What is sealed in every database, to know the master key by.
+const KEY_CHECK: (&str, &[u8]) = ("key check", b"switchyard");
+
+/// Where a config store lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Database {
+    /// In a file of its own.
+    Sqlite(PathBuf),
+    /// In a MySQL or MariaDB database, by a URL such as `mysql://user:password@host:3306/name`.
+    MySql(Secret),
+}
+
+impl std::fmt::Display for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Database::Sqlite(path) => path.display().fmt(f),
+            // Its URL bears a password.
+            Database::MySql(_) => f.write_str("of mysql_url"),
+        }
+    }
+}
+
+/// The config store in an SQL database. Dropping it ends its thread; SQLite then puts everything into
+/// the one file, so that a copy of a stopped gateway's database is whole without the files beside it.
+#[derive(Debug)]
+pub struct SqlConfigStore {
+    /// `None` only while it is dropped.
+    queues: Option<Queues>,
+    /// Disconnected when the thread has closed the database.
+    closed: Mutex<sync::Receiver<()>>,
+    sealer: Sealer,
+}
+
+/// Calls on their way; the same queue twice where one thread does both.
+#[derive(Debug)]
+struct Queues {
+    writes: mpsc::Sender<Box<dyn Call>>,
+    reads: mpsc::Sender<Box<dyn Call>>,
+}
+
+impl std::fmt::Debug for dyn Call {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Call")
+    }
+}
+
+impl Drop for SqlConfigStore {
+    fn drop(&mut self) {
+        self.queues = None;
+        let closed = self.closed.get_mut();
+        let closed = closed.unwrap_or_else(PoisonError::into_inner);
+        // Nothing is ever sent: it is gone, or it takes too long.
+        let _ = closed.recv_timeout(CLOSE_TIMEOUT);
+    }
+}
+
+impl SqlConfigStore {
+    /// Opens or makes the database, brings its schema up, looks whether it is this master key's, and
+    /// starts the thread. Of its two kinds of calls, `queue_calls_max` each may wait. Where a server
+    /// is asked, one transaction takes `time_limit` at most.
+    ///
+    /// # Errors
+    /// [`StoreError`], also for a database of a later version or of another master key.
+    pub async fn open(
+        database: &Database,
+        sealer: Sealer,
+        queue_calls_max: usize,
+        time_limit: Duration,
+    ) -> Result<Self, StoreError> {
+        let (writes, write_queue) = mpsc::channel(queue_calls_max);
+        let (closing, closed) = sync::channel::<()>();
+        let named = std::thread::Builder::new().name("config store".into());
+        let (reads, started) = match database {
+            Database::Sqlite(path) => {
+                let mut connection = sqlite::connect(path)?;
+                schema::migrate_sqlite(&mut connection, &sealer, schema::VERSION)?;
+                let transaction = connection.transaction()?;
+                sqlite::at_once(check_key(&mut Tx::Sqlite(&transaction), &sealer))?;
+                transaction.commit()?;
+                let started = named.spawn(move || {
+                    let _closing = closing;
+                    sqlite::run(connection, write_queue);
+                });
+                (writes.clone(), started)
+            }
+            Database::MySql(url) => {
+                let server = mysql::Server::new(&url.0, time_limit)?;
+                let mut connection = server.connect().await?;
+                schema::migrate_mysql(&mut connection, &sealer, schema::VERSION).await?;
+                check_key(&mut Tx::MySql(&mut connection), &sealer).await?;
+                mysql::say_goodbye(connection).await;
+                let (reads, read_queue) = mpsc::channel(queue_calls_max);
+                let started = named.spawn(move || {
+                    let _closing = closing;
+                    mysql::run(server, write_queue, read_queue);
+                });
+                (reads, started)
+            }
+        };
+        started.map_err(|_| StoreError::Gone("its thread does not start"))?;
+        Ok(SqlConfigStore {
+            queues: Some(Queues { writes, reads }),
+            closed: Mutex::new(closed),
+            sealer,
+        })
+    }
+
+    /// Writes all that a database holds, as of one moment, while it may be in use.
+    ///
+    /// # Errors
+    /// [`DumpError`], also where the database is of another schema than this program.
+    pub async fn export(
+        database: &Database,
+        time_limit: Duration,
+        out: &mut dyn Write,
+    ) -> Result<DumpSummary, DumpError> {
+        let (made, schema) = (crate::clock::time(), schema::VERSION);
+        match database {
+            Database::Sqlite(path) => {
+                let mut connection = open_existing(path)?;
+                let found = schema::version_of_sqlite(&connection)?;
+                ensure_current(found)?;
+                // Deferred: it reads as of its first look, and nobody waits for it.
+                let transaction = connection.transaction().map_err(StoreError::from)?;
+                let tx = &mut Tx::Sqlite(&transaction);
+                sqlite::at_once(dump::export(tx, schema, made, out))
+            }
+            Database::MySql(url) => {
+                let server = mysql::Server::new(&url.0, time_limit)?;
+                let mut connection = server.connect().await?;
+                ensure_current(schema::version_of_mysql(&mut connection).await?)?;
+                mysql::begin_snapshot(&mut connection).await?;
+                let tx = &mut Tx::MySql(&mut connection);
+                let summary = dump::export(tx, schema, made, out).await?;
+                mysql::say_goodbye(connection).await;
+                Ok(summary)
+            }
+        }
+    }
+
+    /// Looks whether a dump is whole.
+    ///
+    /// # Errors
+    /// [`DumpError`] says what is wrong with it.
+    pub async fn check_dump(input: &mut dyn BufRead) -> Result<DumpSummary, DumpError> {
+        let mut lines = Lines::new(input);
+        let header = lines.header()?;
+        lines.read(header, None).await
+    }
+
+    /// Fills a database that holds nothing from a dump of this or an earlier schema; all of it, or
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`DumpError`], also for a dump that was sealed under another master key.
+    pub async fn import(
+        database: &Database,
+        sealer: &Sealer,
+        time_limit: Duration,
+        input: &mut dyn BufRead,
+    ) -> Result<DumpSummary, DumpError> {
+        let mut lines = Lines::new(input);
+        let header = lines.header()?;
+        let (schema, known) = (header.0, schema::VERSION);
+        if schema == 0 || schema > known {
+            let found = schema;
+            return Err(StoreError::TooNew { known, found }.into());
+        }
+        match database {
+            Database::Sqlite(path) => {
+                let mut connection = sqlite::connect(path)?;
+                schema::migrate_sqlite(&mut connection, sealer, schema)?;
+                let transaction = connection.transaction().map_err(StoreError::from)?;
+                let tx = &mut Tx::Sqlite(&transaction);
+                let summary = sqlite::at_once(fill(tx, sealer, &mut lines, header))?;
+                transaction.commit().map_err(StoreError::from)?;
+                schema::migrate_sqlite(&mut connection, sealer, known)?;
+                Ok(summary)
+            }
+            Database::MySql(url) => {
+                let server = mysql::Server::new(&url.0, time_limit)?;
+                let mut connection = server.connect().await?;
+                schema::migrate_mysql(&mut connection, sealer, schema).await?;
+                mysql::begin(&mut connection).await?;
+                let tx = &mut Tx::MySql(&mut connection);
+                let summary = fill(tx, sealer, &mut lines, header).await?;
+                mysql::commit(&mut connection).await?;
+                schema::migrate_mysql(&mut connection, sealer, known).await?;
+                mysql::say_goodbye(connection).await;
+                Ok(summary)
+            }
+        }
+    }
+
+    /// Brings a database's schema up, as opening it does.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn migrate(
+        database: &Database,
+        sealer: &Sealer,
+        time_limit: Duration,
+    ) -> Result<SchemaVersion, StoreError> {
+        match database {
+            Database::Sqlite(path) => {
+                let mut connection = sqlite::connect(path)?;
+                schema::migrate_sqlite(&mut connection, sealer, schema::VERSION)
+            }
+            Database::MySql(url) => {
+                let server = mysql::Server::new(&url.0, time_limit)?;
+                let mut connection = server.connect().await?;
+                let version =
+                    schema::migrate_mysql(&mut connection, sealer, schema::VERSION).await?;
+                mysql::say_goodbye(connection).await;
+                Ok(version)
+            }
+        }
+    }
+
+    fn write<T: Send + 'static>(
+        &self,
+        work: impl AsyncFn(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> StoreFuture<'_, T> {
+        submit(self.queues.as_ref().map(|queues| &queues.writes), work)
+    }
+
+    fn read<T: Send + 'static>(
+        &self,
+        work: impl AsyncFn(&mut Tx<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> StoreFuture<'_, T> {
+        submit(self.queues.as_ref().map(|queues| &queues.reads), work)
+    }
+}
+
+fn open_existing(path: &Path) -> Result<rusqlite::Connection, StoreError> {
+    if !path.exists() {
+        return Err(StoreError::Missing {
+            what: "database",
+            name: path.display().to_string(),
+        });
+    }
+    sqlite::connect(path)
+}
+
+fn ensure_current(found: u32) -> Result<(), StoreError> {
+    let known = schema::VERSION;
+    if found > known {
+        return Err(StoreError::TooNew { known, found });
+    }
+    if found < known {
+        return Err(StoreError::TooOld { known, found });
+    }
+    Ok(())
+}
+
+async fn fill(
+    tx: &mut Tx<'_>,
+    sealer: &Sealer,
+    lines: &mut Lines<'_>,
+    header: (u32, Time),
+) -> Result<DumpSummary, DumpError> {
+    dump::clear(tx).await?;
+    let summary = lines.read(header, Some(tx)).await?;
+    check_key(tx, sealer).await?;
+    Ok(summary)
+}
+
+/// Looks whether the database's secrets are sealed under this key; one without any becomes its.
+async fn check_key(tx: &mut Tx<'_>, sealer: &Sealer) -> Result<(), StoreError> {
+    let (name, secret) = KEY_CHECK;
+    let sql = "SELECT value FROM fact WHERE name = ?";
+    match tx.row(sql, params![name]).await? {
+        Some(row) => sealer.open(name, &row.get::<Vec<u8>>(0)?).map(drop),
+        None => {
+            let sealed = sealer.seal(name, secret)?;
+            let sql = "REPLACE INTO fact (name, value) VALUES (?, ?)";
+            tx.execute(sql, params![name, &sealed]).await?;
+            Ok(())
+        }
+    }
+}
+
+/// Calls that do nothing but one function of a module, in a transaction of their sort.
+macro_rules! calls {
+    ($($sort:ident fn $method:ident($($argument:ident : $type:ty),*) -> $output:ty
+        = $call:path [$($given:expr),*] $($sealer:ident)?;)*) => {
+        $(fn $method(&self $(, $argument: $type)*) -> StoreFuture<'_, $output> {
+            $(let $sealer = self.sealer.clone();)?
+            self.$sort(async move |tx: &mut Tx<'_>| {
+                $call(tx, $($given,)* $(&$sealer)?).await
+            })
+        })*
+    };
+}
+
+impl ConfigStore for SqlConfigStore {
+    calls! {
+        write fn add_account(account: Account) -> () = accounts::add[&account] sealer;
+        write fn add_first_account(account: Account) -> bool = accounts::add_first[&account] sealer;
+        read fn account(name: Title) -> Option<Account> = accounts::find[&name] sealer;
+        read fn accounts() -> Vec<Account> = accounts::all[] sealer;
+        write fn set_rights(name: Title, rights: Rights) -> bool = accounts::set_rights[&name, &rights];
+        write fn set_password(name: Title, password_hash: String) -> bool
+            = accounts::set_password[&name, &password_hash];
+        write fn set_totp(name: Title, secret: Option<Vec<u8>>) -> bool
+            = accounts::set_totp[&name, secret.as_ref()] sealer;
+        write fn use_totp_step(name: Title, step: u64) -> bool = accounts::use_totp_step[&name, step];
+        write fn remove_account(name: Title) -> bool = accounts::remove[&name];
+
+        write fn add_token(token: NewToken, now: Time) -> () = accounts::add_token[&token, now];
+        read fn login(token: TokenHash, now: Time) -> Option<Login> = accounts::login[token, now];
+        read fn tokens(account: Title) -> Vec<TokenEntry> = accounts::tokens[&account];
+        write fn revoke_token(token: TokenHash) -> bool = accounts::revoke_token[token];
+        write fn revoke_token_by_id(account: Title, id: TokenId) -> bool
+            = accounts::revoke_token_by_id[&account, id];
+        read fn access_revision() -> u64 = accounts::access_revision[];
+
+        write fn add_ssh_key(key: SshKey) -> () = accounts::add_ssh_key[&key];
+        read fn ssh_keys(account: Title) -> Vec<SshKey> = accounts::ssh_keys[&account];
+        write fn remove_ssh_key(account: Title, fingerprint: [u8; 32]) -> bool
+            = accounts::remove_ssh_key[&account, fingerprint];
+        read fn ssh_login(fingerprint: [u8; 32]) -> Option<(Title, Rights)>
+            = accounts::ssh_login[fingerprint];
+
+        write fn add_site(name: Title, max: u32, now: Time) -> SiteId
+            = controllers::add_site[&name, max, now];
+        read fn sites() -> Vec<Site> = controllers::sites[];
+        write fn rename_site(site: SiteId, name: Title) -> bool = controllers::rename_site[site, &name];
+        write fn remove_site(site: SiteId) -> bool = controllers::remove_site[site];
+
+        write fn enrol(controllers: Vec<NewController>, max: u32, now: Time) -> Vec<Address>
+            = controllers::enrol[&controllers, max, now] sealer;
+        read fn controller(address: Address) -> Option<(ControllerEntry, ControllerKey)>
+            = controllers::find[address] sealer;
+        read fn controllers(after: Address, limit: u32) -> Vec<(ControllerEntry, ControllerKey)>
+            = controllers::page[after, limit] sealer;
+        write fn edit_controller(address: Address, edit: ControllerEdit) -> bool
+            = controllers::edit[address, &edit];
+        write fn set_controller_key(address: Address, key: ControllerKey) -> bool
+            = controllers::set_key[address, key] sealer;
+        write fn revoke_controller(address: Address, now: Time) -> bool
+            = controllers::revoke[address, now];
+        read fn controller_changes(after: Revision, limit: u32) -> Vec<ControllerChange>
+            = controllers::changes[after, limit] sealer;
+        read fn controller_revision() -> Revision = controllers::revision[];
+
+        write fn installation(installation: TokenHash, account: Title, max: u32, now: Time) -> Address
+            = controllers::installation[installation, &account, max, now];
+        write fn lease_block(count: u32) -> Address = controllers::lease_block[count];
+
+        write fn write_command(request: StoreRequest) -> () = commands::write[&request];
+        read fn stored_commands() -> Vec<StoredCommand> = commands::stored[];
+        write fn put_event_numbers(numbers: Vec<(Address, u32)>) -> ()
+            = commands::put_event_numbers[&numbers];
+        read fn event_numbers() -> Vec<(Address, u32)> = commands::event_numbers[];
+
+        write fn acquire_lease(name: Title, holder: [u8; 16], ttl: Duration, now: Time) -> Option<FencingToken>
+            = leases::acquire[&name, holder, ttl, now];
+        write fn release_lease(name: Title, holder: [u8; 16]) -> bool = leases::release[&name, holder];
+    }
+}
