@@ -9,7 +9,7 @@ use crate::{
     timers::Timer,
 };
 use foldhash::fast::FixedState;
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 use switchyard_protocol::{
     Address, Code, Frame, Kind,
     message::{Event, Time, Title},
@@ -34,6 +34,8 @@ pub(crate) struct Controller {
     pub(crate) session: Option<Slot>,
     /// Its session has announced.
     pub(crate) online: bool,
+    /// It waits to be taken by whoever copies the fleet's status.
+    pub(crate) is_changed: bool,
     /// Since when it is there or away.
     pub(crate) since: Time,
     about: Option<Box<About>>,
@@ -75,6 +77,9 @@ pub(crate) struct Fleet {
     controllers: Vec<Option<Controller>>,
     free: Vec<u32>,
     by_address: Map<Address, u32>,
+    /// Those that have changed since they were last taken, each once; never more than there are controllers,
+    /// but for those that were forgotten meanwhile.
+    changed: VecDeque<Address>,
     /// Tools that subscribed to everything.
     pub(crate) all_subscribers: Vec<Slot>,
     pub(crate) online: usize,
@@ -92,6 +97,7 @@ impl Fleet {
             controllers: Vec::new(),
             free: Vec::new(),
             by_address: Map::with_hasher(hash.clone()),
+            changed: VecDeque::new(),
             all_subscribers: Vec::new(),
             online: 0,
             requests_open: 0,
@@ -135,6 +141,29 @@ impl Fleet {
             .map(|(index, _)| index as u32)
     }
 
+    /// Notes that there is something new to say of a controller.
+    pub(crate) fn mark_changed(&mut self, index: u32) {
+        let controller = self.at_mut(index);
+        if !controller.is_changed {
+            controller.is_changed = true;
+            let address = controller.address;
+            self.changed.push_back(address);
+        }
+    }
+
+    /// Notes that there is nothing more to say of a controller that is not known any more.
+    pub(crate) fn mark_forgotten(&mut self, address: Address) {
+        self.changed.push_back(address);
+    }
+
+    pub(crate) fn changed(&self) -> usize {
+        self.changed.len()
+    }
+
+    pub(crate) fn next_changed(&mut self) -> Option<Address> {
+        self.changed.pop_front()
+    }
+
     fn with_titles(&mut self, index: u32) -> (&mut Controller, &mut Recent<Title>) {
         let place = self.controllers[index as usize].as_mut();
         (place.expect("a controller that is known"), &mut self.titles)
@@ -170,6 +199,7 @@ impl Fleet {
             title: Title::new(&address.to_string()).expect("a number is a title"),
             session: None,
             online: false,
+            is_changed: false,
             since: Time(0),
             about: None,
             reason: None,
@@ -236,7 +266,11 @@ impl Relay {
             self.timers.disarm(at, Timer::Lane(address));
         }
         self.happenings.remove(&address);
+        let was_marked = self.fleet.at(index).is_changed;
         self.fleet.forget(index);
+        if !was_marked {
+            self.fleet.mark_forgotten(address);
+        }
     }
 
     /// A controller says who it is.
@@ -277,6 +311,7 @@ impl Relay {
             controller.snapshot_asked = None;
             self.fleet.online += 1;
         }
+        self.fleet.mark_changed(index);
         self.tell_presence(work, index);
         if !was_online {
             self.resolve(work, index);
@@ -303,11 +338,12 @@ impl Relay {
             happenings.hung_up();
         }
         self.fleet.online -= 1;
+        self.fleet.mark_changed(index);
         self.tell_presence(work, index);
         self.lane_cut(work, index);
     }
 
-    fn tell_presence(&mut self, work: &mut Work<'_>, index: u32) {
+    pub(crate) fn tell_presence(&mut self, work: &mut Work<'_>, index: u32) {
         let frame = self.presence_of(index);
         self.fan_out(work, index, frame.bytes());
     }
