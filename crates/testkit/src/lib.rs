@@ -2,12 +2,14 @@
 //!
 //! - [`Programs`]: where the built binaries are.
 //! - [`Program`]: one running process, its output read, stopped on drop.
+//! - [`services`]: servers that a gateway may work with.
 //! - [`Yard`]: a gateway with its own folder, accounts and enrolled controllers.
 //! - [`lx106_command`]: a program for the chip's instruction set, run by QEMU.
 //! - [`wait_until`]: the one way to wait.
 
 mod lx106;
 mod program;
+pub mod services;
 mod yard;
 
 pub use lx106::{LX106_CONTROLLER, lx106_command};

@@ -29,9 +29,9 @@ pub(crate) enum Part {
 impl Part {
     /// What must be on the machine.
     const fn needs(self) -> &'static [&'static [setup::Need]] {
-        use setup::{BROWSER, BUILD, CHIP, DESKTOP, PAGE, PROGRAMS};
+        use setup::{BROWSER, BUILD, CHIP, DESKTOP, PAGE, PROGRAMS, SERVICES};
         match self {
-            Part::Rust => &[BUILD, PAGE, PROGRAMS],
+            Part::Rust => &[BUILD, PAGE, PROGRAMS, SERVICES],
             Part::C => &[BUILD],
             Part::Qemu => &[BUILD, CHIP],
             Part::Ui => &[PAGE],

@@ -1,0 +1,5 @@
+//! Services that a gateway may work with: real servers, each on a free port of loopback with a folder of its own.
+
+mod redis;
+
+pub use redis::Redis;
