@@ -1,5 +1,5 @@
-//! What every store keeps to, whichever lies underneath: written over the traits, and run against
-//! each implementation here. Redis and MySQL are to join it.
+//! What every config store keeps to, whichever lies underneath: written over the trait, and run against
+//! each implementation here. MySQL is to join it.
 
 use crate::support::{now, title};
 use bytes::Bytes;
@@ -7,8 +7,8 @@ use std::{sync::Arc, time::Duration};
 use switchyard_gateway::{
     new_token,
     store::{
-        Account, ConfigStore, ControllerKey, Fault, Faults, Guarded, MemoryStatusStore,
-        SqliteConfigStore, StatusStore, StoreError, StoredStatus, TimeLimit, TokenHash,
+        Account, ConfigStore, ControllerKey, Fault, Faults, Guarded, SqliteConfigStore, StoreError,
+        TimeLimit, TokenHash,
     },
     token_hash,
 };
@@ -286,33 +286,6 @@ async fn config_contract(store: &dyn ConfigStore) {
     event_numbers(store).await;
 }
 
-async fn status_contract(store: &dyn StatusStore) {
-    let status = |order, online| StoredStatus {
-        order,
-        online,
-        since: Time(order),
-        pages: vec![Bytes::from_static(b"page")],
-    };
-    assert_eq!(store.status(Address(7)).await.unwrap(), None);
-    store.put_status(Address(7), status(2, true)).await.unwrap();
-    store
-        .put_status(Address(7), status(1, false))
-        .await
-        .unwrap();
-    assert_eq!(
-        store.status(Address(7)).await.unwrap(),
-        Some(status(2, true)),
-        "the later one"
-    );
-    store.put_status(Address(9), status(3, true)).await.unwrap();
-    let page = store.statuses(Address(7), 5).await.unwrap();
-    assert_eq!(page, [(Address(9), status(3, true))]);
-    assert_eq!(store.statuses(Address::GATEWAY, 1).await.unwrap().len(), 1);
-    store.forget_status(Address(7)).await.unwrap();
-    store.forget_status(Address(7)).await.unwrap();
-    assert_eq!(store.status(Address(7)).await.unwrap(), None);
-}
-
 /// A store that fails says so, one that hangs is given up in time, and either is itself again after.
 async fn faults_contract(store: impl ConfigStore) {
     let faults = Arc::new(Faults::default());
@@ -384,9 +357,4 @@ async fn sqlite_survives_and_is_shared_between_processes() {
     all.sort();
     all.dedup();
     assert_eq!(all.len(), 40);
-}
-
-#[tokio::test]
-async fn the_memory_store_keeps_the_contract() {
-    status_contract(&MemoryStatusStore::default()).await;
 }

@@ -9,6 +9,8 @@ mod events;
 mod http;
 mod limits;
 mod process;
+mod status_contract;
+mod status_store;
 mod support;
 mod tls;
 mod tools;
