@@ -3,29 +3,40 @@
 
 use crate::{
     status_contract::{redis_settings, redis_store},
-    support::{Controller, Enrolled, Gateway, Tool, until},
+    support::{Controller, Enrolled, Gateway, Tool, now, soon, title, until},
 };
 use bytes::Bytes;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use switchyard_gateway::{
     Stores,
-    store::{MemoryStatusStore, NodeId, StatusStore, StoredStatus},
+    store::{ControllerKey, MemoryStatusStore, NodeId, StatusStore, StoredStatus},
 };
 use switchyard_protocol::{
     Address, Frame, FrameRef, Kind, limits,
-    message::{Event, Full, Stage, Time},
+    message::{Event, Full, Request, Stage, Time},
 };
 use switchyard_testkit::services::Redis;
 
 /// Exchanges that go over the yard while something is the matter with Redis.
 const EXCHANGES: i64 = 20;
 
-/// A gateway on this Redis, which it waits for a second at most.
+/// How long the gateway waits for Redis.
+const STORE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long peers may take for what needs no store: much on a busy machine, and less than the store is given.
+const EXCHANGE_TIME_MAX: Duration = Duration::from_millis(2_500);
+
+/// A gateway on this Redis.
 async fn gateway_on(redis: &Redis) -> Gateway {
     let redis = redis_settings(redis, "switchyard:");
     Gateway::start_with(|settings| {
         settings.redis = Some(redis);
-        settings.store_timeout = Duration::from_secs(1);
+        settings.store_timeout = STORE_TIMEOUT;
     })
     .await
 }
@@ -64,7 +75,9 @@ impl Peers {
         let mut pump = Controller::online(gateway, who).await;
         pump.is_live().await;
         let mut operator = gateway.tool("operator").await;
-        operator.subscribe().await;
+        let controllers = Some(vec![who.address]);
+        let subscribe = Request::Subscribe { controllers };
+        operator.ask(Address::GATEWAY, &subscribe).await;
         Peers {
             who,
             pump,
@@ -100,7 +113,7 @@ impl Peers {
                     }
                 }
             };
-            let in_time = tokio::time::timeout(Duration::from_millis(800), exchange);
+            let in_time = tokio::time::timeout(EXCHANGE_TIME_MAX, exchange);
             in_time.await.expect("peers that wait for no store");
         }
     }
@@ -408,6 +421,114 @@ async fn a_redis_that_was_emptied_is_given_all_of_it_again() {
     redis.start_again().unwrap();
     all_is_there(&redis).await;
     peers.exchange().await;
+    gateway.stop().await;
+}
+
+/// Controllers on the clear link, each of which changes again and again; in the end the one at place `n` of them is
+/// `n % 2`.
+struct Storm {
+    controllers: Vec<Controller>,
+    stopping: Arc<AtomicBool>,
+}
+
+impl Storm {
+    async fn gather(gateway: &Gateway, count: usize) -> Self {
+        let wanted = (0..count)
+            .map(|number| (title(&format!("Fan {number}")), ControllerKey([7; 32])))
+            .collect();
+        let enrolled = gateway.stores.config.enrol(wanted, 65_536, now()).await;
+        let mut controllers = Vec::new();
+        for address in enrolled.unwrap() {
+            let mut controller = Controller::connect(gateway.clear, address).await;
+            controller.write(controller.hello().bytes()).await;
+            controller.clear_frame().await.expect("a welcome");
+            controller.say_who().await;
+            controllers.push(controller);
+        }
+        Storm {
+            controllers,
+            stopping: Arc::default(),
+        }
+    }
+
+    /// Until told to stop.
+    async fn blow(mut self) -> Self {
+        let mut round = 0;
+        while !self.stopping.load(Ordering::Relaxed) {
+            self.tell(|number| number as i64 + round).await;
+            round += 1;
+            // Two thousand changes in a second for every hundred of them, at most.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        self.tell(|number| number as i64).await;
+        self
+    }
+
+    async fn tell(&mut self, value: impl Fn(usize) -> i64) {
+        for (number, controller) in self.controllers.iter_mut().enumerate() {
+            let delta = controller.delta(value(number) % 2);
+            controller.send(&[delta]).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fleet_under_load_is_stored_whole_whatever_happened() {
+    let mut redis = Redis::start().unwrap();
+    let store = redis_store(&redis, "switchyard:");
+    let gateway = gateway_on(&redis).await;
+    let mut peers = Peers::enter(&gateway).await;
+    // More than go into two batches.
+    let storm = Storm::gather(&gateway, 300).await;
+    let stopping = Arc::clone(&storm.stopping);
+    let addresses: Vec<_> = storm.controllers.iter().map(|it| it.address).collect();
+    let blowing = tokio::spawn(storm.blow());
+    let troubles: [(Mischief, Mischief); 4] = [
+        (|it| it.stop().unwrap(), |it| it.start_again().unwrap()),
+        (|it| it.freeze().unwrap(), |it| it.thaw().unwrap()),
+        (|it| it.fill().unwrap(), |it| it.unfill().unwrap()),
+        (
+            |it| drop(it.say(&["FLUSHALL"]).unwrap()),
+            |it| drop(it.say(&["SCRIPT", "FLUSH"]).unwrap()),
+        ),
+    ];
+    for (harm, mend) in troubles {
+        harm(&mut redis);
+        peers.exchange().await;
+        mend(&mut redis);
+        peers.exchange().await;
+    }
+    stopping.store(true, Ordering::Relaxed);
+    let storm = soon("the storm to end", blowing).await.unwrap();
+    let all_are = async |online| {
+        until("the whole fleet in the store", async || {
+            for (number, address) in addresses.iter().enumerate() {
+                let status = stored(&store, *address).await?;
+                let is_so = status.online == online && value_of(&status)? == number as i64 % 2;
+                is_so.then_some(())?;
+            }
+            Some(())
+        })
+        .await;
+    };
+    all_are(true).await;
+    drop(storm);
+    all_are(false).await;
+    // All of it is there after a restart.
+    let gateway = gateway.restart().await;
+    until("the whole fleet in the yard", async || {
+        let mut tool = gateway.tool("viewer").await;
+        let mut known = 0;
+        for frame in tool.subscribe().await {
+            if frame.header().kind == Kind::StatusFull {
+                let number = addresses.iter().position(|it| *it == frame.header().source);
+                let value = Full::decode(frame.payload()).unwrap().points[0].value;
+                known += usize::from(number.is_some_and(|number| number as i64 % 2 == value));
+            }
+        }
+        (known == addresses.len()).then_some(())
+    })
+    .await;
     gateway.stop().await;
 }
 
