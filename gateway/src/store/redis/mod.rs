@@ -27,7 +27,7 @@ use switchyard_protocol::{
     message::{PointFlags, Time},
 };
 
-/// Keys of one script's call: Redis does nothing else meanwhile, and this takes it a quarter of a millisecond.
+/// Keys of one script's call: Redis does nothing else meanwhile, and this takes it half a millisecond.
 const KEYS_PER_SCRIPT: usize = 256;
 /// Bytes of a prefix. It is sent with every key.
 const PREFIX_BYTES_MAX: usize = 64;
