@@ -4,7 +4,7 @@
 //! file, `SWITCHYARD_LISTEN_TCP` in the environment, `--listen-tcp` on the command line. Every key
 //! is described in `gateway/switchyard.sample.toml`, and a test holds that file to this one.
 
-use crate::store::{Database, Sealer};
+use crate::store::{Database, RedisSettings, Sealer};
 use serde::Deserialize;
 use std::{
     fmt,
@@ -179,6 +179,10 @@ settings! {
     store_timeout: Span, "SWITCHYARD_STORE_TIMEOUT", span(Duration::from_secs(5));
     /// Calls that may wait for a store
     store_queue_calls_max: usize, "SWITCHYARD_STORE_QUEUE_CALLS_MAX", Some(1024);
+    /// Redis, where the fleet's status is kept too; off unless set. May hold a password
+    redis_url: Secret, "SWITCHYARD_REDIS_URL", None;
+    /// What all keys in Redis begin with
+    redis_prefix: String, "SWITCHYARD_REDIS_PREFIX", text("switchyard:");
     /// Other origins whose page may use its cookie here, separated by spaces
     page_origins: String, "SWITCHYARD_PAGE_ORIGINS", text("");
     /// Whether a reverse proxy stands before listen_http, whose X-Forwarded-For and -Proto count
@@ -248,6 +252,8 @@ pub struct Settings {
     pub store_timeout: Duration,
     /// Calls that may wait for a store.
     pub store_queue_calls_max: usize,
+    /// Where the fleet's status is kept too.
+    pub redis: Option<RedisSettings>,
     /// Origins, besides this host's own, whose page may use its cookie.
     pub page_origins: Vec<String>,
     /// Whether forwarded headers count.
@@ -357,14 +363,11 @@ impl MasterKey {
 
 /// A secret that must never reach a log: its `Debug` prints a mask.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
 pub struct Secret(pub String);
 
-impl FromStr for Secret {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Secret(text.to_owned()))
+impl From<String> for Secret {
+    fn from(secret: String) -> Self {
+        Secret(secret)
     }
 }
 
@@ -384,9 +387,13 @@ impl RawSettings {
             path: path.into(),
             source,
         })?;
-        toml::from_str(&text).map_err(|source| ConfigError::Unparsable {
-            path: path.into(),
-            source: Box::new(source),
+        toml::from_str(&text).map_err(|mut source: toml::de::Error| {
+            if text.contains("redis_url") {
+                // It would show the line that it stumbles over, which may hold a password.
+                source.set_input(None);
+            }
+            let (path, source) = (path.into(), Box::new(source));
+            ConfigError::Unparsable { path, source }
         })
     }
 
@@ -423,6 +430,7 @@ impl RawSettings {
             data,
             store_timeout: positive("store_timeout", raw.store_timeout)?,
             store_queue_calls_max: taken(raw.store_queue_calls_max),
+            redis: RedisSettings::resolve(raw.redis_url, taken(raw.redis_prefix))?,
             page_origins: origins(&taken(raw.page_origins))?,
             behind_proxy: taken(raw.behind_proxy),
             metrics_public: taken(raw.metrics_public),

@@ -10,8 +10,8 @@ use crate::{
     priority::{DOOR_NICENESS, give_way},
     setup::Setup,
     store::{
-        ConfigStore, ControllerEntry, ControllerKey, Guarded, SqlConfigStore, StatusStore,
-        TimeLimit,
+        ConfigStore, ControllerEntry, ControllerKey, Guarded, RedisStatusStore, SqlConfigStore,
+        StatusStore, TimeLimit,
     },
     telemetry::Telemetry,
     throttle::Throttle,
@@ -105,9 +105,12 @@ fn listen(addr: SocketAddr) -> std::io::Result<TcpListener> {
 pub struct Stores {
     /// What survives a restart.
     pub config: Arc<dyn ConfigStore>,
-    /// Where the latest of every controller is copied to, for others to read. `None` copies nothing:
-    /// the relay's own table is then the only one, and the cheapest.
+    /// Where the latest of every controller is copied to, for others and for the gateway's next start to read.
+    /// `None` copies nothing: the relay's own table is then the only one, and the cheapest.
     pub status: Option<Arc<dyn StatusStore>>,
+    /// Where what points were a while ago is kept: the same store, or one in memory. `None` keeps nothing, which is
+    /// right while nobody asks for it: a busy yard tells of a hundred thousand values in a second.
+    pub recent: Option<Arc<dyn StatusStore>>,
 }
 
 impl fmt::Debug for Stores {
@@ -129,9 +132,15 @@ impl Stores {
             SqlConfigStore::open(database, sealer, settings.store_queue_calls_max, limit.0)
                 .await
                 .with_context(|| format!("cannot open the database {database}"))?;
+        let status = settings.redis.as_ref().map(|redis| {
+            let store = RedisStatusStore::new(redis, settings.store_queue_calls_max)?;
+            let store: Arc<dyn StatusStore> = Arc::new(Guarded::new(store, limit));
+            anyhow::Ok(store)
+        });
         Ok(Stores {
             config: Arc::new(Guarded::new(config, limit)),
-            status: None,
+            status: status.transpose()?,
+            recent: None,
         })
     }
 }
@@ -221,6 +230,7 @@ pub async fn serve(
         settings: Arc::clone(&settings),
         config: Arc::clone(&stores.config),
         status: stores.status,
+        recent: stores.recent,
         telemetry: Arc::clone(&telemetry),
         keyring: Arc::clone(&keyring),
         gateway: rand::random(),

@@ -22,6 +22,20 @@ pub(crate) struct Telemetry {
     pub(crate) logins_limited: AtomicU64,
     /// Store calls that failed or took too long.
     pub(crate) store_failures: AtomicU64,
+    /// 1 while the status store answers.
+    pub(crate) status_store_up: AtomicU64,
+    /// Calls of the status store that failed or took too long.
+    pub(crate) status_store_failures: AtomicU64,
+    /// Times that the status store may have lost what it had.
+    pub(crate) status_store_losses: AtomicU64,
+    /// Statuses that were brought to the status store.
+    pub(crate) statuses_stored: AtomicU64,
+    /// Leases that another gateway had a later session of.
+    pub(crate) leases_fenced: AtomicU64,
+    /// Values that were brought to where recent ones are kept.
+    pub(crate) samples_stored: AtomicU64,
+    /// Values that found no room on their way there.
+    pub(crate) samples_dropped: AtomicU64,
 }
 
 impl Telemetry {
@@ -35,6 +49,13 @@ impl Telemetry {
             logins_failed: AtomicU64::new(0),
             logins_limited: AtomicU64::new(0),
             store_failures: AtomicU64::new(0),
+            status_store_up: AtomicU64::new(0),
+            status_store_failures: AtomicU64::new(0),
+            status_store_losses: AtomicU64::new(0),
+            statuses_stored: AtomicU64::new(0),
+            leases_fenced: AtomicU64::new(0),
+            samples_stored: AtomicU64::new(0),
+            samples_dropped: AtomicU64::new(0),
         })
     }
 

@@ -39,6 +39,8 @@ struct Counting {
     buffer: Vec<u8>,
     /// Bytes for each place, which the transport reports as written.
     written: Vec<(ConnectionId, usize)>,
+    /// Values, where they are wanted.
+    values: Option<Vec<(Address, u8, i64, PointFlags)>>,
 }
 
 impl Sink for Counting {
@@ -47,6 +49,20 @@ impl Sink for Counting {
         self.buffer.clear();
         self.buffer.extend_from_slice(frame);
         self.written.push((connection, frame.len()));
+    }
+
+    fn wants_values(&self) -> bool {
+        self.values.is_some()
+    }
+
+    fn value(&mut self, controller: Address, point: u8, value: i64, flags: PointFlags) {
+        if let Some(values) = &mut self.values {
+            // As a gateway does that hands them over now and then.
+            if values.len() == 4_096 {
+                values.clear();
+            }
+            values.push((controller, point, value, flags));
+        }
     }
 
     fn output(&mut self, output: Output) {
@@ -101,6 +117,7 @@ impl Yard {
                 frames: 0,
                 buffer: Vec::with_capacity(70_000),
                 written: Vec::with_capacity(1_024),
+                values: None,
             },
             sequences: vec![0; CONTROLLERS as usize],
             keys: 0,
@@ -362,6 +379,25 @@ fn run(
     );
 }
 
+/// Every controller's status is taken, as for a status store.
+fn taken(rounds: u32) {
+    let mut yard = Yard::new(0);
+    let mut best = Duration::MAX;
+    for _ in 0..rounds {
+        let frames: Vec<_> = (0..CONTROLLERS).map(|at| yard.delta(at)).collect();
+        measured(&mut yard, &frames);
+        let start = Instant::now();
+        while yard.relay.changed() > 0 {
+            black_box(yard.relay.take_changed(128));
+        }
+        best = best.min(start.elapsed());
+    }
+    println!(
+        "taken: {} ns for each controller of 10 points",
+        best.as_nanos() / u128::from(CONTROLLERS)
+    );
+}
+
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let only = arguments.next();
@@ -378,6 +414,15 @@ fn main() {
     }
     if wanted("delta1") {
         run("delta1", 1, 5, rounds, |yard, at| vec![yard.delta(at)]);
+    }
+    if wanted("delta0values") {
+        run("delta0values", 0, 5, rounds, |yard, at| {
+            yard.sink.values.get_or_insert_default();
+            vec![yard.delta(at)]
+        });
+    }
+    if wanted("taken") {
+        taken(rounds);
     }
     if wanted("delta64") {
         run("delta64", 64, 5, rounds, |yard, at| vec![yard.delta(at)]);

@@ -1,6 +1,7 @@
 //! What the gateway tells the relay: peers, frames, progress, results, time.
 
 use crate::{Rights, StoreResult, StoredCommand, Ticket};
+use bytes::Bytes;
 use std::time::Duration;
 use switchyard_protocol::{
     Address, Code, SiteId,
@@ -155,6 +156,16 @@ pub enum Input {
         address: Address,
         /// The number.
         number: u32,
+    },
+    /// What the status store holds of a controller from before the gateway started. After the controller's
+    /// [`Input::ControllerKnown`], at any time: of a controller that has come since, nothing is taken from it.
+    StatusRestored {
+        /// The controller.
+        address: Address,
+        /// Since when it was away; 0 when that is not known.
+        since: Time,
+        /// Its last full status, the frame of [`Live`](crate::Live); empty when there was none.
+        frame: Bytes,
     },
     /// The config store was told what [`Output::StoreNumber`](crate::Output::StoreNumber) said.
     NumberStored {

@@ -30,6 +30,7 @@ mod counters;
 mod events;
 mod input;
 mod kept;
+mod live;
 mod outcome;
 mod output;
 mod presence;
@@ -49,6 +50,7 @@ mod withdrawal;
 
 pub use counters::{CodeCounts, Counters, Gauges};
 pub use input::{ConnectionId, Input, Now, Peer};
+pub use live::Live;
 pub use output::{
     Asker, Haste, Notice, Output, Question, Sink, StoreRequest, StoreResult, StoredCommand, Ticket,
 };
@@ -180,6 +182,11 @@ impl Relay {
             Input::Answered { ticket, answer } => self.answered(work, ticket, answer),
             Input::Restored(command) => self.restored(work, command),
             Input::NumberRestored { address, number } => self.number_restored(address, number),
+            Input::StatusRestored {
+                address,
+                since,
+                frame,
+            } => self.status_restored(work, address, since, &frame),
             Input::NumberStored {
                 address,
                 number,

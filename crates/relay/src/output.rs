@@ -4,7 +4,7 @@ use crate::ConnectionId;
 use bytes::Bytes;
 use switchyard_protocol::{
     Address, Code, SiteId,
-    message::{Event, Key, Time, Title},
+    message::{Event, Key, PointFlags, Time, Title},
 };
 
 /// Names one request of the relay to its gateway, so that the result finds its way back.
@@ -30,6 +30,15 @@ pub trait Sink {
     /// the queue's bound; the transport must only report what has left
     /// ([`Relay::written`](crate::Relay::written)).
     fn send(&mut self, connection: ConnectionId, frame: &[u8], haste: Haste);
+
+    /// Whether [`value`](Self::value) is of interest. It is asked for every status that comes.
+    fn wants_values(&self) -> bool {
+        false
+    }
+
+    /// A controller has told what one of its points is. Called only while values are wanted, for every point of a
+    /// full status and every change of a delta, in their order.
+    fn value(&mut self, _controller: Address, _point: u8, _value: i64, _flags: PointFlags) {}
 
     /// Do anything else; never [`Output::Send`].
     fn output(&mut self, output: Output);

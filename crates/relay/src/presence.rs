@@ -9,7 +9,7 @@ use crate::{
     timers::Timer,
 };
 use foldhash::fast::FixedState;
-use std::{num::NonZero, sync::Arc, time::Duration};
+use std::{collections::VecDeque, num::NonZero, sync::Arc, time::Duration};
 use switchyard_protocol::{
     Address, Code, Frame, Kind, SiteId,
     message::{Event, Time, Title},
@@ -36,6 +36,8 @@ pub(crate) struct Controller {
     session: Option<NonZero<Slot>>,
     /// Its session has announced.
     pub(crate) online: bool,
+    /// It waits to be taken by whoever copies the fleet's status.
+    pub(crate) is_changed: bool,
     /// Since when it is there or away.
     pub(crate) since: Time,
     about: Option<Box<About>>,
@@ -97,6 +99,9 @@ pub(crate) struct Fleet {
     controllers: Vec<Option<Controller>>,
     free: Vec<u32>,
     by_address: Map<Address, u32>,
+    /// Those that have changed since they were last taken, each once; never more than there are controllers,
+    /// but for those that were forgotten meanwhile.
+    changed: VecDeque<Address>,
     /// Tools that subscribed to everything, and may see everything.
     pub(crate) all_subscribers: Vec<Slot>,
     /// Tools that subscribed to everything, by the sites that they may see; no entry is empty.
@@ -116,6 +121,7 @@ impl Fleet {
             controllers: Vec::new(),
             free: Vec::new(),
             by_address: Map::with_hasher(hash.clone()),
+            changed: VecDeque::new(),
             all_subscribers: Vec::new(),
             site_subscribers: Map::with_hasher(hash.clone()),
             online: 0,
@@ -179,6 +185,29 @@ impl Fleet {
         self.indexes().filter(differs).collect()
     }
 
+    /// Notes that there is something new to say of a controller.
+    pub(crate) fn mark_changed(&mut self, index: u32) {
+        let controller = self.at_mut(index);
+        if !controller.is_changed {
+            controller.is_changed = true;
+            let address = controller.address;
+            self.changed.push_back(address);
+        }
+    }
+
+    /// Notes that there is nothing more to say of a controller that is not known any more.
+    pub(crate) fn mark_forgotten(&mut self, address: Address) {
+        self.changed.push_back(address);
+    }
+
+    pub(crate) fn changed(&self) -> usize {
+        self.changed.len()
+    }
+
+    pub(crate) fn next_changed(&mut self) -> Option<Address> {
+        self.changed.pop_front()
+    }
+
     fn with_titles(&mut self, index: u32) -> (&mut Controller, &mut Recent<Title>) {
         let place = self.controllers[index as usize].as_mut();
         (place.expect("a controller that is known"), &mut self.titles)
@@ -215,6 +244,7 @@ impl Fleet {
             site: None,
             session: None,
             online: false,
+            is_changed: false,
             since: Time(0),
             about: None,
             reason: None,
@@ -307,7 +337,11 @@ impl Relay {
             self.timers.disarm(at, Timer::Lane(address));
         }
         self.happenings.remove(&address);
+        let was_marked = self.fleet.at(index).is_changed;
         self.fleet.forget(index);
+        if !was_marked {
+            self.fleet.mark_forgotten(address);
+        }
     }
 
     /// A controller says who it is.
@@ -348,6 +382,7 @@ impl Relay {
             controller.snapshot_asked = None;
             self.fleet.online += 1;
         }
+        self.fleet.mark_changed(index);
         self.tell_presence(work, index);
         if !was_online {
             self.resolve(work, index);
@@ -379,11 +414,12 @@ impl Relay {
             happenings.hung_up();
         }
         self.fleet.online -= 1;
+        self.fleet.mark_changed(index);
         self.tell_presence(work, index);
         self.lane_cut(work, index);
     }
 
-    fn tell_presence(&mut self, work: &mut Work<'_>, index: u32) {
+    pub(crate) fn tell_presence(&mut self, work: &mut Work<'_>, index: u32) {
         let frame = self.presence_of(index);
         self.fan_out(work, index, frame.bytes());
     }

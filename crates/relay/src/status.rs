@@ -190,7 +190,7 @@ pub(crate) struct Assembly {
 }
 
 impl Assembly {
-    fn begin(page: Full) -> Self {
+    pub(crate) fn begin(page: Full) -> Self {
         Assembly {
             head: page.head,
             uptime_ms: page.uptime_ms,
@@ -214,11 +214,11 @@ impl Assembly {
         fits
     }
 
-    fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.pages_here == self.pages
     }
 
-    fn has_twice(&self) -> bool {
+    pub(crate) fn has_twice(&self) -> bool {
         let mut seen = 0u32;
         self.points.iter().any(|point| {
             let bit = 1 << point.index;
@@ -265,6 +265,14 @@ impl Relay {
         match step {
             Step::Next => {
                 self.counters.deltas_taken += 1;
+                self.fleet.mark_changed(index);
+                if work.sink.wants_values() {
+                    let controller = self.fleet.at(index).address;
+                    for change in &delta.changes {
+                        let (value, flags) = (change.value, change.flags);
+                        work.sink.value(controller, change.index, value, flags);
+                    }
+                }
                 self.fan_out(work, index, frame.bytes());
             }
             Step::Old => {}
@@ -305,6 +313,13 @@ impl Relay {
         }
         let address = controller.address;
         controller.snapshot_asked = None;
+        if work.sink.wants_values() {
+            for point in &pages.points {
+                work.sink
+                    .value(address, point.index, point.value, point.flags);
+            }
+        }
+        self.fleet.mark_changed(index);
         let status = self.fleet.set_status(index, *pages);
         // One page goes on as it came. Several are joined first, so that a subscriber whose queue
         // fills up in between never holds half of them.

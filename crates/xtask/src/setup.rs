@@ -64,14 +64,14 @@ pub(crate) const PAGE: &[Need] = &[
 /// What starts and stops the programs: `kill` is no program of its own without it.
 pub(crate) const PROGRAMS: &[Need] = &[need("procps", Probe::Program("kill"))];
 
+/// The servers that the tests start by themselves, and that a gateway may work with.
+pub(crate) const SERVICES: &[Need] = &[
+    need("redis-server", Probe::Program("redis-server")),
+    need("mariadb-server", Probe::File("/usr/sbin/mariadbd")),
+];
+
 /// What the stories in a browser need.
 pub(crate) const BROWSER: &[Need] = &[need("chromium", Probe::Program("chromium"))];
-
-/// The servers that a gateway may work with.
-pub(crate) const SERVICES: &[Need] = &[need(
-    "mariadb-server",
-    Probe::File("/usr/sbin/mariadbd"),
-)];
 
 /// The relays that Debian has and ours is measured beside.
 pub(crate) const PEERS: &[Need] = &[

@@ -105,6 +105,45 @@ pub(super) async fn metrics(
         "Calls of a store that failed or took too long.",
         load(&telemetry.store_failures),
     );
+    text.gauge(
+        "gateway_status_store_up",
+        "1 while the status store answers, 0 while it fails or there is none.",
+        load(&telemetry.status_store_up) as usize,
+    );
+    for (name, help, counter) in [
+        (
+            "gateway_status_store_failures_total",
+            "Calls of the status store that failed or took too long.",
+            &telemetry.status_store_failures,
+        ),
+        (
+            "gateway_status_store_losses_total",
+            "Times that the status store may have lost what it had, and was given it again.",
+            &telemetry.status_store_losses,
+        ),
+        (
+            "gateway_statuses_stored_total",
+            "Statuses brought to the status store.",
+            &telemetry.statuses_stored,
+        ),
+        (
+            "gateway_leases_fenced_total",
+            "Controllers found to have a later session at another gateway.",
+            &telemetry.leases_fenced,
+        ),
+        (
+            "gateway_samples_stored_total",
+            "Values brought to where recent ones are kept.",
+            &telemetry.samples_stored,
+        ),
+        (
+            "gateway_samples_dropped_total",
+            "Values that found no room on their way there.",
+            &telemetry.samples_dropped,
+        ),
+    ] {
+        text.counter(name, help, load(counter));
+    }
     let Some(report) = api.yard.report().await else {
         return Err(Problem::store_unavailable());
     };
@@ -209,6 +248,11 @@ pub(super) async fn metrics(
             "controllers_online",
             "Controllers that are there.",
             gauges.controllers_online,
+        ),
+        (
+            "statuses_waiting",
+            "Statuses that wait for the status store or are under way there.",
+            report.statuses_waiting,
         ),
         ("tools_online", "Tools that are there.", gauges.tools_online),
         ("subscribers", "Tools that take status.", gauges.subscribers),

@@ -3,19 +3,20 @@
 //! [`ConfigStore`] holds what must survive a restart, [`StatusStore`] what is worth having while
 //! the gateway runs. Both are async, fallible and, wrapped in [`Guarded`] with a [`TimeLimit`],
 //! time-bounded: no caller waits longer than `store_timeout`, whatever lies underneath. SQL is
-//! known only to `sql`. Secrets lie there sealed under the master key ([`Sealer`]).
+//! known only to `sql`, Redis only to `redis`. Secrets lie there sealed under the master key ([`Sealer`]).
 
 mod guard;
 mod memory;
+mod redis;
 mod seal;
 mod sql;
 
 pub use guard::{Fault, Faults, Guard, Guarded, TimeLimit};
 pub use memory::MemoryStatusStore;
+pub use redis::{RedisSettings, RedisStatusStore};
 pub use seal::{MASTER_KEY_BYTES, Sealer};
 pub use sql::{Database, DumpError, DumpSummary, SchemaVersion, SqlConfigStore};
 
-use bytes::Bytes;
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 use switchyard_protocol::{
     Address, SiteId,
@@ -108,6 +109,9 @@ pub enum StoreError {
     /// MySQL's own failure, or that of the way there.
     #[error("the database failed")]
     MySql(#[from] mysql_async::Error),
+    /// Redis's own failure, or that of the way there.
+    #[error("Redis failed")]
+    Redis(#[from] ::redis::RedisError),
 }
 
 /// Somebody who may log in.
@@ -425,29 +429,6 @@ store_trait! {
     }
 }
 
-store_trait! {
-    /// The latest of every controller, for whoever comes later.
-    StatusStore {
-        /// Keeps what is known of a controller; only a later `order` replaces an earlier one.
-        fn put_status(&self, controller: Address, status: StoredStatus) -> ();
-        /// What is known of a controller.
-        fn status(&self, controller: Address) -> Option<StoredStatus>;
-        /// What is known of every controller above `after`, at most `limit`.
-        fn statuses(&self, after: Address, limit: u32) -> Vec<(Address, StoredStatus)>;
-        /// Forgets a controller.
-        fn forget_status(&self, controller: Address) -> ();
-    }
-}
-
-/// Presence and status of one controller as frames, so that a store need not understand them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StoredStatus {
-    /// Moves with every change; the gateway's own count.
-    pub order: u64,
-    /// Whether it is there.
-    pub online: bool,
-    /// Since when.
-    pub since: Time,
-    /// The latest full status, one frame a page; empty before the first.
-    pub pages: Vec<Bytes>,
-}
+// After the macro, which it uses.
+mod status;
+pub use status::{Generation, Keep, Lease, Moment, NodeId, Sample, StatusStore, StoredStatus};

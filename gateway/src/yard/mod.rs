@@ -13,7 +13,9 @@
 //! - `shard`, `places`, `mailbox`: further threads that hold a part of the connections, where the
 //!   settings want any.
 //! - `events`: the log and the numbers of controllers' events.
-//! - `watch`: withdrawn rights, new controllers, the status store.
+//! - `statuses`: the fleet's status on its way to the status store.
+//! - `samples`: recent values on their way there.
+//! - `watch`: withdrawn rights, new controllers.
 
 mod driver;
 mod events;
@@ -22,7 +24,9 @@ mod lines;
 mod mailbox;
 mod places;
 mod run;
+mod samples;
 mod shard;
+mod statuses;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -67,10 +71,13 @@ pub(crate) struct YardContext {
     pub(crate) settings: Arc<Settings>,
     pub(crate) config: Arc<dyn ConfigStore>,
     pub(crate) status: Option<Arc<dyn StatusStore>>,
+    /// Where recent values are kept, if anybody wants them.
+    pub(crate) recent: Option<Arc<dyn StatusStore>>,
     pub(crate) telemetry: Arc<Telemetry>,
     /// Is told of controllers that are enrolled later, once the yard has been.
     pub(crate) keyring: Arc<Keyring>,
-    /// Random per start: tells clients that receipts held in memory are gone.
+    /// Random per start: tells clients that receipts held in memory are gone, and names this node to the status
+    /// store.
     pub(crate) gateway: [u8; 16],
     /// All controllers that are enrolled.
     pub(crate) controllers: Vec<ControllerEntry>,
@@ -105,7 +112,11 @@ enum ToYard {
     /// Time to look for log-ins that have ended; whether rights may have changed.
     Look(bool),
     LoginsChecked(watch::Checked),
-    StatusesStored,
+    StatusesStored(statuses::Stored),
+    /// Controllers whose status is to be put into the status store again; all of them with `None`.
+    StatusesWanted(Option<Vec<Address>>),
+    /// What the status store knew of controllers before the gateway started.
+    Restored(Vec<statuses::Known>),
     /// Numbers of events, and whether they are committed.
     NumbersStored(Vec<(Address, u32)>, bool),
     Report(oneshot::Sender<Report>),
@@ -144,6 +155,8 @@ pub(crate) struct ToolArrival {
 pub(crate) struct Report {
     pub(crate) counters: Counters,
     pub(crate) gauges: Gauges,
+    /// Statuses that wait for the status store or are under way there.
+    pub(crate) statuses_waiting: usize,
 }
 
 /// The yard as the other threads see it.

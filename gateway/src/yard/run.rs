@@ -9,12 +9,14 @@ use super::{
     intake::{self, Intake},
     lines::{Lines, News, Opening},
     mailbox::Mail,
+    samples::{Tap, keep_samples},
     shard::{Shards, Told},
-    watch::{self, Statuses},
+    statuses::{Keeper, Statuses},
+    watch,
 };
 use crate::{
     clock::Clock,
-    store::{ControllerEntry, ControllerKey, NewController, StoreError},
+    store::{ControllerEntry, ControllerKey, NewController, NodeId, StoreError},
     telemetry::count,
     wire::{TlsWire, Wire},
 };
@@ -100,7 +102,9 @@ impl Waiting for Yard {
         let moments = [
             self.relay.next_timer(),
             self.shards.own.next_moment(),
+            self.shards.tap.as_ref().and_then(Tap::next_moment),
             self.ends_at,
+            self.next_status(),
         ];
         let next = moments.into_iter().flatten().min();
         next.map(|next| next.saturating_sub(self.now.since_start))
@@ -129,7 +133,7 @@ impl Yard {
     fn new(
         mut context: YardContext,
         clock: Clock,
-        shards: Shards,
+        mut shards: Shards,
         inbox: mpsc::Receiver<ToYard>,
         assistants: Assistants,
     ) -> Self {
@@ -151,6 +155,19 @@ impl Yard {
         let accounts = std::mem::take(&mut context.accounts);
         let commands = std::mem::take(&mut context.commands);
         let event_numbers = std::mem::take(&mut context.event_numbers);
+        let telemetry = &context.telemetry;
+        let statuses = context.status.clone().map(|store| {
+            let (batches, keeper_takes) = mpsc::channel(1);
+            let (node, yard) = (NodeId(context.gateway), assistants.yard.clone());
+            let keeper = Keeper::new(store, node, Arc::clone(telemetry), yard);
+            assistants.spawn(keeper.keep(keeper_takes));
+            Statuses::new(batches)
+        });
+        shards.tap = context.recent.clone().map(|store| {
+            let (batches, keeper_takes) = mpsc::channel(1);
+            assistants.spawn(keep_samples(store, Arc::clone(telemetry), keeper_takes));
+            Tap::new(batches, Arc::clone(telemetry))
+        });
         let mut yard = Yard {
             relay: Relay::new(relay_settings),
             now: clock.now(),
@@ -162,7 +179,7 @@ impl Yard {
             assistants,
             tools: HashMap::new(),
             rights: HashMap::new(),
-            statuses: context.status.clone().map(Statuses::new),
+            statuses,
             numbers: Numbers::new(Arc::clone(&context.config)),
             look_again: false,
             is_checking: false,
@@ -217,10 +234,9 @@ impl Yard {
         if self.relay.next_timer().is_some_and(|due| due <= now) {
             self.input(Input::Tick);
         }
-        let telemetry = &self.context.telemetry;
-        let statuses = self.statuses.as_mut();
-        if let Some(storing) = statuses.and_then(|statuses| statuses.store(telemetry)) {
-            self.ask(storing);
+        self.store_statuses();
+        if let Some(tap) = &mut self.shards.tap {
+            tap.store(self.now);
         }
         if let Some(storing) = self.numbers.store(&self.context.telemetry) {
             self.ask(storing);
@@ -234,6 +250,25 @@ impl Yard {
         news.append(&mut self.shards.own.news);
         self.shards.own.news = news;
         self.shards.post();
+    }
+
+    /// When there is status to be stored.
+    fn next_status(&self) -> Option<Duration> {
+        self.statuses.as_ref()?.next_moment(&self.relay)
+    }
+
+    fn statuses_waiting(&self) -> usize {
+        let statuses = self.statuses.as_ref();
+        statuses.map_or(0, |statuses| self.relay.changed() + statuses.under_way())
+    }
+
+    fn store_statuses(&mut self) {
+        let (now, is_ending) = (self.now.since_start, self.ends_at.is_some());
+        if let Some(statuses) = &mut self.statuses
+            && statuses.store(now, &mut self.relay, is_ending)
+        {
+            self.open += 1;
+        }
     }
 
     fn learn(&mut self, news: News) {
@@ -298,8 +333,6 @@ impl Yard {
     fn departed(&mut self, id: ConnectionId, address: Address) {
         if !address.is_controller() {
             self.tools.remove(&id);
-        } else if let Some(statuses) = &mut self.statuses {
-            statuses.departed(address, id);
         }
     }
 
@@ -470,10 +503,25 @@ impl Yard {
                     self.open -= 1;
                     self.logins_checked(checked);
                 }
-                ToYard::StatusesStored => {
+                ToYard::StatusesStored(stored) => {
                     self.open -= 1;
                     if let Some(statuses) = &mut self.statuses {
-                        statuses.stored();
+                        statuses.stored(self.now.since_start, &mut self.relay, stored);
+                    }
+                }
+                ToYard::StatusesWanted(None) => self.relay.change_all(),
+                ToYard::StatusesWanted(Some(controllers)) => {
+                    for controller in controllers {
+                        self.relay.change_again(controller);
+                    }
+                }
+                ToYard::Restored(known) => {
+                    for (address, since, frame) in known {
+                        self.input(Input::StatusRestored {
+                            address,
+                            since,
+                            frame,
+                        });
                     }
                 }
                 ToYard::NumbersStored(numbers, is_committed) => {
@@ -489,8 +537,13 @@ impl Yard {
                 }
                 ToYard::Report(answer) => {
                     let (counters, gauges) = (self.relay.counters().clone(), self.relay.gauges());
+                    let statuses_waiting = self.statuses_waiting();
                     // Whoever asked may have given up.
-                    let _ = answer.send(Report { counters, gauges });
+                    let _ = answer.send(Report {
+                        counters,
+                        gauges,
+                        statuses_waiting,
+                    });
                 }
                 ToYard::ShutDown => self.shut_down(),
                 ToYard::Broken => {
@@ -598,9 +651,6 @@ impl Yard {
             Err(error) => return tracing::error!(%error, "a socket could not be moved to the yard"),
         };
         tracing::info!(peer = %ip, %address, session = id.0, "controller connected");
-        if let Some(statuses) = &mut self.statuses {
-            statuses.arrived(address, id);
-        }
         if let Some(entry) = proven.entry {
             // It may have been enrolled a moment ago, by another process.
             self.known(address, entry.title, entry.site);
@@ -709,11 +759,6 @@ impl Intake for Yard {
             FrameRef::split(rest, payload_bytes_max).map_err(|error| error.code())?
         {
             rest = after;
-            if let Some(statuses) = &mut self.statuses
-                && self.relay.peer(id) == Some(frame.header().source)
-            {
-                statuses.saw(frame);
-            }
             self.relay.frame(self.now, id, frame, &mut self.shards);
             self.perform_all();
         }

@@ -12,6 +12,7 @@ use super::{
     lines::{Lines, News, Opening},
     mailbox::{Mail, Mailbox},
     places::{Dealing, Places},
+    samples::Tap,
 };
 use crate::{clock::Clock, config::Settings};
 use std::{
@@ -20,7 +21,7 @@ use std::{
     thread::JoinHandle,
     time::Duration,
 };
-use switchyard_protocol::{Code, FrameRef};
+use switchyard_protocol::{Address, Code, FrameRef, message::PointFlags};
 use switchyard_relay::{ConnectionId, Haste, Output, Sink};
 
 /// How long a thread that ends goes on to see its sockets closed.
@@ -64,6 +65,8 @@ pub(super) struct Shards {
     others: Vec<Remote>,
     /// What the relay wants besides frames sent.
     pub(super) outputs: Vec<Output>,
+    /// Takes what points are, while anybody wants that.
+    pub(super) tap: Option<Tap>,
 }
 
 /// A shard on another thread.
@@ -102,6 +105,7 @@ impl Shards {
             own: Lines::new(dealing, settings.slow_peer_timeout),
             others: others.collect::<io::Result<_>>()?,
             outputs: Vec::new(),
+            tap: None,
         })
     }
 
@@ -230,6 +234,16 @@ impl Sink for Shards {
         match self.remote(id) {
             Some(remote) => remote.order(Order::Send(id, frame.len(), haste), frame),
             None => self.own.send(id, frame, haste),
+        }
+    }
+
+    fn wants_values(&self) -> bool {
+        self.tap.is_some()
+    }
+
+    fn value(&mut self, controller: Address, point: u8, value: i64, flags: PointFlags) {
+        if let Some(tap) = &mut self.tap {
+            tap.note(self.own.now, (controller, point), value, flags);
         }
     }
 

@@ -1,23 +1,18 @@
-//! What the yard looks after by itself: withdrawn rights, controllers that are enrolled, changed or
-//! withdrawn, and the status store. All of it is done on the gateway's other threads; the yard is only told.
+//! What the yard looks after by itself: withdrawn rights, and controllers that are enrolled, changed or
+//! withdrawn. All of it is done on the gateway's other threads; the yard is only told.
 
 use super::{ControllerNews, LoginToCheck, ToYard, YardHandle};
 use crate::{
     keyring::Keyring,
-    store::{ConfigStore, Login, Revision, StatusStore, StoreError, StoredStatus},
+    store::{ConfigStore, Login, Revision, StoreError},
     telemetry::{Telemetry, count},
 };
-use bytes::Bytes;
 use futures_util::StreamExt as _;
 use std::{
-    collections::HashMap,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
-use switchyard_protocol::{
-    Address, FrameRef, Kind,
-    message::{Full, Title},
-};
+use switchyard_protocol::message::Title;
 use switchyard_relay::{ConnectionId, Rights};
 
 /// How often the store is asked whether something changed. A withdrawn right acts on open sockets
@@ -27,138 +22,6 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(400);
 const LOOKUPS_AT_ONCE: usize = 64;
 /// Changes of controllers read from the store at once.
 const CHANGES_PER_PAGE: u32 = 1_000;
-
-/// What is to be put into the status store; only the latest of each controller waits.
-pub(super) struct Statuses {
-    store: Arc<dyn StatusStore>,
-    /// The newest session of each controller.
-    sessions: HashMap<Address, ConnectionId>,
-    waiting: HashMap<Address, StoredStatus>,
-    /// Pages of a full status that is not complete yet.
-    partial: HashMap<Address, Vec<Bytes>>,
-    order: u64,
-    /// One call at a time: a slow store makes them fewer, never more.
-    is_storing: bool,
-}
-
-impl Statuses {
-    pub(super) fn new(store: Arc<dyn StatusStore>) -> Self {
-        Statuses {
-            store,
-            sessions: HashMap::new(),
-            waiting: HashMap::new(),
-            partial: HashMap::new(),
-            order: 0,
-            is_storing: false,
-        }
-    }
-
-    /// A controller came.
-    pub(super) fn arrived(&mut self, controller: Address, session: ConnectionId) {
-        self.sessions.insert(controller, session);
-        self.presence(controller, true);
-    }
-
-    /// A controller's session ended. It is there all the same when a newer one is.
-    pub(super) fn departed(&mut self, controller: Address, session: ConnectionId) {
-        if self.sessions.get(&controller) == Some(&session) {
-            self.sessions.remove(&controller);
-            self.presence(controller, false);
-        }
-    }
-
-    fn presence(&mut self, controller: Address, online: bool) {
-        let since = crate::clock::time();
-        self.partial.remove(&controller);
-        let status = self.change(controller);
-        status.online = online;
-        status.since = since;
-    }
-
-    /// A peer sent a frame of its own.
-    pub(super) fn saw(&mut self, frame: FrameRef<'_>) {
-        let controller = frame.header().source;
-        if frame.header().kind != Kind::StatusFull || !controller.is_controller() {
-            return;
-        }
-        // What the relay will refuse is no status.
-        let Ok(full) = Full::decode(frame.payload()) else {
-            return;
-        };
-        let pages = self.partial.entry(controller).or_default();
-        if full.page == 0 {
-            pages.clear();
-        }
-        if pages.len() == usize::from(full.page) {
-            pages.push(Bytes::copy_from_slice(frame.bytes()));
-        }
-        if pages.len() == usize::from(full.pages) {
-            let pages = self.partial.remove(&controller).unwrap_or_default();
-            let status = self.change(controller);
-            status.online = true;
-            status.pages = pages;
-        }
-    }
-
-    /// What brings that which waits to the store, if anything does and nothing is under way.
-    pub(super) fn store(
-        &mut self,
-        telemetry: &Arc<Telemetry>,
-    ) -> Option<impl Future<Output = ToYard> + Send + use<>> {
-        if self.waiting.is_empty() || self.is_storing {
-            return None;
-        }
-        self.is_storing = true;
-        let (store, waiting) = (Arc::clone(&self.store), std::mem::take(&mut self.waiting));
-        Some(put_statuses(store, Arc::clone(telemetry), waiting))
-    }
-
-    /// All of it is there, or has failed.
-    pub(super) fn stored(&mut self) {
-        self.is_storing = false;
-    }
-
-    fn change(&mut self, controller: Address) -> &mut StoredStatus {
-        self.order += 1;
-        let status = self.waiting.entry(controller).or_default();
-        status.order = self.order;
-        status
-    }
-}
-
-async fn put_statuses(
-    store: Arc<dyn StatusStore>,
-    telemetry: Arc<Telemetry>,
-    statuses: HashMap<Address, StoredStatus>,
-) -> ToYard {
-    for (controller, status) in statuses {
-        if let Err(error) = put_status(&*store, controller, status).await {
-            count(&telemetry.store_failures);
-            tracing::debug!(
-                error = &error as &dyn std::error::Error,
-                "a status was not stored; the next one will be"
-            );
-        }
-    }
-    ToYard::StatusesStored
-}
-
-async fn put_status(
-    store: &dyn StatusStore,
-    controller: Address,
-    mut status: StoredStatus,
-) -> Result<(), StoreError> {
-    let known = store.status(controller).await?.unwrap_or_default();
-    if status.pages.is_empty() {
-        status.pages = known.pages;
-    }
-    if status.since.0 == 0 {
-        status.since = known.since;
-    }
-    // A store that outlives this process may hold a higher count.
-    status.order = status.order.max(known.order + 1);
-    store.put_status(controller, status).await
-}
 
 /// What looking at log-ins came to.
 #[derive(Default)]

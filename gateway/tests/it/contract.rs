@@ -1,4 +1,4 @@
-//! What every store keeps to, whichever lies underneath: written over the traits, and run against
+//! What every config store keeps to, whichever lies underneath: written over the trait, and run against
 //! each implementation here.
 
 use crate::support::{now, open_sqlite, title, until};
@@ -9,9 +9,8 @@ use switchyard_gateway::{
     new_token,
     store::{
         Account, ConfigStore, ControllerEdit, ControllerKey, Database, DumpError, Fault, Faults,
-        FencingToken, Guarded, MemoryStatusStore, NewController, NewToken, Revision, Sealer,
-        SqlConfigStore, SshKey, StatusStore, StoreError, StoredStatus, TimeLimit, TokenHash,
-        TokenKind,
+        FencingToken, Guarded, NewController, NewToken, Revision, Sealer, SqlConfigStore, SshKey,
+        StoreError, TimeLimit, TokenHash, TokenKind,
     },
     token_hash,
 };
@@ -707,33 +706,6 @@ async fn config_contract(store: &dyn ConfigStore) {
     leases(store).await;
 }
 
-async fn status_contract(store: &dyn StatusStore) {
-    let status = |order, online| StoredStatus {
-        order,
-        online,
-        since: Time(order),
-        pages: vec![Bytes::from_static(b"page")],
-    };
-    assert_eq!(store.status(Address(7)).await.unwrap(), None);
-    store.put_status(Address(7), status(2, true)).await.unwrap();
-    store
-        .put_status(Address(7), status(1, false))
-        .await
-        .unwrap();
-    assert_eq!(
-        store.status(Address(7)).await.unwrap(),
-        Some(status(2, true)),
-        "the later one"
-    );
-    store.put_status(Address(9), status(3, true)).await.unwrap();
-    let page = store.statuses(Address(7), 5).await.unwrap();
-    assert_eq!(page, [(Address(9), status(3, true))]);
-    assert_eq!(store.statuses(Address::GATEWAY, 1).await.unwrap().len(), 1);
-    store.forget_status(Address(7)).await.unwrap();
-    store.forget_status(Address(7)).await.unwrap();
-    assert_eq!(store.status(Address(7)).await.unwrap(), None);
-}
-
 /// A store that fails says so, one that hangs is given up in time, and either is itself again after.
 async fn faults_contract(store: impl ConfigStore) {
     let faults = Arc::new(Faults::default());
@@ -890,9 +862,4 @@ async fn mariadb_keeps_the_contract_and_changes_places_with_sqlite() {
         server.start_again().unwrap();
         until("a server that is back", async || write().await.ok()).await;
     }
-}
-
-#[tokio::test]
-async fn the_memory_store_keeps_the_contract() {
-    status_contract(&MemoryStatusStore::default()).await;
 }

@@ -132,7 +132,7 @@ async fn a_panic_among_the_sessions_ends_the_program() {
         |_| {},
         |_, stores| Stores {
             config: Arc::new(Guarded::new(stores.config, Panics)),
-            status: stores.status,
+            ..stores
         },
     )
     .await;
@@ -155,7 +155,7 @@ async fn a_lost_store_stops_nobody_who_is_there() {
             let faulty = Guarded::new(stores.config, planted);
             Stores {
                 config: Arc::new(Guarded::new(faulty, limit)),
-                status: stores.status,
+                ..stores
             }
         },
     )

@@ -10,6 +10,8 @@ mod http;
 mod limits;
 mod people;
 mod process;
+mod status_contract;
+mod status_store;
 mod support;
 mod tls;
 mod tools;

@@ -4,8 +4,9 @@ use crate::support::{Controller, Enrolled, Gateway, PATIENCE, Tool, request, soo
 use std::{net::SocketAddr, path::Path, process::Stdio};
 use switchyard_protocol::{
     Address, Kind,
-    message::{Answer, Body, Request, Stage},
+    message::{Answer, Body, Event, Full, Request, Stage, Time},
 };
+use switchyard_testkit::services::Redis;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     process::{Child, Command},
@@ -375,6 +376,100 @@ async fn the_wordiest_log_tells_no_secret_and_no_payload() {
         assert!(!log.contains(secret) && !log.contains(&hex), "{log}");
     }
     // Whatever a library would tell is told of bytes, of which it does not know what they mean.
+    for line in log.lines() {
+        assert!(line.contains(" switchyard_gateway"), "{line}");
+    }
+}
+
+/// The value of one metric.
+async fn metric(http: SocketAddr, name: &str) -> u64 {
+    let text = request(http, "GET", "/metrics", &[], "").await.body;
+    let prefix = format!("switchyard_{name} ");
+    let value = text.lines().find_map(|line| line.strip_prefix(&prefix));
+    value
+        .unwrap_or_else(|| panic!("no {name}"))
+        .parse()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_kill_leaves_in_redis_what_absent_controllers_were() {
+    let mut redis = Redis::start().unwrap();
+    let password = "a password of Redis";
+    redis
+        .say(&["CONFIG", "SET", "requirepass", password])
+        .unwrap();
+    let url = redis
+        .url()
+        .replace("redis://", "redis://:a%20password%20of%20Redis@");
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let config = folder.path().join("switchyard.toml");
+    std::fs::write(&config, format!("redis_url = \"{url}\"\n")).unwrap();
+    let flags = ["--config", config.to_str().unwrap(), "--log", "trace"];
+    add_li(&data, "viewer").await;
+    let (_, line, _) = run(&data, &["enrol", "Pump"], "").await;
+    let who = enrolled(line.trim_end());
+    let log_file = folder.path().join("log");
+    let log_to = || {
+        let log = std::fs::File::options();
+        Stdio::from(
+            log.clone()
+                .append(true)
+                .create(true)
+                .open(&log_file)
+                .unwrap(),
+        )
+    };
+    let mut gateway = Running::start_with(&data, &flags, log_to()).await;
+    let mut controller = Controller::connect(gateway.tcp, who.address).await;
+    controller.go_online(who.key).await;
+    let delta = controller.delta(1);
+    controller.send(&[delta]).await;
+    controller.is_live().await;
+    drop(controller);
+    let http = gateway.http;
+    crate::support::until("the status to be stored", async || {
+        let is_away = metric(http, "controllers_online").await == 0;
+        let is_stored = metric(http, "statuses_waiting").await == 0;
+        (is_away && is_stored && metric(http, "gateway_statuses_stored_total").await > 0)
+            .then_some(())
+    })
+    .await;
+    gateway.child.kill().await.unwrap();
+
+    let mut gateway = Running::start_with(&data, &flags, log_to()).await;
+    let token = gateway.log_in().await;
+    crate::support::until("what was known", async || {
+        let mut tool = Tool::enter(gateway.http, &token).await;
+        let (mut value, mut went) = (None, None);
+        for frame in tool.subscribe().await {
+            if let Ok(Event::Presence { online, since, .. }) = Event::decode(frame.payload()) {
+                went = (!online).then_some(since);
+            } else if frame.header().kind == Kind::StatusFull {
+                value = Some(Full::decode(frame.payload()).unwrap().points[0].value);
+            }
+        }
+        (value == Some(1) && went.is_some_and(|went| went > Time(0))).then_some(())
+    })
+    .await;
+
+    // However long Redis is away, the log says it once.
+    redis.stop().unwrap();
+    let http = gateway.http;
+    crate::support::until("some failures", async || {
+        let failures = metric(http, "gateway_status_store_failures_total").await;
+        (failures >= 4).then_some(())
+    })
+    .await;
+    gateway.child.kill().await.unwrap();
+    let log = std::fs::read_to_string(&log_file).unwrap();
+    let warnings = log.lines().filter(|line| line.contains(" WARN "));
+    let told: Vec<_> = warnings.filter(|line| line.contains("Redis")).collect();
+    assert!((1..=3).contains(&told.len()), "{told:?}");
+    for secret in [password, "a%20password"] {
+        assert!(!log.contains(secret), "{log}");
+    }
     for line in log.lines() {
         assert!(line.contains(" switchyard_gateway"), "{line}");
     }

@@ -7,6 +7,7 @@ mod events;
 mod harness;
 mod haste;
 mod hostile;
+mod live;
 mod peers;
 mod requests;
 mod sites;

@@ -1,5 +1,7 @@
 //! Services that a gateway may work with: real servers, each on a free port of loopback with a folder of its own.
 
 mod mariadb;
+mod redis;
 
 pub use mariadb::MariaDb;
+pub use redis::Redis;

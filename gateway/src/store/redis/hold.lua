@@ -1,0 +1,22 @@
+-- Makes sessions those of a node for a term; a later session fences an earlier one.
+-- KEYS: leases. ARGV: the node, the term in milliseconds, a session for each key.
+-- Gives the number of each key that is held by a later one, followed by what it holds.
+local refused = {}
+for i, key in ipairs(KEYS) do
+  local wanted = ARGV[i + 2] .. ' ' .. ARGV[1]
+  local kept = redis.call('GET', key)
+  if kept == wanted then
+    -- Unlike SET this may be done also when memory is full.
+    redis.call('PEXPIRE', key, ARGV[2])
+  else
+    local session, node = string.match(kept or '', '^(%d+) (%x+)$')
+    local has, wants = tonumber(session), tonumber(ARGV[i + 2])
+    if has and (has > wants or (has == wants and node ~= ARGV[1])) then
+      refused[#refused + 1] = i
+      refused[#refused + 1] = kept
+    else
+      redis.call('SET', key, wanted, 'PX', ARGV[2])
+    end
+  end
+end
+return refused
