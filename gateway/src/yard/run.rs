@@ -21,7 +21,7 @@ use crate::{
     wire::{TlsWire, Wire},
 };
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
@@ -72,6 +72,9 @@ struct Yard {
     tools: HashMap<ConnectionId, LoggedIn>,
     /// What the relay was told of accounts.
     rights: HashMap<Title, Rights>,
+    /// Accounts whose tools came while accounts were being read: what was read of them may be older
+    /// than what the tools brought.
+    came_meanwhile: HashSet<Title>,
     /// What the status store is to be told, where there is one.
     statuses: Option<Statuses>,
     /// What the config store is to be told of controllers' events.
@@ -179,6 +182,7 @@ impl Yard {
             assistants,
             tools: HashMap::new(),
             rights: HashMap::new(),
+            came_meanwhile: HashSet::new(),
             statuses,
             numbers: Numbers::new(Arc::clone(&context.config)),
             look_again: false,
@@ -610,7 +614,16 @@ impl Yard {
     /// Tells the relay which accounts' rights have changed, and which accounts are no more.
     fn accounts_read(&mut self, accounts: Vec<(Title, Rights)>) {
         let mut gone = std::mem::take(&mut self.rights);
+        for account in std::mem::take(&mut self.came_meanwhile) {
+            if let Some(rights) = gone.remove(&account) {
+                self.rights.insert(account, rights);
+                self.look_again = true;
+            }
+        }
         for (account, rights) in accounts {
+            if self.rights.contains_key(&account) {
+                continue;
+            }
             let before = gone.remove(&account);
             self.rights.insert(account.clone(), rights.clone());
             if before.as_ref() != Some(&rights) {
@@ -712,6 +725,9 @@ impl Yard {
         self.tools.insert(id, LoggedIn { login, token });
         // Should this be older news than what was read before, the log-in is checked below.
         self.rights.insert(account.clone(), login_rights.clone());
+        if self.is_checking {
+            self.came_meanwhile.insert(account.clone());
+        }
         let peer = Peer::Tool {
             address,
             account,
