@@ -4,6 +4,7 @@
 //! file, `SWITCHYARD_LISTEN_TCP` in the environment, `--listen-tcp` on the command line. Every key
 //! is described in `gateway/switchyard.sample.toml`, and a test holds that file to this one.
 
+pub use crate::proxy::TrustedNetwork;
 use serde::Deserialize;
 use std::{
     fmt,
@@ -110,6 +111,42 @@ pub enum IoInterface {
     Epoll,
 }
 
+/// What the lines of the log look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people: one line an event.
+    Text,
+    /// For programs: one JSON object a line.
+    Json,
+}
+
+/// Before which listeners a proxy stands that tells the client's address by the PROXY protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum ProxiedListeners {
+    /// Before none.
+    Off,
+    /// Before `listen_tcp`.
+    Tcp,
+    /// Before `listen_http`.
+    Http,
+    /// Before both.
+    All,
+}
+
+impl ProxiedListeners {
+    /// Whether connections to `listen_tcp` begin with a header.
+    pub(crate) const fn tcp(self) -> bool {
+        matches!(self, ProxiedListeners::Tcp | ProxiedListeners::All)
+    }
+
+    /// Whether connections to `listen_http` begin with a header.
+    pub(crate) const fn http(self) -> bool {
+        matches!(self, ProxiedListeners::Http | ProxiedListeners::All)
+    }
+}
+
 macro_rules! settings {
     ($($(#[doc = $doc:literal])* $key:ident : $type:ty, $env:literal, $default:expr
         $(, alone means $alone:literal)?;)*) => {
@@ -176,6 +213,10 @@ settings! {
     page_origins: String, "SWITCHYARD_PAGE_ORIGINS", text("");
     /// Whether a reverse proxy stands before listen_http, whose X-Forwarded-For and -Proto count
     behind_proxy: bool, "SWITCHYARD_BEHIND_PROXY", Some(false), alone means "true";
+    /// Which listeners have a proxy before them that speaks the PROXY protocol: off, tcp, http or all
+    proxy_protocol: ProxiedListeners, "SWITCHYARD_PROXY_PROTOCOL", Some(ProxiedListeners::Off);
+    /// Whose PROXY headers are believed: addresses and networks, separated by spaces
+    proxy_protocol_from: String, "SWITCHYARD_PROXY_PROTOCOL_FROM", text("127.0.0.0/8 ::1");
     /// Whether /metrics answers to other than loopback
     metrics_public: bool, "SWITCHYARD_METRICS_PUBLIC", Some(false), alone means "true";
     /// Connections of every sort, in all
@@ -214,10 +255,14 @@ settings! {
     shards: u32, "SWITCHYARD_SHARDS", Some(1);
     /// How sockets are read and written: auto, io_uring or epoll
     io: IoInterface, "SWITCHYARD_IO", Some(IoInterface::Auto);
+    /// From the order to stop, at which /readyz says no, to the stop itself; at most 5min
+    drain_delay: Span, "SWITCHYARD_DRAIN_DELAY", span(Duration::ZERO);
     /// How long peers may take to go when the gateway stops
     shutdown_timeout: Span, "SWITCHYARD_SHUTDOWN_TIMEOUT", span(Duration::from_secs(5));
     /// What is logged, such as `info` or `info,switchyard_gateway::yard=debug`
     log: String, "SWITCHYARD_LOG", text("info");
+    /// What the log's lines look like: text or json
+    log_format: LogFormat, "SWITCHYARD_LOG_FORMAT", Some(LogFormat::Text);
 }
 
 /// The settings that the program runs on: complete and checked.
@@ -243,6 +288,10 @@ pub struct Settings {
     pub page_origins: Vec<String>,
     /// Whether forwarded headers count.
     pub behind_proxy: bool,
+    /// Before which listeners a proxy stands.
+    pub proxy_protocol: ProxiedListeners,
+    /// Whose PROXY headers are believed.
+    pub proxy_protocol_from: Vec<TrustedNetwork>,
     /// Whether the counters are for everybody.
     pub metrics_public: bool,
     /// Connections of every sort, in all.
@@ -281,10 +330,14 @@ pub struct Settings {
     pub shards: u32,
     /// How sockets are read and written.
     pub io: IoInterface,
+    /// How long it is said that the gateway will stop, before it does.
+    pub drain_delay: Duration,
     /// How long peers may take to go.
     pub shutdown_timeout: Duration,
     /// What is logged.
     pub log: String,
+    /// What the log's lines look like.
+    pub log_format: LogFormat,
 }
 
 /// The PEM files that TLS is spoken with.
@@ -380,6 +433,8 @@ impl RawSettings {
             store_queue_calls_max: taken(raw.store_queue_calls_max),
             page_origins: origins(&taken(raw.page_origins))?,
             behind_proxy: taken(raw.behind_proxy),
+            proxy_protocol: taken(raw.proxy_protocol),
+            proxy_protocol_from: trusted_networks(&taken(raw.proxy_protocol_from))?,
             metrics_public: taken(raw.metrics_public),
             connections_max: taken(raw.connections_max),
             pending_per_ip_max: taken(raw.pending_per_ip_max),
@@ -399,8 +454,10 @@ impl RawSettings {
             installations_per_account_max: taken(raw.installations_per_account_max),
             shards: taken(raw.shards),
             io: taken(raw.io),
+            drain_delay: taken(raw.drain_delay).0,
             shutdown_timeout: positive("shutdown_timeout", raw.shutdown_timeout)?,
             log: taken(raw.log),
+            log_format: taken(raw.log_format),
         };
         settings.check()
     }
@@ -495,6 +552,15 @@ impl Settings {
             let found = format!("{:?}", self.ping_interval);
             return refused("ping_interval", "1s to 5m", found);
         }
+        // A service manager loses its patience, too: systemd's is 90 s unless the unit says more.
+        if self.drain_delay > Duration::from_secs(300) {
+            let found = format!("{:?}", self.drain_delay);
+            return refused("drain_delay", "at most 5min", found);
+        }
+        if self.proxy_protocol != ProxiedListeners::Off && self.proxy_protocol_from.is_empty() {
+            let expected = "a proxy's address or network, since proxy_protocol is on";
+            return refused("proxy_protocol_from", expected, String::new());
+        }
         Ok(self)
     }
 }
@@ -529,6 +595,18 @@ fn socket_addr(key: &'static str, text: &str) -> Result<SocketAddr, ConfigError>
             expected: "HOST:NUMBER, such as 0.0.0.0:7400",
             found: text.into(),
         })
+}
+
+fn trusted_networks(text: &str) -> Result<Vec<TrustedNetwork>, ConfigError> {
+    text.split_whitespace()
+        .map(|network| {
+            network.parse().map_err(|_| ConfigError::BadValue {
+                key: "proxy_protocol_from",
+                expected: "addresses and networks such as 10.0.0.7 or 10.0.0.0/8",
+                found: network.into(),
+            })
+        })
+        .collect()
 }
 
 fn origins(text: &str) -> Result<Vec<String>, ConfigError> {

@@ -188,6 +188,28 @@ fn what_could_not_work_is_refused() {
             },
             "page_origins",
         ),
+        (
+            RawSettings {
+                drain_delay: span(Duration::from_secs(301)),
+                ..base()
+            },
+            "drain_delay",
+        ),
+        (
+            RawSettings {
+                proxy_protocol_from: text("10.0.0.0/33"),
+                ..base()
+            },
+            "proxy_protocol_from",
+        ),
+        (
+            RawSettings {
+                proxy_protocol: Some(ProxiedListeners::All),
+                proxy_protocol_from: text(""),
+                ..base()
+            },
+            "proxy_protocol_from",
+        ),
     ] {
         let message = raw.resolve().unwrap_err().to_string();
         assert!(

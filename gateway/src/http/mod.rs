@@ -4,6 +4,7 @@ mod login;
 mod metrics;
 mod page;
 mod problem;
+mod ready;
 mod socket;
 mod stream;
 mod tls;
@@ -34,6 +35,8 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+
+use ready::Readiness;
 use std::{
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
@@ -41,11 +44,16 @@ use std::{
 };
 use stream::ImpatientStream;
 use tls::{Socket, TlsStream};
-use tokio::{net::TcpStream, sync::Semaphore};
+use tokio::{
+    net::TcpStream,
+    sync::{Notify, Semaphore},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How long a client may take over a request's head, or idle between two.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a connection that has asked nothing yet may still do so when the gateway stops.
+const STOP_GRACE: Duration = Duration::from_millis(250);
 /// The largest request head.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Passwords hashed at once: each takes 19 MiB and a core.
@@ -62,6 +70,7 @@ pub(crate) struct Api {
     pub(crate) greeter: Greeter,
     pub(crate) tasks: TaskTracker,
     pub(crate) stopping: CancellationToken,
+    pub(crate) readiness: Readiness,
     logins: LoginLimits,
     hashing: Semaphore,
     waiting: Semaphore,
@@ -105,6 +114,7 @@ impl Api {
             greeter,
             tasks,
             stopping,
+            readiness: Readiness::default(),
         })
     }
 
@@ -141,6 +151,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/ws", get(socket::upgrade))
         .route("/metrics", get(metrics::metrics))
         .route("/healthz", get(async || "ok"))
+        .route("/readyz", get(ready::ready))
         .fallback(page::page)
         .method_not_allowed_fallback(page::method_not_allowed)
         .layer(axum::middleware::from_fn(add_headers))
@@ -188,7 +199,7 @@ impl Serving {
         };
         let accepting = TlsStream::accept(stream, tls);
         let accepted = tokio::select! {
-            () = self.stopping.cancelled() => return None,
+            () = grace_ends(&self.stopping) => return None,
             accepted = tokio::time::timeout(self.settings.handshake_timeout, accepting) => accepted,
         };
         match accepted {
@@ -198,6 +209,12 @@ impl Serving {
         }
         None
     }
+}
+
+/// When those that were accepted just before a stop have had their time to ask.
+pub(crate) async fn grace_ends(stopping: &CancellationToken) {
+    stopping.cancelled().await;
+    tokio::time::sleep(STOP_GRACE).await;
 }
 
 /// Serves one connection until it closes, is upgraded, or the gateway stops.
@@ -217,9 +234,12 @@ pub(crate) async fn serve_connection(
         ip: peer.ip(),
         permit: Arc::new(Mutex::new(Some(permit))),
     };
+    let first_request = Arc::new(Notify::new());
+    let came = Arc::clone(&first_request);
     // Not by a layer: that would wrap every route anew for each connection.
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        came.notify_one();
         request.extensions_mut().insert(client.clone());
         router.call(request)
     });
@@ -233,8 +253,19 @@ pub(crate) async fn serve_connection(
     let outcome = tokio::select! {
         outcome = connection.as_mut() => outcome,
         () = stopping.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+            // Whoever has just been accepted is about to ask, and gets an answer: closed at once, the
+            // connection would look refused, and a restart on passed listeners refuses nobody.
+            tokio::select! {
+                outcome = connection.as_mut() => outcome,
+                () = first_request.notified() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+                () = tokio::time::sleep(STOP_GRACE) => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            }
         }
     };
     if let Err(error) = outcome {

@@ -6,11 +6,13 @@
 //! known only to `sqlite`. A controller's key is stored as it is; sealing it is a later step, and
 //! `docs/operating.md` says so.
 
+mod examine;
 mod guard;
 mod memory;
 mod schema;
 mod sqlite;
 
+pub(crate) use examine::{Examined, examine_sqlite};
 pub use guard::{Fault, Faults, Guard, Guarded, TimeLimit};
 pub use memory::MemoryStatusStore;
 pub use sqlite::SqliteConfigStore;

@@ -64,17 +64,24 @@ const STEPS: &[&str] = &[
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let transaction =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let found: u32 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let found = version(&transaction)?;
     let known = STEPS.len() as u32;
-    if found > known {
-        return Err(StoreError::TooNew { known, found });
-    }
     for step in &STEPS[found as usize..] {
         transaction.execute_batch(step)?;
     }
     transaction.pragma_update(None, "user_version", known)?;
     transaction.commit()?;
     Ok(())
+}
+
+/// The version that a database has, if this program knows it.
+pub(super) fn version(connection: &Connection) -> Result<u32, StoreError> {
+    let found = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let known = STEPS.len() as u32;
+    if found > known {
+        return Err(StoreError::TooNew { known, found });
+    }
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -96,7 +96,7 @@ impl Running {
     }
 }
 
-fn enrolled(line: &str) -> Enrolled {
+pub(crate) fn enrolled(line: &str) -> Enrolled {
     let (address, key) = line.split_once(' ').unwrap();
     let bytes: Vec<u8> = (0..64)
         .step_by(2)
