@@ -2,7 +2,7 @@
 
 use crate::{
     access,
-    config::{RawSettings, Secret, Settings},
+    config::{ConfigError, RawSettings, Secret, Settings},
     doctor,
     server::{Listeners, Stores, serve_supervised},
     store::{Account, ConfigStore, ControllerKey},
@@ -10,7 +10,10 @@ use crate::{
     telemetry, tls,
 };
 use anyhow::{Context as _, bail};
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{
+    CommandFactory as _, Parser, Subcommand,
+    builder::{OsStringValueParser, TypedValueParser as _},
+};
 use std::{
     io::{BufRead as _, IsTerminal as _, Write as _},
     path::{Path, PathBuf},
@@ -38,7 +41,9 @@ struct Arguments {
         long,
         env = "SWITCHYARD_GATEWAY_CONFIG",
         global = true,
-        value_name = "FILE"
+        value_name = "FILE",
+        // clap's own for paths takes no empty one.
+        value_parser = OsStringValueParser::new().map(PathBuf::from)
     )]
     config: Option<PathBuf>,
     #[command(flatten)]
@@ -151,11 +156,8 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Some(Task::Man { folder }) => return write_manual(folder),
         _ => {}
     }
-    let mut raw = arguments.settings;
-    if let Some(path) = config_file(arguments.config) {
-        raw = raw.or(RawSettings::from_file(&path)?);
-    }
-    let settings = match (raw.resolve(), &arguments.command) {
+    let settings = read_settings(arguments.settings, arguments.config);
+    let settings = match (settings, &arguments.command) {
         (Ok(settings), _) => settings,
         (Err(fault), Some(Task::Doctor { json })) => {
             return tell(&doctor::Report::without_settings(&fault), *json);
@@ -173,6 +175,14 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         .build()
         .context("cannot start the gateway's threads")?;
     runtime.block_on(run_task(arguments.command.unwrap_or(Task::Serve), settings))
+}
+
+/// The flags and the environment, over the file where there is one, over the defaults.
+fn read_settings(flags: RawSettings, file: Option<PathBuf>) -> Result<Settings, ConfigError> {
+    match config_file(file) {
+        Some(path) => flags.or(RawSettings::from_file(&path)?).resolve(),
+        None => flags.resolve(),
+    }
 }
 
 /// The file that was named, or else the package's, where there is one. An empty name means none at all.

@@ -185,6 +185,7 @@ fn on_passed_with(
         .arg(data)
         .args(["--log", "warn"])
         .args(more)
+        .env("SWITCHYARD_GATEWAY_CONFIG", "")
         .env("LISTEN_FDS", "2")
         .env("LISTEN_FDNAMES", "tcp:http")
         .stdin(Stdio::from(pass(tcp)))
@@ -341,8 +342,10 @@ async fn the_doctor_tells_a_healthy_host_from_a_sick_one() {
     }
     let sick = examine(&listen).await;
     assert_eq!(levels(&sick, "store"), ["error"], "{sick}");
-    let sick = examine(&["--shards", "3"]).await;
-    assert_eq!(levels(&sick, "settings"), ["error"], "{sick}");
+    for settings in [["--shards", "3"], ["--config", "no-such-file"]] {
+        let sick = examine(&settings).await;
+        assert_eq!(levels(&sick, "settings"), ["error"], "{sick}");
+    }
     // For people, the same in lines.
     let words = [&["doctor"], &listen[..]].concat();
     let (ok, lines, complaint) = run(&data, &words, "").await;
