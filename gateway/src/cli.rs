@@ -5,19 +5,24 @@ mod data;
 mod sites;
 
 use crate::{
-    config::{RawSettings, Secret, Settings},
-    server::{Listeners, Stores, serve},
+    config::{ConfigError, RawSettings, Secret, Settings},
+    doctor,
+    server::{Listeners, Stores, serve_supervised},
     store::{ConfigStore, ControllerKey, NewController},
+    supervisor::Supervisor,
     telemetry, tls,
 };
 use accounts::AccountTask;
 use anyhow::{Context as _, bail};
-use clap::{Parser, Subcommand};
+use clap::{
+    CommandFactory as _, Parser, Subcommand,
+    builder::{OsStringValueParser, TypedValueParser as _},
+};
 use data::DataTask;
 use sites::{ControllerTask, SiteTask};
 use std::{
     io::{BufRead as _, IsTerminal as _, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 use switchyard_protocol::{Address, Role, SiteId, message::Title};
@@ -28,16 +33,23 @@ const ENROL_COUNT_MAX: u32 = 100_000;
 /// Controllers read from the store at once when listing.
 const CONTROLLERS_PER_PAGE: u32 = 1_000;
 
+/// What the package puts in place; read where no other file is named.
+const CONFIG_FILE: &str = "/etc/switchyard/gateway.toml";
+/// The manual's part for programs that keep a host running.
+const MANUAL_SECTION: &str = "8";
+
 /// Relays messages between controllers and the people and programs that operate them.
 #[derive(Debug, Parser)]
 #[command(name = "switchyard-gateway", version, arg_required_else_help = false)]
 struct Arguments {
-    /// The file with the settings
+    /// The file with the settings; by default /etc/switchyard/gateway.toml, where there is one
     #[arg(
         long,
         env = "SWITCHYARD_GATEWAY_CONFIG",
         global = true,
-        value_name = "FILE"
+        value_name = "FILE",
+        // clap's own for paths takes no empty one.
+        value_parser = OsStringValueParser::new().map(PathBuf::from)
     )]
     config: Option<PathBuf>,
     #[command(flatten)]
@@ -74,6 +86,23 @@ enum Task {
     Controllers,
     /// Read the settings and say whether they are in order
     CheckConfig,
+    /// Look at all that a gateway stands on, and say what to do; exit code 1 when something does not work
+    Doctor {
+        /// Tell it as one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a completion script
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual's pages
+    #[command(hide = true)]
+    Man {
+        /// The folder that they go to
+        folder: PathBuf,
+    },
     /// Bring the database up to this program, as its start does
     Migrate,
     /// Write all that is kept to a file, while the gateway may be running; of use only together with the master key
@@ -111,17 +140,82 @@ pub fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let mut raw = arguments.settings;
-    if let Some(path) = &arguments.config {
-        raw = raw.or(RawSettings::from_file(path)?);
+    match &arguments.command {
+        Some(Task::Completions { shell }) => {
+            let (mut command, name) = (Arguments::command(), "switchyard-gateway");
+            clap_complete::generate(*shell, &mut command, name, &mut std::io::stdout().lock());
+            return Ok(());
+        }
+        Some(Task::Man { folder }) => return write_manual(folder),
+        _ => {}
     }
-    let settings = raw.resolve()?;
-    telemetry::start_log(&settings.log)?;
+    let settings = read_settings(arguments.settings, arguments.config);
+    let settings = match (settings, &arguments.command) {
+        (Ok(settings), _) => settings,
+        (Err(fault), Some(Task::Doctor { json })) => {
+            return tell(&doctor::Report::without_settings(&fault), *json);
+        }
+        (Err(fault), _) => return Err(fault.into()),
+    };
+    let log = match &arguments.command {
+        // It speaks for itself; what it starts need not.
+        Some(Task::Doctor { .. }) => "error",
+        _ => &settings.log,
+    };
+    telemetry::start_log(log, settings.log_format)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start the gateway's threads")?;
     runtime.block_on(run_task(arguments.command.unwrap_or(Task::Serve), settings))
+}
+
+/// The flags and the environment, over the file where there is one, over the defaults.
+fn read_settings(flags: RawSettings, file: Option<PathBuf>) -> Result<Settings, ConfigError> {
+    match config_file(file) {
+        Some(path) => flags.or(RawSettings::from_file(&path)?).resolve(),
+        None => flags.resolve(),
+    }
+}
+
+/// The file that was named, or else the package's, where there is one. An empty name means none at all.
+fn config_file(named: Option<PathBuf>) -> Option<PathBuf> {
+    match named {
+        Some(path) => (!path.as_os_str().is_empty()).then_some(path),
+        None => Some(PathBuf::from(CONFIG_FILE)).filter(|path| path.exists()),
+    }
+}
+
+/// One page for the program and one for each of its commands, as they are here.
+fn write_manual(folder: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let mut commands = vec![("switchyard-gateway".to_owned(), Arguments::command())];
+    while let Some((name, command)) = commands.pop() {
+        let usage = name.replacen("gateway-", "gateway ", 1);
+        for task in command.get_subcommands().filter(|task| !task.is_hide_set()) {
+            let name = format!("{name}-{}", task.get_name());
+            let usage = format!("{usage} {}", task.get_name());
+            let task = task.clone().display_name(&name).bin_name(usage);
+            commands.push((name, task));
+        }
+        let path = folder.join(format!("{name}.{MANUAL_SECTION}"));
+        let mut page = Vec::new();
+        clap_mangen::Man::new(command)
+            .section(MANUAL_SECTION)
+            .render(&mut page)?;
+        std::fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Prints what the doctor found.
+fn tell(report: &doctor::Report, as_json: bool) -> anyhow::Result<()> {
+    report.write(as_json, &mut std::io::stdout().lock())?;
+    match report.errors() {
+        0 => Ok(()),
+        count => bail!("the doctor found {count} errors"),
+    }
 }
 
 async fn run_task(task: Task, settings: Settings) -> anyhow::Result<()> {
@@ -137,6 +231,10 @@ async fn run_task(task: Task, settings: Settings) -> anyhow::Result<()> {
         writeln!(stdout, "the settings are in order")?;
         return Ok(());
     }
+    if let Task::Doctor { json } = task {
+        return tell(&doctor::examine(settings).await, json);
+    }
+    refuse_strangers(&settings.data)?;
     let data = match &task {
         Task::Migrate => Some(DataTask::Migrate),
         Task::Backup { file } => Some(DataTask::Backup(file.clone())),
@@ -155,11 +253,12 @@ async fn run_task(task: Task, settings: Settings) -> anyhow::Result<()> {
             for warning in settings.warnings() {
                 tracing::warn!("{warning}");
             }
+            let supervisor = Supervisor::from_environment()?;
             let listeners = Listeners::bind(&settings).await?;
             // Whoever reads that it listens may stop it from then on.
             let stop = stop_signal()?;
             listeners.announce(&mut stdout)?;
-            serve(settings, stores, listeners, stop).await?;
+            serve_supervised(settings, stores, listeners, stop, supervisor).await?;
         }
         Task::Account(task) => accounts::run(task, config, &mut stdout).await?,
         Task::Site(task) => sites::run_site(task, config, &mut stdout).await?,
@@ -187,7 +286,10 @@ async fn run_task(task: Task, settings: Settings) -> anyhow::Result<()> {
         | Task::Backup { .. }
         | Task::Restore { .. }
         | Task::Export
-        | Task::Import => {}
+        | Task::Import
+        | Task::Doctor { .. }
+        | Task::Completions { .. }
+        | Task::Man { .. } => {}
     }
     Ok(())
 }
@@ -251,6 +353,23 @@ fn read_password(from_stdin: bool) -> anyhow::Result<Secret> {
     Ok(Secret(line.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
+/// Refuses to work as root in another user's folder: what root makes there is closed to that user.
+fn refuse_strangers(data: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    let Ok(folder) = std::fs::metadata(data) else {
+        return Ok(());
+    };
+    if rustix::process::geteuid().is_root() && folder.uid() != 0 {
+        bail!(
+            "the folder {} belongs to user {}, and what root makes in there would be closed to that user; \
+             run this as the gateway's user, such as `runuser -u switchyard -- switchyard-gateway …`",
+            data.display(),
+            folder.uid()
+        );
+    }
+    Ok(())
+}
+
 /// Cancelled by the first SIGTERM or SIGINT.
 fn stop_signal() -> anyhow::Result<CancellationToken> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -271,7 +390,6 @@ fn stop_signal() -> anyhow::Result<CancellationToken> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -4,6 +4,7 @@
 //! file, `SWITCHYARD_LISTEN_TCP` in the environment, `--listen-tcp` on the command line. Every key
 //! is described in `gateway/switchyard.sample.toml`, and a test holds that file to this one.
 
+pub use crate::proxy::TrustedNetwork;
 use crate::store::{Database, RedisSettings, Sealer};
 use serde::Deserialize;
 use std::{
@@ -111,6 +112,42 @@ pub enum IoInterface {
     Epoll,
 }
 
+/// What the lines of the log look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people: one line an event.
+    Text,
+    /// For programs: one JSON object a line.
+    Json,
+}
+
+/// Before which listeners a proxy stands that tells the client's address by the PROXY protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum ProxiedListeners {
+    /// Before none.
+    Off,
+    /// Before `listen_tcp`.
+    Tcp,
+    /// Before `listen_http`.
+    Http,
+    /// Before both.
+    All,
+}
+
+impl ProxiedListeners {
+    /// Whether connections to `listen_tcp` begin with a header.
+    pub(crate) const fn tcp(self) -> bool {
+        matches!(self, ProxiedListeners::Tcp | ProxiedListeners::All)
+    }
+
+    /// Whether connections to `listen_http` begin with a header.
+    pub(crate) const fn http(self) -> bool {
+        matches!(self, ProxiedListeners::Http | ProxiedListeners::All)
+    }
+}
+
 macro_rules! settings {
     ($($(#[doc = $doc:literal])* $key:ident : $type:ty, $env:literal, $default:expr
         $(, alone means $alone:literal)?;)*) => {
@@ -187,6 +224,10 @@ settings! {
     page_origins: String, "SWITCHYARD_PAGE_ORIGINS", text("");
     /// Whether a reverse proxy stands before listen_http, whose X-Forwarded-For and -Proto count
     behind_proxy: bool, "SWITCHYARD_BEHIND_PROXY", Some(false), alone means "true";
+    /// Which listeners have a proxy before them that speaks the PROXY protocol: off, tcp, http or all
+    proxy_protocol: ProxiedListeners, "SWITCHYARD_PROXY_PROTOCOL", Some(ProxiedListeners::Off);
+    /// Whose PROXY headers are believed: addresses and networks, separated by spaces
+    proxy_protocol_from: String, "SWITCHYARD_PROXY_PROTOCOL_FROM", text("127.0.0.0/8 ::1");
     /// Whether /metrics answers to other than loopback
     metrics_public: bool, "SWITCHYARD_METRICS_PUBLIC", Some(false), alone means "true";
     /// Connections of every sort, in all
@@ -225,10 +266,14 @@ settings! {
     shards: u32, "SWITCHYARD_SHARDS", Some(1);
     /// How sockets are read and written: auto, io_uring or epoll
     io: IoInterface, "SWITCHYARD_IO", Some(IoInterface::Auto);
+    /// From the order to stop, at which /readyz says no, to the stop itself; at most 5min
+    drain_delay: Span, "SWITCHYARD_DRAIN_DELAY", span(Duration::ZERO);
     /// How long peers may take to go when the gateway stops
     shutdown_timeout: Span, "SWITCHYARD_SHUTDOWN_TIMEOUT", span(Duration::from_secs(5));
     /// What is logged, such as `info` or `info,switchyard_gateway::yard=debug`
     log: String, "SWITCHYARD_LOG", text("info");
+    /// What the log's lines look like: text or json
+    log_format: LogFormat, "SWITCHYARD_LOG_FORMAT", Some(LogFormat::Text);
 }
 
 /// The settings that the program runs on: complete and checked.
@@ -258,6 +303,10 @@ pub struct Settings {
     pub page_origins: Vec<String>,
     /// Whether forwarded headers count.
     pub behind_proxy: bool,
+    /// Before which listeners a proxy stands.
+    pub proxy_protocol: ProxiedListeners,
+    /// Whose PROXY headers are believed.
+    pub proxy_protocol_from: Vec<TrustedNetwork>,
     /// Whether the counters are for everybody.
     pub metrics_public: bool,
     /// Connections of every sort, in all.
@@ -296,10 +345,14 @@ pub struct Settings {
     pub shards: u32,
     /// How sockets are read and written.
     pub io: IoInterface,
+    /// How long it is said that the gateway will stop, before it does.
+    pub drain_delay: Duration,
     /// How long peers may take to go.
     pub shutdown_timeout: Duration,
     /// What is logged.
     pub log: String,
+    /// What the log's lines look like.
+    pub log_format: LogFormat,
 }
 
 /// The PEM files that TLS is spoken with.
@@ -433,6 +486,8 @@ impl RawSettings {
             redis: RedisSettings::resolve(raw.redis_url, taken(raw.redis_prefix))?,
             page_origins: origins(&taken(raw.page_origins))?,
             behind_proxy: taken(raw.behind_proxy),
+            proxy_protocol: taken(raw.proxy_protocol),
+            proxy_protocol_from: trusted_networks(&taken(raw.proxy_protocol_from))?,
             metrics_public: taken(raw.metrics_public),
             connections_max: taken(raw.connections_max),
             pending_per_ip_max: taken(raw.pending_per_ip_max),
@@ -452,8 +507,10 @@ impl RawSettings {
             installations_per_account_max: taken(raw.installations_per_account_max),
             shards: taken(raw.shards),
             io: taken(raw.io),
+            drain_delay: taken(raw.drain_delay).0,
             shutdown_timeout: positive("shutdown_timeout", raw.shutdown_timeout)?,
             log: taken(raw.log),
+            log_format: taken(raw.log_format),
         };
         settings.check()
     }
@@ -548,6 +605,15 @@ impl Settings {
             let found = format!("{:?}", self.ping_interval);
             return refused("ping_interval", "1s to 5m", found);
         }
+        // A service manager loses its patience, too: systemd's is 90 s unless the unit says more.
+        if self.drain_delay > Duration::from_secs(300) {
+            let found = format!("{:?}", self.drain_delay);
+            return refused("drain_delay", "at most 5min", found);
+        }
+        if self.proxy_protocol != ProxiedListeners::Off && self.proxy_protocol_from.is_empty() {
+            let expected = "a proxy's address or network, since proxy_protocol is on";
+            return refused("proxy_protocol_from", expected, String::new());
+        }
         Ok(self)
     }
 }
@@ -604,6 +670,18 @@ fn socket_addr(key: &'static str, text: &str) -> Result<SocketAddr, ConfigError>
         })
 }
 
+fn trusted_networks(text: &str) -> Result<Vec<TrustedNetwork>, ConfigError> {
+    text.split_whitespace()
+        .map(|network| {
+            network.parse().map_err(|_| ConfigError::BadValue {
+                key: "proxy_protocol_from",
+                expected: "addresses and networks such as 10.0.0.7 or 10.0.0.0/8",
+                found: network.into(),
+            })
+        })
+        .collect()
+}
+
 fn origins(text: &str) -> Result<Vec<String>, ConfigError> {
     text.split_whitespace()
         .map(|origin| {
@@ -623,231 +701,4 @@ fn origins(text: &str) -> Result<Vec<String>, ConfigError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SAMPLE: &str = include_str!("../switchyard.sample.toml");
-
-    /// The sample with its commented settings switched on: `# key = value` stands for a key that
-    /// is off by itself.
-    fn sample_switched_on() -> String {
-        let key_of = |line: &str| line.split_once(" = ").map(|(key, _)| key.to_owned());
-        SAMPLE
-            .lines()
-            .map(|line| match line.strip_prefix("# ") {
-                Some(rest)
-                    if key_of(rest).is_some_and(|key| RawSettings::KEYS.contains(&&*key)) =>
-                {
-                    rest
-                }
-                _ => line,
-            })
-            .collect::<Vec<_>>()
-            .join("\n")
-    }
-
-    #[test]
-    fn the_sample_is_the_defaults() {
-        let sample: RawSettings = toml::from_str(SAMPLE).unwrap();
-        assert_eq!(sample, RawSettings::defaults());
-    }
-
-    #[test]
-    fn every_key_stands_in_the_sample_with_words_about_it() {
-        let table: toml::Table = toml::from_str(&sample_switched_on()).unwrap();
-        for key in RawSettings::KEYS {
-            assert!(table.contains_key(*key), "{key} is missing in the sample");
-        }
-        assert_eq!(table.len(), RawSettings::KEYS.len());
-        let switched_on = sample_switched_on();
-        let mut before = "";
-        for line in switched_on.lines() {
-            let is_setting = RawSettings::KEYS
-                .iter()
-                .any(|key| line.starts_with(&format!("{key} = ")));
-            assert!(
-                !is_setting || before.starts_with('#'),
-                "{line} has no comment above it"
-            );
-            before = line;
-        }
-    }
-
-    #[test]
-    fn file_environment_and_flag_agree_on_names() {
-        for (key, variable) in RawSettings::KEYS.iter().zip(RawSettings::ENVIRONMENT) {
-            assert_eq!(*variable, format!("SWITCHYARD_{}", key.to_uppercase()));
-        }
-    }
-
-    #[test]
-    fn the_stronger_wins() {
-        let flags = RawSettings {
-            listen_tcp: text("127.0.0.1:1"),
-            ..RawSettings::default()
-        };
-        let file = RawSettings {
-            listen_tcp: text("127.0.0.1:2"),
-            connections_max: Some(7),
-            ..RawSettings::default()
-        };
-        let settings = flags.or(file).resolve().unwrap();
-        assert_eq!(settings.listen_tcp.port(), 1);
-        assert_eq!(settings.connections_max, 7);
-        assert_eq!(settings.handshake_timeout, limits::HANDSHAKE_TIMEOUT);
-    }
-
-    #[test]
-    fn clear_text_stays_on_loopback() {
-        let clear = |addr: &str, insecure| RawSettings {
-            listen_clear: text(addr),
-            insecure: Some(insecure),
-            ..RawSettings::default()
-        };
-        assert!(clear("127.0.0.1:0", false).resolve().is_ok());
-        assert!(clear("0.0.0.0:0", true).resolve().is_ok());
-        let error = clear("0.0.0.0:0", false).resolve().unwrap_err();
-        assert!(matches!(error, ConfigError::ClearInTheOpen(_)), "{error}");
-    }
-
-    #[test]
-    fn passwords_in_the_clear_are_warned_of() {
-        let warnings = |addr: &str, behind_proxy| {
-            let raw = RawSettings {
-                listen_http: text(addr),
-                behind_proxy: Some(behind_proxy),
-                ..RawSettings::default()
-            };
-            raw.resolve().unwrap().warnings()
-        };
-        assert!(warnings("0.0.0.0:80", false)[0].starts_with("listen_http: 0.0.0.0:80 is not"));
-        assert!(warnings("0.0.0.0:80", true).is_empty());
-        assert!(warnings("[::1]:80", false).is_empty());
-        assert!(Settings::defaults().warnings().is_empty());
-        let with_tls = RawSettings {
-            listen_http: text("0.0.0.0:443"),
-            tls_certificate: Some("/nowhere/cert.pem".into()),
-            tls_key: Some("/nowhere/key.pem".into()),
-            ..RawSettings::default()
-        };
-        assert!(with_tls.resolve().unwrap().warnings().is_empty());
-    }
-
-    #[test]
-    fn tls_takes_two_files_or_none() {
-        let tls = |certificate: &str, key: &str| {
-            let raw = RawSettings {
-                tls_certificate: Some(certificate.into()),
-                tls_key: Some(key.into()),
-                ..RawSettings::default()
-            };
-            raw.resolve().map(|settings| settings.tls.is_some())
-        };
-        assert!(tls("cert.pem", "key.pem").unwrap());
-        assert!(!tls("", "").unwrap());
-        for (certificate, key, missing) in
-            [("cert.pem", "", "tls_key"), ("", "k", "tls_certificate")]
-        {
-            let message = tls(certificate, key).unwrap_err().to_string();
-            assert!(
-                message.starts_with(&format!("{missing}: expected a file")),
-                "{message}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_could_not_work_is_refused() {
-        let base = RawSettings::default;
-        for (raw, key) in [
-            (
-                RawSettings {
-                    record_bytes_max: Some(263),
-                    ..base()
-                },
-                "record_bytes_max",
-            ),
-            (
-                RawSettings {
-                    slow_peer_timeout: span(Duration::from_secs(31)),
-                    ..base()
-                },
-                "slow_peer_timeout",
-            ),
-            (
-                RawSettings {
-                    ping_interval: span(Duration::from_millis(999)),
-                    ..base()
-                },
-                "ping_interval",
-            ),
-            (
-                RawSettings {
-                    ping_interval: span(Duration::from_secs(301)),
-                    ..base()
-                },
-                "ping_interval",
-            ),
-            (
-                RawSettings {
-                    tool_queue_bytes_max: Some(1),
-                    ..base()
-                },
-                "tool_queue_bytes_max",
-            ),
-            (
-                RawSettings {
-                    store_queue_calls_max: Some(usize::MAX),
-                    ..base()
-                },
-                "store_queue_calls_max",
-            ),
-            (
-                RawSettings {
-                    hellos_per_ip_per_minute_max: Some(0),
-                    ..base()
-                },
-                "hellos_per_ip_per_minute_max",
-            ),
-            (
-                RawSettings {
-                    page_origins: text("yard.example.org"),
-                    ..base()
-                },
-                "page_origins",
-            ),
-        ] {
-            let message = raw.resolve().unwrap_err().to_string();
-            assert!(
-                message.starts_with(&format!("{key}: expected")),
-                "{message}"
-            );
-        }
-    }
-
-    #[test]
-    fn nonsense_is_named() {
-        assert!(toml::from_str::<RawSettings>("listen_tpc = \"x\"").is_err());
-        for span in [
-            "",
-            "15",
-            "s",
-            "-1s",
-            "1.5s",
-            "99999999999999999999s",
-            "1 week",
-        ] {
-            assert!(span.parse::<Span>().is_err(), "{span:?}");
-        }
-        assert_eq!("5min".parse(), Ok(Span(Duration::from_secs(300))));
-        let error = RawSettings {
-            listen_http: text("nowhere"),
-            ..RawSettings::default()
-        };
-        let message = error.resolve().unwrap_err().to_string();
-        assert!(
-            message.starts_with("listen_http: expected HOST:NUMBER"),
-            "{message}"
-        );
-    }
-}
+mod tests;

@@ -81,27 +81,40 @@ impl Door {
     /// [`Code::Busy`] when the house is full, [`Code::RateLimited`] when this network has too many
     /// that have not said who they are.
     pub(crate) fn admit(self: &Arc<Self>, ip: IpAddr) -> Result<(Permit, Pending), Code> {
+        let permit = self.permit()?;
+        let pending = self.pend(ip)?;
+        count(&self.telemetry.connections_accepted);
+        Ok((permit, pending))
+    }
+
+    /// A place in the house, whosever it is.
+    fn permit(self: &Arc<Self>) -> Result<Permit, Code> {
+        let open = &self.telemetry.connections_open;
+        let taken = open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
+            (open < self.connections_max).then_some(open + 1)
+        });
+        taken.map_err(|_| Code::Busy)?;
+        Ok(Permit(Arc::clone(self)))
+    }
+
+    /// A place among those of this network that have yet to say who they are. Taken anew for a connection
+    /// whose proxy has told where it comes from.
+    ///
+    /// # Errors
+    /// [`Code::RateLimited`] when this network has too many of them.
+    pub(crate) fn pend(self: &Arc<Self>, ip: IpAddr) -> Result<Pending, Code> {
         let network = network_of(ip);
-        // Permits are taken under this lock alone, so that no two take the last one.
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.telemetry.connections_open.load(Ordering::Relaxed) >= self.connections_max {
-            return Err(Code::Busy);
-        }
         let known = pending.entry(network).or_insert(0);
         if *known >= self.pending_per_ip_max {
             return Err(Code::RateLimited);
         }
         *known += 1;
-        count(&self.telemetry.connections_accepted);
-        count(&self.telemetry.connections_open);
         drop(pending);
-        Ok((
-            Permit(Arc::clone(self)),
-            Pending {
-                door: Arc::clone(self),
-                network,
-            },
-        ))
+        Ok(Pending {
+            door: Arc::clone(self),
+            network,
+        })
     }
 
     /// Counts a hello.

@@ -29,7 +29,7 @@ use tokio::{
 };
 
 /// The one Noise protocol of this link version.
-const NOISE: &str = "Noise_NNpsk0_25519_ChaChaPoly_BLAKE2b";
+pub(crate) const NOISE: &str = "Noise_NNpsk0_25519_ChaChaPoly_BLAKE2b";
 /// Message 1: an X25519 key and the tag of an empty payload.
 const MESSAGE_1_BYTES: usize = 48;
 /// A hello has two small fields; this leaves room for later ones.

@@ -15,15 +15,18 @@ mod access;
 pub mod cli;
 mod clock;
 pub mod config;
+mod doctor;
 mod door;
 mod handshake;
 mod hello;
 mod http;
 mod keyring;
 mod priority;
+mod proxy;
 mod server;
 mod setup;
 pub mod store;
+mod supervisor;
 mod telemetry;
 mod throttle;
 mod tls;
@@ -33,7 +36,8 @@ mod yard;
 
 pub use access::{hash_password, new_token, token_hash, verify_password};
 pub use config::Settings;
-pub use server::{Listeners, Stores, serve};
+pub use server::{Listeners, Stores, serve, serve_supervised};
+pub use supervisor::Supervisor;
 
 use switchyard_protocol::message::Title;
 

@@ -1,18 +1,20 @@
 //! Listening and stopping: what accepts connections, and the order in which all of it ends.
 
 use crate::{
-    config::Settings,
-    door::Door,
+    config::{ConfigError, ProxiedListeners, Settings, TrustedNetwork},
+    door::{Door, Pending, Permit},
     handshake::{Prover, Replays},
     hello::Greeter,
     http::{self, Api},
     keyring::Keyring,
     priority::{DOOR_NICENESS, give_way},
+    proxy::{self, ProxyFault},
     setup::Setup,
     store::{
         ConfigStore, ControllerEntry, ControllerKey, Guarded, RedisStatusStore, SqlConfigStore,
         StatusStore, TimeLimit,
     },
+    supervisor::{Passed, Supervisor},
     telemetry::Telemetry,
     throttle::Throttle,
     tls::Tls,
@@ -45,6 +47,8 @@ const COMPLAINTS_PER_MINUTE_MAX: u32 = 3;
 const REFUSALS_PER_MINUTE_MAX: u32 = 60;
 /// Connections taken before others on the same thread have their turn.
 const ACCEPTS_IN_A_ROW: usize = 64;
+/// From the end of the sessions to that of the program.
+const ENDING: Duration = Duration::from_secs(2);
 /// Controllers read from the store at once when starting.
 const CONTROLLERS_PER_PAGE: u32 = 10_000;
 
@@ -60,17 +64,35 @@ pub struct Listeners {
 }
 
 impl Listeners {
-    /// Binds what the settings say. Async, for listeners belong to the runtime that they are made on.
+    /// Binds what the settings say, but for what a service manager has bound already and passed on under
+    /// the names `tcp`, `http` and `clear`. Async, for listeners belong to the runtime that they are made on.
     ///
     /// # Errors
-    /// Names the address that is not free.
+    /// Names the address that is not free, or says what is wrong with a listener that was passed.
     pub async fn bind(settings: &Settings) -> anyhow::Result<Self> {
-        let bind = |addr| listen(addr).with_context(|| format!("cannot listen on {addr}"));
-        Ok(Listeners {
-            tcp: bind(settings.listen_tcp)?,
-            http: bind(settings.listen_http)?,
-            clear: settings.listen_clear.map(bind).transpose()?,
-        })
+        let mut passed = Passed::take()?;
+        let mut bind = |name, addr: Option<SocketAddr>| {
+            if let Some(listener) = passed.listener(name) {
+                return Ok(Some(TcpListener::from_std(listener)?));
+            }
+            addr.map(|addr| listen(addr).with_context(|| format!("cannot listen on {addr}")))
+                .transpose()
+        };
+        let mut always = |name, addr| {
+            let bound: anyhow::Result<Option<_>> = bind(name, Some(addr));
+            bound?.with_context(|| format!("cannot listen on {addr}"))
+        };
+        let tcp = always("tcp", settings.listen_tcp)?;
+        let http = always("http", settings.listen_http)?;
+        let clear = bind("clear", settings.listen_clear)?;
+        passed.all_taken()?;
+        if let Some(addr) = clear.as_ref().map(TcpListener::local_addr).transpose()?
+            && settings.listen_clear.is_none()
+            && !addr.ip().is_loopback()
+        {
+            return Err(ConfigError::ClearInTheOpen(addr).into());
+        }
+        Ok(Listeners { tcp, http, clear })
     }
 
     /// Writes one line for each, for scripts that asked for number 0.
@@ -168,10 +190,16 @@ struct House {
     complaints: Throttle<()>,
     /// Bounds the lines about connections that were refused.
     refusals: Throttle<()>,
+    /// Which connections begin with a proxy's word, and whose is believed.
+    proxied: ProxiedListeners,
+    proxies: Vec<TrustedNetwork>,
 }
 
-/// Runs a gateway on bound sockets until `shutdown` is cancelled; then peers are told, queues are
-/// written out, and everything ends within `shutdown_timeout`.
+/// What [`House::accept_controllers`] and its like go on with: a connection, whose it is, and its places.
+type Admitted = (TcpStream, SocketAddr, (Permit, Pending));
+
+/// Runs a gateway on bound sockets until `shutdown` is cancelled; then, after `drain_delay`, peers are
+/// told, queues are written out, and everything ends within `shutdown_timeout`.
 ///
 /// # Errors
 /// When the stores do not give what the start needs, or a thread dies without which nobody is served.
@@ -180,6 +208,20 @@ pub async fn serve(
     stores: Stores,
     listeners: Listeners,
     shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    serve_supervised(settings, stores, listeners, shutdown, Supervisor::none()).await
+}
+
+/// The same, with somebody who is told of ready, alive and stopping.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_supervised(
+    settings: Settings,
+    stores: Stores,
+    listeners: Listeners,
+    shutdown: CancellationToken,
+    supervisor: Supervisor,
 ) -> anyhow::Result<()> {
     let settings = Arc::new(settings);
     let tls = settings
@@ -242,7 +284,7 @@ pub async fn serve(
     })
     .context("cannot start the yard")?;
 
-    let (tasks, stopping) = (TaskTracker::new(), shutdown.child_token());
+    let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
     let api = Api::new(
         Arc::clone(&telemetry),
         Greeter {
@@ -272,30 +314,49 @@ pub async fn serve(
         stopping: stopping.clone(),
         complaints: Throttle::new(COMPLAINTS_PER_MINUTE_MAX),
         refusals: Throttle::new(REFUSALS_PER_MINUTE_MAX),
+        proxied: settings.proxy_protocol,
+        proxies: settings.proxy_protocol_from.clone(),
     });
     // It waits for that, unless it has died, which is noticed below.
     let _ = door_keeper.send(Arc::clone(&house));
     if let Some(tls) = &tls {
         tasks.spawn(Arc::clone(tls).keep_up(stopping.clone()));
     }
+    tasks.spawn(tell_of_life(
+        supervisor.clone(),
+        yard.clone(),
+        stopping.clone(),
+    ));
+    let (drain_delay, shutdown_timeout) = (settings.drain_delay, settings.shutdown_timeout);
     let serving = http::Serving {
-        router: http::router(api),
+        router: http::router(Arc::clone(&api)),
         tls,
         settings,
         stopping: stopping.clone(),
     };
     let http_ends = tasks.spawn(Arc::clone(&house).accept_http(listeners.http, serving));
     drop(house);
+    supervisor.ready();
 
+    let ordered = async {
+        shutdown.cancelled().await;
+        supervisor.stopping(drain_delay + shutdown_timeout + ENDING);
+        // Who asks learns it from now on, and everybody is served until they have had the time to ask.
+        api.readiness.stop();
+        if !drain_delay.is_zero() {
+            tracing::info!(?drain_delay, "draining");
+            tokio::time::sleep(drain_delay).await;
+        }
+    };
     let failure = tokio::select! {
         biased;
-        () = shutdown.cancelled() => None,
+        () = ordered => None,
         ended = &mut yard_ends => Some(yard_failed(ended)),
         _ = door_ends => Some(anyhow::anyhow!("the door's thread panicked")),
         _ = http_ends => Some(anyhow::anyhow!("accepting HTTP connections panicked")),
     };
+    stopping.cancel();
     if let Some(failure) = failure {
-        stopping.cancel();
         return Err(failure);
     }
     tracing::info!("stopping");
@@ -315,6 +376,28 @@ pub async fn serve(
             Ok(())
         }
         panicked => Err(yard_failed(panicked)),
+    }
+}
+
+/// Tells the service manager that live sessions are served, as long as they are: one that waits in vain for
+/// these words restarts the program.
+async fn tell_of_life(supervisor: Supervisor, yard: YardHandle, stopping: CancellationToken) {
+    let Some(interval) = supervisor.interval() else {
+        return;
+    };
+    loop {
+        // A yard that hangs must not be spoken for.
+        if let Ok(Some(report)) = tokio::time::timeout(interval, yard.report()).await {
+            let gauges = &report.gauges;
+            supervisor.alive(&format!(
+                "serving {} of {} controllers, {} tools",
+                gauges.controllers_online, gauges.controllers_known, gauges.tools_online
+            ));
+        }
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            () = tokio::time::sleep(interval) => {}
+        }
     }
 }
 
@@ -402,6 +485,8 @@ impl House {
     async fn accept(&self, listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
         loop {
             let accepted = tokio::select! {
+                // First: who dials from now on is the next gateway's, where the listener outlives this one.
+                biased;
                 () = self.stopping.cancelled() => return None,
                 // However many come: taking them is quick, and the queue that they wait in is short.
                 accepted = tokio::task::unconstrained(listener.accept()) => accepted,
@@ -439,35 +524,46 @@ impl House {
     }
 
     async fn accept_controllers(self: Arc<Self>, listener: TcpListener, clear: bool) {
+        let proxied = self.proxied.tcp() && !clear;
         let mut count = 0;
         while let Some((stream, peer)) = self.accept(&listener).await {
             accepted(&mut count).await;
-            let house = Arc::clone(&self);
-            let ip = peer.ip();
-            match self.door.admit(ip) {
-                Ok((permit, pending)) => {
-                    let span = tracing::info_span!("handshake", %peer);
-                    let mut stream = stream;
-                    let proving = async move {
-                        let proven = tokio::select! {
-                            () = house.stopping.cancelled() => return,
-                            proven = house.prover.prove(&mut stream, ip, clear) => proven,
-                        };
-                        drop(pending);
-                        match proven {
-                            Ok(proven) => house.yard.controller(stream, proven, ip, permit).await,
-                            Err(refusal) => {
-                                house.telemetry.count_refusal(refusal.code);
-                                let (reason, address) = (refusal.code.name(), refusal.address);
-                                tracing::info!(reason, %address, "controller refused");
-                            }
-                        }
-                    };
-                    self.tasks.spawn(proving.instrument(span));
+            match self.door.admit(peer.ip()) {
+                Ok(places) if proxied => {
+                    let house = Arc::clone(&self);
+                    self.hear_proxy((stream, peer, places), move |admitted| {
+                        house.take_controller(admitted, false);
+                    });
                 }
-                Err(code) => self.turn_away(stream, ip, code),
+                Ok(places) => self.take_controller((stream, peer, places), clear),
+                Err(code) => self.turn_away(stream, peer.ip(), code),
             }
         }
+    }
+
+    /// Lets a controller prove itself, and hands it to the yard.
+    fn take_controller(self: &Arc<Self>, (stream, peer, places): Admitted, clear: bool) {
+        let house = Arc::clone(self);
+        let (permit, pending) = places;
+        let ip = peer.ip();
+        let span = tracing::info_span!("handshake", %peer);
+        let mut stream = stream;
+        let proving = async move {
+            let proven = tokio::select! {
+                () = house.stopping.cancelled() => return,
+                proven = house.prover.prove(&mut stream, ip, clear) => proven,
+            };
+            drop(pending);
+            match proven {
+                Ok(proven) => house.yard.controller(stream, proven, ip, permit).await,
+                Err(refusal) => {
+                    house.telemetry.count_refusal(refusal.code);
+                    let (reason, address) = (refusal.code.name(), refusal.address);
+                    tracing::info!(reason, %address, "controller refused");
+                }
+            }
+        };
+        self.tasks.spawn(proving.instrument(span));
     }
 
     async fn accept_http(self: Arc<Self>, listener: TcpListener, serving: http::Serving) {
@@ -475,15 +571,56 @@ impl House {
         while let Some((stream, peer)) = self.accept(&listener).await {
             accepted(&mut count).await;
             match self.door.admit(peer.ip()) {
-                Ok(permit) => {
-                    // A response is written whole; waiting for acknowledgements only slows it.
-                    let _ = stream.set_nodelay(true);
-                    let serving = serving.clone();
-                    self.tasks
-                        .spawn(http::serve_connection(serving, stream, peer, permit));
+                Ok(places) if self.proxied.http() => {
+                    let (house, serving) = (Arc::clone(&self), serving.clone());
+                    self.hear_proxy((stream, peer, places), move |admitted| {
+                        house.take_http(admitted, serving);
+                    });
                 }
+                Ok(places) => self.take_http((stream, peer, places), serving.clone()),
                 Err(code) => self.tell_refusal(peer.ip(), code),
             }
+        }
+    }
+
+    fn take_http(&self, (stream, peer, places): Admitted, serving: http::Serving) {
+        // A response is written whole; waiting for acknowledgements only slows it.
+        let _ = stream.set_nodelay(true);
+        self.tasks
+            .spawn(http::serve_connection(serving, stream, peer, places));
+    }
+
+    /// Hears from a proxy whose connection this is, and goes on as if that client had dialled in. What is
+    /// not a trusted proxy's gets no answer: whoever it is, it does not speak to us.
+    fn hear_proxy(
+        self: &Arc<Self>,
+        (stream, proxy, (permit, pending)): Admitted,
+        go_on: impl FnOnce(Admitted) + Send + 'static,
+    ) {
+        if !self.proxies.iter().any(|it| it.contains(proxy.ip())) {
+            return self.tell_proxy_fault(proxy.ip(), ProxyFault::Untrusted);
+        }
+        let house = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let told = tokio::select! {
+                () = http::grace_ends(&house.stopping) => return,
+                told = proxy::client_of(&stream, proxy) => told,
+            };
+            // It counts for the client from here on, and no longer for the proxy.
+            drop(pending);
+            match told.map(|client| (client, house.door.pend(client.ip()))) {
+                Ok((client, Ok(pending))) => go_on((stream, client, (permit, pending))),
+                Ok((client, Err(code))) => house.tell_refusal(client.ip(), code),
+                Err(fault) => house.tell_proxy_fault(proxy.ip(), fault),
+            }
+        });
+    }
+
+    fn tell_proxy_fault(&self, peer: IpAddr, fault: ProxyFault) {
+        self.telemetry.count_proxy_fault(fault);
+        if self.refusals.pass((), Instant::now()) {
+            let reason = fault.name();
+            tracing::info!(%peer, reason, "no word of a trusted proxy; such are counted in the metrics");
         }
     }
 

@@ -1,5 +1,6 @@
 //! Counters that more than one thread adds to, and the start of the log.
 
+use crate::{config::LogFormat, proxy::ProxyFault};
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
@@ -10,6 +11,7 @@ use switchyard_protocol::Code;
 #[derive(Debug)]
 pub(crate) struct Telemetry {
     refused: [AtomicU64; 256],
+    proxy_faults: [AtomicU64; ProxyFault::ALL.len()],
     /// Connections taken, of every sort.
     pub(crate) connections_accepted: AtomicU64,
     /// Connections there are now.
@@ -43,6 +45,7 @@ impl Telemetry {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Telemetry {
             refused: [const { AtomicU64::new(0) }; 256],
+            proxy_faults: [const { AtomicU64::new(0) }; ProxyFault::ALL.len()],
             connections_accepted: AtomicU64::new(0),
             connections_open: AtomicU64::new(0),
             logins: AtomicU64::new(0),
@@ -68,6 +71,16 @@ impl Telemetry {
     pub(crate) fn refusals(&self, code: Code) -> u64 {
         self.refused[usize::from(code.number())].load(Ordering::Relaxed)
     }
+
+    /// Counts a connection that was refused for what a proxy said or did not say.
+    pub(crate) fn count_proxy_fault(&self, fault: ProxyFault) {
+        count(&self.proxy_faults[fault as usize]);
+    }
+
+    /// How often connections were refused so.
+    pub(crate) fn proxy_faults(&self, fault: ProxyFault) -> u64 {
+        self.proxy_faults[fault as usize].load(Ordering::Relaxed)
+    }
 }
 
 /// Adds one to a counter.
@@ -82,17 +95,27 @@ pub(crate) fn count(counter: &AtomicU64) {
 ///
 /// # Errors
 /// When the filter is not understood.
-pub(crate) fn start_log(filter: &str) -> anyhow::Result<()> {
+pub(crate) fn start_log(filter: &str, format: LogFormat) -> anyhow::Result<()> {
     use anyhow::Context as _;
     let filter = tracing_subscriber::EnvFilter::try_new(filter)
         .with_context(|| format!("cannot understand the log setting {filter:?}"))?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     // A second start, as in tests, keeps the first.
-    let _ = tracing::subscriber::set_global_default(
-        tracing_subscriber::fmt()
-            .with_env_filter(filter)
-            .with_writer(std::io::stderr)
-            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-            .finish(),
-    );
+    let _ = match format {
+        LogFormat::Text => {
+            let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            tracing::subscriber::set_global_default(log.with_ansi(is_terminal).finish())
+        }
+        // The event's own fields stand beside its time and level, where queries look for them; what the
+        // connection's span knows follows under `spans`.
+        LogFormat::Json => tracing::subscriber::set_global_default(
+            log.json()
+                .flatten_event(true)
+                .with_current_span(false)
+                .finish(),
+        ),
+    };
     Ok(())
 }

@@ -246,6 +246,12 @@ pub(crate) enum Verb {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Write the manual's pages
+    #[command(hide = true)]
+    Man {
+        /// The folder that they go to
+        folder: PathBuf,
+    },
 }
 
 /// What to do with a controller's script.

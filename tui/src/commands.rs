@@ -44,6 +44,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
             clap_complete::generate(shell, &mut command, "switchyard", &mut io::stdout().lock());
             Ok(())
         }
+        Some(Verb::Man { folder }) => {
+            let made = std::fs::create_dir_all(&folder)
+                .and_then(|()| clap_mangen::generate_to(Arguments::command(), &folder));
+            Ok(made?)
+        }
         Some(Verb::Replay {
             recording,
             script,

@@ -233,6 +233,8 @@ impl Yard {
     fn gateway_command(&self) -> Result<Command> {
         let mut command = self.programs.command("switchyard-gateway")?;
         command.arg("--data").arg(self.folder().join("data"));
+        // Whatever this host has under /etc.
+        command.env("SWITCHYARD_GATEWAY_CONFIG", "");
         Ok(command)
     }
 }

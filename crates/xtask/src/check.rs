@@ -3,7 +3,7 @@
 use crate::{
     run::{cargo, run},
     setup::{self, BUILD, DESKTOP},
-    tidy,
+    tidy, units,
 };
 use anyhow::Result;
 use clap::ValueEnum;
@@ -19,6 +19,8 @@ pub(crate) enum Check {
     Deny,
     /// The rules of the house that no other tool knows.
     Tidy,
+    /// How much the gateway's service may do on its host, by systemd's own count.
+    Units,
 }
 
 /// Runs the named checks, or all.
@@ -29,6 +31,9 @@ pub(crate) fn check(checks: &[Check]) -> Result<()> {
     }
     if wanted(Check::Fmt) {
         run(cargo().args(["fmt", "--all", "--check"]))?;
+    }
+    if wanted(Check::Units) {
+        units::check()?;
     }
     if wanted(Check::Deny) {
         let mut deny = std::process::Command::new(setup::cargo_deny()?);

@@ -1,4 +1,4 @@
-//! The workspace's automation: `cargo xtask demo | test | check | firmware | fuzz | bench`.
+//! The workspace's automation: `cargo xtask demo | test | check | firmware | fuzz | bench | dist`.
 //!
 //! Everything that a README, a person or CI asks for goes through here, so that all of them run the
 //! same commands.
@@ -10,14 +10,17 @@
 
 mod bench;
 mod check;
+mod deb;
 mod demo;
 mod firmware;
 mod fuzz;
+mod package;
 mod run;
 mod setup;
 mod sources;
 mod test;
 mod tidy;
+mod units;
 mod vectors;
 
 use anyhow::{Context, Result};
@@ -57,6 +60,8 @@ enum Task {
     Firmware(firmware::Firmware),
     /// Fuzz the controller's C core for so many minutes of CPU, and fail on any finding.
     Fuzz(fuzz::Fuzz),
+    /// Build the Debian packages: the gateway's, and the console's.
+    Dist,
     /// Measure; the figures in `docs/performance.md` come from here.
     Bench {
         #[command(subcommand)]
@@ -84,6 +89,7 @@ fn run_task() -> Result<()> {
         Task::Check { checks } => check::check(&checks),
         Task::Firmware(options) => firmware::firmware(&options),
         Task::Fuzz(options) => fuzz::fuzz(&options),
+        Task::Dist => package::dist(),
         Task::Bench { bench } => bench::bench(&bench),
     }
 }

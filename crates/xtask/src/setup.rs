@@ -73,6 +73,24 @@ pub(crate) const SERVICES: &[Need] = &[
 /// What the stories in a browser need.
 pub(crate) const BROWSER: &[Need] = &[need("chromium", Probe::Program("chromium"))];
 
+/// What packs a Debian package: cargo-deb asks dpkg which libraries a program wants.
+pub(crate) const PACKAGE: &[Need] = &[
+    need("binutils", Probe::Program("strip")),
+    need("dpkg-dev", Probe::Program("dpkg-shlibdeps")),
+];
+
+/// What makes a Debian in a folder, and boots it.
+pub(crate) const DEBIAN: &[Need] = &[
+    need("debootstrap", Probe::File("/usr/sbin/debootstrap")),
+    need("iproute2", Probe::Program("ip")),
+    need("mount", Probe::Program("mount")),
+    need("systemd-container", Probe::Program("systemd-nspawn")),
+    need("util-linux", Probe::Program("unshare")),
+];
+
+/// What judges the service's unit.
+pub(crate) const UNITS: &[Need] = &[need("systemd", Probe::Program("systemd-analyze"))];
+
 /// The relays that Debian has and ours is measured beside.
 pub(crate) const PEERS: &[Need] = &[
     need("mosquitto", Probe::File("/usr/sbin/mosquitto")),
@@ -95,6 +113,9 @@ const NODE_PACKAGE: &str = "node@20";
 
 /// rumqttd's version: figures of another one are others.
 const RUMQTTD_VERSION: &str = "0.20.0";
+
+/// cargo-deb's version: what it makes of the maintainers' scripts is part of the package.
+const DEB_VERSION: &str = "3.8.0";
 
 /// cargo-deny's version: a newer one may find new faults, so it moves only by a commit.
 const DENY_VERSION: &str = "0.20.2";
@@ -299,19 +320,21 @@ fn newest(folder: &Path) -> Result<Option<std::time::SystemTime>> {
 
 /// cargo-deny, built once from crates.io and kept outside the clone.
 pub(crate) fn cargo_deny() -> Result<PathBuf> {
+    cargo_tool("cargo-deny", DENY_VERSION)
+}
+
+/// cargo-deb, in the same way.
+pub(crate) fn cargo_deb() -> Result<PathBuf> {
+    cargo_tool("cargo-deb", DEB_VERSION)
+}
+
+fn cargo_tool(name: &str, version: &str) -> Result<PathBuf> {
     let tools = cache_folder()?.join("tools");
-    let program = tools.join("bin/cargo-deny");
+    let program = tools.join("bin").join(name);
     let found = output(Command::new(&program).arg("--version")).unwrap_or_default();
-    if !found.ends_with(DENY_VERSION) {
+    if !found.ends_with(version) {
         run(cargo()
-            .args([
-                "install",
-                "cargo-deny",
-                "--locked",
-                "--version",
-                DENY_VERSION,
-                "--root",
-            ])
+            .args(["install", name, "--locked", "--version", version, "--root"])
             .arg(&tools)
             .env_remove("CARGO_TARGET_DIR"))?;
     }

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every test there is, in parts that can be run alone.
 
 use crate::{
-    firmware,
+    deb, firmware,
     run::{cargo, output, root, run, target_folder},
     setup, sources, vectors,
 };
@@ -24,12 +24,14 @@ pub(crate) enum Part {
     Desktop,
     /// Whole programs: the gateway, controllers, the console, a browser.
     E2e,
+    /// The Debian packages: the README's commands on a clean Debian, and the units under systemd.
+    Deb,
 }
 
 impl Part {
     /// What must be on the machine.
     const fn needs(self) -> &'static [&'static [setup::Need]] {
-        use setup::{BROWSER, BUILD, CHIP, DESKTOP, PAGE, PROGRAMS, SERVICES};
+        use setup::{BROWSER, BUILD, CHIP, DEBIAN, DESKTOP, PACKAGE, PAGE, PROGRAMS, SERVICES};
         match self {
             Part::Rust => &[BUILD, PAGE, PROGRAMS, SERVICES],
             Part::C => &[BUILD],
@@ -37,17 +39,19 @@ impl Part {
             Part::Ui => &[PAGE],
             Part::Desktop => &[BUILD, PAGE, PROGRAMS, DESKTOP, BROWSER],
             Part::E2e => &[BUILD, CHIP, PAGE, PROGRAMS, BROWSER],
+            Part::Deb => &[BUILD, PAGE, PROGRAMS, PACKAGE, DEBIAN],
         }
     }
 }
 
 /// The cheapest first, so that a fault is told early.
-const ALL: [Part; 6] = [
+const ALL: [Part; 7] = [
     Part::C,
     Part::Qemu,
     Part::Ui,
     Part::Rust,
     Part::E2e,
+    Part::Deb,
     Part::Desktop,
 ];
 
@@ -70,6 +74,7 @@ pub(crate) fn test(parts: &[Part]) -> Result<()> {
             Part::Ui => ui()?,
             Part::Desktop => desktop()?,
             Part::E2e => e2e()?,
+            Part::Deb => debian_packages()?,
         }
         passed.push(format!("{part:?}").to_lowercase());
     }
@@ -170,6 +175,12 @@ fn e2e() -> Result<()> {
     programs()?;
     firmware::qemu::program()?;
     tests(&["--package", "switchyard-e2e", "--test", "e2e"])
+}
+
+fn debian_packages() -> Result<()> {
+    deb::ready()?;
+    programs()?;
+    deb::test()
 }
 
 fn desktop() -> Result<()> {

@@ -1,6 +1,7 @@
 //! `GET /metrics`: the counters of gateway and relay as Prometheus text.
 
 use super::{Api, Client, problem::Problem};
+use crate::proxy::ProxyFault;
 use axum::{
     Extension,
     extract::State,
@@ -88,6 +89,14 @@ pub(super) async fn metrics(
         "Connections that never became sessions, by reason.",
         "reason",
         refusals.map(|&code| (code.name(), telemetry.refusals(code))),
+    );
+    text.labelled(
+        "proxy_headers_refused_total",
+        "Connections refused for what a proxy said or did not say, by reason.",
+        "reason",
+        ProxyFault::ALL
+            .iter()
+            .map(|&fault| (fault.name(), telemetry.proxy_faults(fault))),
     );
     text.labelled(
         "logins_total",

@@ -4,6 +4,7 @@ mod login;
 mod metrics;
 mod page;
 mod problem;
+mod ready;
 mod socket;
 mod stream;
 mod tls;
@@ -35,6 +36,8 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+
+use ready::Readiness;
 use std::{
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
@@ -42,11 +45,16 @@ use std::{
 };
 use stream::ImpatientStream;
 use tls::{Socket, TlsStream};
-use tokio::{net::TcpStream, sync::Semaphore};
+use tokio::{
+    net::TcpStream,
+    sync::{Notify, Semaphore},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How long a client may take over a request's head, or idle between two.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a connection that has asked nothing yet may still do so when the gateway stops.
+const STOP_GRACE: Duration = Duration::from_millis(250);
 /// The largest request head.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Passwords hashed at once: each takes 19 MiB and a core.
@@ -64,6 +72,7 @@ pub(crate) struct Api {
     pub(crate) tasks: TaskTracker,
     pub(crate) stopping: CancellationToken,
     setup: Setup,
+    pub(crate) readiness: Readiness,
     logins: LoginLimits,
     hashing: Semaphore,
     waiting: Semaphore,
@@ -109,6 +118,7 @@ impl Api {
             greeter,
             tasks,
             stopping,
+            readiness: Readiness::default(),
         })
     }
 
@@ -146,6 +156,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/ws", get(socket::upgrade))
         .route("/metrics", get(metrics::metrics))
         .route("/healthz", get(async || "ok"))
+        .route("/readyz", get(ready::ready))
         .fallback(page::page)
         .method_not_allowed_fallback(page::method_not_allowed)
         .layer(axum::middleware::from_fn(add_headers))
@@ -193,7 +204,7 @@ impl Serving {
         };
         let accepting = TlsStream::accept(stream, tls);
         let accepted = tokio::select! {
-            () = self.stopping.cancelled() => return None,
+            () = grace_ends(&self.stopping) => return None,
             accepted = tokio::time::timeout(self.settings.handshake_timeout, accepting) => accepted,
         };
         match accepted {
@@ -203,6 +214,12 @@ impl Serving {
         }
         None
     }
+}
+
+/// When those that were accepted just before a stop have had their time to ask.
+pub(crate) async fn grace_ends(stopping: &CancellationToken) {
+    stopping.cancelled().await;
+    tokio::time::sleep(STOP_GRACE).await;
 }
 
 /// Serves one connection until it closes, is upgraded, or the gateway stops.
@@ -222,9 +239,12 @@ pub(crate) async fn serve_connection(
         ip: peer.ip(),
         permit: Arc::new(Mutex::new(Some(permit))),
     };
+    let first_request = Arc::new(Notify::new());
+    let came = Arc::clone(&first_request);
     // Not by a layer: that would wrap every route anew for each connection.
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        came.notify_one();
         request.extensions_mut().insert(client.clone());
         router.call(request)
     });
@@ -238,8 +258,19 @@ pub(crate) async fn serve_connection(
     let outcome = tokio::select! {
         outcome = connection.as_mut() => outcome,
         () = stopping.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+            // Whoever has just been accepted is about to ask, and gets an answer: closed at once, the
+            // connection would look refused, and a restart on passed listeners refuses nobody.
+            tokio::select! {
+                outcome = connection.as_mut() => outcome,
+                () = first_request.notified() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+                () = tokio::time::sleep(STOP_GRACE) => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            }
         }
     };
     if let Err(error) = outcome {

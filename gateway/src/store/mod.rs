@@ -16,6 +16,7 @@ pub use memory::MemoryStatusStore;
 pub use redis::{RedisSettings, RedisStatusStore};
 pub use seal::{MASTER_KEY_BYTES, Sealer};
 pub use sql::{Database, DumpError, DumpSummary, SchemaVersion, SqlConfigStore};
+pub(crate) use sql::{Examined, examine_mysql, examine_sqlite};
 
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 use switchyard_protocol::{

@@ -45,6 +45,14 @@ pub(crate) fn check(files: &TlsFiles) -> anyhow::Result<()> {
     read(files, &ring::default_provider()).map(|_| ())
 }
 
+/// The certificate of the files and those that vouch for it, the host's own first.
+///
+/// # Errors
+/// As [`check`].
+pub(crate) fn chain(files: &TlsFiles) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    Ok(read(files, &ring::default_provider())?.cert)
+}
+
 impl Tls {
     /// Reads certificate and key.
     ///

@@ -20,6 +20,8 @@ pub(crate) fn program(data: &Path) -> Command {
         .arg("--data")
         .arg(data)
         .env_remove("SWITCHYARD_PASSWORD")
+        // Whatever this host has under /etc.
+        .env("SWITCHYARD_GATEWAY_CONFIG", "")
         .kill_on_drop(true);
     command
         .stdin(Stdio::piped())

@@ -30,13 +30,13 @@ use tokio_rustls::{
 use tokio_tungstenite::tungstenite::Message;
 
 /// A certificate of the host's own, in two files.
-struct Issued {
-    files: TlsFiles,
+pub(crate) struct Issued {
+    pub(crate) files: TlsFiles,
     certificate: CertificateDer<'static>,
 }
 
 /// Writes a new certificate and its key into a folder, over those that are there.
-fn issue(folder: &Path) -> Issued {
+pub(crate) fn issue(folder: &Path) -> Issued {
     let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let files = TlsFiles {
         certificate: folder.join("cert.pem"),

@@ -12,6 +12,7 @@ mod calls;
 mod commands;
 mod controllers;
 mod dump;
+mod examine;
 mod leases;
 mod mysql;
 mod schema;
@@ -20,6 +21,7 @@ mod store;
 pub(crate) mod value;
 
 pub use dump::{DumpError, DumpSummary};
+pub(crate) use examine::{Examined, examine_mysql, examine_sqlite};
 pub use schema::SchemaVersion;
 pub use store::{Database, SqlConfigStore};
 

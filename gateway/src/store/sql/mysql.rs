@@ -146,6 +146,22 @@ pub(super) async fn say_goodbye(connection: Conn) {
     let _ = tokio::time::timeout(Duration::from_secs(1), connection.disconnect()).await;
 }
 
+/// Does something on a thread that waits for it: what works on [`Tx`] cannot change threads, since it
+/// might be SQLite's.
+pub(super) async fn aside<T: Send + 'static>(
+    work: impl AsyncFnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let blocking = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|_| StoreError::Gone("no thread for it starts"))?;
+        runtime.block_on(work())
+    };
+    let done = tokio::task::spawn_blocking(blocking).await;
+    done.unwrap_or(Err(StoreError::Gone("its thread panicked")))
+}
+
 /// Begins a transaction.
 pub(super) async fn begin(connection: &mut Conn) -> Result<(), StoreError> {
     Ok(connection.query_drop("START TRANSACTION").await?)

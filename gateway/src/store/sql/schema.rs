@@ -212,7 +212,7 @@ pub struct SchemaVersion {
 }
 
 impl SchemaVersion {
-    fn check(found: u32) -> Result<Self, StoreError> {
+    pub(super) fn check(found: u32) -> Result<Self, StoreError> {
         let known = VERSION;
         if found > known {
             return Err(StoreError::TooNew { known, found });

@@ -121,10 +121,16 @@ impl SqlConfigStore {
             }
             Database::MySql(url) => {
                 let server = mysql::Server::new(&url.0, time_limit)?;
-                let mut connection = server.connect().await?;
-                schema::migrate_mysql(&mut connection, &sealer, schema::VERSION).await?;
-                check_key(&mut Tx::MySql(&mut connection), &sealer).await?;
-                mysql::say_goodbye(connection).await;
+                let (to_prepare, its_sealer) = (server.clone(), sealer.clone());
+                mysql::aside(async move || {
+                    let mut connection = to_prepare.connect().await?;
+                    let to = schema::VERSION;
+                    schema::migrate_mysql(&mut connection, &its_sealer, to).await?;
+                    check_key(&mut Tx::MySql(&mut connection), &its_sealer).await?;
+                    mysql::say_goodbye(connection).await;
+                    Ok(())
+                })
+                .await?;
                 let (reads, read_queue) = mpsc::channel(queue_calls_max);
                 let started = named.spawn(move || {
                     let _closing = closing;
