@@ -1,7 +1,7 @@
 //! The program's commands: serve, accounts, enrolment, and a look at the settings.
 
 use crate::{
-    access,
+    access, compiler,
     config::{RawSettings, Secret, Settings},
     server::{Listeners, Stores, serve},
     store::{Account, ConfigStore, ControllerKey},
@@ -59,6 +59,9 @@ enum Task {
     Controllers,
     /// Read the settings and say whether they are in order
     CheckConfig,
+    /// Compile a script from standard input: what the gateway starts itself for
+    #[command(hide = true)]
+    CompileScript(compiler::Arguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -106,6 +109,10 @@ fn parse_role(name: &str) -> Result<Role, String> {
 /// Runs the program; every failure is one line on standard error.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    // Before there are threads, settings or files: it locks itself in.
+    if let Some(Task::CompileScript(script)) = &arguments.command {
+        return compiler::run(script);
+    }
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -175,7 +182,7 @@ async fn run_task(task: Task, settings: Settings) -> anyhow::Result<()> {
                 }
             }
         }
-        Task::CheckConfig => {}
+        Task::CheckConfig | Task::CompileScript(_) => {}
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! - [`Settings`]: what it runs on; [`config::RawSettings`] is how people write it.
 //! - [`Stores`]: accounts, controllers, waiting commands, statuses.
 //! - [`Listeners`], [`serve`]: bound sockets in, until told to stop.
+//! - [`compiler`]: scripts compiled in a child process.
 //! - [`cli`]: the program's commands.
 //!
 //! Three sorts of threads. The *yard* is the thread on which live sessions are read, routed and
@@ -14,7 +15,9 @@
 mod access;
 pub mod cli;
 mod clock;
+pub mod compiler;
 pub mod config;
+mod digest;
 mod door;
 mod handshake;
 mod hello;
@@ -31,6 +34,7 @@ mod yard;
 
 pub use access::{hash_password, new_token, token_hash, verify_password};
 pub use config::Settings;
+pub use digest::{Digest, NotADigest};
 pub use server::{Listeners, Stores, serve};
 
 use switchyard_protocol::message::Title;
