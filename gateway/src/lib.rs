@@ -4,6 +4,7 @@
 //! - [`Stores`]: accounts, controllers, waiting commands, statuses.
 //! - [`Listeners`], [`serve`]: bound sockets in, until told to stop.
 //! - [`compiler`]: scripts compiled in a child process.
+//! - [`fleet`]: what many controllers are to run, and how they come to it.
 //! - [`cli`]: the program's commands.
 //!
 //! Three sorts of threads. The *yard* is the thread on which live sessions are read, routed and
@@ -19,6 +20,7 @@ pub mod compiler;
 pub mod config;
 mod digest;
 mod door;
+pub mod fleet;
 mod handshake;
 mod hello;
 mod http;
