@@ -213,6 +213,29 @@ pub struct Name {
     pub value_max: i32,
 }
 
+/// How an alarm ranks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlarmLevel {
+    /// To be looked at some time.
+    Low,
+    /// To be looked at today.
+    Medium,
+    /// To be looked at now.
+    High,
+}
+
+/// An alarm that a script declares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Alarm {
+    /// How it ranks.
+    pub level: AlarmLevel,
+    /// What people are told.
+    pub text: String,
+    /// Where it stands in the script, from 1.
+    pub line: u32,
+}
+
 /// A compiled script.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Program {
@@ -236,6 +259,11 @@ impl Program {
     /// What is declared, in the order of the script; an argument comes behind its command.
     pub fn names(&self) -> impl Iterator<Item = &Name> {
         self.names.iter()
+    }
+
+    /// The alarms that it may raise, in the order of the script.
+    pub fn alarms(&self) -> Vec<Alarm> {
+        read_alarms(&self.table)
     }
 
     /// The operations of a scan: the same in every one.
@@ -536,7 +564,7 @@ fn tell(error: &FwScriptError, source: &str) -> ScriptError {
     }
 }
 
-/// `fw_record_tag_t`, of the records that names come from.
+/// `fw_record_tag_t`, of the records that names and alarms come from.
 mod tag {
     pub(super) const INPUT: u8 = 2;
     pub(super) const OUTPUT: u8 = 3;
@@ -545,6 +573,7 @@ mod tag {
     pub(super) const PARAMETER: u8 = 6;
     pub(super) const COMMAND: u8 = 7;
     pub(super) const ARGUMENT: u8 = 8;
+    pub(super) const ALARM: u8 = 11;
     pub(super) const MACHINE: u8 = 12;
     pub(super) const FLAG: u8 = 16;
 }
@@ -617,6 +646,31 @@ fn read_names(table: &[u32]) -> Vec<Name> {
         names.push(name);
     }
     names
+}
+
+/// The alarms of the table.
+fn read_alarms(table: &[u32]) -> Vec<Alarm> {
+    let mut alarms = Vec::new();
+    let mut rest = table;
+    while let Some((head, behind)) = rest.split_first() {
+        let [record_tag, _, level, following] = head.to_le_bytes();
+        let Some((words, next)) = behind.split_at_checked(usize::from(following)) else {
+            break;
+        };
+        rest = next;
+        if let (tag::ALARM, Some((line, text))) = (record_tag, words.split_first()) {
+            alarms.push(Alarm {
+                level: match level {
+                    0 => AlarmLevel::Low,
+                    1 => AlarmLevel::Medium,
+                    _ => AlarmLevel::High,
+                },
+                text: read_text(text),
+                line: *line,
+            });
+        }
+    }
+    alarms
 }
 
 /// A length, and bytes four to a word.

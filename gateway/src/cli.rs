@@ -5,6 +5,7 @@ mod data;
 mod sites;
 
 use crate::{
+    compiler,
     config::{ConfigError, RawSettings, Secret, Settings},
     doctor,
     server::{Listeners, Stores, serve_supervised},
@@ -86,6 +87,9 @@ enum Task {
     Controllers,
     /// Read the settings and say whether they are in order
     CheckConfig,
+    /// Compile a script from standard input: what the gateway starts itself for
+    #[command(hide = true)]
+    CompileScript(compiler::Arguments),
     /// Look at all that a gateway stands on, and say what to do; exit code 1 when something does not work
     Doctor {
         /// Tell it as one JSON object
@@ -128,6 +132,10 @@ fn parse_role(name: &str) -> Result<Role, String> {
 /// Runs the program; every failure is one line on standard error.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    // Before there are threads, settings or files: it locks itself in.
+    if let Some(Task::CompileScript(script)) = &arguments.command {
+        return compiler::run(script);
+    }
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -282,6 +290,7 @@ async fn run_task(task: Task, settings: Settings) -> anyhow::Result<()> {
         }
         // Done above.
         Task::CheckConfig
+        | Task::CompileScript(_)
         | Task::Migrate
         | Task::Backup { .. }
         | Task::Restore { .. }

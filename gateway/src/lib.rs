@@ -3,6 +3,8 @@
 //! - [`Settings`]: what it runs on; [`config::RawSettings`] is how people write it.
 //! - [`Stores`]: accounts, controllers, waiting commands, statuses.
 //! - [`Listeners`], [`serve`]: bound sockets in, until told to stop.
+//! - [`compiler`]: scripts compiled in a child process.
+//! - [`fleet`]: what many controllers are to run, and how they come to it.
 //! - [`cli`]: the program's commands.
 //!
 //! Three sorts of threads. The *yard* is the thread on which live sessions are read, routed and
@@ -14,9 +16,12 @@
 mod access;
 pub mod cli;
 mod clock;
+pub mod compiler;
 pub mod config;
+mod digest;
 mod doctor;
 mod door;
+pub mod fleet;
 mod handshake;
 mod hello;
 mod http;
@@ -36,6 +41,7 @@ mod yard;
 
 pub use access::{hash_password, new_token, token_hash, verify_password};
 pub use config::Settings;
+pub use digest::{Digest, NotADigest};
 pub use server::{Listeners, Stores, serve, serve_supervised};
 pub use supervisor::Supervisor;
 

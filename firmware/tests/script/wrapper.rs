@@ -2,7 +2,7 @@
 
 use crate::agreement::board;
 use switchyard_firmware::script::{
-    Answer, Board, Call, Machine, NameKind, Pin, PinKind, ValueType, compile,
+    AlarmLevel, Answer, Board, Call, Machine, NameKind, Pin, PinKind, ValueType, compile,
 };
 
 const SCRIPT: &str = "\
@@ -141,4 +141,25 @@ fn a_filter_has_gone_63_percent_of_the_way_after_its_time() {
         }
         assert!(last > 0.999_99, "{last}");
     }
+}
+
+/// What tools show of a script before it runs anywhere.
+#[test]
+fn alarms_are_told_with_their_level_and_line() {
+    let source = "\
+in level = AI0
+alarm HIGH \"high water\" when level > 80
+alarm LOW \"pump due\" when level < 5 clear level > 6
+";
+    let program = compile(source, &Board::of_virtual_controllers()).unwrap();
+    let told = program.alarms();
+    let told: Vec<_> = told
+        .iter()
+        .map(|alarm| (alarm.level, &*alarm.text, alarm.line))
+        .collect();
+    let expected = [
+        (AlarmLevel::High, "high water", 2),
+        (AlarmLevel::Low, "pump due", 3),
+    ];
+    assert_eq!(told, expected);
 }
