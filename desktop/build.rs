@@ -8,6 +8,8 @@ use std::path::Path;
 const COMMANDS: &[&str] = &[
     "session",
     "log_in",
+    "is_setup_needed",
+    "set_up",
     "log_out",
     "link",
     "fleet",

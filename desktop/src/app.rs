@@ -26,6 +26,8 @@ pub fn app<R: Runtime>(builder: Builder<R>, folder: Option<PathBuf>) -> anyhow::
         .invoke_handler(tauri::generate_handler![
             commands::session,
             commands::log_in,
+            commands::is_setup_needed,
+            commands::set_up,
             commands::log_out,
             commands::link,
             commands::fleet,

@@ -1,6 +1,7 @@
 //! The page's commands: adapters over [`Desk`] of three lines each. What they may be called by is in
 //! `capabilities/main.json`, what they mean in `ui/src/lib/host/README.md`.
 
+use switchyard_client::{Credentials, FirstAccount};
 use tauri::State;
 
 use crate::{
@@ -21,8 +22,37 @@ pub(crate) async fn log_in(
     gateway: String,
     account: String,
     password: String,
+    code: Option<String>,
 ) -> Result<Session> {
-    desk.log_in(&gateway, &account, &password).await
+    let (account, password, code) = (&account, &password, code.as_deref());
+    let credentials = Credentials {
+        account,
+        password,
+        code,
+    };
+    desk.log_in(&gateway, &credentials).await
+}
+
+#[tauri::command]
+pub(crate) async fn is_setup_needed(desk: State<'_, Desk>, gateway: String) -> Result<bool> {
+    desk.is_setup_needed(&gateway).await
+}
+
+#[tauri::command]
+pub(crate) async fn set_up(
+    desk: State<'_, Desk>,
+    gateway: String,
+    setup_code: String,
+    account: String,
+    password: String,
+) -> Result<Session> {
+    let (setup_code, account, password) = (&setup_code, &account, &password);
+    let first = FirstAccount {
+        setup_code,
+        account,
+        password,
+    };
+    desk.set_up(&gateway, &first).await
 }
 
 #[tauri::command]

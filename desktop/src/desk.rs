@@ -8,8 +8,9 @@ use std::{
 };
 
 use switchyard_client::{
-    Client, Error as ClientError, Event, Events, GatewayUrl, Interest, LinkState as ClientLink,
-    Options, Order, Receipts, Token, log_in, log_out,
+    Client, Credentials, Error as ClientError, Event, Events, FirstAccount, GatewayUrl, Interest,
+    LinkState as ClientLink, LogIn, Options, Order, Receipts, Token, is_setup_needed, log_in,
+    log_out, set_up,
 };
 use switchyard_protocol::{
     Address, Code,
@@ -87,17 +88,40 @@ impl Desk {
     /// Logs in, and keeps the token for the next start.
     ///
     /// # Errors
-    /// What the gateway answered (`bad_credentials`, `rate_limited`), `gateway_gone`, `bad_url`, or what ended the
-    /// first link for good. Whoever was logged in before is logged out only once the new log-in has succeeded.
+    /// What the gateway answered (`bad_credentials`, `code_needed`, `rate_limited`), `gateway_gone`, `bad_url`, or what
+    /// ended the first link for good. Whoever was logged in before is logged out only once the new log-in has succeeded.
     pub async fn log_in(
         &self,
         gateway: &str,
-        account: &str,
-        password: &str,
+        credentials: &Credentials<'_>,
     ) -> Result<Session, Fault> {
         let gateway: GatewayUrl = gateway.trim().parse()?;
         let _changing = self.changing.lock().await;
-        let answer = log_in(&gateway, account, password).await?;
+        let answer = log_in(&gateway, credentials).await?;
+        self.take_up(gateway, answer).await
+    }
+
+    /// Whether a gateway has no account yet.
+    ///
+    /// # Errors
+    /// As [`log_in`](Self::log_in).
+    pub async fn is_setup_needed(&self, gateway: &str) -> Result<bool, Fault> {
+        Ok(is_setup_needed(&gateway.trim().parse()?).await?)
+    }
+
+    /// Makes a gateway's first account, and is logged in as it like by [`log_in`](Self::log_in).
+    ///
+    /// # Errors
+    /// What the gateway answered (`bad_setup_code`, `already_set_up`, `bad_request`), or as [`log_in`](Self::log_in).
+    pub async fn set_up(&self, gateway: &str, first: &FirstAccount<'_>) -> Result<Session, Fault> {
+        let gateway: GatewayUrl = gateway.trim().parse()?;
+        let _changing = self.changing.lock().await;
+        let answer = set_up(&gateway, first).await?;
+        self.take_up(gateway, answer).await
+    }
+
+    /// Goes on as whoever the gateway has just let in.
+    async fn take_up(&self, gateway: GatewayUrl, answer: LogIn) -> Result<Session, Fault> {
         let kept = KeptLogIn {
             gateway: gateway.to_string(),
             account: answer.account,

@@ -28,7 +28,12 @@ fn commands() -> Vec<(&'static str, Value)> {
         ("session", json!({})),
         (
             "log_in",
-            json!({"gateway": "", "account": "li", "password": "x"}),
+            json!({"gateway": "", "account": "li", "password": "x", "code": null}),
+        ),
+        ("is_setup_needed", json!({"gateway": ""})),
+        (
+            "set_up",
+            json!({"gateway": "", "setupCode": "x", "account": "li", "password": "x"}),
         ),
         ("log_out", json!({})),
         ("link", json!({})),

@@ -6,13 +6,15 @@ mod scripted;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use scripted::{
-    ACCOUNT, Gateway, PASSWORD, Peer, TOKEN, delta, full, point, presence, response, soon,
+    ACCOUNT, CODE, GUARDED, Gateway, PASSWORD, Peer, SETUP_CODE, TOKEN, delta, full, point,
+    presence, response, soon,
 };
+use switchyard_client::{Credentials, FirstAccount};
 use switchyard_desktop::{
     Desk,
     dto::{Action, Command, FleetChange, LinkState},
@@ -29,6 +31,15 @@ use tokio::sync::mpsc;
 const TOOL: u32 = 0x8000_0007;
 const PUMP: u32 = 100_042;
 const KEY: &str = "00112233445566778899aabbccddeeff";
+const LI: Credentials<'_> = Credentials {
+    account: ACCOUNT,
+    password: PASSWORD,
+    code: None,
+};
+const WRONG: Credentials<'_> = Credentials {
+    password: "wrong",
+    ..LI
+};
 
 /// Hands on whatever the window is told, and keeps the last title.
 struct Recorder {
@@ -72,8 +83,7 @@ impl Bench {
     /// Logs in, welcomed by the gateway and given one controller.
     async fn logged_in(&mut self, gateway: &Gateway) -> Peer {
         let url = gateway.url();
-        let (session, peer) =
-            tokio::join!(self.desk.log_in(&url, ACCOUNT, PASSWORD), welcomed(gateway));
+        let (session, peer) = tokio::join!(self.desk.log_in(&url, &LI), welcomed(gateway));
         assert_eq!(session.unwrap().address, Some(TOOL));
         self.until("the snapshot's end", |news| {
             matches!(news, News::Fleet(changes)
@@ -328,7 +338,7 @@ async fn a_wrong_password_changes_nothing() {
     let _peer = bench.logged_in(&gateway).await;
     let url = gateway.url();
     let fault = tokio::select! {
-        answer = bench.desk.log_in(&url, ACCOUNT, "wrong") => answer.unwrap_err(),
+        answer = bench.desk.log_in(&url, &WRONG) => answer.unwrap_err(),
         _ = gateway.accept() => panic!("dialled with a wrong password"),
     };
     assert_eq!(fault.code, "bad_credentials");
@@ -339,6 +349,62 @@ async fn a_wrong_password_changes_nothing() {
         "still logged in"
     );
     assert!(kept(&folder).contains(TOKEN));
+}
+
+#[tokio::test]
+async fn a_second_factor_is_asked_for_and_then_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Gateway::bind().await;
+    let bench = Bench::new(&folder);
+    let url = gateway.url();
+    let wang = Credentials {
+        account: GUARDED,
+        ..LI
+    };
+    let fault = tokio::select! {
+        answer = bench.desk.log_in(&url, &wang) => answer.unwrap_err(),
+        _ = gateway.accept() => panic!("dialled without a code"),
+    };
+    assert_eq!(fault.code, "code_needed");
+    let wang = Credentials {
+        code: Some(CODE),
+        ..wang
+    };
+    let (session, _peer) = tokio::join!(bench.desk.log_in(&url, &wang), welcomed(&gateway));
+    assert_eq!(session.unwrap().address, Some(TOOL));
+}
+
+#[tokio::test]
+async fn the_first_account_is_made_and_logged_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Gateway::bind().await;
+    gateway.is_new.store(true, Ordering::Relaxed);
+    let bench = Bench::new(&folder);
+    let url = gateway.url();
+    let first = |setup_code| FirstAccount {
+        setup_code,
+        account: ACCOUNT,
+        password: PASSWORD,
+    };
+    let asked = async {
+        assert!(bench.desk.is_setup_needed(&url).await.unwrap());
+        bench.desk.set_up(&url, &first("wrong")).await.unwrap_err()
+    };
+    let fault = tokio::select! {
+        fault = asked => fault,
+        _ = gateway.accept() => panic!("dialled with a wrong code"),
+    };
+    assert_eq!(fault.code, "bad_setup_code");
+    assert!(!folder.path().join(FILE_NAME).exists(), "nothing was kept");
+    let right = first(SETUP_CODE);
+    let (session, _peer) = tokio::join!(bench.desk.set_up(&url, &right), welcomed(&gateway));
+    assert_eq!(session.unwrap().address, Some(TOOL));
+    assert!(kept(&folder).contains(TOKEN));
+    let needed = tokio::select! {
+        needed = bench.desk.is_setup_needed(&url) => needed,
+        _ = gateway.accept() => unreachable!("one link is enough"),
+    };
+    assert!(!needed.unwrap());
 }
 
 #[tokio::test]
@@ -375,20 +441,14 @@ async fn what_cannot_be_is_refused_with_a_word() {
         desk.send_note(1, &long).await.unwrap_err().code,
         "bad_field"
     );
+    assert_eq!(desk.log_in("", &WRONG).await.unwrap_err().code, "bad_url");
     assert_eq!(
-        desk.log_in("", "li", "x").await.unwrap_err().code,
-        "bad_url"
-    );
-    assert_eq!(
-        desk.log_in("https://yard", "li", "x")
-            .await
-            .unwrap_err()
-            .code,
+        desk.log_in("https://yard", &WRONG).await.unwrap_err().code,
         "tls_unsupported"
     );
     let nobody = Gateway::bind().await.url();
     assert_eq!(
-        desk.log_in(&nobody, "li", "x").await.unwrap_err().code,
+        desk.log_in(&nobody, &WRONG).await.unwrap_err().code,
         "gateway_gone"
     );
     assert!(!folder.path().join(FILE_NAME).exists(), "nothing was kept");
@@ -428,7 +488,7 @@ async fn a_flood_comes_in_batches_and_loses_nothing() {
         }
         peer
     };
-    let (session, _peer) = tokio::join!(bench.desk.log_in(&url, ACCOUNT, PASSWORD), dialled);
+    let (session, _peer) = tokio::join!(bench.desk.log_in(&url, &LI), dialled);
     session.unwrap();
 
     let mut seen: BTreeMap<u32, i64> = BTreeMap::new();

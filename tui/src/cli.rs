@@ -55,6 +55,10 @@ pub(crate) enum Verb {
         /// Read the password's line from standard input instead of asking for it
         #[arg(long)]
         password_stdin: bool,
+        /// The code of the account's second factor, as its app shows it now; where the account has
+        /// one and this is left out, it is asked for
+        #[arg(long, value_name = "DIGITS", value_parser = one_time_code)]
+        code: Option<String>,
     },
     /// Revoke the log-in and forget it
     Logout,
@@ -325,6 +329,15 @@ pub(crate) struct Output {
     pub(crate) json: bool,
 }
 
+/// The code of a second factor, which people write in two groups.
+pub(crate) fn one_time_code(text: &str) -> Result<String, String> {
+    let code: String = text.chars().filter(|it| !it.is_whitespace()).collect();
+    let is_code = code.len() == 6 && code.bytes().all(|it| it.is_ascii_digit());
+    is_code
+        .then_some(code)
+        .ok_or_else(|| "expected the six digits that the account's app shows".to_owned())
+}
+
 fn controller(text: &str) -> Result<Address, String> {
     let address: Address = number(text)?;
     address
@@ -402,6 +415,9 @@ mod tests {
             ("script get 100042", true),
             ("script 100042", false),
             ("login http://yard:8080 --account li --password-stdin", true),
+            ("login http://yard --code 123456", true),
+            ("login http://yard --code 12345", false),
+            ("login http://yard --code 12345x", false),
             ("login https://yard", false),
             ("", true),
         ] {

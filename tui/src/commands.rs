@@ -1,7 +1,7 @@
 //! The commands: each asks the gateway, prints, and ends with a number that a script can rely on.
 
 use crate::{
-    cli::{Arguments, Verb},
+    cli::{self, Arguments, Verb},
     config::{Config, Held, Stored},
     exit::{Exit, Failure, exit_of_receipt, failed_receipt},
     inside, output, replay, screen, words,
@@ -15,8 +15,8 @@ use std::{
     time::{Duration, Instant},
 };
 use switchyard_client::{
-    Client, Controller, Error, Event, Fleet, FleetChange, GatewayUrl, Interest, LinkState, Options,
-    Order,
+    Client, Controller, Credentials, Error, Event, Fleet, FleetChange, GatewayUrl, Interest,
+    LinkState, LogIn, Options, Order,
     signature::{self, Signature},
 };
 use switchyard_protocol::{
@@ -32,6 +32,8 @@ const NAME_TIMEOUT: Duration = Duration::from_secs(1);
 const NAMES_MAX: usize = 256;
 /// The longest password line that is read.
 const PASSWORD_BYTES_MAX: u64 = 1024;
+/// The longest other line: an account's name has 64 bytes at most.
+const LINE_BYTES_MAX: u64 = 256;
 
 /// Runs what the command line says.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -59,7 +61,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
             url,
             account,
             password_stdin,
-        }) => log_in(&config()?, url, account, password_stdin).await,
+            code,
+        }) => log_in(&config()?, url, account, password_stdin, code).await,
         Some(Verb::Logout) => log_out(&config()?).await,
         Some(Verb::Ls { output }) => {
             let link = Link::open(&config()?, Interest::Everything).await?;
@@ -159,29 +162,36 @@ async fn log_in(
     gateway: GatewayUrl,
     account: Option<String>,
     password_stdin: bool,
+    code: Option<String>,
 ) -> Result<(), Failure> {
+    let can_ask = !password_stdin && io::stdin().is_terminal();
     let account = match account {
         Some(account) => account,
-        None if password_stdin || !io::stdin().is_terminal() => {
+        None if can_ask => ask("Account: ", "expected an account").await?,
+        None => {
             return Err(Failure::usage(
                 "expected --account NAME where nobody can be asked",
             ));
         }
-        None => prompt_account()?,
     };
     let password = if password_stdin {
         let mut line = String::new();
         let mut stdin = io::stdin().lock().take(PASSWORD_BYTES_MAX);
         stdin.read_line(&mut line).context("reading the password")?;
         line.trim_end_matches(['\r', '\n']).to_owned()
-    } else if io::stdin().is_terminal() {
+    } else if can_ask {
         screen::password("Password: ")?.ok_or_else(Failure::interrupted)?
     } else {
         return Err(Failure::usage(
             "expected --password-stdin where nobody can be asked",
         ));
     };
-    let logged_in = switchyard_client::log_in(&gateway, &account, &password).await?;
+    let credentials = Credentials {
+        account: &account,
+        password: &password,
+        code: code.as_deref(),
+    };
+    let logged_in = prove(&gateway, credentials, can_ask).await?;
     let role = logged_in.role.map_or("an unknown role", |role| role.name());
     config.store(&Stored {
         gateway: gateway.clone(),
@@ -194,18 +204,66 @@ async fn log_in(
     Ok(())
 }
 
-fn prompt_account() -> Result<String, Failure> {
-    let mut out = io::stderr().lock();
-    write!(out, "Account: ")?;
-    out.flush()?;
-    let mut line = String::new();
-    let mut stdin = io::stdin().lock().take(PASSWORD_BYTES_MAX);
-    stdin.read_line(&mut line)?;
-    let account = line.trim();
-    if account.is_empty() {
-        return Err(Failure::usage("expected an account"));
+/// Logs in, and asks for the second factor's code only when the gateway says that there is one.
+async fn prove(
+    gateway: &GatewayUrl,
+    mut credentials: Credentials<'_>,
+    can_ask: bool,
+) -> Result<LogIn, Failure> {
+    let mut answer = switchyard_client::log_in(gateway, &credentials).await;
+    let code;
+    if can_ask && matches!(&answer, Err(error) if error.code() == "code_needed") {
+        let wanted = "expected the six digits that the account's app shows";
+        let typed = ask("Code from the account's app: ", wanted).await?;
+        code = cli::one_time_code(&typed).map_err(Failure::usage)?;
+        credentials.code = Some(&code);
+        answer = switchyard_client::log_in(gateway, &credentials).await;
     }
-    Ok(account.to_owned())
+    let refused = match answer {
+        Ok(logged_in) => return Ok(logged_in),
+        Err(error) => error,
+    };
+    let told = match refused.code() {
+        "bad_credentials" if credentials.code.is_some() => {
+            "the gateway refused this account, password and code; a code counts once and not for \
+             long: try the next one"
+                .to_owned()
+        }
+        "bad_credentials" if is_new(gateway).await => {
+            format!("the gateway has no account yet; open {gateway} in a browser to make the first")
+        }
+        _ => return Err(refused.into()),
+    };
+    Err(Failure::new(Exit::LogIn, told))
+}
+
+/// Whether the gateway has no account yet; one that does not say so is taken to have some.
+async fn is_new(gateway: &GatewayUrl) -> bool {
+    let needed = switchyard_client::is_setup_needed(gateway).await;
+    needed.unwrap_or(false)
+}
+
+/// Asks the person at the terminal for a line. On a thread of its own, so that an interrupt ends it.
+async fn ask(prompt: &'static str, wanted: &'static str) -> Result<String, Failure> {
+    let read = move || {
+        let mut out = io::stderr().lock();
+        write!(out, "{prompt}")?;
+        out.flush()?;
+        let mut line = String::new();
+        io::stdin()
+            .lock()
+            .take(LINE_BYTES_MAX)
+            .read_line(&mut line)?;
+        Ok::<_, io::Error>(line)
+    };
+    let line = tokio::task::spawn_blocking(read)
+        .await
+        .context("reading the terminal")??;
+    let line = line.trim();
+    if line.is_empty() {
+        return Err(Failure::usage(wanted));
+    }
+    Ok(line.to_owned())
 }
 
 async fn log_out(config: &Config) -> Result<(), Failure> {

@@ -137,7 +137,9 @@ pub(crate) fn failed_receipt(receipt: &Receipt, exit: Exit) -> Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let exit = match error.code() {
-            "bad_credentials" | "not_logged_in" | "bad_token" | "revoked" => Exit::LogIn,
+            "bad_credentials" | "code_needed" | "not_logged_in" | "bad_token" | "revoked" => {
+                Exit::LogIn
+            }
             "gateway_gone" | "not_a_gateway" | "shutting_down" => Exit::GatewayGone,
             "timed_out" => Exit::TimedOut,
             "bad_url" | "tls_unsupported" => Exit::Usage,
@@ -152,6 +154,7 @@ impl From<Error> for Failure {
         }
         let next = match (exit, error.code()) {
             (Exit::LogIn, "bad_credentials") => "",
+            (Exit::LogIn, "code_needed") => "; add `--code DIGITS`",
             (Exit::LogIn, _) => "; run `switchyard login` again",
             (Exit::GatewayGone, _) => "; is it running, and is the address right?",
             (Exit::Refused, "forbidden") => "; ask an admin for a stronger role",
@@ -199,5 +202,17 @@ mod tests {
             assert_eq!(failure.exit(), exit, "{code}");
         }
         assert_eq!(Failure::from(Error::LinkLost).exit(), 8);
+        let code_needed = Failure::from(Error::Http {
+            status: 401,
+            code: "code_needed".to_owned(),
+            detail: "this account has a second factor".to_owned(),
+        });
+        assert_eq!(code_needed.exit(), 7);
+        assert!(
+            code_needed
+                .message()
+                .unwrap()
+                .ends_with("add `--code DIGITS`")
+        );
     }
 }

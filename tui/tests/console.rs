@@ -7,11 +7,11 @@ mod scripted;
 mod yard;
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
-use scripted::{PASSWORD, PATIENCE, point};
+use scripted::{CODE as SHOWN, GUARDED, PASSWORD, PATIENCE, point};
 use std::{
     io::{Read, Write},
     process::{Command, Output, Stdio},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::Ordering},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -553,6 +553,46 @@ fn a_password_is_asked_for_without_showing_it() {
     assert_eq!(screen.end(), 0);
     let raw = String::from_utf8_lossy(&raw.lock().unwrap()).into_owned();
     assert!(!raw.contains(PASSWORD) && !raw.contains(scripted::TOKEN));
+}
+
+#[test]
+fn a_second_factor_is_asked_for_where_there_is_one() {
+    let bench = Bench::open();
+    let url = bench.yard.url.clone();
+    let login = ["login", &url, "--account", GUARDED];
+    for (typed, says, exit) in [
+        (SHOWN, "logged in to", 0),
+        ("000000", "try the next one", 7),
+        ("12", "expected the six digits", 2),
+        ("", "expected the six digits", 2),
+    ] {
+        let mut screen = Screen::open(&bench, &login);
+        screen.wait_for("Password:");
+        screen.press(&format!("{PASSWORD}\r"));
+        screen.wait_for("Code from the account's app:");
+        screen.press(&format!("{typed}\r"));
+        screen.wait_for(says);
+        assert_eq!(screen.end(), exit, "{typed:?}");
+    }
+    let silent = [&login[..], &["--password-stdin"]].concat();
+    let told = bench.run_with(&silent, PASSWORD);
+    assert_eq!(code(&told), 7);
+    let said = text(&told.stderr);
+    assert!(said.contains("add `--code DIGITS`"), "{said}");
+    let told = bench.run_with(&[&silent[..], &["--code", SHOWN]].concat(), PASSWORD);
+    assert_eq!(code(&told), 0, "{told:?}");
+}
+
+#[test]
+fn a_gateway_without_an_account_says_where_to_make_the_first() {
+    let bench = Bench::open();
+    bench.yard.is_new.store(true, Ordering::Relaxed);
+    let url = bench.yard.url.clone();
+    let login = ["login", &url, "--account", "li", "--password-stdin"];
+    let told = bench.run_with(&login, PASSWORD);
+    assert_eq!(code(&told), 7);
+    let said = text(&told.stderr);
+    assert!(said.contains(&format!("open {url} in a browser")), "{said}");
 }
 
 #[test]

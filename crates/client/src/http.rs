@@ -1,4 +1,4 @@
-//! Logging in and out over HTTP (`docs/http.md`).
+//! The first account, logging in and out, over HTTP (`docs/http.md`).
 
 use crate::{Error, GatewayUrl, Token};
 use bytes::Bytes;
@@ -6,7 +6,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request, StatusCode, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
-use std::{io, time::Duration};
+use std::{fmt, io, time::Duration};
 use switchyard_protocol::Role;
 use tokio::net::TcpStream;
 
@@ -16,6 +16,45 @@ const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(15);
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest answer that is read: a session or a problem is a few hundred bytes.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// What somebody proves by who he is.
+#[derive(Clone, Copy)]
+pub struct Credentials<'a> {
+    /// The account's name.
+    pub account: &'a str,
+    /// Its password.
+    pub password: &'a str,
+    /// The code of its second factor, six digits; `None` until the gateway asks for it by
+    /// `code_needed`. A code counts once.
+    pub code: Option<&'a str>,
+}
+
+impl fmt::Debug for Credentials<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("account", &self.account)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The first account of a new gateway, and by what right it is made.
+#[derive(Clone, Copy)]
+pub struct FirstAccount<'a> {
+    /// What the gateway wrote into the file `setup-code` of its data folder.
+    pub setup_code: &'a str,
+    /// The account's name, 1 to 64 bytes.
+    pub account: &'a str,
+    /// Its password, 10 to 1,024 bytes.
+    pub password: &'a str,
+}
+
+impl fmt::Debug for FirstAccount<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FirstAccount")
+            .field("account", &self.account)
+            .finish_non_exhaustive()
+    }
+}
 
 /// Who is logged in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +75,11 @@ struct LogInAnswer {
 }
 
 #[derive(Deserialize)]
+struct SetupAnswer {
+    needed: bool,
+}
+
+#[derive(Deserialize)]
 struct Problem {
     #[serde(default)]
     title: String,
@@ -47,12 +91,52 @@ struct Problem {
 /// Logs in for a token.
 ///
 /// # Errors
-/// [`Error::Http`] with the code `bad_credentials` for a wrong account or password, `rate_limited`
-/// after too many of them; [`Error::Unreachable`] when nobody answers there.
-pub async fn log_in(gateway: &GatewayUrl, account: &str, password: &str) -> Result<LogIn, Error> {
-    let body = serde_json::json!({ "account": account, "password": password }).to_string();
-    let answer = exchange(gateway, Method::POST, "/api/login", None, body).await?;
-    let answer: LogInAnswer = serde_json::from_slice(&answer)
+/// [`Error::Http`] with the code `code_needed` when the password is right and the account has a
+/// second factor, `bad_credentials` for a wrong account, password or code, `rate_limited` after too
+/// many of them; [`Error::Unreachable`] when nobody answers there.
+pub async fn log_in(gateway: &GatewayUrl, credentials: &Credentials<'_>) -> Result<LogIn, Error> {
+    let mut body = serde_json::json!({
+        "account": credentials.account,
+        "password": credentials.password,
+    });
+    if let Some(code) = credentials.code {
+        body["code"] = code.into();
+    }
+    let path = "/api/login";
+    let answer = exchange(gateway, Method::POST, path, None, body.to_string()).await?;
+    read_log_in(gateway, &answer)
+}
+
+/// Whether the gateway has no account yet, so that the first one is to be made.
+///
+/// # Errors
+/// As [`log_in`]; `not_found` from a gateway that is older than this.
+pub async fn is_setup_needed(gateway: &GatewayUrl) -> Result<bool, Error> {
+    let asked = exchange(gateway, Method::GET, "/api/setup", None, String::new());
+    let answer: SetupAnswer = serde_json::from_slice(&asked.await?)
+        .map_err(|error| not_a_gateway(gateway, format!("its answer about set-up: {error}")))?;
+    Ok(answer.needed)
+}
+
+/// Makes the first account, an admin, and logs it in.
+///
+/// # Errors
+/// [`Error::Http`] with the code `bad_setup_code`, `already_set_up` when there is an account by now,
+/// `bad_request` for a name or password that no account can have, `rate_limited` after too many
+/// guesses; [`Error::Unreachable`] when nobody answers there.
+pub async fn set_up(gateway: &GatewayUrl, first: &FirstAccount<'_>) -> Result<LogIn, Error> {
+    let body = serde_json::json!({
+        "setup_code": first.setup_code,
+        "account": first.account,
+        "password": first.password,
+    });
+    let path = "/api/setup";
+    let answer = exchange(gateway, Method::POST, path, None, body.to_string()).await?;
+    read_log_in(gateway, &answer)
+}
+
+fn read_log_in(gateway: &GatewayUrl, answer: &[u8]) -> Result<LogIn, Error> {
+    let answer: LogInAnswer = serde_json::from_slice(answer)
         .map_err(|error| not_a_gateway(gateway, format!("its log-in answer: {error}")))?;
     Ok(LogIn {
         account: answer.account,

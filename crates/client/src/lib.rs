@@ -4,7 +4,8 @@
 //! again with back-off when it is lost, subscribes anew, and mirrors the fleet. It never prints, and
 //! everything in it is bounded. Needs a tokio runtime.
 //!
-//! - [`log_in`], [`log_out`]: a token for an account and its password.
+//! - [`log_in`], [`log_out`]: a token for an account's [`Credentials`]. [`set_up`] makes the first
+//!   account of a new gateway.
 //! - [`Client`]: the link. [`Client::fleet`] is the fleet now, [`Client::events`] what happens,
 //!   [`Client::send`] a command with its [`Receipts`], [`Client::request`] and its typed shorthands
 //!   ask any peer.
@@ -17,11 +18,12 @@
 //! ```no_run
 //! # async fn example() -> Result<(), switchyard_client::Error> {
 //! use std::time::Duration;
-//! use switchyard_client::{Client, Interest, Options, Order, log_in};
+//! use switchyard_client::{Client, Credentials, Interest, Options, Order, log_in};
 //! use switchyard_protocol::{Address, message::{Action, Name, PeerKind, Title}};
 //!
 //! let gateway = "http://127.0.0.1:7480".parse()?;
-//! let token = log_in(&gateway, "li", "a long password").await?.token;
+//! let li = Credentials { account: "li", password: "a long password", code: None };
+//! let token = log_in(&gateway, &li).await?.token;
 //! let client = Client::connect(Options {
 //!     gateway,
 //!     token,
@@ -61,5 +63,5 @@ pub use commands::COMMANDS_MAX;
 pub use core::{INTEREST_MAX, REQUESTS_MAX};
 pub use error::{Error, explain};
 pub use fleet::{CONTROLLERS_MAX, Controller, Fleet, FleetChange, Status};
-pub use http::{LogIn, log_in, log_out};
+pub use http::{Credentials, FirstAccount, LogIn, is_setup_needed, log_in, log_out, set_up};
 pub use options::{GatewayUrl, Installation, Interest, Options, Token};

@@ -5,13 +5,13 @@
 mod scripted;
 
 use scripted::{
-    ACCOUNT, Gateway, PASSWORD, Peer, TIME, TOKEN, delta, full, name, page, ping, point, presence,
-    soon, title,
+    ACCOUNT, CODE, GUARDED, Gateway, PASSWORD, Peer, SETUP_CODE, TIME, TOKEN, delta, full, name,
+    page, ping, point, presence, soon, title,
 };
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 use switchyard_client::{
-    Client, Event, Events, FleetChange, Installation, Interest, LinkState, Options, Order,
-    Receipts, Token, log_in, log_out,
+    Client, Credentials, Event, Events, FirstAccount, FleetChange, Installation, Interest,
+    LinkState, Options, Order, Receipts, Token, is_setup_needed, log_in, log_out, set_up,
 };
 use switchyard_protocol::{
     Address, Code, Frame, Kind,
@@ -101,15 +101,27 @@ async fn next(receipts: &mut Receipts) -> Receipt {
         .expect("ended early")
 }
 
+fn credentials<'a>(account: &'a str, password: &'a str, code: Option<&'a str>) -> Credentials<'a> {
+    Credentials {
+        account,
+        password,
+        code,
+    }
+}
+
 #[tokio::test]
 async fn logs_in_and_out_by_http() {
     let gateway = Gateway::bind().await;
     let url = gateway.url().parse().unwrap();
+    let (right, wrong) = (
+        credentials(ACCOUNT, PASSWORD, None),
+        credentials(ACCOUNT, "wrong", None),
+    );
     let talk = async {
-        let refused = log_in(&url, ACCOUNT, "wrong").await.unwrap_err();
+        let refused = log_in(&url, &wrong).await.unwrap_err();
         assert_eq!(refused.code(), "bad_credentials");
         assert!(refused.is_lasting());
-        let session = log_in(&url, ACCOUNT, PASSWORD).await.unwrap();
+        let session = log_in(&url, &right).await.unwrap();
         assert_eq!(
             (session.account.as_str(), session.token.reveal()),
             (ACCOUNT, TOKEN)
@@ -122,8 +134,71 @@ async fn logs_in_and_out_by_http() {
         _ = gateway.accept() => unreachable!("nobody upgrades"),
     }
     drop(gateway);
-    let gone = log_in(&url, ACCOUNT, PASSWORD).await.unwrap_err();
+    let gone = log_in(&url, &right).await.unwrap_err();
     assert_eq!(gone.code(), "gateway_gone");
+}
+
+#[tokio::test]
+async fn a_second_factor_is_asked_for_by_its_own_code() {
+    let gateway = Gateway::bind().await;
+    let url = gateway.url().parse().unwrap();
+    let talk = async {
+        for (code, refused) in [
+            (None, Some("code_needed")),
+            (Some("000000"), Some("bad_credentials")),
+            (Some(CODE), None),
+        ] {
+            let answer = log_in(&url, &credentials(GUARDED, PASSWORD, code)).await;
+            let told = answer.as_ref().err().map(|error| error.code());
+            assert_eq!(told, refused, "{code:?}");
+        }
+        // Only whoever has the password learns that there is a second factor.
+        let wrong = log_in(&url, &credentials(GUARDED, "wrong", None)).await;
+        assert_eq!(wrong.unwrap_err().code(), "bad_credentials");
+    };
+    tokio::select! {
+        () = talk => {}
+        _ = gateway.accept() => unreachable!("nobody upgrades"),
+    }
+    let shown = format!("{:?}", credentials(ACCOUNT, PASSWORD, Some(CODE)));
+    assert!(
+        !shown.contains(PASSWORD) && !shown.contains(CODE),
+        "{shown}"
+    );
+}
+
+#[tokio::test]
+async fn makes_the_first_account_once() {
+    let gateway = Gateway::bind().await;
+    gateway.is_new.store(true, Ordering::Relaxed);
+    let url = gateway.url().parse().unwrap();
+    let first = |setup_code| FirstAccount {
+        setup_code,
+        account: ACCOUNT,
+        password: PASSWORD,
+    };
+    let talk = async {
+        assert!(is_setup_needed(&url).await.unwrap());
+        let refused = set_up(&url, &first("wrong")).await.unwrap_err();
+        assert_eq!(refused.code(), "bad_setup_code");
+        let session = set_up(&url, &first(SETUP_CODE)).await.unwrap();
+        assert_eq!(
+            (session.account.as_str(), session.token.reveal()),
+            (ACCOUNT, TOKEN)
+        );
+        assert!(!is_setup_needed(&url).await.unwrap());
+        let late = set_up(&url, &first(SETUP_CODE)).await.unwrap_err();
+        assert_eq!(late.code(), "already_set_up");
+    };
+    tokio::select! {
+        () = talk => {}
+        _ = gateway.accept() => unreachable!("nobody upgrades"),
+    }
+    let shown = format!("{:?}", first(SETUP_CODE));
+    assert!(
+        !shown.contains(SETUP_CODE) && !shown.contains(PASSWORD),
+        "{shown}"
+    );
 }
 
 #[tokio::test]

@@ -5,7 +5,13 @@
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 use switchyard_protocol::{
     Address, Code, Flags, Frame, Header, Kind, Role,
     limits::PAYLOAD_BYTES_MAX,
@@ -32,6 +38,12 @@ use tokio_tungstenite::{
 pub(crate) const ACCOUNT: &str = "li";
 /// See [`ACCOUNT`].
 pub(crate) const PASSWORD: &str = "correct horse";
+/// An account with the same password and a second factor, whose code is always [`CODE`].
+pub(crate) const GUARDED: &str = "wang";
+/// See [`GUARDED`].
+pub(crate) const CODE: &str = "123456";
+/// The code by which the first account is made.
+pub(crate) const SETUP_CODE: &str = "ABCDE-FGHJK-LMNPQ-RSTUV";
 /// The token that it gives for them.
 pub(crate) const TOKEN: &str = "scripted-token";
 /// How long a test waits before it says that something never happened.
@@ -57,12 +69,17 @@ pub(crate) fn name(text: &str) -> Name {
 /// A listener on a free port of loopback.
 pub(crate) struct Gateway {
     pub(crate) listener: TcpListener,
+    /// Whether it has no account yet; the first log-in by [`SETUP_CODE`] ends that.
+    pub(crate) is_new: Arc<AtomicBool>,
 }
 
 impl Gateway {
     pub(crate) async fn bind() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Gateway { listener }
+        Gateway {
+            listener,
+            is_new: Arc::default(),
+        }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -74,7 +91,7 @@ impl Gateway {
         soon("a tool to dial", async {
             loop {
                 let (stream, _) = self.listener.accept().await.unwrap();
-                if let Some(peer) = serve(stream).await {
+                if let Some(peer) = serve(stream, &self.is_new).await {
                     return peer;
                 }
             }
@@ -84,7 +101,7 @@ impl Gateway {
 }
 
 /// Answers an HTTP request, or makes a peer of an upgrade.
-pub(crate) async fn serve(mut stream: TcpStream) -> Option<Peer> {
+pub(crate) async fn serve(mut stream: TcpStream, is_new: &AtomicBool) -> Option<Peer> {
     let mut head = vec![0; 8192];
     let head_bytes = loop {
         let seen = stream.peek(&mut head).await.ok()?;
@@ -109,22 +126,62 @@ pub(crate) async fn serve(mut stream: TcpStream) -> Option<Peer> {
     let mut request = vec![0; head_bytes + length];
     stream.read_exact(&mut request).await.ok()?;
     let body = String::from_utf8(request[head_bytes..].to_vec()).ok()?;
-    let right = format!(r#""password":"{PASSWORD}""#);
-    let (status, body) = if text.starts_with("POST /api/logout ") {
-        ("204 No Content", String::new())
-    } else if body.contains(&right) && body.contains(&format!(r#""account":"{ACCOUNT}""#)) {
-        let answer = format!(r#"{{"token":"{TOKEN}","account":"{ACCOUNT}","role":"technician"}}"#);
-        ("200 OK", answer)
-    } else {
-        let problem = r#"{"type":"about:blank","title":"Unauthorized","status":401,"code":"bad_credentials","detail":"wrong account or password"}"#;
-        ("401 Unauthorized", problem.to_owned())
-    };
+    let (status, body) = answer(text.split(" HTTP/").next()?, &body, is_new);
     let answer = format!(
         "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
     );
     stream.write_all(answer.as_bytes()).await.ok()?;
     None
+}
+
+/// What it says to a request.
+fn answer(asked: &str, body: &str, is_new: &AtomicBool) -> (&'static str, String) {
+    let has = |name: &str, value: &str| body.contains(&format!(r#""{name}":"{value}""#));
+    let problem = |status: u16, code: &str, detail: &str| {
+        format!(
+            r#"{{"type":"about:blank","title":"no","status":{status},"code":"{code}","detail":"{detail}"}}"#
+        )
+    };
+    let logged_in = |account: &str, role: &str| {
+        let answer = format!(r#"{{"token":"{TOKEN}","account":"{account}","role":"{role}"}}"#);
+        ("200 OK", answer)
+    };
+    let unauthorized = |code, detail| ("401 Unauthorized", problem(401, code, detail));
+    let known = [ACCOUNT, GUARDED]
+        .into_iter()
+        .find(|name| has("account", name));
+    match asked {
+        "POST /api/logout" => ("204 No Content", String::new()),
+        "GET /api/setup" => {
+            let needed = is_new.load(Relaxed);
+            ("200 OK", format!(r#"{{"needed":{needed}}}"#))
+        }
+        "POST /api/setup" if !is_new.load(Relaxed) => (
+            "409 Conflict",
+            problem(409, "already_set_up", "there is an account already"),
+        ),
+        "POST /api/setup" if has("setup_code", SETUP_CODE) && has("account", ACCOUNT) => {
+            is_new.store(false, Relaxed);
+            logged_in(ACCOUNT, "admin")
+        }
+        "POST /api/setup" => (
+            "403 Forbidden",
+            problem(403, "bad_setup_code", "expected the code in the file"),
+        ),
+        "POST /api/login" if is_new.load(Relaxed) || !has("password", PASSWORD) => {
+            unauthorized("bad_credentials", "wrong account or password")
+        }
+        "POST /api/login" => match known {
+            Some(GUARDED) if !body.contains(r#""code""#) => {
+                unauthorized("code_needed", "this account has a second factor")
+            }
+            Some(GUARDED) if !has("code", CODE) => unauthorized("bad_credentials", "wrong code"),
+            Some(account) => logged_in(account, "technician"),
+            None => unauthorized("bad_credentials", "wrong account or password"),
+        },
+        _ => ("404 Not Found", problem(404, "not_found", "no such thing")),
+    }
 }
 
 /// A tool that has said hello.

@@ -7,7 +7,7 @@ use crate::scripted::{
 use blake2::{Blake2b, Digest as _, digest::consts::U32};
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard, atomic::AtomicBool},
 };
 use switchyard_protocol::{
     Address, Code, Frame, Header, Kind,
@@ -58,6 +58,8 @@ enum Push {
 /// A running scripted gateway; it ends with its drop.
 pub(crate) struct Yard {
     pub(crate) url: String,
+    /// Whether it has no account yet.
+    pub(crate) is_new: Arc<AtomicBool>,
     state: Arc<Mutex<State>>,
     push: broadcast::Sender<Push>,
     task: JoinHandle<()>,
@@ -73,6 +75,7 @@ impl Yard {
     pub(crate) async fn start(boards: impl IntoIterator<Item = (u32, Board)>) -> Self {
         let gateway = Gateway::bind().await;
         let url = gateway.url();
+        let is_new = gateway.is_new.clone();
         let state = Arc::new(Mutex::new(State {
             boards: boards.into_iter().collect(),
             commands: Vec::new(),
@@ -83,6 +86,7 @@ impl Yard {
         let task = tokio::spawn(run(gateway, state.clone(), push.clone()));
         Yard {
             url,
+            is_new,
             state,
             push,
             task,
@@ -195,8 +199,9 @@ async fn run(gateway: Gateway, state: Arc<Mutex<State>>, push: broadcast::Sender
             return;
         };
         let (state, push) = (state.clone(), push.clone());
+        let is_new = gateway.is_new.clone();
         tools.spawn(async move {
-            if let Some(peer) = serve(stream).await {
+            if let Some(peer) = serve(stream, &is_new).await {
                 tool(peer, state, push).await;
             }
         });
