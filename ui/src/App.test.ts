@@ -97,7 +97,96 @@ it('logs in, and says so in words when that fails', async () => {
   await write('login-password', 'secret');
   await submit('login-submit');
   expect(rows()).toEqual(['100042', '100043', '100051']);
-  expect(host.loggedIn.at(-1)).toEqual({ gateway: '', account: 'li', password: 'secret' });
+  expect(host.loggedIn.at(-1)).toEqual({ gateway: '', account: 'li', password: 'secret', code: null });
+});
+
+it('asks for the second factor when it is needed, and keeps the password meanwhile', async () => {
+  host.current = null;
+  host.code = '123456';
+  await show();
+  await write('login-account', 'li');
+  await write('login-password', 'secret');
+  expect(find('login-code')).toBeNull();
+  await submit('login-submit');
+  const field = get('login-code') as HTMLInputElement;
+  expect([field.autocomplete, field.inputMode]).toEqual(['one-time-code', 'numeric']);
+  expect(document.activeElement).toBe(field);
+  expect(text('login-fault')).toBe('');
+  await write('login-code', '000000');
+  await submit('login-submit');
+  expect(text('login-fault')).toContain('that code was not taken');
+  expect((get('login-password') as HTMLInputElement).value).toBe('secret');
+  expect(field.value).toBe('');
+  expect(document.activeElement).toBe(field);
+  // Another name is another account, which may have none; another password may be wrong.
+  for (const [field, other, back] of [['login-account', 'wang', 'li'], ['login-password', 'other', 'secret']] as const) {
+    await write(field, other);
+    expect(find('login-code')).toBeNull();
+    await write(field, back);
+  }
+  await write('login-code', '123456');
+  await submit('login-submit');
+  expect(host.loggedIn.map(({ code }) => code)).toEqual([null, '000000', '123456']);
+  expect(rows()).toHaveLength(3);
+});
+
+it('makes the first account of a new gateway, and says what is expected before it is wrong', async () => {
+  host.current = null;
+  host.setupCode = 'ABCDE-FGHJK';
+  await show();
+  expect(text('setup-intro')).toContain('no account yet');
+  const hint = (testid: string) => (get(testid).getAttribute('aria-describedby') ?? '').split(' ').map((id) => document.getElementById(id)?.textContent ?? '').join(' ');
+  expect(hint('setup-code')).toContain('/var/lib/switchyard/setup-code');
+  expect(hint('setup-password')).toContain('Ten characters or more');
+  await write('setup-code', 'wrong');
+  await write('setup-account', ' ');
+  await write('setup-password', 'short');
+  await write('setup-again', 'other');
+  await submit('setup-submit');
+  expect(host.made).toEqual([]);
+  expect(hint('setup-password')).toContain('expected ten characters');
+  expect(hint('setup-again')).toContain('the same as above');
+  expect(hint('setup-account')).toContain('expected a name');
+  expect(document.activeElement).toBe(get('setup-account'));
+  await write('setup-account', ' li ');
+  expect(hint('setup-account')).not.toContain('expected');
+  await write('setup-password', 'some long words');
+  await write('setup-again', 'some long words');
+  await submit('setup-submit');
+  expect(hint('setup-code')).toContain('not the code in the file');
+  expect(document.activeElement).toBe(get('setup-code'));
+  await write('setup-code', 'ABCDE-FGHJK ');
+  await submit('setup-submit');
+  expect(host.made).toEqual([{ gateway: '', setupCode: 'ABCDE-FGHJK', account: 'li', password: 'some long words' }]);
+  expect(rows()).toHaveLength(3);
+});
+
+it('goes to the log-in where somebody else has made the first account meanwhile', async () => {
+  host.current = null;
+  host.setupCode = 'ABCDE-FGHJK';
+  host.setUpFault = 'already_set_up';
+  await show();
+  await write('setup-code', 'ABCDE-FGHJK');
+  await write('setup-account', 'li');
+  await write('setup-password', 'some long words');
+  await write('setup-again', 'some long words');
+  await submit('setup-submit');
+  expect(text('login-fault')).toBe('there is an account by now; log in');
+});
+
+it('finds on the desktop that a gateway has no account once somebody logs in there, and goes back to another', async () => {
+  host.current = null;
+  host.kind = 'desktop';
+  host.gateway = '';
+  host.setupCode = 'ABCDE-FGHJK';
+  await show();
+  await write('login-gateway', 'yard.example');
+  await write('login-account', 'li');
+  await write('login-password', 'secret');
+  await submit('login-submit');
+  expect(find('setup-code')).not.toBeNull();
+  await click('setup-back');
+  expect((get('login-gateway') as HTMLInputElement).value).toBe('yard.example');
 });
 
 it('asks for the gateway on the desktop, and shows its serial ports there alone', async () => {

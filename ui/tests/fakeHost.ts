@@ -7,6 +7,7 @@ import {
   type Controller,
   type Credentials,
   type Description,
+  type FirstAccount,
   type FleetSnapshot,
   type Host,
   type HostEvent,
@@ -49,6 +50,12 @@ export class FakeHost implements Host {
   controllers: Controller[] = [];
   description: Description = { behaviour: 'latching output', commands: [] };
   password = 'secret';
+  /** Of the second factor; null where there is none. */
+  code: string | null = null;
+  /** Of a gateway without an account; null where there is one. */
+  setupCode: string | null = null;
+  setUpFault: string | null = null;
+  readonly made: FirstAccount[] = [];
   linkStatus: LinkStatus = { state: 'live', retryInMs: null, code: null };
   sendFault: string | null = null;
   logOutFault: string | null = null;
@@ -66,6 +73,22 @@ export class FakeHost implements Host {
   logIn(credentials: Credentials): Promise<Session> {
     this.loggedIn.push(credentials);
     if (credentials.password !== this.password) return Promise.reject(new HostError({ code: 'bad_credentials', message: 'no' }));
+    if (this.setupCode !== null) return Promise.reject(new HostError({ code: 'bad_credentials', message: 'no' }));
+    if (this.code !== null && credentials.code !== this.code) {
+      return Promise.reject(new HostError({ code: credentials.code === null ? 'code_needed' : 'bad_credentials', message: 'no' }));
+    }
+    return Promise.resolve(SESSION);
+  }
+
+  isSetupNeeded(): Promise<boolean> {
+    return Promise.resolve(this.setupCode !== null);
+  }
+
+  setUp(first: FirstAccount): Promise<Session> {
+    const fault = first.setupCode === this.setupCode ? this.setUpFault : 'bad_setup_code';
+    if (fault !== null) return Promise.reject(new HostError({ code: fault, message: 'no' }));
+    this.made.push(first);
+    this.setupCode = null;
     return Promise.resolve(SESSION);
   }
 

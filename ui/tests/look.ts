@@ -8,16 +8,36 @@ import { chromium, type Page } from 'playwright-core';
 import { CHROMIUM, CHROMIUM_ARGUMENTS } from './browser';
 import { FakeGateway } from './fakeGateway';
 import { addNewcomer, fillYard } from './sampleYard';
-import { serve } from './serveFake';
+import { ONE_TIME_CODE, serve, SETUP_CODE } from './serveFake';
 
 async function tour(page: Page, url: string, gateway: FakeGateway, picture: (name: string) => Promise<void>): Promise<void> {
   await page.goto(url);
-  await page.getByTestId('login-account').fill('li');
+  await page.getByTestId('setup-code').waitFor();
+  await picture('setup');
+  await page.getByTestId('setup-code').fill(SETUP_CODE);
+  await page.getByTestId('setup-account').fill('li');
+  await page.getByTestId('setup-password').fill('short');
+  await page.getByTestId('setup-again').fill('shor');
+  await page.getByTestId('setup-submit').click();
+  await page.locator('[data-testid=setup-again][aria-invalid]').waitFor();
+  await picture('setup-wrong');
+  await page.getByTestId('setup-password').fill('some long words');
+  await page.getByTestId('setup-again').fill('some long words');
+  await page.getByTestId('setup-submit').click();
+  await page.getByTestId('log-out').click();
+  await page.getByTestId('login-account').fill('wang');
   await page.getByTestId('login-password').fill('wrong');
   await page.getByTestId('login-submit').click();
   await page.getByTestId('login-fault').filter({ hasText: /./ }).waitFor();
   await picture('login');
   await page.getByTestId('login-password').fill('secret');
+  await page.getByTestId('login-submit').click();
+  await page.getByTestId('login-code').fill('000 000');
+  await picture('code');
+  await page.getByTestId('login-submit').click();
+  await page.getByTestId('login-fault').filter({ hasText: /./ }).waitFor();
+  await picture('code-wrong');
+  await page.getByTestId('login-code').fill(ONE_TIME_CODE);
   await page.getByTestId('login-submit').click();
   await page.getByTestId('empty').locator('code').waitFor();
   await picture('empty');
@@ -62,9 +82,9 @@ mkdirSync(folder, { recursive: true });
 const profile = mkdtempSync(join(tmpdir(), 'switchyard-chromium-'));
 try {
   for (const colorScheme of ['dark', 'light'] as const) {
-    for (const [width, height] of [[1280, 800], [390, 844]] as const) {
+    for (const [width, height] of [[1280, 800], [360, 780]] as const) {
       const gateway = new FakeGateway(Date.now);
-      const { server, url } = await serve(gateway);
+      const { server, url } = await serve(gateway, true);
       const context = await chromium.launchPersistentContext(join(profile, `${colorScheme}${width}`), {
         executablePath: CHROMIUM,
         args: CHROMIUM_ARGUMENTS,
@@ -77,7 +97,7 @@ try {
       const page = await context.newPage();
       page.on('pageerror', (error) => console.error('page error', error));
       await tour(page, url, gateway, async (name) => {
-        await page.screenshot({ path: join(folder, `${name}-${colorScheme}-${width}.png`) });
+        await page.screenshot({ path: join(folder, `${name}-${colorScheme}-${width}.png`), fullPage: true });
       });
       await context.close();
       server.closeAllConnections();

@@ -9,23 +9,44 @@ import type { FakeGateway } from './fakeGateway';
 const DIST = resolve(import.meta.dirname, '../dist');
 const TYPES: Readonly<Record<string, string>> = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
 
-/** Serves the built page, a log-in that takes `li` / `secret`, and the WebSocket. */
-export async function serve(gateway: FakeGateway): Promise<{ server: Server; url: string }> {
-  let loggedIn = false;
+/** Makes the first account of a new fake gateway. */
+export const SETUP_CODE = 'ABCDE-FGHJK-LMNPQ-RSTUV';
+/** What the second factor of `wang` shows, always. */
+export const ONE_TIME_CODE = '123456';
+
+/**
+ * Serves the built page, the WebSocket, and a log-in that takes `li` / `secret`, or `wang` with the same and a code. One that
+ * is new has no account until the first is made.
+ */
+export async function serve(gateway: FakeGateway, isNew = false): Promise<{ server: Server; url: string }> {
+  let account: string | null = null;
+  let needsSetup = isNew;
   const server = createServer((request, response) => {
     const path = new URL(request.url ?? '/', 'http://fake').pathname;
     const json = (status: number, body: object) => response.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify(body));
-    if (path === '/api/session') return loggedIn ? json(200, { account: 'li', role: 'operator' }) : json(401, { code: 'not_logged_in' });
+    const refuse = (status: number, code: string) => json(status, { code, detail: code });
+    const session = () => json(200, { account, role: 'operator' });
+    if (path === '/api/session') return account !== null ? session() : refuse(401, 'not_logged_in');
+    if (path === '/api/setup' && request.method === 'GET') return json(200, { needed: needsSetup });
     if (path === '/api/logout') {
-      loggedIn = false;
+      account = null;
       return response.writeHead(204).end();
     }
-    if (path === '/api/login') {
+    if (path === '/api/login' || path === '/api/setup') {
       let body = '';
       request.on('data', (chunk: Buffer) => (body += chunk.toString()));
       return request.on('end', () => {
-        loggedIn = body.includes('"secret"');
-        json(loggedIn ? 200 : 401, loggedIn ? { account: 'li', role: 'operator' } : { code: 'bad_credentials', detail: 'wrong' });
+        const said = JSON.parse(body) as Record<string, string>;
+        if (path === '/api/setup') {
+          if (said['setup_code'] !== SETUP_CODE) return refuse(403, 'bad_setup_code');
+          needsSetup = false;
+        } else {
+          if (needsSetup || said['password'] !== 'secret') return refuse(401, 'bad_credentials');
+          if (said['account'] === 'wang' && said['code'] === undefined) return refuse(401, 'code_needed');
+          if (said['account'] === 'wang' && said['code'] !== ONE_TIME_CODE) return refuse(401, 'bad_credentials');
+        }
+        account = said['account'] ?? '';
+        return session();
       });
     }
     const file = join(DIST, normalize(path === '/' ? '/index.html' : path));

@@ -10,6 +10,8 @@ import type {
   Address,
   Cause,
   Controller,
+  Credentials,
+  FirstAccount,
   FleetChange,
   Host,
   HostEvent,
@@ -72,6 +74,10 @@ export function createYard(host: Host) {
   let startFault = $state.raw<HostError | null>(null);
   /** A log-out that the gateway did not hear of: the session may live on there. */
   let logOutFault = $state.raw<HostError | null>(null);
+  /** The gateway whose first account is to be made; null where there is nothing of that kind to do. */
+  let setupAt = $state<string | null>(null);
+  /** What a log-in is to be tried at; null where there is no choice. */
+  let suggestedGateway = $state(host.gateway);
   const controllers = new SvelteMap<Address, Controller>();
   const appeared = new SvelteMap<Address, number>();
   /** Not heard of since the link came back: on view as they were last seen, and nothing is certain. */
@@ -255,6 +261,8 @@ export function createYard(host: Host) {
     try {
       takeSession(await host.session());
       if (session !== null) await loadFleet();
+      // Where there is a choice of gateways, the one that somebody wants is not known yet.
+      else if (host.gateway === null) await lookForSetup('');
       startFault = null;
     } catch (error) {
       startFault = asFault(error);
@@ -262,12 +270,44 @@ export function createYard(host: Host) {
     ready = true;
   }
 
-  async function logIn(gateway: string, account: string, password: string): Promise<void> {
+  /** A gateway that does not tell is taken to have accounts: it may be older than this page. */
+  async function lookForSetup(gateway: string): Promise<void> {
+    const needed = await host.isSetupNeeded(gateway).catch(() => false);
+    setupAt = needed ? gateway : null;
+  }
+
+  async function enter(asking: Promise<Session>): Promise<void> {
     forget();
-    takeSession(await host.logIn({ gateway, account, password }));
+    takeSession(await asking);
     startFault = null;
     logOutFault = null;
+    setupAt = null;
     await loadFleet();
+  }
+
+  async function logIn(credentials: Credentials): Promise<void> {
+    if (suggestedGateway !== null) suggestedGateway = credentials.gateway;
+    try {
+      await enter(host.logIn(credentials));
+    } catch (error) {
+      // Nobody can be right where there is no account.
+      if (asFault(error).code === 'bad_credentials') await lookForSetup(credentials.gateway);
+      throw error;
+    }
+  }
+
+  async function setUp(first: FirstAccount): Promise<void> {
+    try {
+      await enter(host.setUp(first));
+    } catch (error) {
+      const fault = asFault(error);
+      // Somebody was faster: what is left to do is to log in.
+      if (fault.code === 'already_set_up') {
+        startFault = fault;
+        setupAt = null;
+      }
+      throw error;
+    }
   }
 
   async function logOut(): Promise<void> {
@@ -357,6 +397,12 @@ export function createYard(host: Host) {
     get logOutFault() {
       return logOutFault;
     },
+    get setupAt() {
+      return setupAt;
+    },
+    get suggestedGateway() {
+      return suggestedGateway;
+    },
     controller: (address: Address): Controller | undefined => controllers.get(address),
     changes: (address: Address): readonly Change[] => changes.get(address) ?? [],
     asked: (address: Address, what: string): Asked | undefined => asked.get(place(address, what)),
@@ -387,6 +433,10 @@ export function createYard(host: Host) {
     },
     start,
     logIn,
+    setUp,
+    leaveSetup: (): void => {
+      setupAt = null;
+    },
     logOut,
     send,
     sendNote,

@@ -9,6 +9,7 @@ import {
   type Command,
   type Credentials,
   type Description,
+  type FirstAccount,
   type FleetChange,
   type FleetSnapshot,
   type Host,
@@ -68,6 +69,16 @@ class TauriHost implements Host {
   async logIn(credentials: Credentials): Promise<Session> {
     const session = await call<Session>('log_in', { ...credentials });
     localStorage.setItem(GATEWAY_STORED, credentials.gateway);
+    return session;
+  }
+
+  isSetupNeeded(gateway: string): Promise<boolean> {
+    return call('is_setup_needed', { gateway });
+  }
+
+  async setUp(first: FirstAccount): Promise<Session> {
+    const session = await call<Session>('set_up', { ...first });
+    localStorage.setItem(GATEWAY_STORED, first.gateway);
     return session;
   }
 

@@ -24,6 +24,18 @@ export interface Credentials {
   gateway: string;
   account: string;
   password: string;
+  /** Of the second factor; null until the gateway asks for it by `code_needed`. A code counts once. */
+  code: string | null;
+}
+
+/** The first account of a new gateway, and by what right it is made. */
+export interface FirstAccount {
+  /** As in `Credentials`. */
+  gateway: string;
+  /** What the gateway wrote into the file `setup-code` of its data folder. */
+  setupCode: string;
+  account: string;
+  password: string;
 }
 
 /** Why a point has its value. */
@@ -196,6 +208,10 @@ export interface Host {
   readonly gateway: string | null;
   session(): Promise<Session | null>;
   logIn(credentials: Credentials): Promise<Session>;
+  /** Whether a gateway (as in `Credentials`) has no account yet. */
+  isSetupNeeded(gateway: string): Promise<boolean>;
+  /** Makes the first account, and is logged in as it. */
+  setUp(first: FirstAccount): Promise<Session>;
   logOut(): Promise<void>;
   /** The fleet as it is now; changes after it come as events. */
   fleet(): Promise<FleetSnapshot>;

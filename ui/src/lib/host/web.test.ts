@@ -55,6 +55,9 @@ const BOOT_CAUSE = { kind: 0, by: null, reference: null };
 let gateway: FakeGateway;
 let reachable: boolean;
 let sessionStatus: number;
+let setupAnswer: string;
+/** What was sent by HTTP, and where. */
+let posted: [string, unknown][];
 let sockets: ScriptedSocket[];
 let events: HostEvent[];
 let host: WebHost;
@@ -80,14 +83,18 @@ beforeEach(async () => {
   addPump();
   reachable = true;
   sessionStatus = 200;
+  setupAnswer = '{"needed":false}';
+  posted = [];
   sockets = [];
   events = [];
   host = new WebHost({
-    fetch: (path) => {
+    fetch: (path, { method, body }) => {
+      if (method === 'POST' && typeof body === 'string') posted.push([path, JSON.parse(body)]);
       if (!reachable) return Promise.reject(new TypeError('refused'));
       if (path === 'api/logout') return Promise.resolve(new Response(null, { status: 204 }));
-      const body = sessionStatus === 200 ? { account: 'li', role: 'operator' } : { code: 'not_logged_in', detail: 'log in' };
-      return Promise.resolve(new Response(JSON.stringify(body), { status: sessionStatus }));
+      if (path === 'api/setup' && method === 'GET') return Promise.resolve(new Response(setupAnswer));
+      const answer = sessionStatus === 200 ? { account: 'li', role: 'operator' } : { code: 'not_logged_in', detail: 'log in' };
+      return Promise.resolve(new Response(JSON.stringify(answer), { status: sessionStatus }));
     },
     openSocket: () => {
       const socket = new ScriptedSocket(reachable ? gateway : null);
@@ -449,9 +456,37 @@ describe('the session', () => {
 
   it('says why a log-in failed', async () => {
     sessionStatus = 401;
-    await expect(host.logIn({ gateway: '', account: 'li', password: 'x' })).rejects.toMatchObject({ code: 'not_logged_in' });
+    await expect(host.logIn({ gateway: '', account: 'li', password: 'x', code: null })).rejects.toMatchObject({ code: 'not_logged_in' });
     reachable = false;
-    await expect(host.logIn({ gateway: '', account: 'li', password: 'x' })).rejects.toMatchObject({ code: 'gateway_gone' });
+    await expect(host.logIn({ gateway: '', account: 'li', password: 'x', code: null })).rejects.toMatchObject({ code: 'gateway_gone' });
+  });
+
+  it('begins by a log-in, with a code only where one was asked for', async () => {
+    await host.logIn({ gateway: '', account: 'li', password: 'x', code: null });
+    await host.logIn({ gateway: '', account: 'li', password: 'x', code: '123456' });
+    expect(posted).toEqual([
+      ['api/login', { account: 'li', password: 'x' }],
+      ['api/login', { account: 'li', password: 'x', code: '123456' }],
+    ]);
+    await settle();
+    expect((await host.link()).state).toBe('live');
+  });
+
+  it('begins by the first account', async () => {
+    await host.setUp({ gateway: '', setupCode: 'ABCDE', account: 'li', password: 'x' });
+    expect(posted).toEqual([['api/setup', { setup_code: 'ABCDE', account: 'li', password: 'x' }]]);
+    await settle();
+    expect((await host.link()).state).toBe('live');
+  });
+
+  it.each([
+    ['{"needed":true}', true],
+    ['{"needed":false}', false],
+    ['{}', false],
+    ['<html>', false],
+  ])('takes %s for a gateway to set up: %s', async (answer, needed) => {
+    setupAnswer = answer;
+    expect(await host.isSetupNeeded()).toBe(needed);
   });
 
   it('ends with its link and all that was known', async () => {

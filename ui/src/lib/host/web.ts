@@ -34,6 +34,7 @@ import {
   type Command,
   type Credentials,
   type Description,
+  type FirstAccount,
   type FleetChange,
   type FleetSnapshot,
   type Host,
@@ -137,12 +138,17 @@ export class WebHost implements Host {
     return session;
   }
 
-  async logIn(credentials: Credentials): Promise<Session> {
-    const body = JSON.stringify({ account: credentials.account, password: credentials.password });
-    const session = await this.readSession(await this.http('POST', 'api/login', body));
-    this.end();
-    this.begin(session);
-    return session;
+  logIn({ account, password, code }: Credentials): Promise<Session> {
+    return this.enter('api/login', code === null ? { account, password } : { account, password, code });
+  }
+
+  async isSetupNeeded(): Promise<boolean> {
+    const body: unknown = await (await this.http('GET', 'api/setup')).json().catch(() => null);
+    return typeof body === 'object' && body !== null && 'needed' in body && body.needed === true;
+  }
+
+  setUp({ setupCode, account, password }: FirstAccount): Promise<Session> {
+    return this.enter('api/setup', { setup_code: setupCode, account, password });
   }
 
   async logOut(): Promise<void> {
@@ -214,6 +220,14 @@ export class WebHost implements Host {
   }
 
   // --- the session ----------------------------------------------------------------------------------------------
+
+  /** Asks for a session. Whoever was in before is so until the gateway has taken the new one. */
+  private async enter(path: string, proof: object): Promise<Session> {
+    const session = await this.readSession(await this.http('POST', path, JSON.stringify(proof)));
+    this.end();
+    this.begin(session);
+    return session;
+  }
 
   private begin(session: Session): void {
     this.current = session;
