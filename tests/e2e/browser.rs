@@ -3,7 +3,7 @@
 
 use crate::yard;
 use std::{path::PathBuf, process::Command};
-use switchyard_testkit::{PASSWORD, Program, Yard};
+use switchyard_testkit::{PASSWORD, Program, Programs, Yard};
 
 /// Starts a story of `ui/tests`, told by `settings`, and gives what it ends with behind `story: `.
 fn tell(yard: &Yard, story: &str, settings: &[(&str, &str)]) -> String {
@@ -51,6 +51,24 @@ fn an_operator_logs_in_switches_and_reads_the_receipt() {
         told.starts_with(&format!("ok, No. {} RL1 0 > 1", pump.address)),
         "{told}"
     );
+}
+
+#[test]
+fn whoever_installed_the_gateway_makes_the_first_account_and_guards_it() {
+    let yard = Yard::start_new(&Programs::find().unwrap()).unwrap();
+    let (url, setup_code) = (yard.url(), yard.setup_code().unwrap());
+    let person = [
+        ("GATEWAY_URL", url.as_str()),
+        ("ACCOUNT", "li"),
+        ("PASSWORD", PASSWORD),
+    ];
+    let settings = [&person[..], &[("SETUP_CODE", &setup_code)]].concat();
+    assert_eq!(tell(&yard, "setUpStory", &settings), "ok, li is in");
+    let file = yard.folder().join("data/setup-code");
+    assert!(!file.exists(), "the code is good once");
+    let secret = yard.give_second_factor("li").unwrap();
+    let settings = [&person[..], &[("SECRET", &secret)]].concat();
+    assert_eq!(tell(&yard, "secondFactorStory", &settings), "ok, li is in");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A whole yard on this machine: a gateway with its own folder, accounts, enrolled controllers.
 
-use crate::{Program, Programs};
+use crate::{Program, Programs, wait_until};
 use anyhow::{Context, Result, bail};
 use std::{
     io::{self, Write},
@@ -49,21 +49,34 @@ impl Yard {
     /// # Errors
     /// What any of the programs complained of.
     pub fn start(programs: &Programs, options: YardOptions) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("switchyard-").tempdir()?;
-        let mut yard = Yard {
-            programs: programs.clone(),
-            folder,
-            options,
-            gateway: None,
-            listen_tcp: "127.0.0.1:0".into(),
-            listen_http: "127.0.0.1:0".into(),
-            listen_clear: "127.0.0.1:0".into(),
-        };
+        let mut yard = Self::prepare(programs, options)?;
         for role in ["viewer", "operator", "technician", "admin"] {
             yard.add_account(role, role)?;
         }
         yard.start_gateway()?;
         Ok(yard)
+    }
+
+    /// The same as it is just after it was installed: without any account.
+    ///
+    /// # Errors
+    /// What the gateway complained of.
+    pub fn start_new(programs: &Programs) -> Result<Self> {
+        let mut yard = Self::prepare(programs, YardOptions::default())?;
+        yard.start_gateway()?;
+        Ok(yard)
+    }
+
+    fn prepare(programs: &Programs, options: YardOptions) -> Result<Self> {
+        Ok(Yard {
+            programs: programs.clone(),
+            folder: tempfile::Builder::new().prefix("switchyard-").tempdir()?,
+            options,
+            gateway: None,
+            listen_tcp: "127.0.0.1:0".into(),
+            listen_http: "127.0.0.1:0".into(),
+            listen_clear: "127.0.0.1:0".into(),
+        })
     }
 
     /// The folder that goes with the yard; tests put their files there too.
@@ -112,6 +125,36 @@ impl Yard {
         let mut command = self.gateway_command()?;
         command.args(["account", "add", name, "--role", role, "--password-stdin"]);
         run(&mut command, PASSWORD).map(|_| ())
+    }
+
+    /// The code by which the first account is made, out of the data folder. The gateway writes it
+    /// shortly after it has named its listeners.
+    ///
+    /// # Errors
+    /// When there is none, as where there is an account.
+    pub fn setup_code(&self) -> Result<String> {
+        let file = self.folder().join("data/setup-code");
+        wait_until("a set-up code", || {
+            let text = std::fs::read_to_string(&file).ok()?;
+            // Its end says that it is there whole.
+            text.strip_suffix('\n').map(str::to_owned)
+        })
+    }
+
+    /// Gives an account a second factor, and its secret in base 32, as the account's app is told it.
+    ///
+    /// # Errors
+    /// What the gateway's command complained of.
+    pub fn give_second_factor(&self, account: &str) -> Result<String> {
+        let mut command = self.gateway_command()?;
+        command.args(["account", "totp", account]);
+        let told = run(&mut command, "")?;
+        let (_, secret) = told
+            .split_once("secret=")
+            .with_context(|| format!("expected a secret in {told:?}"))?;
+        let is_letter = |it: char| it.is_ascii_alphanumeric();
+        let end = secret.find(|it| !is_letter(it)).unwrap_or(secret.len());
+        Ok(secret[..end].to_owned())
     }
 
     /// Enrols controllers by the gateway's own command.
