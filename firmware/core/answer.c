@@ -77,6 +77,32 @@ static uint8_t take_kept(fw_controller_t *controller, const fw_frame_header_t *h
     return code;
 }
 
+/* Only the gateway may change keys: one of a tool's is a key that no gateway knows. Over the clear link
+ * everybody would read it. */
+static uint8_t take_rekey(fw_controller_t *controller, const fw_frame_header_t *header,
+                          const fw_cbor_map_t *payload, uint32_t *about)
+{
+    fw_keys_t *keys = &controller->settings.keys;
+    fw_span_t key = {.bytes = NULL};
+    if (header->source != FW_ADDRESS_GATEWAY) {
+        return FW_CODE_NOT_GRANTED;
+    }
+    if (!controller->link.sealed) {
+        return FW_CODE_UNSUPPORTED;
+    }
+    if (fw_cbor_map_bytes(payload, FW_KEY_REKEY_KEY, FW_LINK_KEY_BYTES, FW_LINK_KEY_BYTES, &key) ==
+        FW_FIELD_BAD) {
+        return FW_CODE_BAD_FIELD;
+    }
+    if (controller->keeper != NULL) {
+        return take_kept(controller, header, payload, FW_VERB_REKEY, about);
+    }
+    if (fw_keys_change(keys, controller->link.is_next, key.bytes)) {
+        fw_controller_rekeyed(controller, keys);
+    }
+    return FW_CODE_OK;
+}
+
 /* What is answered later, and what is done at once. */
 static uint8_t take_inside(fw_controller_t *controller, const fw_frame_header_t *header,
                            const fw_cbor_map_t *payload, uint16_t verb, uint32_t *about)
@@ -99,6 +125,8 @@ static uint8_t take_inside(fw_controller_t *controller, const fw_frame_header_t 
         return (uint8_t)fw_take_force(controller, payload);
     case FW_VERB_RELEASE:
         return (uint8_t)fw_take_release(controller, payload);
+    case FW_VERB_REKEY:
+        return take_rekey(controller, header, payload, about);
     default:
         return is_of_keeper(verb) ? take_kept(controller, header, payload, verb, about)
                                   : FW_CODE_UNSUPPORTED; /* a verb for gateways */

@@ -14,6 +14,18 @@ void fw_backoff_reset(fw_backoff_t *backoff)
     backoff->attempt = 0;
 }
 
+/* Uniform in the upper half. */
+static uint32_t jittered(uint32_t most_ms, uint32_t random)
+{
+    uint32_t half = most_ms / 2u;
+    return half + random % (most_ms - half + 1u);
+}
+
+uint32_t fw_backoff_least_ms(uint32_t random)
+{
+    return jittered(FW_BACKOFF_MIN_MS, random);
+}
+
 uint32_t fw_backoff_next_ms(fw_backoff_t *backoff, uint32_t random)
 {
     if (backoff->attempt < ATTEMPT_MAX) {
@@ -23,8 +35,7 @@ uint32_t fw_backoff_next_ms(fw_backoff_t *backoff, uint32_t random)
     if (most > FW_BACKOFF_MAX_MS) {
         most = FW_BACKOFF_MAX_MS;
     }
-    uint32_t half = most / 2u;
-    return half + random % (most - half + 1u);
+    return jittered(most, random);
 }
 
 void fw_backoff_alternate(fw_backoff_t *backoff, uint8_t gateways)

@@ -209,6 +209,8 @@ uint8_t fw_verb_kind(uint64_t verb)
     case FW_VERB_TRIAL:
     case FW_VERB_RESTART:
         return FW_KIND_CONFIGURE;
+    case FW_VERB_REKEY:
+        return FW_KIND_ADMIN;
     case FW_VERB_ANNOUNCE:
     case FW_VERB_PRESENCE:
     case FW_VERB_NOTE:

@@ -12,9 +12,11 @@ enum {
     ENTRY_KEY = 33,
     ENTRY_VERIFIER = 34,
     ENTRY_LABEL = 35,
+    ENTRY_NEXT_KEY = 36,
 };
 
-static const uint8_t others[] = {ENTRY_ADDRESS, ENTRY_KEY, ENTRY_VERIFIER, ENTRY_LABEL};
+static const uint8_t others[] = {ENTRY_ADDRESS, ENTRY_KEY, ENTRY_VERIFIER, ENTRY_LABEL,
+                                 ENTRY_NEXT_KEY};
 
 void fw_configuration_clear(fw_configuration_t *configuration)
 {
@@ -138,8 +140,11 @@ static fw_span_t entry(const fw_configuration_t *configuration, uint8_t at, uint
         fw_store_u32(address, configuration->address);
         return (fw_span_t){address, configuration->address == 0u ? 0u : 4u};
     case ENTRY_KEY:
-        return (fw_span_t){configuration->key,
+        return (fw_span_t){configuration->keys.current,
                            configuration->address == 0u ? 0u : FW_LINK_KEY_BYTES};
+    case ENTRY_NEXT_KEY:
+        return (fw_span_t){configuration->keys.next,
+                           configuration->keys.has_next ? FW_LINK_KEY_BYTES : 0u};
     case ENTRY_LABEL:
         return (fw_span_t){(const uint8_t *)configuration->label,
                            fw_string_length(configuration->label)};
@@ -181,7 +186,10 @@ static void take_entry(fw_configuration_t *configuration, uint8_t number, fw_spa
     } else if (number == ENTRY_ADDRESS && bytes.length == 4u) {
         configuration->address = fw_load_u32(bytes.bytes);
     } else if (number == ENTRY_KEY && bytes.length == FW_LINK_KEY_BYTES) {
-        fw_copy(configuration->key, bytes.bytes, bytes.length);
+        fw_copy(configuration->keys.current, bytes.bytes, bytes.length);
+    } else if (number == ENTRY_NEXT_KEY && bytes.length == FW_LINK_KEY_BYTES) {
+        fw_copy(configuration->keys.next, bytes.bytes, bytes.length);
+        configuration->keys.has_next = true;
     } else if (number == ENTRY_VERIFIER && bytes.length == FW_PASSWORD_CHECK_BYTES) {
         fw_copy(configuration->verifier, bytes.bytes, bytes.length);
         configuration->has_verifier = true;

@@ -10,10 +10,10 @@
 
 #include "bytes.h"
 #include "config.h"
+#include "keys.h"
 
 #define FW_TEXT_SETTING_BYTES_MAX 64u
 #define FW_WIFI_NAME_BYTES_MAX 32u
-#define FW_LINK_KEY_BYTES 32u
 #define FW_PASSWORD_CHECK_BYTES 50u /* a verifier, see log_in.h */
 #define FW_LABEL_BYTES_MIN 8u       /* as WPA2 has it */
 #define FW_LABEL_BYTES_MAX 24u
@@ -33,7 +33,7 @@ typedef enum {
 typedef struct {
     char texts[FW_TEXTS][FW_TEXT_SETTING_BYTES_MAX + 1u]; /* with a zero at the end */
     uint32_t address;                      /* 0: not enrolled */
-    uint8_t key[FW_LINK_KEY_BYTES];        /* secret */
+    fw_keys_t keys;                        /* secret */
     uint8_t verifier[FW_PASSWORD_CHECK_BYTES];
     bool has_verifier;                     /* a password is set */
     char label[FW_LABEL_BYTES_MAX + 1u];   /* secret: what its own Wi-Fi asks for, printed on its label */
@@ -41,7 +41,7 @@ typedef struct {
 
 /* Every text, number and key as entries, and their heads. */
 #define FW_CONFIGURATION_BYTES_MAX                                                                 \
-    (FW_TEXTS * (2u + FW_TEXT_SETTING_BYTES_MAX) + 6u + 2u + FW_LINK_KEY_BYTES + 2u +              \
+    (FW_TEXTS * (2u + FW_TEXT_SETTING_BYTES_MAX) + 6u + 2u * (2u + FW_LINK_KEY_BYTES) + 2u +       \
      FW_PASSWORD_CHECK_BYTES + 2u + FW_LABEL_BYTES_MAX)
 
 /* Nothing is set, but for the zone, which is UTC. */

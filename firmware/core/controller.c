@@ -284,9 +284,7 @@ void fw_controller_end(fw_controller_t *controller)
     fw_noise_work_wipe(&controller->link.work);
     fw_cipher_wipe(&controller->link.sending);
     fw_cipher_wipe(&controller->link.receiving);
-    for (size_t i = 0; i < sizeof controller->settings.key; i++) {
-        ((volatile uint8_t *)controller->settings.key)[i] = 0;
-    }
+    fw_keys_wipe(&controller->settings.keys);
 }
 
 fw_link_state_t fw_controller_link_state(const fw_controller_t *controller)

@@ -25,6 +25,7 @@
 #include "clock.h"
 #include "commands.h"
 #include "keeper.h"
+#include "keys.h"
 #include "noise.h"
 #include "port.h"
 #include "recorder.h"
@@ -66,7 +67,7 @@ typedef struct {
     uint16_t record_bytes_max; /* FW_RECORD_BYTES_MIN … FW_RECORD_BYTES_MAX; 0 = the most */
     uint8_t gateways;    /* at most FW_GATEWAYS_MAX; 0 = nobody is dialled */
     bool clear;          /* lab only, and only where FW_CLEAR_LINK is 1 */
-    uint8_t key[FW_NOISE_KEY_BYTES];
+    fw_keys_t keys;
 } fw_settings_t;
 
 typedef enum {
@@ -110,6 +111,10 @@ typedef struct {
     bool is_late;      /* a request is under way with the keeper */
     bool has_event;    /* the keeper may have one to tell */
     bool event_waits;  /* it is told again later */
+    bool is_next;      /* this attempt or session is of the next key (keys.h) */
+    bool tries_next;   /* the next attempt is to be */
+    bool is_second;    /* that one is for the other key, at the same gateway */
+    bool was_refused;  /* closing: the gateway did not prove that it knows the key */
     fw_noise_ephemeral_t ephemeral;
     fw_noise_handshake_t handshake;
     fw_cipher_t sending;
@@ -210,6 +215,9 @@ void fw_controller_receive(fw_controller_t *controller, const uint8_t *bytes, si
 
 /* The answer that the keeper owes, if it still does: its code, and what it is about. */
 void fw_controller_answer(fw_controller_t *controller, fw_code_t code, uint32_t about);
+
+/* The keys have changed, and that is kept: in a session of what is the current one now, or of none. */
+void fw_controller_rekeyed(fw_controller_t *controller, const fw_keys_t *keys);
 
 /* The keeper has events that have not arrived. */
 void fw_controller_tell_events(fw_controller_t *controller);

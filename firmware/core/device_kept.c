@@ -1,5 +1,5 @@
 /*
- * device_kept.c: what a device does for its link (keeper.h): the log, transfers, trials, restart.
+ * device_kept.c: what a device does for its link (keeper.h): the log, transfers, trials, keys, restart.
  *
  * A request is judged at once. What takes longer is remembered as work, and the answer follows when
  * it is done: so a tool sends its next piece when there is room for it, and not before.
@@ -505,6 +505,40 @@ static uint8_t take_trial(fw_device_t *device, const fw_cbor_map_t *payload)
     return code == FW_ANSWER_LATER ? begin_work(kept, FW_KEPT_TRIAL) : code;
 }
 
+/* A change of keys is in flash before it holds, and before anybody is told: the link has judged the
+ * request. A device that had its address and key from its setup has them in flash from now on. */
+static uint8_t take_rekey(fw_device_t *device, const fw_cbor_map_t *payload)
+{
+    const fw_controller_t *controller = &device->controller;
+    fw_keys_t keys = controller->settings.keys;
+    fw_span_t key = {.bytes = NULL};
+    (void)fw_cbor_map_bytes(payload, FW_KEY_REKEY_KEY, FW_LINK_KEY_BYTES, FW_LINK_KEY_BYTES, &key);
+    bool is_busy = device->saving != 0u;
+    bool changes = !is_busy && fw_keys_change(&keys, controller->link.is_next, key.bytes);
+    if (changes) {
+        device->configuration.keys = keys;
+        device->configuration.address = controller->settings.address;
+        fw_device_save_settings(device);
+    }
+    fw_keys_wipe(&keys);
+    return changes   ? begin_work(&device->kept, FW_KEPT_REKEY)
+           : is_busy ? (uint8_t)FW_CODE_BUSY
+                     : (uint8_t)FW_CODE_OK;
+}
+
+static uint8_t end_rekey(fw_device_t *device)
+{
+    if (device->saving != 0u) {
+        return FW_ANSWER_LATER;
+    }
+    if (device->save_failed) {
+        device->save_failed = false;
+        return FW_CODE_INTERNAL;
+    }
+    fw_controller_rekeyed(&device->controller, &device->configuration.keys);
+    return FW_CODE_OK;
+}
+
 static uint8_t take(void *ctx, const fw_frame_header_t *header, uint16_t verb,
                     const fw_cbor_map_t *payload, uint32_t *about)
 {
@@ -526,6 +560,8 @@ static uint8_t take(void *ctx, const fw_frame_header_t *header, uint16_t verb,
         return take_commit(device, header->source, payload);
     case FW_VERB_TRIAL:
         return take_trial(device, payload);
+    case FW_VERB_REKEY:
+        return take_rekey(device, payload);
     default:
         fw_device_restart(device);
         return FW_CODE_OK;
@@ -571,6 +607,8 @@ static uint8_t work_step(fw_device_t *device, uint32_t *about)
         return finish_image(device);
     case FW_KEPT_TRIAL:
         return end_trial(device);
+    case FW_KEPT_REKEY:
+        return end_rekey(device);
     default:
         return read_step(device);
     }

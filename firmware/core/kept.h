@@ -1,5 +1,5 @@
 /*
- * kept.h: what device_kept.c remembers of what is asked for from afar: transfers, trials, digests
+ * kept.h: what device_kept.c remembers of what is asked for from afar: transfers, trials, digests, keys
  * (keeper.h; docs/protocol.md section 6.1).
  *
  * One transfer at a time, of whichever tool opened it last. What is written goes to where the local
@@ -29,6 +29,7 @@ typedef enum {
     FW_KEPT_FINISH,  /* of firmware: the image is checked */
     FW_KEPT_TRIAL,
     FW_KEPT_READ,    /* the digest of what is read */
+    FW_KEPT_REKEY,   /* the settings are being saved */
 } fw_kept_work_t;
 
 typedef struct {

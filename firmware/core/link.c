@@ -39,19 +39,23 @@ void fw_link_tell_event_later(fw_controller_t *controller)
     link->event_ms = fw_now(controller);
 }
 
-static void wait_for_next(fw_controller_t *controller)
+/* `is_second`: of the two keys the other one has its turn, and that is no attempt more. */
+static void wait_for_next(fw_controller_t *controller, bool is_second)
 {
     fw_link_t *link = &controller->link;
+    uint32_t random = random_u32(controller);
     link->state = FW_LINK_CLOSED;
     link->since_ms = fw_now(controller);
-    link->wait_ms = fw_backoff_next_ms(&controller->backoff, random_u32(controller));
+    link->wait_ms = is_second ? fw_backoff_least_ms(random)
+                              : fw_backoff_next_ms(&controller->backoff, random);
 }
 
 void fw_link_init(fw_controller_t *controller)
 {
     controller->link.correlation = random_u32(controller);
     controller->link.has_event = true; /* of before the start */
-    wait_for_next(controller);
+    controller->link.tries_next = controller->settings.keys.has_next;
+    wait_for_next(controller, false);
 }
 
 /* ---- the end of a link ---- */
@@ -62,9 +66,32 @@ static void forget_handshake(fw_link_t *link)
     fw_noise_work_wipe(&link->work);
 }
 
+/* Whether hello and message 1 are with the gateway, and it has yet to prove that it knows the key. */
+static bool is_proving(const fw_link_t *link)
+{
+    return link->state == FW_LINK_GREETING || link->state == FW_LINK_AGREEING;
+}
+
+/* Whose turn it is of two keys: while none is refused, the one that was good last. The reason that a
+ * refusal gives is anybody's word yet, so it is not looked at. True: the same gateway is asked once more,
+ * by the other key. */
+static bool take_turns(fw_controller_t *controller)
+{
+    fw_link_t *link = &controller->link;
+    bool is_refused = link->was_refused && controller->settings.keys.has_next;
+    link->is_second = is_refused && !link->is_second;
+    if (is_refused) {
+        link->tries_next = !link->tries_next;
+    }
+    return link->is_second;
+}
+
 void fw_link_close(fw_controller_t *controller, bool hang_up)
 {
     fw_link_t *link = &controller->link;
+    if (link->state != FW_LINK_CLOSING) {
+        link->was_refused = is_proving(link);
+    }
     if (link->state == FW_LINK_LIVE &&
         fw_since(fw_now(controller), link->since_ms) >= FW_BACKOFF_RESET_AFTER_MS) {
         fw_backoff_reset(&controller->backoff);
@@ -85,8 +112,11 @@ void fw_link_close(fw_controller_t *controller, bool hang_up)
     link->ping_due = false;
     link->ping_open = false;
     controller->status.full = false;
-    fw_backoff_alternate(&controller->backoff, controller->settings.gateways);
-    wait_for_next(controller);
+    bool is_second = take_turns(controller);
+    if (!is_second) {
+        fw_backoff_alternate(&controller->backoff, controller->settings.gateways);
+    }
+    wait_for_next(controller, is_second);
     if (hang_up) {
         controller->port->hang_up(controller->port->ctx);
     }
@@ -102,10 +132,20 @@ void fw_link_fail(fw_controller_t *controller, fw_code_t code)
     if (!fw_link_open(link)) {
         forget_handshake(link);
     }
+    link->was_refused = is_proving(link);
     link->state = FW_LINK_CLOSING;
     link->closing_code = (uint8_t)code;
     link->since_ms = fw_now(controller);
     /* The error frame itself leaves by the next pump, behind what is half sent. */
+}
+
+void fw_controller_rekeyed(fw_controller_t *controller, const fw_keys_t *keys)
+{
+    controller->settings.keys = *keys;
+    controller->link.is_next = false;
+    controller->link.tries_next = keys->has_next;
+    fw_log(controller, FW_LOG_INFO, keys->has_next ? "a new key is tried with the next dial"
+                                                   : "one key is left");
 }
 
 /* ---- timers ---- */

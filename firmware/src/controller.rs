@@ -21,7 +21,7 @@ use crate::{
     ControllerKey,
     board::{Channel, Script},
     device::{Device, Flash},
-    ffi::{self, FwController, FwHostApi, FwPort, FwSettings},
+    ffi::{self, FwController, FwHostApi, FwKeys, FwPort, FwSettings},
 };
 
 const CHANNELS: usize = Channel::ALL.len();
@@ -237,7 +237,11 @@ impl Controller {
             record_bytes_max: settings.record_bytes_max.unwrap_or(0),
             gateways: settings.gateways,
             clear: settings.clear,
-            key: *settings.key.bytes(),
+            keys: FwKeys {
+                current: *settings.key.bytes(),
+                next: [0; 32],
+                has_next: false,
+            },
         };
         Ok((controller, core_settings))
     }

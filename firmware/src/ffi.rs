@@ -30,6 +30,14 @@ pub struct FwPort {
     pub write_output: extern "C" fn(*mut c_void, u8, i32),
 }
 
+/// `fw_keys_t`.
+#[repr(C)]
+pub struct FwKeys {
+    pub current: [u8; 32],
+    pub next: [u8; 32],
+    pub has_next: bool,
+}
+
 /// `fw_settings_t`.
 #[repr(C)]
 pub struct FwSettings {
@@ -42,7 +50,7 @@ pub struct FwSettings {
     pub record_bytes_max: u16,
     pub gateways: u8,
     pub clear: bool,
-    pub key: [u8; 32],
+    pub keys: FwKeys,
 }
 
 /// `fw_host_device_t`, whose fields only C knows.

@@ -194,7 +194,7 @@ static bool read_settings(fw_settings_t *settings, const char **script, int coun
         if ((value = value_of(words[i], "address")) != NULL) {
             good = read_number(value, &settings->address) && good;
         } else if ((value = value_of(words[i], "key")) != NULL) {
-            good = read_hex(value, settings->key, sizeof(settings->key)) && good;
+            good = read_hex(value, settings->keys.current, FW_LINK_KEY_BYTES) && good;
         } else if ((value = value_of(words[i], "script")) != NULL) {
             *script = value;
         } else {

@@ -61,6 +61,7 @@ void test_device(void);
 void test_update(void);
 void test_events(void);
 void test_kept(void);
+void test_rekey(void);
 void test_wear(void);
 void test_power(void);
 

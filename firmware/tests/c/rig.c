@@ -127,7 +127,8 @@ rig_t *rig_blank(bool clear, uint16_t record_bytes_max)
                                     .record_bytes_max = record_bytes_max,
                                     .gateways = 2,
                                     .clear = clear};
-    memset(rig->settings.key, 0x5a, sizeof rig->settings.key);
+    memset(rig->key, 0x5a, sizeof rig->key);
+    memcpy(rig->settings.keys.current, rig->key, sizeof rig->key);
     return rig;
 }
 
@@ -416,7 +417,7 @@ static size_t write_message_2(rig_t *rig, const fw_frame_t *message_1, size_t he
     fw_noise_handshake_t handshake;
     fw_noise_ephemeral_t ephemeral = gateway_ephemeral();
     size_t bytes = 0;
-    CHECK(fw_noise_start(&handshake, FW_NOISE_RESPONDER, rig->settings.key, rig->wire,
+    CHECK(fw_noise_start(&handshake, FW_NOISE_RESPONDER, rig->key, rig->wire,
                          hello_bytes, &ephemeral) == FW_NOISE_OK);
     CHECK(fw_noise_read_message_1(&handshake, message_1->payload,
                                   message_1->header.payload_bytes) == FW_NOISE_OK);
@@ -467,6 +468,42 @@ void rig_answer_hello(rig_t *rig, const rig_reply_t *reply, int spoil)
     /* After a spoilt message 2 there are no records: rig_failed reads what is said in clear. */
     rig->open = spoil < 0 && rig->behind == 0;
     rig_bytes(rig, frame, FW_HEADER_BYTES + length + rig->behind);
+}
+
+bool rig_is_known(const rig_t *rig)
+{
+    fw_frame_t hello, message_1;
+    size_t hello_bytes = 0;
+    size_t message_bytes = 0;
+    fw_noise_handshake_t handshake;
+    fw_noise_ephemeral_t ephemeral = gateway_ephemeral();
+    CHECK(fw_frame_take(rig->wire, rig->wire_bytes, SIZE_MAX, &hello, &hello_bytes) ==
+              FW_FRAME_OK &&
+          fw_frame_take(rig->wire + hello_bytes, rig->wire_bytes - hello_bytes, SIZE_MAX,
+                        &message_1, &message_bytes) == FW_FRAME_OK);
+    CHECK(fw_noise_start(&handshake, FW_NOISE_RESPONDER, rig->key, rig->wire, hello_bytes,
+                         &ephemeral) == FW_NOISE_OK);
+    fw_noise_fault_t fault = fw_noise_read_message_1(&handshake, message_1.payload,
+                                                     message_1.header.payload_bytes);
+    CHECK(fault == FW_NOISE_OK || fault == FW_NOISE_BAD_MESSAGE);
+    return fault == FW_NOISE_OK;
+}
+
+void rig_refuse(rig_t *rig, fw_code_t code)
+{
+    uint8_t frame[FW_HEADER_BYTES + 8u];
+    fw_cbor_writer_t writer;
+    fw_cbor_writer_init(&writer, frame + FW_HEADER_BYTES, sizeof frame - FW_HEADER_BYTES);
+    fw_cbor_write_map(&writer, 1);
+    fw_cbor_write_unsigned(&writer, FW_KEY_ERROR_CODE);
+    fw_cbor_write_unsigned(&writer, code);
+    fw_frame_header_t header = {.kind = FW_KIND_ERROR,
+                                .payload_bytes = (uint16_t)writer.length,
+                                .destination = RIG_ADDRESS};
+    fw_frame_header_encode(&header, frame);
+    rig->wire_bytes = 0;
+    rig_bytes(rig, frame, FW_HEADER_BYTES + writer.length);
+    CHECK(fw_controller_link_state(rig->controller) == FW_LINK_CLOSED && !rig->up);
 }
 
 void rig_agree(rig_t *rig)

@@ -59,6 +59,7 @@ typedef struct {
     size_t wire_bytes;
 
     /* the gateway */
+    uint8_t key[FW_LINK_KEY_BYTES]; /* that it knows */
     bool open; /* the hello reply is sent */
     bool answers_pings;
     bool absorbing;
@@ -113,6 +114,9 @@ rig_reply_t rig_reply(const rig_t *rig);
 void rig_hello(rig_t *rig);
 /* Answers it. On the Noise link `spoil` names a byte of message 2 to change, or is -1. */
 void rig_answer_hello(rig_t *rig, const rig_reply_t *reply, int spoil);
+/* Whether the controller has said hello by the key that the gateway knows; and what it is told if not. */
+bool rig_is_known(const rig_t *rig);
+void rig_refuse(rig_t *rig, fw_code_t code);
 /* Lets the controller compute what it was answered. */
 void rig_agree(rig_t *rig);
 void rig_connect(rig_t *rig);

@@ -59,6 +59,7 @@ pub(super) const FROM_RAM: &[&str] = &[
     "frame",
     "http",
     "journal",
+    "keys",
     "link",
     "logbook",
     "noise",
