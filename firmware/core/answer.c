@@ -82,7 +82,6 @@ static uint8_t take_kept(fw_controller_t *controller, const fw_frame_header_t *h
 static uint8_t take_rekey(fw_controller_t *controller, const fw_frame_header_t *header,
                           const fw_cbor_map_t *payload, uint32_t *about)
 {
-    fw_keys_t *keys = &controller->settings.keys;
     fw_span_t key = {.bytes = NULL};
     if (header->source != FW_ADDRESS_GATEWAY) {
         return FW_CODE_NOT_GRANTED;
@@ -97,9 +96,11 @@ static uint8_t take_rekey(fw_controller_t *controller, const fw_frame_header_t *
     if (controller->keeper != NULL) {
         return take_kept(controller, header, payload, FW_VERB_REKEY, about);
     }
-    if (fw_keys_change(keys, controller->link.is_next, key.bytes)) {
-        fw_controller_rekeyed(controller, keys);
+    fw_keys_t keys = controller->keys;
+    if (fw_keys_change(&keys, controller->link.is_next, key.bytes)) {
+        fw_controller_rekeyed(controller, &keys);
     }
+    fw_keys_wipe(&keys);
     return FW_CODE_OK;
 }
 

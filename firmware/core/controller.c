@@ -52,6 +52,9 @@ bool fw_controller_init(fw_controller_t *controller, const fw_settings_t *settin
         return false;
     }
     controller->settings = *settings;
+    if (settings->keys != NULL) {
+        controller->keys = *settings->keys;
+    }
     controller->port = port;
     if (controller->settings.record_bytes_max == 0u) {
         controller->settings.record_bytes_max = FW_RECORD_BYTES_MAX;
@@ -284,7 +287,7 @@ void fw_controller_end(fw_controller_t *controller)
     fw_noise_work_wipe(&controller->link.work);
     fw_cipher_wipe(&controller->link.sending);
     fw_cipher_wipe(&controller->link.receiving);
-    fw_keys_wipe(&controller->settings.keys);
+    fw_keys_wipe(&controller->keys);
 }
 
 fw_link_state_t fw_controller_link_state(const fw_controller_t *controller)

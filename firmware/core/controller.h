@@ -62,12 +62,12 @@ typedef struct {
     const char *software;
     const char *board;
     const char *zone;     /* local time, see zone.h; NULL = UTC */
+    const fw_keys_t *keys; /* read at the start alone; NULL = none, for who dials nobody, or in clear */
     uint32_t address;
     uint32_t boot_id;    /* 0 = take a random one */
     uint16_t record_bytes_max; /* FW_RECORD_BYTES_MIN … FW_RECORD_BYTES_MAX; 0 = the most */
     uint8_t gateways;    /* at most FW_GATEWAYS_MAX; 0 = nobody is dialled */
     bool clear;          /* lab only, and only where FW_CLEAR_LINK is 1 */
-    fw_keys_t keys;
 } fw_settings_t;
 
 typedef enum {
@@ -170,6 +170,7 @@ typedef struct {
     bool input_news;     /* the port says that an input changed */
     uint8_t gap_cause;   /* fw_gap_cause_t of the longest */
     uint8_t stall;       /* fw_gap_cause_t, by whoever has held the next scan up and knows it */
+    fw_keys_t keys;
     fw_backoff_t backoff;
     fw_clock_t clock;
     fw_status_t status;
@@ -216,7 +217,7 @@ void fw_controller_receive(fw_controller_t *controller, const uint8_t *bytes, si
 /* The answer that the keeper owes, if it still does: its code, and what it is about. */
 void fw_controller_answer(fw_controller_t *controller, fw_code_t code, uint32_t about);
 
-/* The keys have changed, and that is kept: in a session of what is the current one now, or of none. */
+/* The keys have changed, and that is kept. A session of a key that is none of them any more ends. */
 void fw_controller_rekeyed(fw_controller_t *controller, const fw_keys_t *keys);
 
 /* The keeper has events that have not arrived. */

@@ -53,7 +53,7 @@ static fw_settings_t settings_of(const fw_device_t *device)
     settings.board = device->setup->board_title;
     if (configuration->address != 0u) {
         settings.address = configuration->address;
-        settings.keys = configuration->keys;
+        settings.keys = &configuration->keys;
     }
     if (configuration->texts[FW_TEXT_NAME][0] != '\0') {
         settings.title = configuration->texts[FW_TEXT_NAME];

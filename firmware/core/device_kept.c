@@ -510,7 +510,7 @@ static uint8_t take_trial(fw_device_t *device, const fw_cbor_map_t *payload)
 static uint8_t take_rekey(fw_device_t *device, const fw_cbor_map_t *payload)
 {
     const fw_controller_t *controller = &device->controller;
-    fw_keys_t keys = controller->settings.keys;
+    fw_keys_t keys = controller->keys;
     fw_span_t key = {.bytes = NULL};
     (void)fw_cbor_map_bytes(payload, FW_KEY_REKEY_KEY, FW_LINK_KEY_BYTES, FW_LINK_KEY_BYTES, &key);
     bool is_busy = device->saving != 0u;

@@ -54,7 +54,7 @@ void fw_link_init(fw_controller_t *controller)
 {
     controller->link.correlation = random_u32(controller);
     controller->link.has_event = true; /* of before the start */
-    controller->link.tries_next = controller->settings.keys.has_next;
+    controller->link.tries_next = controller->keys.has_next;
     wait_for_next(controller, false);
 }
 
@@ -78,7 +78,7 @@ static bool is_proving(const fw_link_t *link)
 static bool take_turns(fw_controller_t *controller)
 {
     fw_link_t *link = &controller->link;
-    bool is_refused = link->was_refused && controller->settings.keys.has_next;
+    bool is_refused = link->was_refused && controller->keys.has_next;
     link->is_second = is_refused && !link->is_second;
     if (is_refused) {
         link->tries_next = !link->tries_next;
@@ -141,11 +141,20 @@ void fw_link_fail(fw_controller_t *controller, fw_code_t code)
 
 void fw_controller_rekeyed(fw_controller_t *controller, const fw_keys_t *keys)
 {
-    controller->settings.keys = *keys;
-    controller->link.is_next = false;
-    controller->link.tries_next = keys->has_next;
+    fw_link_t *link = &controller->link;
+    const uint8_t *proven = fw_keys_choose(&controller->keys, link->is_next);
+    bool is_current = fw_equal(proven, keys->current, FW_LINK_KEY_BYTES);
+    bool is_next = !is_current && keys->has_next &&
+                   fw_equal(proven, keys->next, FW_LINK_KEY_BYTES);
+    controller->keys = *keys;
+    link->is_next = is_next;
+    link->tries_next = keys->has_next;
     fw_log(controller, FW_LOG_INFO, keys->has_next ? "a new key is tried with the next dial"
                                                    : "one key is left");
+    if (!is_current && !is_next) {
+        /* While it was being kept, another session began, of the key that goes. */
+        fw_link_fail(controller, FW_CODE_REVOKED);
+    }
 }
 
 /* ---- timers ---- */

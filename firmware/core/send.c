@@ -345,7 +345,7 @@ bool fw_send_greeting(fw_controller_t *controller)
         header.payload_bytes = FW_NOISE_MESSAGE_1_BYTES;
         fw_frame_header_encode(&header, frame);
         link->is_next = link->tries_next;
-        const uint8_t *key = fw_keys_choose(&controller->settings.keys, link->is_next);
+        const uint8_t *key = fw_keys_choose(&controller->keys, link->is_next);
         if (fw_noise_start(&link->handshake, FW_NOISE_INITIATOR, key, link->tx, bundle.used,
                            &link->ephemeral) != FW_NOISE_OK ||
             fw_noise_write_message_1(&link->handshake, frame + FW_HEADER_BYTES) != FW_NOISE_OK) {

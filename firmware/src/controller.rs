@@ -124,6 +124,8 @@ pub struct Controller {
     /// The core keeps pointers to these, and to what the script holds.
     port: Box<FwPort>,
     texts: Texts,
+    /// Read at each start; what becomes of them over the link is the core's.
+    keys: Box<FwKeys>,
     script: Script,
     /// What is around the core, which then lies within.
     device: Option<Device>,
@@ -220,6 +222,11 @@ impl Controller {
             host,
             port,
             texts: Texts { title, zone },
+            keys: Box::new(FwKeys {
+                current: *settings.key.bytes(),
+                next: [0; 32],
+                has_next: false,
+            }),
             script: settings.script,
             device: None,
         };
@@ -232,16 +239,12 @@ impl Controller {
                 .zone
                 .as_ref()
                 .map_or(ptr::null(), |zone| zone.as_ptr()),
+            keys: &raw const *controller.keys,
             address: settings.address.0,
             boot_id: settings.boot_id.map_or(0, NonZeroU32::get),
             record_bytes_max: settings.record_bytes_max.unwrap_or(0),
             gateways: settings.gateways,
             clear: settings.clear,
-            keys: FwKeys {
-                current: *settings.key.bytes(),
-                next: [0; 32],
-                has_next: false,
-            },
         };
         Ok((controller, core_settings))
     }

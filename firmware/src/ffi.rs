@@ -45,12 +45,12 @@ pub struct FwSettings {
     pub software: *const c_char,
     pub board: *const c_char,
     pub zone: *const c_char,
+    pub keys: *const FwKeys,
     pub address: u32,
     pub boot_id: u32,
     pub record_bytes_max: u16,
     pub gateways: u8,
     pub clear: bool,
-    pub keys: FwKeys,
 }
 
 /// `fw_host_device_t`, whose fields only C knows.

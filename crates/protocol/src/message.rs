@@ -110,3 +110,13 @@ impl fmt::Debug for Key {
         write!(f, "Key({self})")
     }
 }
+
+/// The key by which a controller and its gateway know each other: 32 random bytes. Its `Debug` is a mask.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct LinkKey(pub [u8; 32]);
+
+impl fmt::Debug for LinkKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LinkKey(***)")
+    }
+}

@@ -8,8 +8,8 @@ use switchyard_protocol::{
     message::{
         Action, AlarmLevel, Answer, Body, Cause, CauseKind, Change, Command, CommandHead, Content,
         ControllerHello, Delta, ErrorMessage, Event, Full, GapCause, Health, HelloReply, Key,
-        LogEntry, Name, NamedValue, Parameter, PeerKind, Ping, PingReply, Point, PointFlags,
-        PointType, Receipt, ReceiptHead, Request, ResetReason, ScanHealth, ScriptFault,
+        LinkKey, LogEntry, Name, NamedValue, Parameter, PeerKind, Ping, PingReply, Point,
+        PointFlags, PointType, Receipt, ReceiptHead, Request, ResetReason, ScanHealth, ScriptFault,
         ScriptHealth, ScriptState, Stage, StatusHead, Text, Time, Title, ToolHello, ToolWelcome,
         ValueType, Verb, verb_of,
     },
@@ -170,6 +170,9 @@ fn request() -> impl Strategy<Value = Request> {
             .prop_map(|(digest, keep)| Request::TransferCommit { digest, keep }),
         any::<bool>().prop_map(|keep| Request::Trial { keep }),
         Just(Request::Restart),
+        any::<Option<[u8; 32]>>().prop_map(|key| Request::Rekey {
+            key: key.map(LinkKey),
+        }),
     ]
 }
 
@@ -327,8 +330,14 @@ fn body() -> impl Strategy<Value = Body> {
             }),
         (address(), any::<[u8; 32]>())
             .prop_map(|(controller, key)| Body::Enrol { controller, key }),
-        proptest::sample::select(vec![Verb::Force, Verb::Release, Verb::Trial, Verb::Restart])
-            .prop_map(Body::Done),
+        proptest::sample::select(vec![
+            Verb::Force,
+            Verb::Release,
+            Verb::Trial,
+            Verb::Restart,
+            Verb::Rekey,
+        ])
+        .prop_map(Body::Done),
         vec(parameter(), 0..=limits::NAMES_MAX)
             .prop_map(|parameters| Body::Parameters { parameters }),
         (vec(named_value(), 0..=limits::NAMES_MAX), any::<u32>())

@@ -186,6 +186,8 @@ static bool read_hex(const char *digits, uint8_t *bytes, size_t length)
     return digits[2u * length] == '\0';
 }
 
+static fw_keys_t keys;
+
 static bool read_settings(fw_settings_t *settings, const char **script, int count, char **words)
 {
     bool good = true;
@@ -194,7 +196,7 @@ static bool read_settings(fw_settings_t *settings, const char **script, int coun
         if ((value = value_of(words[i], "address")) != NULL) {
             good = read_number(value, &settings->address) && good;
         } else if ((value = value_of(words[i], "key")) != NULL) {
-            good = read_hex(value, settings->keys.current, FW_LINK_KEY_BYTES) && good;
+            good = read_hex(value, keys.current, FW_LINK_KEY_BYTES) && good;
         } else if ((value = value_of(words[i], "script")) != NULL) {
             *script = value;
         } else {
@@ -267,7 +269,8 @@ static void hear(uint32_t wait_ms)
 int main(int count, char **words)
 {
     fw_settings_t settings = {
-        .title = "LX106 under QEMU", .software = "qemu", .board = "qemu", .gateways = 1};
+        .title = "LX106 under QEMU", .software = "qemu", .board = "qemu", .keys = &keys,
+        .gateways = 1};
     board.random = simcall_open("/dev/urandom");
     board.cycles = simcall_cycles();
     if (board.random < 0) {

@@ -128,7 +128,8 @@ rig_t *rig_blank(bool clear, uint16_t record_bytes_max)
                                     .gateways = 2,
                                     .clear = clear};
     memset(rig->key, 0x5a, sizeof rig->key);
-    memcpy(rig->settings.keys.current, rig->key, sizeof rig->key);
+    memcpy(rig->keys.current, rig->key, sizeof rig->key);
+    rig->settings.keys = &rig->keys;
     return rig;
 }
 

@@ -37,6 +37,7 @@ typedef struct {
     unsigned restarts;
     fw_port_t port;
     fw_settings_t settings;
+    fw_keys_t keys;
     uint64_t elapsed_ms;
     uint32_t base_ms; /* the port's count at the rig's zero */
     int32_t inputs[FW_CHANNELS], outputs[FW_CHANNELS];

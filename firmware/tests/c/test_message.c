@@ -114,6 +114,7 @@ static const field_t schema[] = {
     {"request.transfer_commit", "digest", 3, FORM_BYTES, MUST, 0, 32, NULL},
     {"request.transfer_commit", "keep", 4, FORM_BOOLEAN, MUST, 0, 0, NULL},
     {"request.trial", "keep", 3, FORM_BOOLEAN, MUST, 0, 0, NULL},
+    {"request.rekey", "key", 3, FORM_BYTES, MAY, 0, 32, NULL},
 
     {"answer.identify", "title", 3, FORM_TITLE, MUST, 0, 0, NULL},
     {"answer.identify", "software", 4, FORM_TITLE, MUST, 0, 0, NULL},

@@ -172,7 +172,7 @@ static fw_code_t rekey(rig_t *rig, int number)
 
 static const fw_keys_t *keys_in(const rig_t *rig)
 {
-    return &rig->controller->settings.keys;
+    return &rig->controller->keys;
 }
 
 /* ---- who may ---- */
@@ -349,6 +349,27 @@ static void nobody_waits_for_the_answer(void)
     rig_free(rig);
 }
 
+/* While it was being kept the link was lost, and a gateway has come that knows the key that goes. */
+static void the_session_is_of_another_key(void)
+{
+    rig_t *rig = device_live();
+    CHECK(rekey(rig, SECOND) == FW_CODE_OK);
+    knows(rig, SECOND);
+    CHECK(comes_in(rig, 1) == 1);
+    rig->device->flash.erase_gap_ms = 60000; /* as when the flash has had its share */
+    (void)ask(rig, NONE);
+    rig_run(rig, 20);
+    knows(rig, FIRST);
+    CHECK(comes_in(rig, 2) == 2);
+    rig_run(rig, 120000);
+    CHECK(are_keys(keys_in(rig), SECOND, NONE));
+    CHECK_NOTE(!rig->up || fw_controller_link_state(rig->controller) != FW_LINK_LIVE,
+               "its session has ended with it");
+    knows(rig, SECOND);
+    CHECK(comes_in(rig, 1) == 1);
+    rig_free(rig);
+}
+
 static bool fail_to_program(void *ctx, uint32_t address, const uint32_t *words, size_t count)
 {
     (void)ctx;
@@ -454,6 +475,7 @@ void test_rekey(void)
     turns_and_waits();
     it_outlives_a_restart();
     nobody_waits_for_the_answer();
+    the_session_is_of_another_key();
     what_flash_does_not_take_does_not_hold();
     power_fails_in_every_operation();
 }

@@ -17,7 +17,7 @@ use std::fmt;
 /// What a response says when its code is ok; by verb.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Body {
-    /// Nothing but ok: snapshot, unsubscribe, force, release, trial, restart.
+    /// Nothing but ok: snapshot, unsubscribe, force, release, trial, restart, rekey.
     Done(Verb),
     /// Who answers.
     Identify {
@@ -300,7 +300,8 @@ impl Answer {
             | Verb::Force
             | Verb::Release
             | Verb::Trial
-            | Verb::Restart) => Body::Done(verb),
+            | Verb::Restart
+            | Verb::Rekey) => Body::Done(verb),
             Verb::Identify => Body::Identify {
                 title: fields.required(3)?,
                 software: fields.required(4)?,

@@ -1,6 +1,6 @@
 //! Verbs, queries and configuration (§6). Commands, responses and events have files of their own.
 
-use super::{Content, Key, MessageError, Name, Title, encoded};
+use super::{Content, Key, LinkKey, MessageError, Name, Title, encoded};
 use crate::{
     Address, Kind, SiteId,
     fields::{Fields, MapWriter},
@@ -92,6 +92,8 @@ verbs! {
     Trial = 70, Configure, "trial";
     /// Start anew.
     Restart = 71, Configure, "restart";
+    /// Take another key beside this one, or keep this one alone.
+    Rekey = 96, Admin, "rekey";
     /// A controller says who it is; the first frame of its session.
     Announce = 128, Event, "announce";
     /// A controller came or went.
@@ -178,7 +180,7 @@ impl PeerKind {
     }
 }
 
-/// A query or configuration request.
+/// A query, configuration or administration request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// Who are you?
@@ -284,6 +286,11 @@ pub enum Request {
     },
     /// Start anew.
     Restart,
+    /// Take another key beside that of this session, or keep that one alone. From the gateway only.
+    Rekey {
+        /// The next key, which is tried first from now on; `None`: the session's is the only one.
+        key: Option<LinkKey>,
+    },
 }
 
 impl Request {
@@ -311,6 +318,7 @@ impl Request {
             Request::TransferCommit { .. } => Verb::TransferCommit,
             Request::Trial { .. } => Verb::Trial,
             Request::Restart => Verb::Restart,
+            Request::Rekey { .. } => Verb::Rekey,
         }
     }
 
@@ -351,6 +359,7 @@ impl Request {
             Request::TransferWrite { offset, bytes } => head.put(3, offset).put(4, bytes),
             Request::TransferCommit { digest, keep } => head.put(3, digest).put(4, keep),
             Request::Trial { keep } => head.put(3, keep),
+            Request::Rekey { key } => head.put_some(3, &key.map(|key| key.0)),
         }
         .end()
     }
@@ -432,6 +441,9 @@ impl Request {
                 keep: fields.required(3)?,
             },
             Verb::Restart => Request::Restart,
+            Verb::Rekey => Request::Rekey {
+                key: fields.optional(3)?.map(LinkKey),
+            },
             Verb::Set
             | Verb::Call
             | Verb::Adjust

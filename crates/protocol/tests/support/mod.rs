@@ -292,6 +292,7 @@ fn show_request(start: Shower, request: &Request) -> Shower {
             start.put("digest", hex(digest)).put("keep", *keep)
         }
         Request::Trial { keep } => start.put("keep", *keep),
+        Request::Rekey { key } => start.some("key", key.map(|key| hex(&key.0))),
     }
 }
 

@@ -292,6 +292,7 @@ export interface RequestFields {
   transfer_commit: { digest: Uint8Array; keep: boolean };
   trial: { keep: boolean };
   restart: object;
+  rekey: { key: Uint8Array | null };
   announce: { boot: number; features: number; software: string; board: string; layout: number };
   presence: {
     controller: number;
@@ -352,6 +353,7 @@ const requestShapes: { [V in VerbName]: Shape<RequestFields[V]> } = {
   transfer_commit: { digest: required(3, digest), keep: required(4, boolean) },
   trial: { keep: required(3, boolean) },
   restart: {},
+  rekey: { key: optional(3, bytes(32)) },
   announce: {
     boot: required(3, u32),
     features: required(4, u32),
@@ -412,7 +414,7 @@ export function decodeStatusFull(payload: Uint8Array): StatusFull {
   return status;
 }
 
-/** Reads a query, command, configure or event payload that came under `kind`. */
+/** Reads a query, command, configure, admin or event payload that came under `kind`. */
 export function decodeRequest(kind: Kind, payload: Uint8Array): Request {
   const map = decodePayload(payload);
   const { verb } = readFields(envelope, map);
@@ -564,6 +566,7 @@ export interface AnswerFields {
   transfer_commit: { fault: ScriptFault | null };
   trial: object;
   restart: object;
+  rekey: object;
   happened: { last: number };
   alarm: { last: number };
 }
@@ -622,6 +625,7 @@ const answerShapes: { [V in AnswerVerb]: Shape<AnswerFields[V]> } = {
   transfer_commit: { fault: optional(3, nested(scriptFault)) },
   trial: {},
   restart: {},
+  rekey: {},
   happened: { last: required(3, u32) },
   alarm: { last: required(3, u32) },
 };

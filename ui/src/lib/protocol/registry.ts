@@ -64,6 +64,7 @@ export const Verb = {
   transfer_commit: 69,
   trial: 70,
   restart: 71,
+  rekey: 96,
   announce: 128,
   presence: 129,
   note: 130,
@@ -77,6 +78,7 @@ export function kindOfVerb(verb: number): Kind | null {
   if (verb >= Verb.identify && verb <= Verb.transfer_read) return Kind.query;
   if (verb >= Verb.set && verb <= Verb.adjust) return Kind.command;
   if (verb >= Verb.enrol && verb <= Verb.restart) return Kind.configure;
+  if (verb === Verb.rekey) return Kind.admin;
   if (verb >= Verb.announce && verb <= Verb.alarm) return Kind.event;
   return null;
 }
