@@ -8,7 +8,8 @@ use crate::{
     config::Settings,
     door::Door,
     keyring::{Held, Keyring},
-    store::{ConfigStore, ControllerEntry, ControllerKey},
+    keys::{Keys, WhichKey},
+    store::{ConfigStore, ControllerEntry},
     wire::{NoiseWire, Step, Wire, check_whole},
 };
 use bytes::{Buf as _, Bytes, BytesMut};
@@ -28,8 +29,6 @@ use tokio::{
     net::TcpStream,
 };
 
-/// The one Noise protocol of this link version.
-pub(crate) const NOISE: &str = "Noise_NNpsk0_25519_ChaChaPoly_BLAKE2b";
 /// Message 1: an X25519 key and the tag of an empty payload.
 const MESSAGE_1_BYTES: usize = 48;
 /// A hello has two small fields; this leaves room for later ones.
@@ -83,6 +82,8 @@ pub(crate) struct Proven {
     pub(crate) address: Address,
     /// Where the yard may not have been told of it yet.
     pub(crate) entry: Option<Box<ControllerEntry>>,
+    /// By which of its keys; `None` over the clear link, where nothing is proven.
+    pub(crate) by_key: Option<WhichKey>,
     pub(crate) wire: Wire,
     /// The frames of the first record, all whole.
     pub(crate) frames: Vec<u8>,
@@ -98,7 +99,7 @@ pub(crate) struct Refusal {
 
 /// A controller that there is.
 struct Known {
-    key: ControllerKey,
+    keys: Keys,
     /// See [`Proven::entry`].
     entry: Option<Box<ControllerEntry>>,
 }
@@ -111,6 +112,8 @@ struct Attempt<'a> {
     buffer: BytesMut,
     /// The gateway's own address until the hello said another.
     address: Address,
+    /// See [`Proven::by_key`].
+    by_key: Option<WhichKey>,
     /// Once there is one, errors go out as records.
     wire: Option<Box<NoiseWire>>,
 }
@@ -129,6 +132,7 @@ impl Prover {
             stream,
             buffer: BytesMut::new(),
             address: Address::GATEWAY,
+            by_key: None,
             wire: None,
         };
         let time_limit = self.settings.handshake_timeout;
@@ -137,6 +141,7 @@ impl Prover {
             Ok((entry, wire, frames)) => Ok(Proven {
                 address: attempt.address,
                 entry,
+                by_key: attempt.by_key,
                 wire,
                 frames,
                 rest: attempt.buffer.into(),
@@ -228,21 +233,11 @@ impl Attempt<'_> {
         if header.source != self.address || header.destination != Address::GATEWAY {
             return Err(Code::ForgedSource);
         }
-        // An address that nobody has gets a key that nobody has, and then goes the same way.
+        // An address that nobody has gets keys that nobody has, and then goes the same way.
         let known = self.known().await?;
-        let key = known.as_ref().map_or_else(rand::random, |it| it.key.0);
-        let failed = |_: snow::Error| Code::HandshakeFailed;
+        let keys = known.as_ref().map(|it| &it.keys);
+        let (which, mut noise) = Keys::read_message_1(keys, prologue, frame.payload())?;
         let internal = |_: snow::Error| Code::Internal;
-        let mut noise = NOISE
-            .parse()
-            .map(snow::Builder::new)
-            .and_then(|builder| builder.prologue(prologue))
-            .and_then(|builder| builder.psk(0, &key))
-            .and_then(snow::Builder::build_responder)
-            .map_err(internal)?;
-        noise
-            .read_message(frame.payload(), &mut [])
-            .map_err(failed)?;
         // Reached with the right key only.
         let entry = known.ok_or(Code::HandshakeFailed)?.entry;
         if !self.prover.replays.is_new(self.address, frame.payload()) {
@@ -267,6 +262,7 @@ impl Attempt<'_> {
         // From here on errors go out as records, also the one that it took too long.
         self.wire = Some(Box::new(NoiseWire::new(receive, send, record_bytes_max)));
         let frames = self.first_record().await?;
+        self.by_key = Some(which);
         let wire = Wire::Noise(self.wire.take().ok_or(Code::Internal)?);
         Ok((entry, wire, frames))
     }
@@ -288,7 +284,7 @@ impl Attempt<'_> {
 
     async fn known(&self) -> Result<Option<Known>, Code> {
         match self.prover.keyring.held(self.address) {
-            Held::Key(key) => return Ok(Some(Known { key, entry: None })),
+            Held::Keys(keys) => return Ok(Some(Known { keys, entry: None })),
             Held::Nobody => return Ok(None),
             Held::Perhaps => {}
         }
@@ -301,7 +297,7 @@ impl Attempt<'_> {
             Code::StoreUnavailable
         })?;
         Ok(found.map(|(entry, key)| Known {
-            key,
+            keys: key.into(),
             entry: Some(Box::new(entry)),
         }))
     }
@@ -356,3 +352,6 @@ impl Attempt<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

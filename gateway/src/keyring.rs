@@ -1,7 +1,10 @@
 //! The controllers' keys, at hand: a controller that comes then costs no call to the store, and one
 //! that is known comes in while the store does not answer.
 
-use crate::store::{ControllerChange, ControllerEntry, ControllerKey};
+use crate::{
+    keys::Keys,
+    store::{ControllerChange, ControllerEntry},
+};
 use std::{
     collections::HashMap,
     sync::{PoisonError, RwLock},
@@ -10,11 +13,11 @@ use switchyard_protocol::Address;
 
 /// Keys by address. Whoever watches the store tells of those that are changed or withdrawn.
 #[derive(Debug, Default)]
-pub(crate) struct Keyring(RwLock<Keys>);
+pub(crate) struct Keyring(RwLock<ByAddress>);
 
 #[derive(Debug, Default)]
-struct Keys {
-    by_address: HashMap<Address, ControllerKey>,
+struct ByAddress {
+    by_address: HashMap<Address, Keys>,
     /// `None` while there is none.
     highest: Option<Address>,
 }
@@ -22,8 +25,8 @@ struct Keys {
 /// What a keyring knows of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Held {
-    /// The key of its controller, which the yard knows too.
-    Key(ControllerKey),
+    /// The keys of its controller, which the yard knows too.
+    Keys(Keys),
     /// Nobody has it: addresses ascend, and higher ones are known.
     Nobody,
     /// Its controller may just have been enrolled, perhaps by another process.
@@ -36,34 +39,34 @@ impl Keyring {
     pub(crate) fn held(&self, address: Address) -> Held {
         let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
         match keys.by_address.get(&address) {
-            Some(&key) => Held::Key(key),
+            Some(&keys) => Held::Keys(keys),
             None if Some(address) <= keys.highest => Held::Nobody,
             None => Held::Perhaps,
         }
     }
 
     /// Takes in all controllers that there are.
-    pub(crate) fn learn(&self, controllers: &[(ControllerEntry, ControllerKey)]) {
+    pub(crate) fn learn<K: Copy + Into<Keys>>(&self, controllers: &[(ControllerEntry, K)]) {
         let controllers = controllers.iter();
-        self.update(controllers.map(|(entry, key)| (entry.address, Some(*key))));
+        self.update(controllers.map(|(entry, keys)| (entry.address, Some((*keys).into()))));
     }
 
     /// Takes in what has changed since, in the order in which it did.
     pub(crate) fn change(&self, changes: &[ControllerChange]) {
         self.update(changes.iter().map(|change| {
-            let key = change.now.as_ref().map(|(_, key)| *key);
-            (change.address, key)
+            let keys = change.now.as_ref().map(|(_, key)| Keys::from(*key));
+            (change.address, keys)
         }));
     }
 
-    fn update(&self, updates: impl Iterator<Item = (Address, Option<ControllerKey>)>) {
-        let mut keys = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        for (address, key) in updates {
-            match key {
-                Some(key) => keys.by_address.insert(address, key),
-                None => keys.by_address.remove(&address),
+    fn update(&self, updates: impl Iterator<Item = (Address, Option<Keys>)>) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        for (address, keys) in updates {
+            match keys {
+                Some(keys) => known.by_address.insert(address, keys),
+                None => known.by_address.remove(&address),
             };
-            keys.highest = keys.highest.max(Some(address));
+            known.highest = known.highest.max(Some(address));
         }
     }
 }
@@ -71,7 +74,7 @@ impl Keyring {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Revision;
+    use crate::store::{ControllerKey, Revision};
     use switchyard_protocol::message::{Time, Title};
 
     #[test]
@@ -89,7 +92,8 @@ mod tests {
             (entry, ControllerKey([number as u8; 32]))
         };
         keyring.learn(&[controller(1), controller(3)]);
-        assert_eq!(keyring.held(Address(3)), Held::Key(ControllerKey([3; 32])));
+        let third = ControllerKey([3; 32]);
+        assert_eq!(keyring.held(Address(3)), Held::Keys(third.into()));
         assert_eq!(keyring.held(Address(2)), Held::Nobody);
         assert_eq!(keyring.held(Address(4)), Held::Perhaps);
         let change = |number, now| ControllerChange {
@@ -100,7 +104,8 @@ mod tests {
         let another = (controller(3).0, ControllerKey([9; 32]));
         keyring.change(&[change(1, None), change(3, Some(another)), change(5, None)]);
         assert_eq!(keyring.held(Address(1)), Held::Nobody);
-        assert_eq!(keyring.held(Address(3)), Held::Key(ControllerKey([9; 32])));
+        let another = ControllerKey([9; 32]);
+        assert_eq!(keyring.held(Address(3)), Held::Keys(another.into()));
         assert_eq!(keyring.held(Address(5)), Held::Nobody);
     }
 }

@@ -6,6 +6,7 @@
 //! - [`compiler`]: scripts compiled in a child process.
 //! - [`fleet`]: what many controllers are to run, and how they come to it.
 //! - [`cli`]: the program's commands.
+//! - [`keys`]: how one key of a controller follows another.
 //!
 //! Three sorts of threads. The *yard* is the thread on which live sessions are read, routed and
 //! written, with shards of its sockets on further ones where the settings want any. The *door* is
@@ -26,6 +27,7 @@ mod handshake;
 mod hello;
 mod http;
 mod keyring;
+pub mod keys;
 mod priority;
 mod proxy;
 mod server;

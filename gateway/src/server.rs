@@ -555,7 +555,11 @@ impl House {
             };
             drop(pending);
             match proven {
-                Ok(proven) => house.yard.controller(stream, proven, ip, permit).await,
+                Ok(proven) => {
+                    let (address, by_key) = (proven.address, proven.by_key);
+                    tracing::debug!(%address, ?by_key, "controller proven");
+                    house.yard.controller(stream, proven, ip, permit).await;
+                }
                 Err(refusal) => {
                     house.telemetry.count_refusal(refusal.code);
                     let (reason, address) = (refusal.code.name(), refusal.address);

@@ -2,7 +2,7 @@
 //! of the doctor's probes do.
 
 use crate::{
-    handshake::NOISE,
+    keys::NOISE,
     wire::{NoiseWire, Step},
 };
 use bytes::{Buf as _, Bytes, BytesMut};
