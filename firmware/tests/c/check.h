@@ -62,6 +62,7 @@ void test_update(void);
 void test_events(void);
 void test_kept(void);
 void test_rekey(void);
+void test_rekey_power(void);
 void test_wear(void);
 void test_power(void);
 

@@ -124,7 +124,7 @@ static const struct {
     {"storage", test_storage},   {"flash", test_flash},       {"stores", test_stores},
     {"update", test_update},     {"wear", test_wear},         {"sun", test_sun},
     {"events", test_events},     {"kept", test_kept},
-    {"rekey", test_rekey},
+    {"rekey", test_rekey},       {"rekey_power", test_rekey_power},
     {"http", test_http},         {"server", test_http_server}, {"json", test_json},
     {"api", test_api},           {"power", test_power},
     {"board", test_board},       {"x25519", test_x25519},

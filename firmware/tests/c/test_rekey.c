@@ -477,5 +477,9 @@ void test_rekey(void)
     nobody_waits_for_the_answer();
     the_session_is_of_another_key();
     what_flash_does_not_take_does_not_hold();
+}
+
+void test_rekey_power(void)
+{
     power_fails_in_every_operation();
 }

@@ -20,12 +20,13 @@ use std::{
 };
 use switchyard_testkit::{LX106_CONTROLLER, lx106_command};
 
-/// The suites that run here as well as on the host. The others pass too (`noise`, `storage`, `update`, `power`,
+/// The suites that run here as well as on the host. The others pass too (`noise`, `storage`, `update`, `power`, `rekey_power`,
 /// `wear`), and take minutes of an emulated core; `x25519` would take hours.
 const SUITES: &[&str] = &[
     "api",
     "shadow",
     "kept",
+    "rekey",
     "recorder",
     "recording",
     "http",
