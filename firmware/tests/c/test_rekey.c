@@ -3,6 +3,7 @@
  * it, whose turn it is of two keys, and that power may fail in every operation of it.
  */
 #include "check.h"
+#include "device_inside.h"
 #include "rig.h"
 
 #include <stdio.h>
@@ -326,7 +327,7 @@ static void it_outlives_a_restart(void)
     /* The settings are being saved for somebody else. */
     const fw_span_t name = {(const uint8_t *)"Pump", 4};
     fw_configuration_set(&rig->device->configuration, FW_TEXT_NAME, name);
-    rig->device->saving = 1;
+    fw_device_save_settings(rig->device);
     CHECK(rekey(rig, THIRD) == FW_CODE_BUSY && are_keys(keys_in(rig), SECOND, NONE));
     rig_run(rig, 5000);
     CHECK(rekey(rig, THIRD) == FW_CODE_OK && are_keys(keys_in(rig), SECOND, THIRD));
