@@ -4,7 +4,7 @@
 use super::*;
 use crate::{
     keys::KeyStep,
-    store::{ControllerEntry, ControllerKey, SqliteConfigStore},
+    store::{ControllerEntry, ControllerKey, Database, Sealer, SqlConfigStore},
     telemetry::Telemetry,
 };
 use std::{
@@ -14,7 +14,7 @@ use std::{
 use switchyard_firmware::{
     Action, Behaviour, Controller, ControllerKey as FirmwareKey, Flash, Settings as Firmware,
 };
-use switchyard_protocol::message::{Answer, Body, Request, Time, Verb, verb_of};
+use switchyard_protocol::message::{Answer, Body, Request, Time, Title, Verb, verb_of};
 use tokio::{net::TcpListener, task::JoinSet};
 
 const PUMP: Address = Address(100_042);
@@ -42,11 +42,13 @@ impl Gateway {
         let folder = tempfile::tempdir().unwrap();
         let settings = Settings::defaults();
         let telemetry = Telemetry::new();
-        let config = SqliteConfigStore::open(&folder.path().join("yard.sqlite"), 16).unwrap();
+        let database = Database::Sqlite(folder.path().join("yard.db"));
+        let (sealer, patience) = (Sealer::new(&[7; 32]), Duration::from_secs(20));
+        let config = SqlConfigStore::open(&database, sealer, 16, patience).await;
         let prover = Prover {
             door: Door::new(&settings, telemetry),
             settings: Arc::new(settings),
-            config: Arc::new(config),
+            config: Arc::new(config.unwrap()),
             keyring: Arc::default(),
             replays: Replays::default(),
         };
@@ -62,6 +64,8 @@ impl Gateway {
         let entry = ControllerEntry {
             address: PUMP,
             title: Title::new("pump").unwrap(),
+            site: None,
+            tags: Vec::new(),
             enrolled: Time(0),
         };
         self.prover.keyring.learn(&[(entry, keys)]);
