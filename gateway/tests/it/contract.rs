@@ -1,16 +1,14 @@
 //! What every config store keeps to, whichever lies underneath: written over the trait, and run against
-//! each implementation here.
+//! each database in `databases`.
 
-use crate::support::{now, open_sqlite, title, until};
+use crate::support::title;
 use bytes::Bytes;
 use std::{sync::Arc, time::Duration};
 use switchyard_gateway::{
-    config::Secret,
     new_token,
     store::{
-        Account, ConfigStore, ControllerEdit, ControllerKey, Database, DumpError, Fault, Faults,
-        FencingToken, Guarded, NewController, NewToken, Revision, Sealer, SqlConfigStore, SshKey,
-        StoreError, TimeLimit, TokenHash, TokenKind,
+        Account, ConfigStore, ControllerEdit, ControllerKey, Fault, Faults, FencingToken, Guarded,
+        NewController, NewToken, Revision, SshKey, StoreError, TimeLimit, TokenHash, TokenKind,
     },
     token_hash,
 };
@@ -19,7 +17,6 @@ use switchyard_protocol::{
     message::{Key, Time, Title},
 };
 use switchyard_relay::{Rights, StoreRequest, StoredCommand};
-use switchyard_testkit::services::MariaDb;
 
 fn account(name: &str, role: Role) -> Account {
     Account {
@@ -31,7 +28,7 @@ fn account(name: &str, role: Role) -> Account {
     }
 }
 
-fn command(number: u8, order: u64) -> StoredCommand {
+pub(crate) fn command(number: u8, order: u64) -> StoredCommand {
     StoredCommand {
         key: Key([number; 16]),
         order,
@@ -42,7 +39,7 @@ fn command(number: u8, order: u64) -> StoredCommand {
     }
 }
 
-fn new_controller(name: &str, key: u8) -> NewController {
+pub(crate) fn new_controller(name: &str, key: u8) -> NewController {
     NewController {
         title: title(name),
         key: ControllerKey([key; 32]),
@@ -654,46 +651,7 @@ async fn leases(store: &dyn ConfigStore) {
     assert_eq!(ask(1, 119).await, Some(FencingToken(3)));
 }
 
-/// Several callers at once never get the same number, nor a chore that another has.
-async fn races(stores: &[Arc<SqlConfigStore>]) {
-    let mut tasks = Vec::new();
-    for (number, store) in stores.iter().enumerate() {
-        let store = Arc::clone(store);
-        tasks.push(tokio::spawn(async move {
-            let mut got = (Vec::new(), Vec::new(), Vec::new());
-            for round in 0..20_u64 {
-                let wanted = vec![new_controller("racer", 1), new_controller("racer", 2)];
-                got.0
-                    .extend(store.enrol(wanted, 1_000, now()).await.unwrap());
-                got.1.push(store.lease_block(8).await.unwrap());
-                let holder = [number as u8 + 1; 16];
-                let name = title(&format!("chore {round}"));
-                let ttl = Duration::from_secs(60);
-                let lease = store.acquire_lease(name, holder, ttl, Time(round + 1));
-                got.2.extend(lease.await.unwrap().map(|_| round));
-            }
-            got
-        }));
-    }
-    let (mut addresses, mut blocks, mut chores) = (Vec::new(), Vec::new(), Vec::new());
-    for task in tasks {
-        let got = task.await.unwrap();
-        addresses.extend(got.0);
-        blocks.extend(got.1);
-        chores.extend(got.2);
-    }
-    fn distinct<T: Ord>(mut all: Vec<T>) -> usize {
-        all.sort();
-        all.dedup();
-        all.len()
-    }
-    assert_eq!(distinct(addresses), stores.len() * 40);
-    assert_eq!(distinct(blocks), stores.len() * 20);
-    chores.sort_unstable();
-    assert_eq!(chores, (0..20).collect::<Vec<_>>(), "one owner each");
-}
-
-async fn config_contract(store: &dyn ConfigStore) {
+pub(crate) async fn config_contract(store: &dyn ConfigStore) {
     accounts_and_tokens(store).await;
     controllers_and_addresses(store).await;
     commands(store).await;
@@ -707,7 +665,7 @@ async fn config_contract(store: &dyn ConfigStore) {
 }
 
 /// A store that fails says so, one that hangs is given up in time, and either is itself again after.
-async fn faults_contract(store: impl ConfigStore) {
+pub(crate) async fn faults_contract(store: impl ConfigStore) {
     let faults = Arc::new(Faults::default());
     let limit = TimeLimit(Duration::from_secs(1));
     let store = Guarded::new(Guarded::new(store, Arc::clone(&faults)), limit);
@@ -740,126 +698,4 @@ async fn faults_contract(store: impl ConfigStore) {
         .await
         .unwrap();
     assert_eq!(store.stored_commands().await.unwrap().len(), kept.len());
-}
-
-const PATIENT: Duration = Duration::from_secs(20);
-
-fn sealer() -> Sealer {
-    Sealer::new(&[7; 32])
-}
-
-async fn open(database: &Database) -> SqlConfigStore {
-    let opened = SqlConfigStore::open(database, sealer(), 1_024, PATIENT).await;
-    opened.unwrap()
-}
-
-/// All that a database holds, as text, and its digest.
-async fn export(database: &Database) -> (Vec<u8>, [u8; 32]) {
-    let mut dump = Vec::new();
-    let summary = SqlConfigStore::export(database, PATIENT, &mut dump).await;
-    (dump, summary.unwrap().digest)
-}
-
-#[tokio::test]
-async fn sqlite_keeps_the_contract() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("config.db");
-    let store = open_sqlite(&path).await;
-    config_contract(&store).await;
-    faults_contract(store).await;
-    // No key of a controller lies in the file as it is.
-    let file = std::fs::read(&path).unwrap();
-    assert!(!file.windows(32).any(|part| part == [9; 32]));
-}
-
-#[tokio::test]
-async fn sqlite_survives_and_is_shared_between_processes() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("config.db");
-    let one = open_sqlite(&path).await;
-    one.write_command(StoreRequest::Queue(command(1, 1)))
-        .await
-        .unwrap();
-    let leased = one.lease_block(64).await.unwrap();
-    let other = open_sqlite(&path).await;
-    assert_eq!(other.stored_commands().await.unwrap().len(), 1);
-    assert!(other.lease_block(64).await.unwrap().0 >= leased.0 + 64);
-    races(&[Arc::new(one), Arc::new(other)]).await;
-}
-
-#[tokio::test]
-async fn another_master_key_is_noticed_at_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("config.db");
-    drop(open_sqlite(&path).await);
-    let database = Database::Sqlite(path);
-    let other = SqlConfigStore::open(&database, Sealer::new(&[8; 32]), 8, PATIENT).await;
-    assert!(matches!(other, Err(StoreError::Sealed)));
-}
-
-/// MariaDB takes seconds to start, so one server does for all of it.
-#[tokio::test(flavor = "multi_thread")]
-async fn mariadb_keeps_the_contract_and_changes_places_with_sqlite() {
-    let mut server = tokio::task::spawn_blocking(MariaDb::start)
-        .await
-        .unwrap()
-        .unwrap();
-    let database = |number| Database::MySql(Secret(server.url(number)));
-    let store = open(&database(0)).await;
-    config_contract(&store).await;
-    faults_contract(store).await;
-
-    let (one, other) = (open(&database(1)).await, open(&database(1)).await);
-    races(&[Arc::new(one), Arc::new(other)]).await;
-
-    // To SQLite and back, nothing is lost; a place that is taken is refused.
-    let folder = tempfile::tempdir().unwrap();
-    let sqlite = Database::Sqlite(folder.path().join("moved.db"));
-    let (dump, digest) = export(&database(0)).await;
-    let import = async |database: &Database, mut dump: &[u8]| {
-        SqlConfigStore::import(database, &sealer(), PATIENT, &mut dump).await
-    };
-    import(&sqlite, &dump).await.unwrap();
-    let (moved, moved_digest) = export(&sqlite).await;
-    assert_eq!(moved_digest, digest);
-    import(&database(2), &moved).await.unwrap();
-    assert_eq!(export(&database(2)).await.1, digest);
-    assert!(matches!(
-        import(&sqlite, &dump).await,
-        Err(DumpError::NotEmpty(_))
-    ));
-    let taken = import(&database(2), &dump).await;
-    assert!(matches!(taken, Err(DumpError::NotEmpty(_))));
-    // Half of a dump leaves nothing behind, whoever takes it.
-    for half in [Database::Sqlite(folder.path().join("half.db")), database(3)] {
-        let refused = import(&half, &dump[..dump.len() / 2]).await;
-        assert!(matches!(refused, Err(DumpError::Damaged)), "{refused:?}");
-        import(&half, &dump).await.unwrap();
-        assert_eq!(export(&half).await.1, digest);
-    }
-
-    // A server that is stopped, hangs, or is killed is noticed in time, and is found again by itself.
-    let limit = Duration::from_secs(2);
-    let store = SqlConfigStore::open(&database(0), sealer(), 1_024, limit).await;
-    let store = store.unwrap();
-    let write = async || {
-        let queue = StoreRequest::Queue(command(90, 90));
-        store.write_command(queue).await?;
-        store.accounts().await.map(drop)
-    };
-    write().await.unwrap();
-    server.freeze().unwrap();
-    assert!(write().await.is_err());
-    server.thaw().unwrap();
-    until("a server that goes on", async || write().await.ok()).await;
-    for kill in [false, true] {
-        if kill {
-            server.kill().unwrap();
-        } else {
-            server.stop().unwrap();
-        }
-        assert!(write().await.is_err());
-        server.start_again().unwrap();
-        until("a server that is back", async || write().await.ok()).await;
-    }
 }

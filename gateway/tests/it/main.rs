@@ -6,6 +6,7 @@
 mod compiler;
 mod contract;
 mod controllers;
+mod databases;
 mod events;
 mod http;
 mod limits;

@@ -195,6 +195,7 @@ fn samples() -> Vec<Sample> {
             },
             Verb::Trial => Request::Trial { keep: true },
             Verb::Restart => Request::Restart,
+            Verb::Rekey => Request::Rekey { key: None },
             Verb::Enrol => {
                 for site in [None, Some(NORTH), Some(SOUTH), Some(SiteId(99))] {
                     let title = title("x");
@@ -236,11 +237,12 @@ fn samples() -> Vec<Sample> {
         let row = match verb.kind() {
             Kind::Query => "query",
             Kind::Configure => "configure",
+            Kind::Admin => "admin",
             kind => panic!("no row for {}", kind.name()),
         };
         put(row, verb.kind(), request.encode(), None);
     }
-    // No verb is an admin's yet, and none of any other kind is known by this number.
+    // No verb of any kind is known by this number.
     for (row, kind) in [
         ("query", Kind::Query),
         ("configure", Kind::Configure),
