@@ -167,8 +167,14 @@ impl LoginLimits {
         }
         for guesser in guessers {
             if failures.len() >= REMEMBERED_MAX && !failures.contains_key(&guesser) {
-                // A flood of made-up names: those already remembered matter more.
-                continue;
+                // A flood of made-up names and networks makes room for itself: one of those that have
+                // failed least goes, so that whoever is guessed at again and again stays.
+                let least = failures
+                    .iter()
+                    .min_by_key(|(_, known)| (known.count, known.last));
+                if let Some(least) = least.map(|(guesser, _)| guesser.clone()) {
+                    failures.remove(&least);
+                }
             }
             let fresh = Failures {
                 count: 0,

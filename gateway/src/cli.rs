@@ -31,6 +31,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Controllers made by one call of `enrol`.
 const ENROL_COUNT_MAX: u32 = 100_000;
+/// Of those, the ones that the store makes in one transaction.
+const ENROLLED_AT_ONCE: usize = 500;
 /// Controllers read from the store at once when listing.
 const CONTROLLERS_PER_PAGE: u32 = 1_000;
 
@@ -325,14 +327,16 @@ async fn enrol(
             })
         })
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let keys: Vec<_> = wanted.iter().map(|new| new.key).collect();
-    let addresses = config.enrol(wanted, max, crate::clock::time()).await?;
-    for (address, key) in addresses.iter().zip(keys) {
-        write!(stdout, "{address} ")?;
-        key.0
-            .iter()
-            .try_for_each(|byte| write!(stdout, "{byte:02x}"))?;
-        writeln!(stdout)?;
+    // In pieces that a store takes within its time limit; each is told once it is committed.
+    for wanted in wanted.chunks(ENROLLED_AT_ONCE) {
+        let now = crate::clock::time();
+        let addresses = config.enrol(wanted.to_vec(), max, now).await?;
+        for (address, new) in addresses.iter().zip(wanted) {
+            write!(stdout, "{address} ")?;
+            let mut key = new.key.0.iter();
+            key.try_for_each(|byte| write!(stdout, "{byte:02x}"))?;
+            writeln!(stdout)?;
+        }
     }
     Ok(())
 }

@@ -34,10 +34,12 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The file is not what it should be.
-    #[error("cannot understand the settings in {path}")]
+    #[error("cannot understand the settings in {path}{}", at_line(.line))]
     Unparsable {
         /// The file.
         path: PathBuf,
+        /// Which line, from 1, where that is known. It is not shown: it may hold a secret.
+        line: Option<usize>,
         /// Where and why.
         #[source]
         source: Box<toml::de::Error>,
@@ -66,6 +68,10 @@ pub enum ConfigError {
          set `insecure = true` (`--insecure`) if this network is a laboratory"
     )]
     ClearInTheOpen(SocketAddr),
+}
+
+fn at_line(line: &Option<usize>) -> String {
+    line.map_or_else(String::new, |line| format!(", line {line}"))
 }
 
 impl FromStr for Span {
@@ -287,6 +293,8 @@ pub struct Settings {
     pub tls: Option<TlsFiles>,
     /// Where the unencrypted link is offered.
     pub listen_clear: Option<SocketAddr>,
+    /// Whether that may be elsewhere than on a loopback address.
+    pub insecure: bool,
     /// The folder of everything kept.
     pub data: PathBuf,
     /// Where accounts, controllers and all that must last are kept.
@@ -441,12 +449,14 @@ impl RawSettings {
             source,
         })?;
         toml::from_str(&text).map_err(|mut source: toml::de::Error| {
-            if text.contains("redis_url") {
-                // It would show the line that it stumbles over, which may hold a password.
-                source.set_input(None);
-            }
+            // It would show the line that it stumbles over, which may hold a password or a key.
+            let line = source.span().map(|span| {
+                let before = text.get(..span.start).unwrap_or(&text);
+                1 + before.matches('\n').count()
+            });
+            source.set_input(None);
             let (path, source) = (path.into(), Box::new(source));
-            ConfigError::Unparsable { path, source }
+            ConfigError::Unparsable { path, line, source }
         })
     }
 
@@ -472,6 +482,7 @@ impl RawSettings {
             listen_http: socket_addr("listen_http", &taken(raw.listen_http))?,
             tls: TlsFiles::resolve(raw.tls_certificate, raw.tls_key)?,
             listen_clear,
+            insecure: taken(raw.insecure),
             database: database(raw.mysql_url, raw.sqlite_path, &data)?,
             master_key: match raw.master_key.filter(|key| !key.0.is_empty()) {
                 Some(key) => MasterKey::Given(key),

@@ -9,7 +9,7 @@ use crate::{
     door::Door,
     keyring::{Held, Keyring},
     keys::{Keys, WhichKey},
-    store::{ConfigStore, ControllerEntry},
+    store::{ConfigStore, ControllerEntry, ControllerKey},
     wire::{NoiseWire, Step, Wire, check_whole},
 };
 use bytes::{Buf as _, Bytes, BytesMut};
@@ -84,6 +84,8 @@ pub(crate) struct Proven {
     pub(crate) entry: Option<Box<ControllerEntry>>,
     /// By which of its keys; `None` over the clear link, where nothing is proven.
     pub(crate) by_key: Option<WhichKey>,
+    /// That key.
+    pub(crate) key: Option<ControllerKey>,
     pub(crate) wire: Wire,
     /// The frames of the first record, all whole.
     pub(crate) frames: Vec<u8>,
@@ -114,6 +116,8 @@ struct Attempt<'a> {
     address: Address,
     /// See [`Proven::by_key`].
     by_key: Option<WhichKey>,
+    /// See [`Proven::key`].
+    key: Option<ControllerKey>,
     /// Once there is one, errors go out as records.
     wire: Option<Box<NoiseWire>>,
 }
@@ -133,6 +137,7 @@ impl Prover {
             buffer: BytesMut::new(),
             address: Address::GATEWAY,
             by_key: None,
+            key: None,
             wire: None,
         };
         let time_limit = self.settings.handshake_timeout;
@@ -142,6 +147,7 @@ impl Prover {
                 address: attempt.address,
                 entry,
                 by_key: attempt.by_key,
+                key: attempt.key,
                 wire,
                 frames,
                 rest: attempt.buffer.into(),
@@ -239,7 +245,7 @@ impl Attempt<'_> {
         let (which, mut noise) = Keys::read_message_1(keys, prologue, frame.payload())?;
         let internal = |_: snow::Error| Code::Internal;
         // Reached with the right key only.
-        let entry = known.ok_or(Code::HandshakeFailed)?.entry;
+        let Known { keys, entry } = known.ok_or(Code::HandshakeFailed)?;
         if !self.prover.replays.is_new(self.address, frame.payload()) {
             return Err(Code::ReplayedHandshake);
         }
@@ -263,6 +269,7 @@ impl Attempt<'_> {
         self.wire = Some(Box::new(NoiseWire::new(receive, send, record_bytes_max)));
         let frames = self.first_record().await?;
         self.by_key = Some(which);
+        self.key = keys.get(which);
         let wire = Wire::Noise(self.wire.take().ok_or(Code::Internal)?);
         Ok((entry, wire, frames))
     }

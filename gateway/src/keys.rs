@@ -64,6 +64,19 @@ impl Keys {
         }
     }
 
+    /// One of them.
+    pub fn get(&self, which: WhichKey) -> Option<ControllerKey> {
+        match which {
+            WhichKey::Current => Some(self.current),
+            WhichKey::Next => self.next,
+        }
+    }
+
+    /// Whether this is one of them.
+    pub fn has(&self, key: &ControllerKey) -> bool {
+        self.current == *key || self.next == Some(*key)
+    }
+
     /// The keys once the controller has confirmed that it has forgotten the current one, or called off.
     #[must_use]
     pub fn settled(&self) -> Self {

@@ -86,8 +86,9 @@ impl Listeners {
         let http = always("http", settings.listen_http)?;
         let clear = bind("clear", settings.listen_clear)?;
         passed.all_taken()?;
+        // A socket that was passed lies where whoever passed it wanted, not where the settings say.
         if let Some(addr) = clear.as_ref().map(TcpListener::local_addr).transpose()?
-            && settings.listen_clear.is_none()
+            && !settings.insecure
             && !addr.ip().is_loopback()
         {
             return Err(ConfigError::ClearInTheOpen(addr).into());
@@ -386,8 +387,14 @@ async fn tell_of_life(supervisor: Supervisor, yard: YardHandle, stopping: Cancel
         return;
     };
     loop {
-        // A yard that hangs must not be spoken for.
-        if let Ok(Some(report)) = tokio::time::timeout(interval, yard.report()).await {
+        let mut pause = interval;
+        // A yard that hangs must not be spoken for. One that was only busy is asked again at once: by the
+        // next interval the supervisor's patience would be over.
+        let asked = tokio::time::timeout(interval, yard.report()).await;
+        if !matches!(asked, Ok(Some(_))) {
+            pause = interval.min(Duration::from_secs(1));
+        }
+        if let Ok(Some(report)) = asked {
             let gauges = &report.gauges;
             supervisor.alive(&format!(
                 "serving {} of {} controllers, {} tools",
@@ -396,7 +403,7 @@ async fn tell_of_life(supervisor: Supervisor, yard: YardHandle, stopping: Cancel
         }
         tokio::select! {
             () = stopping.cancelled() => return,
-            () = tokio::time::sleep(interval) => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }

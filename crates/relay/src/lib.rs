@@ -278,6 +278,11 @@ impl Relay {
         Some(self.sessions.at(slot).address)
     }
 
+    /// Whether it was told of a controller.
+    pub fn knows(&self, controller: Address) -> bool {
+        self.fleet.index_of(controller).is_some()
+    }
+
     /// When the next [`Input::Tick`] is due, on the monotonic clock.
     pub fn next_timer(&self) -> Option<Duration> {
         self.timers.next()

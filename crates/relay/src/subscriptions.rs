@@ -340,10 +340,11 @@ impl Relay {
                 Due::Subscribed(_) | Due::Snapshot(_) => {
                     bound = room / 2;
                     feed.answers_due -= 1;
-                    let count = if feed.all {
-                        self.fleet.seen_with(rights)
-                    } else {
-                        feed.chosen.len()
+                    // Counted for whoever is told: it is a walk through the fleet.
+                    let count = match due {
+                        Due::Subscribed(_) if feed.all => self.fleet.seen_with(rights),
+                        Due::Subscribed(_) => feed.chosen.len(),
+                        _ => 0,
                     };
                     self.answer_due(work, slot, due, count);
                 }

@@ -1,6 +1,8 @@
 # Run by `cargo xtask test deb` in a Debian that systemd has booted with the package in it.
 exec >/root/check.log 2>&1
-set -ex
+set -exEo pipefail
+# What must fail: the shell itself overlooks a failure that is turned round.
+not() { if "$@"; then return 1; fi; }
 trap 'echo "the check failed, line $LINENO"; journalctl -n 30 --no-pager' ERR
 as="runuser -u switchyard --"
 
@@ -12,7 +14,7 @@ systemd-analyze verify --man=no switchyard-gateway.service switchyard-gateway-tc
 systemd-analyze security --no-pager --threshold=20 switchyard-gateway.service | tail -n 1
 # Within its confines it still finds the fast way to sockets, or says why not.
 journalctl -u switchyard-gateway --no-pager | tee /root/journal | tail -n 20
-! grep -iE 'denied|not permitted' /root/journal
+not grep -iE 'denied|not permitted' /root/journal
 test "$(stat -c %a:%U /var/lib/switchyard)" = 700:switchyard
 test "$(stat -c %a:%U:%G /etc/switchyard/gateway.toml)" = 640:root:switchyard
 
@@ -20,7 +22,7 @@ test "$(stat -c %a:%U:%G /etc/switchyard/gateway.toml)" = 640:root:switchyard
 $as switchyard-gateway doctor | tee /root/doctor
 grep 'the running gateway is ready' /root/doctor
 # Root would lock the gateway out of its own files.
-! switchyard-gateway controllers
+not switchyard-gateway controllers
 $as switchyard-gateway controllers | grep '1 Pump house'
 
 # With the sockets held by systemd, a restart refuses nobody.
@@ -46,7 +48,7 @@ systemctl show -p MainPID switchyard-gateway >/run/before
 dpkg -i /root/switchyard-gateway_*.deb
 systemctl is-active switchyard-gateway
 systemctl show -p MainPID switchyard-gateway >/run/after
-! cmp -s /run/before /run/after
+not cmp -s /run/before /run/after
 grep '# mine' /etc/switchyard/gateway.toml
 
 # The console is a package of its own.
@@ -56,10 +58,14 @@ test -s /usr/share/man/man1/switchyard.1.gz
 
 # Removed it is gone; the keys stay, also after a purge.
 dpkg -r switchyard-gateway
-! systemctl is-active switchyard-gateway
-test -s /var/lib/switchyard/switchyard.db && test -e /etc/switchyard/gateway.toml
+not systemctl is-active switchyard-gateway
+test -s /var/lib/switchyard/switchyard.db
+test -s /var/lib/switchyard/master.key
+test -e /etc/switchyard/gateway.toml
 dpkg -P switchyard-gateway
-test -s /var/lib/switchyard/switchyard.db && test ! -e /etc/switchyard/gateway.toml
+test -s /var/lib/switchyard/switchyard.db
+test -s /var/lib/switchyard/master.key
+test ! -e /etc/switchyard/gateway.toml
 getent passwd switchyard
 trap - ERR
 echo 'all is well'

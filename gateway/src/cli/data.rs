@@ -109,7 +109,7 @@ async fn backup(
     let name = path.file_name().context("expected the name of a file")?;
     let unfinished = path.with_file_name({
         let mut unfinished = name.to_owned();
-        unfinished.push(".unfinished");
+        unfinished.push(format!(".unfinished-{:08x}", rand::random::<u32>()));
         unfinished
     });
     let written = write_checked(database, settings, &unfinished).await;
@@ -121,8 +121,10 @@ async fn backup(
             return Err(error);
         }
     };
-    std::fs::rename(&unfinished, path)
-        .with_context(|| format!("cannot name the backup {}", path.display()))?;
+    // Unlike renaming, this leaves a file alone that came up meanwhile.
+    let named = std::fs::hard_link(&unfinished, path);
+    std::fs::remove_file(&unfinished)?;
+    named.with_context(|| format!("cannot name the backup {}", path.display()))?;
     if let Some(folder) = path.parent().filter(|it| !it.as_os_str().is_empty()) {
         File::open(folder)?.sync_all()?;
     }
@@ -135,7 +137,7 @@ async fn write_checked(
     path: &Path,
 ) -> anyhow::Result<DumpSummary> {
     let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = options

@@ -43,15 +43,28 @@ pub(super) enum ControllerTask {
         /// The site that it belongs to, by its number, or none
         #[arg(long, value_parser = parse_site)]
         site: Option<Place>,
-        /// All its tags, with commas between
-        #[arg(long, value_delimiter = ',')]
-        tags: Option<Vec<Title>>,
+        /// All its tags, with commas between; none takes them away
+        #[arg(long, value_parser = parse_tags)]
+        tags: Option<Tags>,
     },
     /// Withdraw a controller for ever: its link ends within a second, its address is never given again
     Remove {
         /// Its address
         address: Address,
     },
+}
+
+/// Words by which people find a controller.
+#[derive(Clone, Debug)]
+pub(super) struct Tags(Vec<Title>);
+
+fn parse_tags(text: &str) -> Result<Tags, String> {
+    if text == "none" {
+        return Ok(Tags(Vec::new()));
+    }
+    let tags = text.split(',').map(|tag| Title::new(tag.trim()));
+    let tags = tags.collect::<Result<_, _>>().map(Tags);
+    tags.map_err(|_| "expected words of 1 to 64 bytes with commas between, or none".to_owned())
 }
 
 /// A site, or that there is to be none.
@@ -122,7 +135,7 @@ pub(super) async fn run_controller(
             let edit = ControllerEdit {
                 title,
                 site: site.map(|place| place.0),
-                tags,
+                tags: tags.map(|tags| tags.0),
             };
             known(config.edit_controller(address, edit).await?, address)?;
             writeln!(stdout, "changed {address}")?;

@@ -18,7 +18,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 use switchyard_protocol::Address;
 use tokio::net::TcpListener;
@@ -70,6 +70,7 @@ async fn through_own(settings: &Settings) -> anyhow::Result<String> {
         database: Database::Sqlite(folder.0.join("switchyard.db")),
         master_key: MasterKey::File(folder.0.join("master.key")),
         redis: None,
+        drain_delay: Duration::ZERO,
         listen_clear: None,
         proxy_protocol: ProxiedListeners::Off,
         ..settings.clone()

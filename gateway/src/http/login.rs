@@ -127,6 +127,10 @@ struct FirstAccount {
 /// `GET /api/setup`: whether the first account is still to be made.
 pub(super) async fn setup(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
     let needed = api.setup.is_needed() && is_empty(&api).await?;
+    if !needed {
+        // Made by the command line: nobody need look again.
+        api.setup.done();
+    }
     Ok(axum::Json(serde_json::json!({ "needed": needed })).into_response())
 }
 
@@ -161,7 +165,7 @@ pub(super) async fn set_up(
         return Err(Problem::bad_setup_code());
     }
     let name = "an account's name is 1 to 64 bytes without control characters";
-    let name = Title::new(&first.account).map_err(|_| Problem::bad_request(name))?;
+    let name = Title::new(first.account.trim()).map_err(|_| Problem::bad_request(name))?;
     let busy = || Problem::rate_limited(Duration::from_secs(1));
     let _turn = api.hashing.acquire().await.map_err(|_| busy())?;
     let work = move || {
@@ -193,7 +197,9 @@ pub(super) async fn set_up(
 /// threads that serve.
 async fn check(api: Arc<Api>, credentials: Credentials, ip: IpAddr) -> Result<Account, Problem> {
     let password = Secret(credentials.password);
+    // With white space around it, it is nobody's: otherwise one account would have many names to guess by.
     let name = Title::new(&credentials.account).ok();
+    let name = name.filter(|name| name.as_str().trim() == name.as_str());
     let may_try = || match api.logins.blocked(name.as_ref(), ip, Instant::now()) {
         Some(wait) => {
             count(&api.telemetry.logins_limited);
@@ -265,8 +271,9 @@ pub(super) async fn log_out(
 ) -> Result<Response, Problem> {
     if let Some(token) = bearer(&headers).or_else(|| session_cookie(&headers)) {
         let revoked = api.config.revoke_token(access::token_hash(token)).await;
-        revoked.map_err(|error| unavailable(&api, &error))?;
-        api.yard.access_changed();
+        if revoked.map_err(|error| unavailable(&api, &error))? {
+            api.yard.access_changed();
+        }
     }
     let gone = cookie("", Duration::ZERO, api.is_secure(&headers));
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, gone)]).into_response())

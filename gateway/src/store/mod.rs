@@ -46,6 +46,9 @@ pub enum StoreError {
     /// The name is taken.
     #[error("expected a name that is free and found {0:?}")]
     Exists(String),
+    /// The name has white space around it.
+    #[error("expected a name without white space around it and found {0:?}")]
+    Padded(String),
     /// What it is about is not there.
     #[error("expected a {what} that there is and found {name:?}")]
     Missing {

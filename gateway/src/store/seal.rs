@@ -108,7 +108,8 @@ mod master_key {
 
     pub(super) fn from_text(text: &str) -> anyhow::Result<[u8; MASTER_KEY_BYTES]> {
         let digits = text.trim().as_bytes();
-        anyhow::ensure!(digits.len() == 2 * MASTER_KEY_BYTES, WANTED);
+        let are_digits = digits.iter().all(u8::is_ascii_hexdigit);
+        anyhow::ensure!(are_digits && digits.len() == 2 * MASTER_KEY_BYTES, WANTED);
         let mut key = [0; MASTER_KEY_BYTES];
         for (byte, pair) in key.iter_mut().zip(digits.chunks(2)) {
             let pair = str::from_utf8(pair).context(WANTED)?;
@@ -232,7 +233,14 @@ mod tests {
 
     #[test]
     fn what_is_no_master_key_is_refused() {
-        for text in ["", "12", &"g".repeat(64), &"a".repeat(66), &"ä".repeat(32)] {
+        for text in [
+            "",
+            "12",
+            &"+f".repeat(32),
+            &"g".repeat(64),
+            &"a".repeat(66),
+            &"ä".repeat(32),
+        ] {
             let error = Sealer::from_text(text).unwrap_err();
             assert!(
                 format!("{error:#}").contains("64 hexadecimal digits"),

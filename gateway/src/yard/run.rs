@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    keyring::Held,
     store::{ControllerEntry, ControllerKey, NewController, NodeId, StoreError},
     telemetry::count,
     wire::{TlsWire, Wire},
@@ -653,6 +654,16 @@ impl Yard {
             permit,
         } = arrival;
         let address = proven.address;
+        // It may have been withdrawn, or given other keys, since it said hello. The keyring learns of
+        // that before the yard does.
+        let is_still_known = match self.context.keyring.held(address) {
+            Held::Keys(keys) => proven.key.is_none_or(|key| keys.has(&key)),
+            Held::Perhaps => proven.entry.is_some(),
+            Held::Nobody => false,
+        };
+        if !is_still_known {
+            return tracing::info!(peer = %ip, %address, "controller was withdrawn while it came in");
+        }
         let frame_bytes_max = proven.wire.frame_bytes_max();
         let opening = Opening {
             stream,
@@ -664,8 +675,11 @@ impl Yard {
             Err(error) => return tracing::error!(%error, "a socket could not be moved to the yard"),
         };
         tracing::info!(peer = %ip, %address, session = id.0, "controller connected");
-        if let Some(entry) = proven.entry {
-            // It may have been enrolled a moment ago, by another process.
+        if let Some(entry) = proven.entry
+            && !self.relay.knows(address)
+        {
+            // It was enrolled a moment ago, by another process. Once the relay has been told of it,
+            // that is the later news.
             self.known(address, entry.title, entry.site);
         }
         let peer = Peer::Controller {
@@ -724,7 +738,14 @@ impl Yard {
         let token = welcomed.token;
         self.tools.insert(id, LoggedIn { login, token });
         // Should this be older news than what was read before, the log-in is checked below.
-        self.rights.insert(account.clone(), login_rights.clone());
+        let before = self.rights.insert(account.clone(), login_rights.clone());
+        if before.is_some_and(|before| before != login_rights) {
+            // The account's other tools follow now: the next look finds nothing new any more.
+            self.input(Input::AccountChanged {
+                account: account.clone(),
+                rights: Some(login_rights.clone()),
+            });
+        }
         if self.is_checking {
             self.came_meanwhile.insert(account.clone());
         }

@@ -168,12 +168,15 @@ impl Order {
     fn next(&mut self) -> u64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = since.unwrap_or_default().as_micros() as u64;
-        self.0 = now.max(self.0 + 1);
+        self.0 = now.max(self.0.saturating_add(1));
         self.0
     }
 
     fn observe(&mut self, order: u64) {
-        self.0 = self.0.max(order);
+        // Beyond what a script of Redis's can compare, which no gateway has written.
+        if order < 1 << 53 {
+            self.0 = self.0.max(order);
+        }
     }
 }
 
@@ -289,6 +292,10 @@ impl Keeper {
             statuses.push((controller, status));
         }
         if !gone.is_empty() {
+            for controller in &gone {
+                self.held.remove(controller);
+                self.fenced.remove(controller);
+            }
             self.store.forget_controllers(gone).await?;
         }
         let mut elsewhere = Vec::new();
@@ -344,12 +351,13 @@ impl Keeper {
             self.renew_at = Instant::now();
             self.yard.tell(ToYard::StatusesWanted(None)).await;
         }
-        while let Some(after) = self.restored_up_to {
-            self.restored_up_to = self.restore(after).await?;
-        }
+        // First: who is here must not seem away because there is much to read.
         if self.renew_at <= Instant::now() {
             self.renew().await?;
             self.renew_at = Instant::now() + RENEWAL_INTERVAL;
+        }
+        while let Some(after) = self.restored_up_to {
+            self.restored_up_to = self.restore(after).await?;
         }
         Ok(())
     }

@@ -22,6 +22,8 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(400);
 const LOOKUPS_AT_ONCE: usize = 64;
 /// Changes of controllers read from the store at once.
 const CHANGES_PER_PAGE: u32 = 1_000;
+/// Of those, the ones that the yard takes in one go: each may concern every tool.
+const CHANGES_AT_ONCE: usize = 32;
 
 /// What looking at log-ins came to.
 #[derive(Default)]
@@ -124,7 +126,12 @@ async fn follow_controllers(
             Some((entry, _)) => ControllerNews::Is(entry.clone()),
             None => ControllerNews::Withdrawn(change.address),
         });
-        yard.tell(ToYard::Changed(news.collect())).await;
+        let mut news: Vec<_> = news.collect();
+        while !news.is_empty() {
+            let later = news.split_off(news.len().min(CHANGES_AT_ONCE));
+            let some = std::mem::replace(&mut news, later);
+            yard.tell(ToYard::Changed(some)).await;
+        }
         keyring.change(&there);
         if is_last {
             return;

@@ -572,7 +572,7 @@ async fn changes_of_controllers(store: &dyn ConfigStore) {
     assert!(store.edit_controller(two, edit).await.unwrap());
     assert!(
         store
-            .set_controller_key(five, ControllerKey([9; 32]))
+            .set_controller_key(five, ControllerKey([0xC9; 32]))
             .await
             .unwrap()
     );
@@ -590,7 +590,7 @@ async fn changes_of_controllers(store: &dyn ConfigStore) {
         .collect();
     assert_eq!(page, [(two, 2), (three, 0)]);
     let (_, key) = store.controller(five).await.unwrap().unwrap();
-    assert_eq!(key, ControllerKey([9; 32]));
+    assert_eq!(key, ControllerKey([0xC9; 32]));
 
     // What is withdrawn is not there, for nothing.
     assert_eq!(store.controller(four).await.unwrap(), None);

@@ -79,7 +79,7 @@ async fn sqlite_keeps_the_contract() {
     faults_contract(store).await;
     // No key of a controller lies in the file as it is.
     let file = std::fs::read(&path).unwrap();
-    assert!(!file.windows(32).any(|part| part == [9; 32]));
+    assert!(!file.windows(32).any(|part| part == [0xC9; 32]));
 }
 
 #[tokio::test]

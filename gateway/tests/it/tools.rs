@@ -453,6 +453,30 @@ async fn what_waits_goes_with_the_right_to_give_it() {
     gateway.stop().await;
 }
 
+/// The newcomer brings the later news of its account, before anybody has looked for it.
+#[tokio::test]
+async fn a_tool_that_comes_with_fewer_rights_takes_them_from_those_that_are_there() {
+    let gateway = Gateway::start().await;
+    let who = gateway.enrol("Pump").await;
+    let config = &gateway.stores.config;
+    let token = gateway.log_in("operator").await;
+    let mut open = Tool::enter(gateway.http, &token).await;
+    open.command(who.address, true).await;
+    assert_eq!(open.receipt().await.stage, Stage::Queued);
+    config
+        .set_rights(title("operator"), Rights::everywhere(Role::Viewer))
+        .await
+        .unwrap();
+    let _newcomer = Tool::enter(gateway.http, &token).await;
+    let withdrawn = open.receipt().await;
+    assert_eq!(withdrawn.reason, Some(Code::Forbidden));
+    open.command(who.address, true).await;
+    let refused = open.receipt().await;
+    assert_eq!(refused.stage, Stage::Refused);
+    assert_eq!(refused.reason, Some(Code::Forbidden));
+    gateway.stop().await;
+}
+
 /// A store that keeps the answer to `installation`, which comes after the log-in's, for itself until
 /// it is let go, and counts its answers to `access_revision`.
 #[derive(Default)]

@@ -37,6 +37,7 @@ pub(super) async fn add(
     account: &Account,
     sealer: &Sealer,
 ) -> Result<(), StoreError> {
+    super::check_name(&account.name)?;
     let totp = account.totp.as_ref();
     let totp = totp.map(|secret| sealer.seal(&totp_owner(&account.name), secret));
     let totp = totp.transpose()?;
@@ -213,10 +214,17 @@ pub(super) async fn use_totp_step(
 }
 
 pub(super) async fn remove(tx: &mut Tx<'_>, name: &Title) -> Result<bool, StoreError> {
+    // Not left to foreign keys: MySQL before 9 takes those that stand beside a column for a remark.
+    for table in ["token", "ssh_key", "account_role"] {
+        let sql = format!("DELETE FROM {table} WHERE account = ?");
+        tx.execute(&sql, params![name]).await?;
+    }
     let sql = "DELETE FROM account WHERE name = ?";
-    let removed = tx.execute(sql, params![name]).await?;
-    bump_access(tx).await?;
-    Ok(removed > 0)
+    let removed = tx.execute(sql, params![name]).await? > 0;
+    if removed {
+        bump_access(tx).await?;
+    }
+    Ok(removed)
 }
 
 pub(super) async fn add_token(
@@ -333,9 +341,12 @@ pub(super) async fn tokens(tx: &mut Tx<'_>, name: &Title) -> Result<Vec<TokenEnt
 
 pub(super) async fn revoke_token(tx: &mut Tx<'_>, token: TokenHash) -> Result<bool, StoreError> {
     let sql = "DELETE FROM token WHERE hash = ?";
-    let removed = tx.execute(sql, params![token.0]).await?;
-    bump_access(tx).await?;
-    Ok(removed > 0)
+    let removed = tx.execute(sql, params![token.0]).await? > 0;
+    // Not for what was none: whoever is a stranger could have every log-in looked up again.
+    if removed {
+        bump_access(tx).await?;
+    }
+    Ok(removed)
 }
 
 pub(super) async fn revoke_token_by_id(

@@ -33,6 +33,7 @@ pub(super) async fn add_site(
     max: u32,
     now: Time,
 ) -> Result<SiteId, StoreError> {
+    super::check_name(name)?;
     let id = tx.count_up("site", 1).await?;
     if count(tx, "SELECT count(*) FROM site").await? >= u64::from(max) {
         return Err(StoreError::Full {
@@ -71,6 +72,7 @@ pub(super) async fn rename_site(
     site: SiteId,
     name: &Title,
 ) -> Result<bool, StoreError> {
+    super::check_name(name)?;
     let sql = "SELECT id FROM site WHERE name = ? AND id <> ?";
     if tx.row(sql, params![name, site]).await?.is_some() {
         return Err(StoreError::Exists(name.to_string()));
@@ -237,6 +239,7 @@ pub(super) async fn edit(
         let sql = "DELETE FROM controller_tag WHERE controller = ?";
         tx.execute(sql, params![address]).await?;
         for tag in tags {
+            super::check_name(tag)?;
             // One that is named twice is there once.
             let sql = "REPLACE INTO controller_tag (controller, tag) VALUES (?, ?)";
             tx.execute(sql, params![address, tag]).await?;

@@ -155,6 +155,10 @@ fn to_hex(bytes: &[u8]) -> String {
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {
     let digits = text.as_bytes();
+    // What reads numbers takes a sign, too.
+    if !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
     let pairs = digits.chunks(2);
     let bytes = pairs.map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok());
     bytes
@@ -444,7 +448,7 @@ mod tests {
             from_hex(&to_hex(&[0, 1, 0xab, 255])),
             Some(vec![0, 1, 0xab, 255])
         );
-        for text in ["1", "zz", "0g", "ä0"] {
+        for text in ["1", "zz", "0g", "ä0", "+1"] {
             assert_eq!(from_hex(text), None, "{text}");
         }
     }

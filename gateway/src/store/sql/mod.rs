@@ -26,6 +26,7 @@ pub use schema::SchemaVersion;
 pub use store::{Database, SqlConfigStore};
 
 use super::StoreError;
+use switchyard_protocol::message::Title;
 use value::{Row, Value};
 
 /// A transaction of either database. What is done through it is committed by whoever made it, or
@@ -92,6 +93,16 @@ impl Tx<'_> {
         let sql = "SELECT value FROM counter WHERE name = ?";
         let row = self.row(sql, value::params![name]).await?;
         row.ok_or(StoreError::Corrupt { what: "counter" })?.get(0)
+    }
+}
+
+/// Refuses a name with white space around it: people do not see it, and MySQL compares without what
+/// stands behind.
+fn check_name(name: &Title) -> Result<(), StoreError> {
+    let name = name.as_str();
+    match name.trim() == name {
+        true => Ok(()),
+        false => Err(StoreError::Padded(name.to_owned())),
     }
 }
 

@@ -14,7 +14,11 @@ use mysql_async::{
     Conn, Opts, OptsBuilder, Params, Pool, PoolConstraints, PoolOpts, consts::ColumnType,
     prelude::Queryable as _,
 };
-use std::{rc::Rc, sync::Arc, time::Duration};
+use std::{
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{sync::Semaphore, task::LocalSet};
 
 /// Connections that read at once.
@@ -32,15 +36,18 @@ const ER_LOCK_WAIT_TIMEOUT: u16 = 1205;
 const ER_LOCK_DEADLOCK: u16 = 1213;
 
 /// What every connection is set to: names in back quotes only, nothing cut off or made up in
-/// silence, transactions that see what others have committed. Locks are waited for as long as SQLite
-/// waits.
+/// silence, transactions that see what others have committed. Locks are waited for less than a
+/// transaction may take, so that it can be tried again.
 const SETUP: [&str; 3] = [
     "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO'",
-    "SET SESSION transaction_isolation = 'READ-COMMITTED'",
-    "SET SESSION innodb_lock_wait_timeout = 5",
+    "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    "SET SESSION innodb_lock_wait_timeout = 2",
 ];
-/// The same as MariaDB called the isolation before version 11.
-const SETUP_ISOLATION_MARIADB: &str = "SET SESSION tx_isolation = 'READ-COMMITTED'";
+/// A connection that was not written by for so long is looked at first: the server, or something on the
+/// way, may have closed it without a word.
+const IDLE_MAX: Duration = Duration::from_secs(10);
+/// How long that look may take.
+const PING_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Where the server is, and as whom we come.
 #[derive(Clone)]
@@ -59,12 +66,16 @@ impl Server {
         }
         let pool = PoolOpts::default()
             .with_constraints(PoolConstraints::new(0, READERS).unwrap_or_default())
+            // What reads leaves nothing behind, and keeps its prepared statements.
+            .with_reset_connection(false)
             .with_inactive_connection_ttl(Duration::from_secs(60));
         let opts = OptsBuilder::from_opts(opts)
             // An UPDATE that changes nothing has found its row all the same, as with SQLite.
             .client_found_rows(true)
             .stmt_cache_size(STATEMENTS_PREPARED)
             .tcp_nodelay(true)
+            .tcp_keepalive(Some(Duration::from_secs(30)))
+            .setup(SETUP.to_vec())
             .prefer_socket(false)
             .pool_opts(pool);
         Ok(Server {
@@ -75,25 +86,12 @@ impl Server {
 
     /// A connection of its own.
     pub(super) async fn connect(&self) -> Result<Conn, StoreError> {
-        let connecting = async {
-            let mut connection = Conn::new(self.opts.clone()).await?;
-            set_up(&mut connection).await?;
-            Ok(connection)
-        };
-        tokio::time::timeout(self.time_limit, connecting)
-            .await
-            .unwrap_or(Err(StoreError::Gone("the server does not answer")))
+        let connecting = Conn::new(self.opts.clone());
+        match tokio::time::timeout(self.time_limit, connecting).await {
+            Ok(connected) => Ok(connected?),
+            Err(_) => Err(StoreError::Gone("the server does not answer")),
+        }
     }
-}
-
-async fn set_up(connection: &mut Conn) -> Result<(), StoreError> {
-    let [mode, isolation, locks] = SETUP;
-    connection.query_drop(mode).await?;
-    if connection.query_drop(isolation).await.is_err() {
-        connection.query_drop(SETUP_ISOLATION_MARIADB).await?;
-    }
-    connection.query_drop(locks).await?;
-    Ok(())
 }
 
 /// Does calls until nobody can make any. Runs on a thread of its own.
@@ -113,10 +111,17 @@ pub(super) fn run(server: Server, writes: Queue, reads: Queue) {
 /// Writes, one transaction after the other.
 async fn write(server: &Server, mut queue: Queue) {
     let mut connection = None;
+    let mut used = Instant::now();
     while let Some(first) = queue.recv().await {
         let mut calls = batch(first, &mut queue);
         if calls.is_empty() {
             continue;
+        }
+        if used.elapsed() > IDLE_MAX
+            && let Some(idle) = connection.as_mut()
+            && !is_alive(idle).await
+        {
+            connection = None;
         }
         let committed = match writer(server, &mut connection).await {
             Ok(writer) => {
@@ -132,6 +137,7 @@ async fn write(server: &Server, mut queue: Queue) {
             // Whatever is left of it ends with its connection.
             connection = None;
         }
+        used = Instant::now();
         for call in calls {
             call.answer(committed.is_ok());
         }
@@ -139,6 +145,11 @@ async fn write(server: &Server, mut queue: Queue) {
     if let Some(connection) = connection {
         say_goodbye(connection).await;
     }
+}
+
+async fn is_alive(connection: &mut Conn) -> bool {
+    let answer = tokio::time::timeout(PING_TIMEOUT, connection.ping()).await;
+    matches!(answer, Ok(Ok(())))
 }
 
 /// Ends a connection in good manners, as far as that takes no time: the server notices anyway.
@@ -275,7 +286,6 @@ async fn read(server: &Server, mut queue: Queue) {
 
 async fn read_one(pool: &Pool, call: &mut dyn Call) -> Result<(), StoreError> {
     let mut connection = pool.get_conn().await?;
-    set_up(&mut connection).await?;
     call.run(&mut Tx::MySql(&mut connection)).await;
     Ok(())
 }

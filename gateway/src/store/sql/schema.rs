@@ -232,6 +232,8 @@ pub(super) fn migrate_sqlite(
     sealer: &Sealer,
     to: u32,
 ) -> Result<SchemaVersion, StoreError> {
+    // What is dropped on the way, keys among it, is written over at once.
+    connection.pragma_update(None, "secure_delete", true)?;
     let transaction =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let found = version_of_sqlite(&transaction)?;
@@ -248,6 +250,7 @@ pub(super) fn migrate_sqlite(
     }
     transaction.pragma_update(None, "user_version", to.max(found))?;
     transaction.commit()?;
+    connection.pragma_update(None, "secure_delete", false)?;
     if (1..to).contains(&found) {
         // What was dropped must not lie about in free pages: keys were among it.
         connection.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)")?;
@@ -365,6 +368,8 @@ async fn note_taken(
 }
 
 async fn seal_keys(tx: &mut Tx<'_>, sealer: &Sealer) -> Result<(), StoreError> {
+    // What is sealed from here on opens under this master key alone: the database must know it by then.
+    super::store::check_key(tx, sealer).await?;
     let sql = "SELECT address, `key` FROM controller WHERE sealed_key IS NULL";
     for row in tx.rows(sql, params![]).await? {
         let (address, key) = (row.get(0)?, row.get::<[u8; 32]>(1)?);

@@ -110,7 +110,8 @@ impl SqlConfigStore {
             Database::Sqlite(path) => {
                 let mut connection = sqlite::connect(path)?;
                 schema::migrate_sqlite(&mut connection, &sealer, schema::VERSION)?;
-                let transaction = connection.transaction()?;
+                let behavior = rusqlite::TransactionBehavior::Immediate;
+                let transaction = connection.transaction_with_behavior(behavior)?;
                 sqlite::at_once(check_key(&mut Tx::Sqlite(&transaction), &sealer))?;
                 transaction.commit()?;
                 let started = named.spawn(move || {
@@ -308,18 +309,17 @@ async fn fill(
 }
 
 /// Looks whether the database's secrets are sealed under this key; one without any becomes its.
-async fn check_key(tx: &mut Tx<'_>, sealer: &Sealer) -> Result<(), StoreError> {
+pub(super) async fn check_key(tx: &mut Tx<'_>, sealer: &Sealer) -> Result<(), StoreError> {
     let (name, secret) = KEY_CHECK;
-    let sql = "SELECT value FROM fact WHERE name = ?";
-    match tx.row(sql, params![name]).await? {
-        Some(row) => sealer.open(name, &row.get::<Vec<u8>>(0)?).map(drop),
-        None => {
-            let sealed = sealer.seal(name, secret)?;
-            let sql = "REPLACE INTO fact (name, value) VALUES (?, ?)";
-            tx.execute(sql, params![name, &sealed]).await?;
-            Ok(())
-        }
+    let sealed = sealer.seal(name, secret)?;
+    let sql = "INSERT INTO fact (name, value) VALUES (?, ?)";
+    if tx.insert(sql, params![name, &sealed]).await? {
+        return Ok(());
     }
+    let sql = "SELECT value FROM fact WHERE name = ?";
+    let row = tx.row(sql, params![name]).await?;
+    let row = row.ok_or(StoreError::Corrupt { what: "fact" })?;
+    sealer.open(name, &row.get::<Vec<u8>>(0)?).map(drop)
 }
 
 /// Calls that do nothing but one function of a module, in a transaction of their sort.
