@@ -1,13 +1,14 @@
 //! The yard's loop: a round waits for sockets, takes what has come to the relay frame by frame, and
 //! ends with one write for each connection that the round has given something to.
 
+mod arrivals;
+
 use super::{
-    Assistants, ControllerArrival, ControllerNews, INBOX_PER_ROUND, LoggedIn, Report, ToYard,
-    ToolArrival, YardContext,
+    Assistants, ControllerNews, INBOX_PER_ROUND, LoggedIn, Report, ToYard, YardContext,
     driver::{self, Driver, Event, Waiting},
     events::{self, Numbers},
     intake::{self, Intake},
-    lines::{Lines, News, Opening},
+    lines::{Lines, News},
     mailbox::Mail,
     samples::{Tap, keep_samples},
     shard::{Shards, Told},
@@ -16,10 +17,8 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    keyring::Held,
     store::{ControllerEntry, ControllerKey, NewController, NodeId, StoreError},
     telemetry::count,
-    wire::{TlsWire, Wire},
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -28,12 +27,11 @@ use std::{
     time::Duration,
 };
 use switchyard_protocol::{
-    Address, Code, Flags, Frame, FrameRef, Kind, Role, SiteId, limits,
-    message::{Body, Title, ToolWelcome},
+    Address, Code, FrameRef, SiteId, limits,
+    message::{Body, Title},
 };
 use switchyard_relay::{
-    ConnectionId, Haste, Input, Notice, Now, Output, Peer, Question, Relay, Rights, Sink as _,
-    Ticket,
+    ConnectionId, Haste, Input, Notice, Now, Output, Question, Relay, Rights, Sink as _, Ticket,
 };
 use tokio::sync::mpsc;
 
@@ -644,139 +642,6 @@ impl Yard {
     fn account_gone(&mut self, account: Title) {
         let rights = None;
         self.input(Input::AccountChanged { account, rights });
-    }
-
-    fn controller_arrives(&mut self, driver: &mut dyn Driver, arrival: ControllerArrival) {
-        let ControllerArrival {
-            proven,
-            stream,
-            ip,
-            permit,
-        } = arrival;
-        let address = proven.address;
-        // It may have been withdrawn, or given other keys, since it said hello. The keyring learns of
-        // that before the yard does.
-        let is_still_known = match self.context.keyring.held(address) {
-            Held::Keys(keys) => proven.key.is_none_or(|key| keys.has(&key)),
-            Held::Perhaps => proven.entry.is_some(),
-            Held::Nobody => false,
-        };
-        if !is_still_known {
-            return tracing::info!(peer = %ip, %address, "controller was withdrawn while it came in");
-        }
-        let frame_bytes_max = proven.wire.frame_bytes_max();
-        let opening = Opening {
-            stream,
-            wire: proven.wire,
-            permit,
-        };
-        let id = match self.shards.open(driver, opening) {
-            Ok(id) => id,
-            Err(error) => return tracing::error!(%error, "a socket could not be moved to the yard"),
-        };
-        tracing::info!(peer = %ip, %address, session = id.0, "controller connected");
-        if let Some(entry) = proven.entry
-            && !self.relay.knows(address)
-        {
-            // It was enrolled a moment ago, by another process. Once the relay has been told of it,
-            // that is the later news.
-            self.known(address, entry.title, entry.site);
-        }
-        let peer = Peer::Controller {
-            address,
-            frame_bytes_max,
-        };
-        self.enter(id, peer, &proven.frames, proven.rest);
-    }
-
-    fn tool_arrives(&mut self, driver: &mut dyn Driver, arrival: ToolArrival) {
-        let ToolArrival {
-            stream,
-            tls,
-            ip,
-            permit,
-            welcomed,
-        } = arrival;
-        let wire = match tls {
-            None => Wire::Web(Box::new(welcomed.wire)),
-            Some(session) => Wire::Tls(Box::new(TlsWire::new(session, welcomed.wire))),
-        };
-        let opening = Opening {
-            stream,
-            wire,
-            permit,
-        };
-        let id = match self.shards.open(driver, opening) {
-            Ok(id) => id,
-            Err(error) => return tracing::error!(%error, "a socket could not be moved to the yard"),
-        };
-        let (address, login) = (welcomed.address, welcomed.login);
-        let (account, login_rights) = (login.account.clone(), login.rights.clone());
-        // Who has none anywhere does not come so far.
-        let role = login_rights.highest().unwrap_or(Role::Viewer);
-        tracing::info!(
-            peer = %ip, %address, session = id.0, %account, role = role.name(), "tool connected"
-        );
-        let message = ToolWelcome {
-            version: limits::LINK_VERSION,
-            time: self.now.time,
-            ping_interval: self.context.settings.ping_interval,
-            address,
-            account: account.clone(),
-            role,
-            gateway: self.context.gateway,
-        };
-        let welcome = Frame::with_flags(
-            Kind::Hello,
-            Flags::REPLY,
-            welcomed.correlation,
-            Address::GATEWAY,
-            address,
-            &message.encode(),
-        );
-        self.shards.greet(id, welcome.bytes());
-        let token = welcomed.token;
-        self.tools.insert(id, LoggedIn { login, token });
-        // Should this be older news than what was read before, the log-in is checked below.
-        let before = self.rights.insert(account.clone(), login_rights.clone());
-        if before.is_some_and(|before| before != login_rights) {
-            // The account's other tools follow now: the next look finds nothing new any more.
-            self.input(Input::AccountChanged {
-                account: account.clone(),
-                rights: Some(login_rights.clone()),
-            });
-        }
-        if self.is_checking {
-            self.came_meanwhile.insert(account.clone());
-        }
-        let peer = Peer::Tool {
-            address,
-            account,
-            rights: login_rights,
-        };
-        self.enter(id, peer, &welcomed.frames, welcomed.rest);
-        if welcomed.looks != self.assistants.yard.looks() {
-            // The log-in may have been withdrawn after it was looked up and before it stood in the
-            // table that withdrawals go through.
-            self.check_logins(vec![(id, token)]);
-        }
-    }
-
-    /// A peer is live, with the frames that came together with its proof and what came after them.
-    fn enter(&mut self, connection: ConnectionId, peer: Peer, frames: &[u8], mut rest: Vec<u8>) {
-        self.input(Input::Connected { connection, peer });
-        let payload_bytes_max = limits::PAYLOAD_BYTES_MAX;
-        // They were checked to be whole by whoever proved the peer.
-        if let Err(code) = self.frames(connection, frames, payload_bytes_max) {
-            return self.end(connection, code);
-        }
-        if self.ends_at.is_some() {
-            // It came too late to be told with the others.
-            return self.end(connection, Code::ShuttingDown);
-        }
-        if !rest.is_empty() && self.shards.came(connection, &rest) {
-            intake::decrypted(self, connection, &mut rest);
-        }
     }
 }
 
