@@ -133,7 +133,7 @@ impl Relay {
             hash: hash.clone(),
             counters: Counters::default(),
             sessions: Sessions::new(&hash, settings.connections_expected),
-            fleet: presence::Fleet::new(&hash),
+            fleet: presence::Fleet::new(&hash, settings.follows_changes),
             happenings: Map::with_hasher(hash.clone()),
             ledger: Ledger::new(&hash),
             timers: Timers::default(),

@@ -102,6 +102,8 @@ pub(crate) struct Fleet {
     /// Those that have changed since they were last taken, each once; never more than there are controllers,
     /// but for those that were forgotten meanwhile.
     changed: VecDeque<Address>,
+    /// Whether somebody takes them.
+    follows_changes: bool,
     /// Tools that subscribed to everything, and may see everything.
     pub(crate) all_subscribers: Vec<Slot>,
     /// Tools that subscribed to everything, by the sites that they may see; no entry is empty.
@@ -116,12 +118,13 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    pub(crate) fn new(hash: &FixedState) -> Self {
+    pub(crate) fn new(hash: &FixedState, follows_changes: bool) -> Self {
         Fleet {
             controllers: Vec::new(),
             free: Vec::new(),
             by_address: Map::with_hasher(hash.clone()),
             changed: VecDeque::new(),
+            follows_changes,
             all_subscribers: Vec::new(),
             site_subscribers: Map::with_hasher(hash.clone()),
             online: 0,
@@ -187,8 +190,9 @@ impl Fleet {
 
     /// Notes that there is something new to say of a controller.
     pub(crate) fn mark_changed(&mut self, index: u32) {
+        let follows_changes = self.follows_changes;
         let controller = self.at_mut(index);
-        if !controller.is_changed {
+        if follows_changes && !controller.is_changed {
             controller.is_changed = true;
             let address = controller.address;
             self.changed.push_back(address);
@@ -197,7 +201,9 @@ impl Fleet {
 
     /// Notes that there is nothing more to say of a controller that is not known any more.
     pub(crate) fn mark_forgotten(&mut self, address: Address) {
-        self.changed.push_back(address);
+        if self.follows_changes {
+            self.changed.push_back(address);
+        }
     }
 
     pub(crate) fn changed(&self) -> usize {

@@ -30,6 +30,9 @@ pub struct Settings {
     /// Ended commands whose last receipt is kept, so that a repeated key or a late question finds
     /// it.
     pub receipts_kept_max: usize,
+    /// Whether somebody takes what has changed of the fleet ([`Relay::take_changed`](crate::Relay::take_changed)).
+    /// Otherwise nothing is noted: nobody would ever make room.
+    pub follows_changes: bool,
     /// How long, at least, the last receipt of an ended command is kept, and in any case until the
     /// command's expiry, since a repeated key could be executed before. Both while there is room:
     /// past [`Settings::receipts_kept_max`] the oldest goes.
@@ -49,6 +52,7 @@ impl Settings {
             connections_expected: 0,
             controllers_max: 65_536,
             receipts_kept_max: 65_536,
+            follows_changes: true,
             receipts_kept_for: Duration::from_secs(60 * 60),
         }
     }

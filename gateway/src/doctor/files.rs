@@ -114,17 +114,51 @@ pub(super) async fn store(settings: Arc<Settings>) -> Vec<Said> {
         ))],
         Ok(Examined { faults, .. }) => vec![
             error(format!("{shown} is unwell: {}", faults.join("; "))).remedy(
-                "a file that is damaged: stop the gateway, keep a copy of the folder, and go back to the latest backup",
+                "of a file: stop the gateway, keep a copy of the folder, and go back to the latest backup; of a server: \
+                 set what is named",
             ),
         ],
         Err(fault) => {
             let causes = std::error::Error::source(&fault).map(|it| format!(": {it}"));
-            let causes = causes.unwrap_or_default();
-            vec![
-                error(format!("{shown} is of no use: {fault}{causes}"))
-                    .remedy("run this as the gateway's user; if it still fails, go back to the latest backup"),
-            ]
+            let told = format!("{shown}: {fault}{}", causes.unwrap_or_default());
+            vec![match trouble(&fault) {
+                Trouble::Busy => warning(told)
+                    .remedy("somebody else was at it, or it is too large to look through: ask again"),
+                Trouble::Elsewhere => error(told).remedy(
+                    "look whether the server is up, and whether mysql_url and its user's rights are right",
+                ),
+                Trouble::Damaged => error(told).remedy(
+                    "stop the gateway, keep a copy of the folder, and go back to the latest backup",
+                ),
+                Trouble::Other => error(told).remedy("run this as the gateway's user"),
+            }]
         }
+    }
+}
+
+/// What kind of trouble a database is in.
+enum Trouble {
+    /// It will pass.
+    Busy,
+    /// It is the server's, or that of the way there.
+    Elsewhere,
+    /// The file is not what it was.
+    Damaged,
+    Other,
+}
+
+fn trouble(fault: &StoreError) -> Trouble {
+    use rusqlite::ErrorCode;
+    match fault {
+        StoreError::Database(rusqlite::Error::SqliteFailure(failure, _)) => match failure.code {
+            ErrorCode::DatabaseBusy
+            | ErrorCode::DatabaseLocked
+            | ErrorCode::OperationInterrupted => Trouble::Busy,
+            ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt => Trouble::Damaged,
+            _ => Trouble::Other,
+        },
+        StoreError::MySql(_) | StoreError::Gone(_) => Trouble::Elsewhere,
+        _ => Trouble::Other,
     }
 }
 

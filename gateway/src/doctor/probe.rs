@@ -17,7 +17,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
     sync::Arc,
 };
-use switchyard_protocol::{Address, Code};
+use switchyard_protocol::Address;
 
 /// The largest answer that is read.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024;
@@ -60,7 +60,8 @@ fn look_tcp(settings: &Settings) -> Seen {
     // A key that nobody has for an address that nobody has: whoever refuses it in these words has done
     // everything that a handshake takes.
     match Controller::new(stream, NOBODY).prove(&rand::random()) {
-        Err(Refused::Told(Code::HandshakeFailed)) => Seen::Gateway,
+        // In whatever words: its store may be away, or it may be busy or about to stop.
+        Err(Refused::Told(_)) => Seen::Gateway,
         Err(refused) => Seen::Other(refused.to_string()),
         Ok(_) => Seen::Other("it took a key that nobody has".into()),
     }

@@ -145,6 +145,7 @@ impl Yard {
             tool_queue_bytes_max: settings.tool_queue_bytes_max,
             controller_queue_bytes_max: settings.controller_queue_bytes_max,
             connections_expected: shards.dealing().room(),
+            follows_changes: context.status.is_some(),
             // What was enrolled under a larger bound stays known.
             controllers_max: (settings.controllers_max as usize).max(context.controllers.len()),
             ..switchyard_relay::Settings::new(
@@ -520,6 +521,10 @@ impl Yard {
                 }
                 ToYard::Restored(known) => {
                     for (address, since, frame) in known {
+                        if !self.relay.knows(address) {
+                            // It was withdrawn while nobody could tell the store, which forgets it now.
+                            self.relay.change_again(address);
+                        }
                         self.input(Input::StatusRestored {
                             address,
                             since,

@@ -370,11 +370,22 @@ impl Keeper {
             .iter()
             .map(|(&it, &session)| (it, session))
             .collect();
+        let mut failure = None;
         for held in held.chunks(LEASES_PER_CALL) {
             let sessions = held.to_vec();
-            let elsewhere = self.store.hold(self.node, sessions, LEASE_TERM).await?;
+            let elsewhere = match self.store.hold(self.node, sessions, LEASE_TERM).await {
+                Ok(elsewhere) => elsewhere,
+                // The others may go on all the same.
+                Err(error) => {
+                    failure.get_or_insert(error);
+                    continue;
+                }
+            };
             self.count_fenced(&elsewhere);
             still.extend(elsewhere.into_iter().map(|(controller, _)| controller));
+        }
+        if let Some(failure) = failure {
+            return Err(failure);
         }
         // Those whose other session has ended are ours alone now, and so is what there is to say of them.
         let fenced = std::mem::replace(&mut self.fenced, still);

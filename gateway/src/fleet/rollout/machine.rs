@@ -217,10 +217,10 @@ impl Rollout {
         let now = rollout.head.clock;
         for position in 0..rollout.head.controllers {
             rollout.change(position, |entry| {
-                if entry.online {
-                    entry.online = false;
-                    entry.offline_since = now;
-                }
+                // Whoever was away when this gateway stopped may have been so because it did: nobody can
+                // tell how long a link was lost while there was nobody to dial.
+                entry.online = false;
+                entry.offline_since = now;
                 let was_asked = entry.outstanding.take().is_some();
                 if was_asked || entry.stage != Stage::Pending {
                     // At once, and nobody comes before it who came behind it in the list.

@@ -386,9 +386,11 @@ impl Rollout {
             entry.way = Way::Look;
         });
         let is_forward = matches!(stage, Stage::Inspecting | Stage::Sending);
-        if is_forward && self.head.phase == Phase::RollingBack && holds {
+        // Also what was to be kept: whether it was is not known, and its trial must not go on to its end.
+        let may_stay = is_forward || stage == Stage::Keeping;
+        if may_stay && self.head.phase == Phase::RollingBack && holds {
             self.bring_back(position, Reason::RolledBack, false);
-        } else if is_forward && holds && self.is_stopped() {
+        } else if may_stay && holds && self.is_stopped() {
             self.break_off(position);
         } else if is_forward && self.head.past_deadline {
             self.too_late(position);
@@ -468,7 +470,8 @@ impl Rollout {
             return;
         }
         let (bad, forgiven) = (self.bad(), self.head.forgiven);
-        let of = bad.begun - forgiven.begun;
+        // Of all that it was sent to: those of before a resumption may still turn out bad.
+        let of = bad.begun;
         let halts = self.head.terms.halts;
         let in_canary = self.head.step == 0;
         for (rule, bad, bound) in [

@@ -2,6 +2,7 @@
 -- KEYS: leases. ARGV: the node, the term in milliseconds, a session for each key.
 -- Gives the number of each key that is held by a later one, followed by what it holds.
 local refused = {}
+local failure
 for i, key in ipairs(KEYS) do
   local wanted = ARGV[i + 2] .. ' ' .. ARGV[1]
   local kept = redis.call('GET', key)
@@ -15,8 +16,15 @@ for i, key in ipairs(KEYS) do
       refused[#refused + 1] = i
       refused[#refused + 1] = kept
     else
-      redis.call('SET', key, wanted, 'PX', ARGV[2])
+      -- Full memory must not keep the leases that come after this one from going on.
+      local done = redis.pcall('SET', key, wanted, 'PX', ARGV[2])
+      if type(done) == 'table' and done.err then
+        failure = failure or done
+      end
     end
   end
+end
+if failure then
+  return failure
 end
 return refused
