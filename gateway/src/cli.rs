@@ -7,7 +7,7 @@ mod sites;
 use crate::{
     compiler,
     config::{ConfigError, RawSettings, Secret, Settings},
-    doctor,
+    doctor, hex,
     server::{Listeners, Stores, serve_supervised},
     store::{ConfigStore, ControllerKey, NewController},
     supervisor::Supervisor,
@@ -109,22 +109,8 @@ enum Task {
         /// The folder that they go to
         folder: PathBuf,
     },
-    /// Bring the database up to this program, as its start does
-    Migrate,
-    /// Write all that is kept to a file, while the gateway may be running; of use only together with the master key
-    Backup {
-        /// The file, which must not be there yet
-        file: PathBuf,
-    },
-    /// Fill an empty database from a backup
-    Restore {
-        /// The file
-        file: PathBuf,
-    },
-    /// Write all that is kept to standard output, as lines of JSON
-    Export,
-    /// Fill an empty database from standard input
-    Import,
+    #[command(flatten)]
+    Data(DataTask),
 }
 
 fn parse_role(name: &str) -> Result<Role, String> {
@@ -245,15 +231,7 @@ async fn run_task(task: Task, settings: Settings) -> anyhow::Result<()> {
         return tell(&doctor::examine(settings).await, json);
     }
     refuse_strangers(&settings.data)?;
-    let data = match &task {
-        Task::Migrate => Some(DataTask::Migrate),
-        Task::Backup { file } => Some(DataTask::Backup(file.clone())),
-        Task::Restore { file } => Some(DataTask::Restore(file.clone())),
-        Task::Export => Some(DataTask::Export),
-        Task::Import => Some(DataTask::Import),
-        _ => None,
-    };
-    if let Some(task) = data {
+    if let Task::Data(task) = task {
         return data::run(task, &settings).await;
     }
     let stores = Stores::open(&settings).await?;
@@ -293,11 +271,7 @@ async fn run_task(task: Task, settings: Settings) -> anyhow::Result<()> {
         // Done above.
         Task::CheckConfig
         | Task::CompileScript(_)
-        | Task::Migrate
-        | Task::Backup { .. }
-        | Task::Restore { .. }
-        | Task::Export
-        | Task::Import
+        | Task::Data(_)
         | Task::Doctor { .. }
         | Task::Completions { .. }
         | Task::Man { .. } => {}
@@ -332,10 +306,7 @@ async fn enrol(
         let now = crate::clock::time();
         let addresses = config.enrol(wanted.to_vec(), max, now).await?;
         for (address, new) in addresses.iter().zip(wanted) {
-            write!(stdout, "{address} ")?;
-            let mut key = new.key.0.iter();
-            key.try_for_each(|byte| write!(stdout, "{byte:02x}"))?;
-            writeln!(stdout)?;
+            writeln!(stdout, "{address} {}", hex::encode(&new.key.0))?;
         }
     }
     Ok(())

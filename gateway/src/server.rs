@@ -170,12 +170,7 @@ impl Stores {
 
 /// Keys lie in here: for the owner alone.
 pub(crate) fn make_private_folder(path: &std::path::Path) -> anyhow::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder
-        .create(path)
+    crate::private::create_folder(path)
         .with_context(|| format!("cannot make the folder {}", path.display()))
 }
 

@@ -1,6 +1,6 @@
 //! The first account of a new gateway: whoever can read its data folder may make it, by a page.
 
-use crate::{access::token_hash, config::Secret};
+use crate::{access::token_hash, config::Secret, private};
 use anyhow::Context as _;
 use std::{
     io::Write as _,
@@ -54,11 +54,7 @@ impl Setup {
     }
 
     fn write_file(&self, code: &str) -> std::io::Result<()> {
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        writeln!(options.open(&self.path)?, "{code}")
+        writeln!(private::create_file(&self.path)?, "{code}")
     }
 
     fn remove_file(&self) {

@@ -2,27 +2,35 @@
 
 use crate::{
     config::Settings,
+    hex, private,
     store::{Database, DumpSummary, SqlConfigStore},
 };
 use anyhow::{Context as _, bail};
+use clap::Subcommand;
 use std::{
     fs::File,
     io::{BufReader, BufWriter, Write},
     path::{Path, PathBuf},
 };
 
-/// What is to be done with all of it.
-#[derive(Debug)]
+/// What is to be done with all that is kept.
+#[derive(Debug, Subcommand)]
 pub(super) enum DataTask {
-    /// Bring the database's schema up.
+    /// Bring the database up to this program, as its start does
     Migrate,
-    /// Write all of it to a file.
-    Backup(PathBuf),
-    /// Fill an empty database from such a file.
-    Restore(PathBuf),
-    /// Write all of it to standard output.
+    /// Write all that is kept to a file, while the gateway may be running; of use only together with the master key
+    Backup {
+        /// The file, which must not be there yet
+        file: PathBuf,
+    },
+    /// Fill an empty database from a backup
+    Restore {
+        /// The file
+        file: PathBuf,
+    },
+    /// Write all that is kept to standard output, as lines of JSON
     Export,
-    /// Fill an empty database from standard input.
+    /// Fill an empty database from standard input
     Import,
 }
 
@@ -45,11 +53,11 @@ pub(super) async fn run(task: DataTask, settings: &Settings) -> anyhow::Result<(
                 ))
             }
         }
-        DataTask::Backup(path) => {
+        DataTask::Backup { file: path } => {
             let summary = backup(database, settings, &path).await?;
             say(&format!("{}: {}", path.display(), told(&summary)))
         }
-        DataTask::Restore(path) => {
+        DataTask::Restore { file: path } => {
             let shown = path.display().to_string();
             // Looked at as a whole before anything is touched.
             let whole = SqlConfigStore::check_dump(&mut open(&path)?).await;
@@ -79,10 +87,7 @@ fn say(line: &str) -> anyhow::Result<()> {
 
 fn told(summary: &DumpSummary) -> String {
     let rows = summary.rows;
-    let digest: String = summary.digest[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digest = hex::encode(&summary.digest[..8]);
     format!(
         "{rows} rows of schema version {}, digest {digest}…",
         summary.schema
@@ -136,13 +141,8 @@ async fn write_checked(
     settings: &Settings,
     path: &Path,
 ) -> anyhow::Result<DumpSummary> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options
-        .open(path)
-        .with_context(|| format!("cannot write {}", path.display()))?;
+    let file =
+        private::create_file(path).with_context(|| format!("cannot write {}", path.display()))?;
     let mut writer = BufWriter::new(file);
     let summary = SqlConfigStore::export(database, settings.store_timeout, &mut writer).await?;
     let file = writer.into_inner().context("cannot write the backup")?;

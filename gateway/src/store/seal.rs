@@ -101,21 +101,15 @@ mod master_key {
     //! The master key as people keep it.
 
     use super::MASTER_KEY_BYTES;
+    use crate::{hex, private};
     use anyhow::Context as _;
     use std::{io::Write as _, path::Path};
 
     const WANTED: &str = "expected a master key of 64 hexadecimal digits";
 
     pub(super) fn from_text(text: &str) -> anyhow::Result<[u8; MASTER_KEY_BYTES]> {
-        let digits = text.trim().as_bytes();
-        let are_digits = digits.iter().all(u8::is_ascii_hexdigit);
-        anyhow::ensure!(are_digits && digits.len() == 2 * MASTER_KEY_BYTES, WANTED);
-        let mut key = [0; MASTER_KEY_BYTES];
-        for (byte, pair) in key.iter_mut().zip(digits.chunks(2)) {
-            let pair = str::from_utf8(pair).context(WANTED)?;
-            *byte = u8::from_str_radix(pair, 16).context(WANTED)?;
-        }
-        Ok(key)
+        let key = hex::decode(text.trim()).and_then(|key| key.try_into().ok());
+        key.context(WANTED)
     }
 
     pub(super) fn from_file(path: &Path) -> anyhow::Result<[u8; MASTER_KEY_BYTES]> {
@@ -155,14 +149,8 @@ mod master_key {
         let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));
         let unfinished = path.with_extension(format!("new-{:08x}", rand::random::<u32>()));
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&unfinished)?;
-        let mut text: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
-        text.push('\n');
-        file.write_all(text.as_bytes())?;
+        let mut file = private::create_file(&unfinished)?;
+        writeln!(file, "{}", hex::encode(&key))?;
         file.sync_all()?;
         // Unlike renaming, this keeps one that another process has made meanwhile.
         let linked = std::fs::hard_link(&unfinished, path);

@@ -48,10 +48,9 @@ pub(super) fn connect(path: &Path) -> Result<Connection, StoreError> {
 fn keep_private(path: &Path) {
     #[cfg(unix)]
     {
-        use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-        let mut options = std::fs::OpenOptions::new();
+        use std::os::unix::fs::PermissionsExt as _;
         // What fails here fails again in SQLite, which says why.
-        let _ = options.write(true).create_new(true).mode(0o600).open(path);
+        let _ = crate::private::create_file(path);
         if let Ok(file) = std::fs::metadata(path)
             && file.permissions().mode() & 0o077 != 0
         {
