@@ -24,6 +24,9 @@ void fw_clock_hear(fw_clock_t *clock, uint32_t now_ms, uint64_t time)
 static void count_on(fw_clock_t *clock, uint32_t now_ms)
 {
     uint32_t elapsed_ms = now_ms - clock->base_at_ms;
+    if (elapsed_ms > INT32_MAX) {
+        return; /* a count read before the last one we were given */
+    }
     clock->base_at_ms = now_ms;
     clock->age_ms = elapsed_ms < UINT32_MAX - clock->age_ms ? clock->age_ms + elapsed_ms : UINT32_MAX;
     /* Beyond this it could not be written, and what bears a time would never leave again. */

@@ -8,6 +8,9 @@
  *
  * Where there is no gateway somebody else may tell the time, whom nobody has proven. That is good
  * enough for schedules; no command's expiry is ever judged by it.
+ *
+ * Callers read the millisecond count for themselves, some once for much work. One that is older than what
+ * another call gave is no step back by 49 days: the time then stays where it is.
  */
 #ifndef FW_CLOCK_H
 #define FW_CLOCK_H
@@ -35,7 +38,7 @@ void fw_clock_hear(fw_clock_t *clock, uint32_t now_ms, uint64_t time);
 bool fw_clock_tell(fw_clock_t *clock, uint32_t now_ms, uint64_t time);
 
 /* The estimate by which commands expire; false when there is none, or when nothing was heard for 15
- * minutes. This or fw_clock_wall must be called at least once in 49 days, for our count goes round. */
+ * minutes. This or fw_clock_wall must be called at least once in 24 days, half a round of our count. */
 bool fw_clock_now(fw_clock_t *clock, uint32_t now_ms, uint64_t *time);
 
 /* The time by which schedules go: once heard it is counted on, however long ago that was, and may be put

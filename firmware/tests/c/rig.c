@@ -32,7 +32,8 @@ static int32_t port_send(void *ctx, const uint8_t *bytes, size_t length)
 
 static uint32_t port_now_ms(void *ctx)
 {
-    const rig_t *rig = ctx;
+    rig_t *rig = ctx;
+    rig->elapsed_ms += rig->is_slow ? 1u : 0u;
     return rig->base_ms + (uint32_t)rig->elapsed_ms;
 }
 

@@ -40,6 +40,7 @@ typedef struct {
     fw_keys_t keys;
     uint64_t elapsed_ms;
     uint32_t base_ms; /* the port's count at the rig's zero */
+    bool is_slow;     /* each reading of that count finds a millisecond more */
     int32_t inputs[FW_CHANNELS], outputs[FW_CHANNELS];
     bool feedback; /* DI2 is wired to RL1 */
 

@@ -166,6 +166,23 @@ static void times_are_kept(void)
     rig_free(rig);
 }
 
+/* Every look at the count finds a millisecond more, as on a chip with much to do: the time goes on as
+ * before, and commands are as fresh as they were. */
+static void a_poll_takes_its_time(void)
+{
+    rig_t *rig = rig_live("latch", true, 0);
+    rig->is_slow = true;
+    for (uint8_t key = 1; key <= 20u; key++) {
+        uint32_t sent = rig_set(rig, key, rig_time(rig) + 10000u, "RL1", key % 2u);
+        rig_run(rig, 30);
+        CHECK(ended(rig, sent, FW_STAGE_EXECUTED, FW_CODE_OK));
+        uint64_t time = 0;
+        CHECK(fw_clock_wall(&rig->controller->clock, rig->controller->scanned_ms, &time));
+        CHECK(time <= rig_time(rig) && time + 1000u > rig_time(rig));
+    }
+    rig_free(rig);
+}
+
 /* The ring forgets the oldest, never what is under way; a new session repeats no receipt. */
 static void thirty_two_are_remembered(void)
 {
@@ -450,6 +467,7 @@ void test_commands(void)
     the_verb_is_judged_first();
     the_queue_is_bounded();
     times_are_kept();
+    a_poll_takes_its_time();
     thirty_two_are_remembered();
     pulse_lasts_its_time();
     follow_confirms_or_fails();

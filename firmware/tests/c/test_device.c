@@ -104,6 +104,9 @@ static void the_gateways_time_wins(void)
     fw_clock_hear(&clock, now_ms, NOON_MS + 3700000u);
     CHECK(fw_clock_now(&clock, now_ms, &time) && time == NOON_MS + 3700000u);
     CHECK(fw_clock_wall(&clock, now_ms, &time) && time == NOON_MS + 3700000u);
+    /* A count that was read before the last one. */
+    CHECK(fw_clock_wall(&clock, now_ms - 1u, &time) && time == NOON_MS + 3700000u);
+    CHECK(fw_clock_now(&clock, now_ms + 1u, &time) && time == NOON_MS + 3700001u);
 }
 
 /* A schedule without any gateway. */
