@@ -37,6 +37,27 @@ describe('script', () => {
     expect(trialText({ trial_left_ms: 0 })).toContain('until you decide');
   });
 
+  it('loses nothing that is typed while the script is on its way', async () => {
+    let arrive = (_: Response): void => undefined;
+    const coming = new Promise<Response>((resolve) => (arrive = resolve));
+    const controller = new Controller(new Api((path) => (path === '/api/script' ? coming : Promise.resolve(answer(path)))));
+    controller.view.live = LIVE;
+    vi.spyOn(controller, 'poll').mockResolvedValue();
+    const screen = scriptScreen(controller);
+    document.body.append(screen.node);
+    screen.update();
+    const text = screen.node.querySelector('textarea');
+    expect(screen.isDirty()).toBe(false);
+    if (text !== null) text.value = 'typed';
+    expect(screen.isDirty()).toBe(true);
+    arrive(answer('/api/script'));
+    const size = screen.node.querySelector('.size');
+    await vi.waitFor(() => expect(size?.textContent).toContain('changed'));
+    expect(text?.value).toBe('typed');
+    if (text !== null) text.value = SOURCE;
+    expect(screen.isDirty()).toBe(false);
+  });
+
   it('marks an error where it is, until the text changes', async () => {
     const controller = new Controller(new Api((path) => Promise.resolve(answer(path))));
     controller.view.live = LIVE;

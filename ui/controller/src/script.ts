@@ -62,7 +62,8 @@ export function scriptScreen(controller: Controller): { node: HTMLElement; updat
   /** A line to go to once the script is here. */
   let wanted: number | undefined;
 
-  const isDirty = () => saved !== null && text.value !== saved;
+  /** Whether something was typed that the controller does not have; also before its script is here. */
+  const isDirty = () => text.value !== (saved ?? '');
 
   const lineOfCaret = () => text.value.slice(0, text.selectionStart).split('\n').length;
 
@@ -172,19 +173,23 @@ export function scriptScreen(controller: Controller): { node: HTMLElement; updat
 
   const trial = (what: 'begin' | 'commit' | 'revert') =>
     run('Asked…', async () => {
+      const source = checked;
       await controller.act((api) => api.ask(`trial/${what}`, { body: {} }));
       checked = null;
       if (what === 'revert') await load(true);
-      else saved = text.value;
+      if (what === 'begin') saved = source;
       return { begin: 'It runs, on trial.', commit: 'It stays.', revert: 'The old script runs again.' }[what];
     });
 
   async function load(force: boolean): Promise<void> {
-    if (isDirty() && !force) return;
+    if (isDirty() && saved !== null && !force) return;
     const source = await controller.act((api) => api.ask<string>('script', { text: true }));
+    const keepsText = isDirty() && !force;
     saved = source;
-    text.value = source;
-    clearMarks();
+    if (!keepsText) {
+      text.value = source;
+      clearMarks();
+    }
     draw();
     if (wanted !== undefined) goTo(wanted);
   }
