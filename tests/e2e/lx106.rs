@@ -65,12 +65,10 @@ fn the_chips_instructions_join_the_yard_and_take_commands() {
         let receipts = tool.receipts(key, |frame| {
             seen = value_in(frame, controller.address, LATCH_RL1).or(seen);
         });
-        let stages: Vec<_> = receipts
-            .unwrap()
-            .iter()
-            .map(|receipt| receipt.stage)
-            .collect();
-        assert_eq!(stages, [Stage::Sent, Stage::Delivered, Stage::Executed]);
+        let receipts = receipts.unwrap();
+        let stages: Vec<_> = receipts.iter().map(|receipt| receipt.stage).collect();
+        let expected = [Stage::Sent, Stage::Delivered, Stage::Executed];
+        assert_eq!(stages, expected, "{receipts:?}");
         if seen != Some(value) {
             let found = tool.receive_until(|frame| {
                 value_in(frame, controller.address, LATCH_RL1).filter(|found| *found == value)

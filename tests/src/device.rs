@@ -12,12 +12,15 @@ use switchyard_protocol::{
     Address, Code, Frame, Kind, limits,
     message::{
         Answer, Cause, CauseKind, Change, ControllerHello, Delta, ErrorMessage, Event, Full, Name,
-        Point, PointFlags, PointType, StatusHead, Title,
+        Ping, Point, PointFlags, PointType, StatusHead, Title,
     },
 };
 
 /// How long a write may wait for room before the device gives up talking.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The correlation of the ping by which a device knows that it is live.
+const PING: u32 = 3;
 
 const PATTERN: &str = "Noise_NNpsk0_25519_ChaChaPoly_BLAKE2b";
 
@@ -35,6 +38,8 @@ pub struct Device {
     stream: TcpStream,
     noise: Option<snow::TransportState>,
     received: BytesMut,
+    /// What came before it was known to be live.
+    early: Vec<Frame>,
     address: Address,
     /// Every byte that was sent, for replays.
     pub sent: Vec<u8>,
@@ -55,6 +60,7 @@ impl Device {
             stream,
             noise: None,
             received: BytesMut::new(),
+            early: Vec::new(),
             address,
             sent: Vec::new(),
         })
@@ -94,7 +100,8 @@ impl Device {
         }
     }
 
-    /// A live session: handshake, announce, and a full status with one output `RL1`, off.
+    /// A live session, known to the gateway: handshake, announce, a full status with one output `RL1`,
+    /// off, and a ping that was replied to.
     ///
     /// # Errors
     /// As [`handshake`](Self::handshake).
@@ -125,7 +132,24 @@ impl Device {
         };
         let announce = device.frame(Kind::Event, Address::GATEWAY, &announce.encode());
         let full = device.frame(Kind::StatusFull, Address::GATEWAY, &full.encode());
-        device.send(&[announce, full])?;
+        let ping = Frame::new(
+            Kind::Ping,
+            PING,
+            device.address,
+            Address::GATEWAY,
+            &Ping.encode(),
+        );
+        device.send(&[announce, full, ping])?;
+        let is_reply = |frame: &Frame| {
+            let header = frame.header();
+            header.kind == Kind::Ping && header.correlation == PING
+        };
+        let mut early = Vec::new();
+        while !early.iter().any(is_reply) {
+            early.extend(device.receive()?);
+        }
+        early.retain(|frame| !is_reply(frame));
+        device.early = early;
         Ok(device)
     }
 
@@ -202,11 +226,14 @@ impl Device {
         Ok(self.stream.write_all(bytes)?)
     }
 
-    /// The frames of the next record.
+    /// The frames of the next record, or those that came while the session was being set up.
     ///
     /// # Errors
     /// When the connection ends first.
     pub fn receive(&mut self) -> Result<Vec<Frame>> {
+        if !self.early.is_empty() {
+            return Ok(std::mem::take(&mut self.early));
+        }
         let length = self.take(2)?;
         let record = self.take(usize::from(u16::from_be_bytes([length[0], length[1]])))?;
         let noise = self.noise.as_mut().context("expected a handshake first")?;
