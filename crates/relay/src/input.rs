@@ -1,11 +1,11 @@
 //! What the gateway tells the relay: peers, frames, progress, results, time.
 
-use crate::{Rights, StoreResult, StoredCommand, Ticket};
+use crate::{EndedCommand, ResumedCommand, Rights, StoreResult, StoredCommand, Ticket};
 use bytes::Bytes;
 use std::time::Duration;
 use switchyard_protocol::{
     Address, Code, SiteId,
-    message::{Body, Time, Title},
+    message::{Body, Key, Time, Title},
 };
 
 /// The two clocks of the gateway at one moment.
@@ -149,6 +149,23 @@ pub enum Input {
     /// A command that the config store held when the gateway started. All of them must come before
     /// the first `Connected`, in ascending [`StoredCommand::order`].
     Restored(StoredCommand),
+    /// A command of the journal that had not ended when the gateway was killed. They come among the
+    /// [`Input::Restored`] ones, in the order in which all of them were accepted
+    /// ([`Recollection::into_inputs`](crate::Recollection::into_inputs)).
+    Resumed(Box<ResumedCommand>),
+    /// A command of the journal that had ended, in the order of the ends, before the first `Connected`.
+    ReceiptRestored(Box<EndedCommand>),
+    /// The config store still holds a command that the journal knows to have ended.
+    Outlived {
+        /// The command's key.
+        key: Key,
+    },
+    /// Whether commands and changes are taken: not while what is asked for cannot be written down, and
+    /// the installation wants nothing done without.
+    Recording {
+        /// Whether it can.
+        is_possible: bool,
+    },
     /// The latest number of a controller's events that the config store held when the gateway
     /// started. After the controller's [`Input::ControllerKnown`], before the first `Connected`.
     NumberRestored {

@@ -29,6 +29,7 @@ mod access;
 mod counters;
 mod events;
 mod input;
+mod journal;
 mod kept;
 mod live;
 mod outcome;
@@ -50,9 +51,11 @@ mod withdrawal;
 
 pub use counters::{CodeCounts, Counters, Gauges};
 pub use input::{ConnectionId, Input, Now, Peer};
+pub use journal::{COMMAND_FRAME_BYTES_MAX, Entry, Origin, Recollection};
 pub use live::Live;
 pub use output::{
-    Asker, Haste, Notice, Output, Question, Sink, StoreRequest, StoreResult, StoredCommand, Ticket,
+    Asker, EndedCommand, Haste, KeptReceipt, Notice, Output, Question, ResumedCommand, Sink,
+    StoreRequest, StoreResult, StoredCommand, Ticket,
 };
 pub use rights::Rights;
 #[cfg(feature = "sabotage")]
@@ -109,6 +112,8 @@ pub struct Relay {
     /// Of the latest stored command.
     order: u64,
     forgets_open: usize,
+    /// What is asked for cannot be written down, and nothing is to be done without.
+    is_record_missing: bool,
     correlation: u32,
     subscribers: usize,
     started: Option<Time>,
@@ -142,6 +147,7 @@ impl Relay {
             last_ticket: 0,
             order: 0,
             forgets_open: 0,
+            is_record_missing: false,
             correlation: settings.seed as u32,
             subscribers: 0,
             started: None,
@@ -181,6 +187,10 @@ impl Relay {
             Input::Stored { ticket, result } => self.stored(work, ticket, result),
             Input::Answered { ticket, answer } => self.answered(work, ticket, answer),
             Input::Restored(command) => self.restored(work, command),
+            Input::Resumed(command) => self.resumed(work, *command),
+            Input::ReceiptRestored(ended) => self.receipt_restored(work, &ended),
+            Input::Outlived { key } => self.forget(work, key),
+            Input::Recording { is_possible } => self.is_record_missing = !is_possible,
             Input::NumberRestored { address, number } => self.number_restored(address, number),
             Input::StatusRestored {
                 address,

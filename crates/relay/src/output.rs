@@ -1,10 +1,10 @@
 //! What the relay wants done: frames sent, connections closed, commands stored, questions asked.
 
-use crate::ConnectionId;
+use crate::{ConnectionId, Entry};
 use bytes::Bytes;
 use switchyard_protocol::{
     Address, Code, SiteId,
-    message::{Event, Key, PointFlags, Time, Title},
+    message::{Event, Key, PointFlags, Stage, Time, Title},
 };
 
 /// Names one request of the relay to its gateway, so that the result finds its way back.
@@ -42,6 +42,12 @@ pub trait Sink {
 
     /// Do anything else; never [`Output::Send`].
     fn output(&mut self, output: Output);
+
+    /// Write this down, as of `time`, before anything leaves that the relay gives out from here on. A
+    /// sink without a journal need not.
+    fn journal(&mut self, time: Time, entry: Entry<'_>) {
+        let _ = (time, entry);
+    }
 }
 
 /// A list of everything, for tests and simulations; it copies every frame.
@@ -207,4 +213,52 @@ pub struct StoredCommand {
     pub frame: Bytes,
     /// The controller's boot when it was marked as sent; `None` while it waits.
     pub sent: Option<u32>,
+}
+
+/// A command's receipt as it is remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptReceipt {
+    /// How far it has come.
+    pub stage: Stage,
+    /// When, where its issuer knew.
+    pub at: Option<Time>,
+    /// Why.
+    pub reason: Option<Code>,
+    /// The controller issued it, and not the gateway.
+    pub by_controller: bool,
+    /// Whether it is the command's last.
+    pub is_final: bool,
+}
+
+/// A command that had not ended when the gateway was killed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResumedCommand {
+    /// The command. Its order counts only where the store holds it.
+    pub command: StoredCommand,
+    /// Its latest receipt; `None` before the first.
+    pub receipt: Option<KeptReceipt>,
+    /// The config store holds it too.
+    pub is_stored: bool,
+    /// Nothing is missing of what followed it: should its controller say that it never heard of it,
+    /// then it did not arrive.
+    pub may_send_again: bool,
+}
+
+/// A command that ended before the gateway was killed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndedCommand {
+    /// Its key.
+    pub key: Key,
+    /// Whose it was.
+    pub account: Title,
+    /// Past this it must not be executed.
+    pub expiry: Time,
+    /// The command frame, header and payload.
+    pub frame: Bytes,
+    /// Its last receipt.
+    pub receipt: KeptReceipt,
+    /// When it ended.
+    pub ended: Time,
+    /// It was refused at the door.
+    pub was_turned_away: bool,
 }

@@ -2,7 +2,8 @@
 //! and those in flight, and what brings them from one to the other.
 
 use crate::{
-    Haste, Output, Relay, Sabotage, StoreRequest, StoreResult, StoredCommand, Ticket, Work,
+    COMMAND_FRAME_BYTES_MAX, Haste, Output, Relay, ResumedCommand, Sabotage, StoreRequest,
+    StoreResult, StoredCommand, Ticket, Work,
     kept::KeptFrame,
     presence::Controller,
     receipts::{Known, News, Phase, Record},
@@ -77,9 +78,6 @@ pub(crate) struct Asked {
     pub(crate) key: Key,
 }
 
-/// The largest command that may wait for a controller that is away: one that every link can carry.
-const WAITING_BYTES_MAX: usize = limits::RECORD_BYTES_MAX_DEFAULT - limits::RECORD_TAG_BYTES;
-
 /// How long the store is left alone after a failure.
 const STORE_RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -128,6 +126,7 @@ impl Relay {
         let admitted = there.and_then(|index| self.admit(index, &head, frame, ahead));
         let refusal = match admitted {
             Ok(admission) => {
+                self.journal_command(work, slot, &head, frame, None);
                 let record = Record::new(new, expires_at);
                 return self.admitted(work, admission, &head, record, frame);
             }
@@ -137,6 +136,7 @@ impl Relay {
             Code::Expired => Stage::Expired,
             _ => Stage::Refused,
         };
+        self.journal_command(work, slot, &head, frame, Some((stage, refusal)));
         let news = News::of(work, stage, Some(refusal));
         self.turn_away(work, head.key, new, expires_at, news);
     }
@@ -162,6 +162,7 @@ impl Relay {
         };
         if let Some(fault) = fault {
             let code = there.err().unwrap_or(fault);
+            self.journal_denial(work, slot, frame, code);
             return self.refuse_command(work, slot, new.reply_to.1, key, code);
         }
         if !self.hears_of(slot, known) {
@@ -214,15 +215,18 @@ impl Relay {
         if Duration::from_millis(ahead) > limits::EXPIRY_MAX {
             return Err(Code::OutOfRange);
         }
+        if frame.bytes().len() > COMMAND_FRAME_BYTES_MAX {
+            return Err(Code::TooLarge);
+        }
+        if self.is_record_missing {
+            return Err(Code::StoreUnavailable);
+        }
         let lane = controller.lane();
         let is_full = lane.waiting.len() >= limits::WAITING_MAX;
         let Some(slot) = controller.session().filter(|_| controller.online) else {
             return match head.wait {
                 false => Err(Code::Offline),
                 true if is_full => Err(Code::Busy),
-                // What its next link will carry is not known yet, and sixteen frames of 64 KiB for
-                // every controller would be no bound.
-                true if frame.bytes().len() > WAITING_BYTES_MAX => Err(Code::TooLarge),
                 // A store that forgets nothing is to be given nothing more.
                 true if self.forgets_open >= FORGETS_OPEN_MAX => Err(Code::StoreUnavailable),
                 true => Ok(Admission::Store),
@@ -291,6 +295,7 @@ impl Relay {
         self.arm_lane(index, due_at);
         self.send(work, slot, &frame);
         let news = News::of(work, Stage::Sent, None);
+        work.journal_progress(key, boot, &news, false);
         self.counters.add_stage(news.stage);
         let record = self.ledger.at_mut(key);
         record.frame = Some(frame);
@@ -455,24 +460,28 @@ impl Relay {
             }
         }
         for key in waiting {
-            let record = self.ledger.at_mut(key);
-            if record.phase != Phase::Held {
-                continue;
+            if self.ledger.at(key).phase == Phase::Held {
+                self.store_or_refuse(work, key);
             }
-            let head = record
-                .frame
-                .as_ref()
-                .and_then(|frame| CommandHead::decode(&frame[limits::HEADER_BYTES..]).ok());
-            match head.filter(|head| head.wait) {
-                Some(head) => {
-                    record.phase = Phase::Queueing;
-                    record.is_stored = true;
-                    self.store_queue(work, key, head.expiry);
-                }
-                None => {
-                    let news = News::of(work, Stage::Refused, Some(Code::Offline));
-                    self.finish(work, key, news);
-                }
+        }
+    }
+
+    /// A command that was only held in memory is to find its place in the store, or to be refused.
+    fn store_or_refuse(&mut self, work: &mut Work<'_>, key: Key) {
+        let record = self.ledger.at_mut(key);
+        let head = record
+            .frame
+            .as_ref()
+            .and_then(|frame| CommandHead::decode(&frame[limits::HEADER_BYTES..]).ok());
+        match head.filter(|head| head.wait) {
+            Some(head) => {
+                record.phase = Phase::Queueing;
+                record.is_stored = true;
+                self.store_queue(work, key, head.expiry);
+            }
+            None => {
+                let news = News::of(work, Stage::Refused, Some(Code::Offline));
+                self.finish(work, key, news);
             }
         }
     }
@@ -673,39 +682,67 @@ impl Relay {
         }
     }
 
-    /// A command that the store held when the gateway started.
+    /// A command that the store held when the gateway started, and that the journal does not know.
     pub(crate) fn restored(&mut self, work: &mut Work<'_>, stored: StoredCommand) {
+        self.journal_stored(work, &stored);
+        let resumed = ResumedCommand {
+            command: stored,
+            receipt: None,
+            is_stored: true,
+            may_send_again: false,
+        };
+        self.resumed(work, resumed);
+    }
+
+    /// A command that had not ended when the gateway was killed.
+    pub(crate) fn resumed(&mut self, work: &mut Work<'_>, resumed: ResumedCommand) {
+        let ResumedCommand {
+            command: stored,
+            receipt,
+            is_stored,
+            may_send_again,
+        } = resumed;
         let key = stored.key;
         self.order = self.order.max(stored.order);
         let mut rest = stored.frame.clone();
         let frame = Frame::decode_shared(&mut rest, limits::PAYLOAD_BYTES_MAX);
-        let Ok(Some(frame)) = frame else {
-            return self.forget(work, key);
+        let is_usable = |frame: &Frame| CommandHead::decode(frame.payload()).is_ok();
+        let frame = frame.ok().flatten().filter(is_usable);
+        let Some(frame) = frame.filter(|_| self.ledger.known(key).is_none()) else {
+            if is_stored {
+                self.forget(work, key);
+            }
+            return;
         };
-        let head = CommandHead::decode(frame.payload());
-        if head.is_err() || self.ledger.known(key).is_some() {
-            return self.forget(work, key);
-        }
-        let header = *frame.header();
         let ahead = stored.expiry.0.saturating_sub(work.now.time.0);
         // No command was accepted from further ahead than this: a gateway whose clock is behind
         // must not keep it for years.
         let left = Duration::from_millis(ahead).min(limits::EXPIRY_MAX);
         let expires_at = work.now.since_start + left;
         let account = self.sessions.account(&stored.account);
-        let asker = (header.source, header.correlation);
-        let fingerprint = self.hash.hash_one(frame.payload());
-        let known = Known::new(header.destination, account, asker, fingerprint);
-        let mut record = Record::new(known, expires_at);
+        let mut record = Record::new(self.known_of(&frame, account), expires_at);
+        let controller = record.known.controller;
         record.frame = Some(KeptFrame::Own(stored.frame));
-        record.is_stored = true;
-        record.known.stage = Some(if stored.sent.is_some() {
-            Stage::Sent
-        } else {
-            Stage::Queued
-        });
-        self.enlist(key, record, Phase::Queued);
-        let Some(index) = self.fleet.index_of(header.destination) else {
+        record.is_stored = is_stored;
+        if let Some(receipt) = receipt {
+            record.known.note(&receipt.news());
+        }
+        // The store may know more: the gateway was killed between its commit and the entry.
+        let stage = match stored.sent {
+            Some(_) => Some(Stage::Sent),
+            None => is_stored.then_some(Stage::Queued),
+        };
+        if let Some(stage) = stage.filter(|_| record.known.stage < stage) {
+            let news = News::of(work, stage, None);
+            work.journal_progress(key, stored.sent.unwrap_or(0), &news, false);
+            record.known.note(&news);
+        }
+        let phase = match is_stored {
+            true => Phase::Queued,
+            false => Phase::Held,
+        };
+        self.enlist(key, record, phase);
+        let Some(index) = self.fleet.index_of(controller) else {
             let news = match stored.sent {
                 Some(_) => News::of(work, Stage::Unknown, Some(Code::LinkLost)),
                 None => News::of(work, Stage::Refused, Some(Code::UnknownAddress)),
@@ -721,10 +758,12 @@ impl Relay {
             let record = self.ledger.at_mut(key);
             record.phase = Phase::InFlight;
             record.boot = boot;
-            // It is never sent again, even if the controller says that it never heard of it: with
-            // the gateway's memory went the proof that too few commands followed for it to have
-            // been forgotten there.
-            record.frame = None;
+            if !may_send_again || record.known.stage > Some(Stage::Sent) {
+                // It is never sent again, even if the controller says that it never heard of it: with
+                // the gateway's memory went the proof that too few commands followed for it to have
+                // been forgotten there.
+                record.frame = None;
+            }
             // Its controller gets the time to come back and say what became of it, even where the
             // gateway was away past the expiry.
             self.put_off(key, expires_at + limits::EXPIRY_GRACE);
@@ -733,6 +772,8 @@ impl Relay {
             self.finish(work, key, news);
         } else if !self.may_go(key, self.fleet.at(index).site()) {
             self.withdraw(work, key);
+        } else if !is_stored {
+            self.store_or_refuse(work, key);
         }
     }
 }

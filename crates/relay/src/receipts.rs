@@ -5,7 +5,7 @@
 //! finds the last receipt instead of causing a second execution.
 
 use crate::{
-    Haste, Map, Relay, Sabotage, Settings, Work,
+    EndedCommand, Haste, Map, Now, Relay, Sabotage, Settings, Work,
     kept::{FramePool, Kept, KeptFrame},
     session::{AccountId, Slot},
     timers::Timer,
@@ -208,6 +208,35 @@ impl Ledger {
         self.frames.take_back(record.frame);
     }
 
+    /// Keeps a command that ended before the gateway was started, for what is left of its while.
+    pub(crate) fn restore_ended(
+        &mut self,
+        ended: &EndedCommand,
+        known: Known,
+        now: Now,
+        settings: &Settings,
+    ) {
+        let left = |until: u64| Duration::from_millis(until.saturating_sub(now.time.0));
+        let since_end = Duration::from_millis(now.time.0.saturating_sub(ended.ended.0));
+        // A gateway whose clock is behind must not keep it for years.
+        let expires_at = now.since_start + left(ended.expiry.0).min(limits::EXPIRY_MAX);
+        let (kept, kept_for, max) = match ended.was_turned_away {
+            false => (
+                &mut self.ended,
+                settings.receipts_kept_for,
+                settings.receipts_kept_max,
+            ),
+            true => (
+                &mut self.turned_away,
+                TURNED_AWAY_KEPT_FOR,
+                settings.receipts_kept_max / 4,
+            ),
+        };
+        let until = expires_at.max(now.since_start + kept_for.saturating_sub(since_end));
+        kept.keep(ended.key, known, until, max);
+        kept.trim(now.since_start);
+    }
+
     fn keep_turned_away(
         &mut self,
         key: Key,
@@ -248,7 +277,7 @@ impl News {
 impl Relay {
     /// Notes a stage that is not the last, and tells.
     pub(crate) fn advance(&mut self, work: &mut Work<'_>, key: Key, news: News) {
-        self.note(key, &news);
+        self.note(work, key, &news);
         self.tell(work, key, Haste::Now);
     }
 
@@ -264,6 +293,7 @@ impl Relay {
             return;
         };
         record.known.note(&news);
+        work.journal_progress(key, record.boot, &news, true);
         self.counters.add_stage(news.stage);
         match record.phase {
             Phase::InFlight => self.ledger.in_flight -= 1,
@@ -282,8 +312,10 @@ impl Relay {
         }
     }
 
-    pub(crate) fn note(&mut self, key: Key, news: &News) {
-        self.ledger.at_mut(key).known.note(news);
+    pub(crate) fn note(&mut self, work: &mut Work<'_>, key: Key, news: &News) {
+        let record = self.ledger.at_mut(key);
+        record.known.note(news);
+        work.journal_progress(key, record.boot, news, false);
         self.counters.add_stage(news.stage);
     }
 
@@ -461,7 +493,7 @@ impl Relay {
             self.finish_quietly(work, key, news);
         } else {
             self.ledger.drop_frame(key);
-            self.note(key, &news);
+            self.note(work, key, &news);
         }
         self.forward_receipt(work, index, frame, key);
     }

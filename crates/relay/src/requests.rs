@@ -73,7 +73,10 @@ impl Relay {
         };
         match answer {
             Ok(answer) => self.respond(work, slot, correlation, &answer),
-            Err(code) => self.refuse_request(work, slot, frame, code),
+            Err(code) => {
+                self.journal_denial(work, slot, frame, code);
+                self.refuse_request(work, slot, frame, code);
+            }
         }
     }
 
@@ -138,6 +141,7 @@ impl Relay {
         if self.questions.len() >= QUESTIONS_MAX {
             return Err(Code::Busy);
         }
+        self.may_be_asked(frame)?;
         let header = frame.header();
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
@@ -148,6 +152,7 @@ impl Relay {
             site,
         };
         self.questions.insert(ticket, pending);
+        self.journal_request(work, slot, frame);
         work.output(Output::Ask {
             ticket,
             asker: Asker {
@@ -175,6 +180,8 @@ impl Relay {
             return;
         };
         let (address, correlation) = pending.asker;
+        let code = answer.as_ref().err().copied().unwrap_or(Code::Ok);
+        work.journal_answer_of(pending.asker, Address::GATEWAY, pending.verb, code);
         // An enrolment's answer bears a key: it goes to the account that asked, while that may still
         // ask for it, or to nobody.
         let slot = self.sessions.slot_at(address).filter(|&slot| {
@@ -234,9 +241,18 @@ impl Relay {
     ) {
         let header = frame.header();
         let asker = (header.source, header.correlation);
-        match self.open_request(work, index, asker, frame.bytes()) {
-            Ok(to) => self.send(work, to, frame.bytes()),
-            Err(code) => self.refuse_request(work, slot, frame, code),
+        let opened = self
+            .may_be_asked(frame)
+            .and_then(|()| self.open_request(work, index, asker, frame.bytes()));
+        match opened {
+            Ok(to) => {
+                self.journal_request(work, slot, frame);
+                self.send(work, to, frame.bytes());
+            }
+            Err(code) => {
+                self.journal_denial(work, slot, frame, code);
+                self.refuse_request(work, slot, frame, code);
+            }
         }
     }
 
@@ -297,6 +313,7 @@ impl Relay {
         if !was_open {
             return self.counters.dropped.add(Code::NotGranted);
         }
+        work.journal_answer(frame);
         let to = self.sessions.slot_at(header.destination);
         // Who may not see the controller any more is as good as gone.
         let Some(to) = to.filter(|&to| self.sees(to, index)) else {

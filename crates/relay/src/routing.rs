@@ -91,6 +91,7 @@ impl Relay {
 
     fn refuse(&mut self, work: &mut Work<'_>, slot: Slot, frame: FrameRef<'_>, code: Code) {
         let header = *frame.header();
+        self.journal_denial(work, slot, frame, code);
         if header.kind != Kind::Command {
             return self.refuse_request(work, slot, frame, code);
         }

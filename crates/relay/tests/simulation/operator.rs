@@ -92,7 +92,7 @@ impl World {
     }
 
     pub(crate) fn operator_up(&mut self, index: usize) {
-        let gateway = self.gateway_id;
+        let gateway = self.memory_id;
         let operator = &mut self.operators[index];
         operator.gateway = gateway;
         for key in &operator.open {

@@ -3,6 +3,7 @@
 
 use crate::{
     controller::{Controller, LATE_MS},
+    journal::{Journal, Paper},
     links::Link,
     operator::Operator,
     rights::{self, Account},
@@ -22,8 +23,8 @@ use switchyard_protocol::{
     message::{CommandHead, Key, ReceiptHead, Request, Time, Title},
 };
 use switchyard_relay::{
-    ConnectionId, Counters, Input, Now, Output, Relay, Sabotage, Settings, StoreRequest,
-    StoreResult, StoredCommand,
+    ConnectionId, Counters, Input, Now, Output, Recollection, Relay, Sabotage, Settings,
+    StoreRequest, StoreResult, StoredCommand,
 };
 
 /// Gateway time when the world begins.
@@ -45,6 +46,8 @@ pub(crate) struct Profile {
     pub(crate) cut_every_ms: u64,
     pub(crate) reboot_every_ms: u64,
     pub(crate) kill_every_ms: u64,
+    /// How often a kill takes the host along.
+    pub(crate) power_cuts_per_mille: u32,
     pub(crate) store_down_every_ms: u64,
     pub(crate) stall_every_ms: u64,
     pub(crate) regrant_every_ms: u64,
@@ -123,12 +126,15 @@ pub(crate) struct World {
     events: u64,
     trace: bool,
     pub(crate) gateway: Option<Gateway>,
-    /// Counts the starts: what the welcome calls the gateway's id.
+    /// Counts the starts.
     pub(crate) gateway_id: u64,
+    /// Counts the starts that may have forgotten something: what the welcome calls the gateway's id.
+    pub(crate) memory_id: u64,
     pub(crate) clock_steps_ms: i64,
     pub(crate) links: HashMap<u64, Link>,
     pub(crate) last_link: u64,
-    outputs: Vec<Output>,
+    paper: Paper,
+    journal: Journal,
     pub(crate) controllers: Vec<Controller>,
     pub(crate) operators: Vec<Operator>,
     pub(crate) watchers: Vec<Watcher>,
@@ -177,10 +183,12 @@ impl World {
             trace,
             gateway: None,
             gateway_id: 0,
+            memory_id: 1,
             clock_steps_ms: 0,
             links: HashMap::new(),
             last_link: 0,
-            outputs: Vec::new(),
+            paper: Paper::default(),
+            journal: Journal::default(),
             controllers,
             operators,
             watchers,
@@ -365,13 +373,13 @@ impl World {
     // --- the gateway -----------------------------------------------------------------------------
 
     pub(crate) fn feed(&mut self, input: Input) {
-        self.relay(|relay, now, outputs| relay.handle(now, input, outputs));
+        self.relay(|relay, now, paper| relay.handle(now, input, paper));
     }
 
     /// A frame reaches the relay.
     pub(crate) fn frame(&mut self, connection: ConnectionId, frame: &Frame) {
         let frame = frame.as_frame_ref();
-        self.relay(|relay, now, outputs| relay.frame(now, connection, frame, outputs));
+        self.relay(|relay, now, paper| relay.frame(now, connection, frame, paper));
     }
 
     /// Whether the relay still has a session for a connection.
@@ -382,10 +390,10 @@ impl World {
 
     /// A peer has taken what was sent to it.
     pub(crate) fn written(&mut self, connection: ConnectionId, bytes: usize) {
-        self.relay(|relay, now, outputs| relay.written(now, connection, bytes, outputs));
+        self.relay(|relay, now, paper| relay.written(now, connection, bytes, paper));
     }
 
-    fn relay(&mut self, tell: impl FnOnce(&mut Relay, Now, &mut Vec<Output>)) {
+    fn relay(&mut self, tell: impl FnOnce(&mut Relay, Now, &mut Paper)) {
         let time = self.time();
         let Some(gateway) = &mut self.gateway else {
             return;
@@ -394,8 +402,8 @@ impl World {
             since_start: Duration::from_millis(self.now - gateway.started_at),
             time,
         };
-        let mut outputs = std::mem::take(&mut self.outputs);
-        tell(&mut gateway.relay, now, &mut outputs);
+        let mut paper = std::mem::take(&mut self.paper);
+        tell(&mut gateway.relay, now, &mut paper);
         let next = gateway.relay.next_timer();
         let tick_at = next.map(|at| gateway.started_at + at.as_nanos().div_ceil(1_000_000) as u64);
         if let Some(at) = tick_at
@@ -404,10 +412,12 @@ impl World {
             gateway.tick_at = Some(at);
             self.after(at.saturating_sub(self.now), Event::Tick(self.gateway_id));
         }
-        for output in outputs.drain(..) {
+        // Before anything leaves.
+        self.journal.append(self.now, &mut paper.lines);
+        for output in paper.outputs.drain(..) {
             self.perform(output);
         }
-        self.outputs = outputs;
+        self.paper = paper;
     }
 
     fn perform(&mut self, output: Output) {
@@ -507,6 +517,7 @@ impl World {
         let mut settings = Settings::new(title("yard"), title("simulated"), self.rng.random());
         settings.tool_queue_bytes_max = 12 * 1024;
         settings.ping_interval = Duration::from_millis(PING_EVERY_MS);
+        let mut recollection = Recollection::new(&settings);
         let mut relay = Relay::new(settings);
         if let Some(sabotage) = self.sabotage {
             relay.sabotage(sabotage);
@@ -518,10 +529,27 @@ impl World {
         });
         self.introduce();
         let mut turns = HashMap::new();
-        for command in self.store.commands() {
-            self.count("fault: command restored by a restart");
-            self.takes_its_turn_again(&command, &mut turns);
-            self.feed(Input::Restored(command));
+        self.journal.recollect(&mut recollection);
+        for input in recollection.into_inputs(self.store.commands()) {
+            match &input {
+                Input::Restored(command) => {
+                    self.count("fault: command restored by a restart");
+                    let command = command.clone();
+                    self.takes_its_turn_again(&command, &mut turns);
+                }
+                Input::Resumed(resumed) => {
+                    self.count(match (resumed.command.sent, resumed.is_stored) {
+                        (Some(_), _) => "fault: command resumed in flight",
+                        (None, true) => "fault: command restored by a restart",
+                        (None, false) => "fault: command resumed that was never sent",
+                    });
+                    let command = resumed.command.clone();
+                    self.takes_its_turn_again(&command, &mut turns);
+                }
+                Input::ReceiptRestored(_) => self.count("fault: receipt restored by a restart"),
+                _ => {}
+            }
+            self.feed(input);
         }
     }
 
@@ -565,6 +593,14 @@ impl World {
         if let Some(gateway) = self.gateway.take() {
             self.add_counters(gateway.relay.counters());
             self.count("fault: gateway killed");
+            if self.chance(self.profile.power_cuts_per_mille) {
+                // The host goes with it, and the journal's last moments with the host.
+                self.count("fault: power cut");
+                let unsynced_ms = self.rng.random_range(0..200);
+                let lost = self.journal.power_cut(self.now.saturating_sub(unsynced_ms));
+                *self.tally.entry("lines lost by power cuts").or_default() += lost as u64;
+                self.memory_id += 1;
+            }
             let rng = &mut self.rng;
             self.store.gateway_died(|| rng.random_bool(0.7));
             let mut links: Vec<u64> = self.links.keys().copied().collect();
