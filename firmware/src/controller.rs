@@ -15,7 +15,10 @@ use std::{
 };
 
 use rand::{RngCore, SeedableRng, rngs::StdRng};
-use switchyard_protocol::Address;
+use switchyard_protocol::{
+    Address,
+    message::{Key, Stage},
+};
 
 use crate::{
     ControllerKey,
@@ -422,6 +425,23 @@ impl Controller {
         unsafe { ffi::fw_host_executed(self.core.as_ptr()) }
     }
 
+    /// The latest commands that were executed, of those whose outcomes are kept: the serial of each
+    /// outcome, which rises with every command, and the command's key.
+    pub fn executed_keys(&self) -> impl Iterator<Item = (u32, Key)> + '_ {
+        let kept = switchyard_protocol::limits::OUTCOMES_KEPT as u8;
+        (0..kept).filter_map(|place| {
+            let (mut key, mut serial) = ([0; 16], 0);
+            // SAFETY: `core` was initialised by `new`, and the key has its 16 bytes.
+            let stage = unsafe {
+                let core = self.core.as_ptr();
+                ffi::fw_host_outcome(core, place, key.as_mut_ptr(), &raw mut serial)
+            };
+            let stage = Stage::from_number(stage)?;
+            let was_executed = matches!(stage, Stage::Executed | Stage::Confirmed | Stage::Failed);
+            was_executed.then_some((serial, Key(key)))
+        })
+    }
+
     /// This start's boot id.
     pub fn boot_id(&self) -> u32 {
         // SAFETY: `core` was initialised by `new`.
@@ -446,6 +466,13 @@ impl Controller {
     pub fn forge_source(&mut self, source: Address) {
         // SAFETY: `core` was initialised by `new`.
         unsafe { ffi::fw_host_forge_source(self.core.as_ptr(), source.0) }
+    }
+
+    /// The link is down: the next attempt comes after `wait_max` at most, however many there were.
+    pub fn redial_within(&mut self, wait_max: Duration) {
+        let wait_ms_max = u32::try_from(wait_max.as_millis()).unwrap_or(u32::MAX);
+        // SAFETY: `core` was initialised by `new`.
+        unsafe { ffi::fw_host_redial_within(self.core.as_ptr(), wait_ms_max) }
     }
 
     fn at(&mut self, now: Duration) {

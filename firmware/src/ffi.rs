@@ -370,6 +370,13 @@ unsafe extern "C" {
     pub fn fw_host_sequence(controller: *const FwController) -> u32;
     pub fn fw_host_executed(controller: *const FwController) -> u32;
     pub fn fw_host_backoff_wait_ms(controller: *const FwController) -> u32;
+    pub fn fw_host_outcome(
+        controller: *const FwController,
+        place: u8,
+        key: *mut u8,
+        serial: *mut u32,
+    ) -> u8;
     pub fn fw_host_forge_source(controller: *mut FwController, source: u32);
+    pub fn fw_host_redial_within(controller: *mut FwController, wait_ms_max: u32);
     pub fn fw_host_status_sample(page: i32, out: *mut u8, capacity: usize) -> usize;
 }

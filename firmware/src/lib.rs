@@ -44,4 +44,4 @@ pub use device::Flash;
 pub use http::HttpSockets;
 pub use key::{ControllerKey, KeyError, parse_keys};
 pub use plant::{Plant, PlantSettings};
-pub use virtual_controller::{Options, View, VirtualController};
+pub use virtual_controller::{Executions, Options, View, VirtualController};

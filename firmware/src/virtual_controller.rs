@@ -2,13 +2,16 @@
 
 use std::{
     fmt,
+    fs::File,
     future::Future,
-    io,
+    io::{self, Write as _},
+    path::Path,
     pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
-use switchyard_protocol::Address;
+use switchyard_protocol::{Address, message::Key};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{mpsc, watch},
@@ -37,6 +40,35 @@ pub struct Options {
     pub http: Option<TcpListener>,
     /// Told the address at each start of a live session. Never waited for: give it room.
     pub live: Option<mpsc::Sender<Address>>,
+    /// Where every executed command is written down; `None` writes nothing.
+    pub executions: Option<Executions>,
+    /// How long it waits at most before it dials again; `None`: as a board does.
+    pub redial_within: Option<Duration>,
+}
+
+/// A file that takes a line `ADDRESS KEY TIME` for every command that a controller has executed, in
+/// milliseconds since 1970. Many controllers may share one.
+#[derive(Clone, Debug)]
+pub struct Executions(Arc<Mutex<File>>);
+
+impl Executions {
+    /// Writes at the end of a file, made where there is none.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn append_to(path: &Path) -> io::Result<Self> {
+        let file = File::options().create(true).append(true).open(path)?;
+        Ok(Executions(Arc::new(Mutex::new(file))))
+    }
+
+    fn note(&self, address: Address, key: Key) -> io::Result<()> {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let time = since.unwrap_or_default().as_millis();
+        let line = format!("{address} {key} {time}\n");
+        // A line is one write: nobody reads half of it.
+        let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        file.write_all(line.as_bytes())
+    }
 }
 
 /// What can be seen of a virtual controller from outside its link.
@@ -112,6 +144,9 @@ impl VirtualController {
             live: false,
             http: Http::of(options.http, &controller),
             tell_live: options.live,
+            executions: options.executions,
+            redial_within: options.redial_within,
+            noted: Noted::default(),
             view: view_sender,
             controller,
         };
@@ -250,6 +285,15 @@ const READ_BYTES: usize = 4096;
 /// Reads before others get their turn.
 const READS_MAX: usize = 8;
 
+/// What of a controller's commands is written down.
+#[derive(Debug, Default)]
+struct Noted {
+    /// How many the core had executed then.
+    executed: u32,
+    /// The serials of those that are still among its outcomes.
+    serials: Vec<u32>,
+}
+
 struct Driver {
     address: Address,
     /// Before the controller, whose functions it calls: fields are dropped in this order.
@@ -266,6 +310,9 @@ struct Driver {
     sessions: u32,
     live: bool,
     tell_live: Option<mpsc::Sender<Address>>,
+    executions: Option<Executions>,
+    redial_within: Option<Duration>,
+    noted: Noted,
     view: watch::Sender<View>,
 }
 
@@ -311,6 +358,8 @@ impl Driver {
             let now = self.now();
             self.plant.advance(&mut self.controller, now);
             self.controller.poll(now);
+            // Before anybody is told of it.
+            self.note_executions();
             self.write();
             if self.act() {
                 continue;
@@ -318,6 +367,7 @@ impl Driver {
             // The scan may have moved the plant, and the plant an input.
             let plant_at = self.plant.advance(&mut self.controller, now);
             let wake_at = now + self.controller.poll(now);
+            self.note_executions();
             self.write();
             if self.act() {
                 continue;
@@ -327,6 +377,7 @@ impl Driver {
             // Answering somebody may have made work for the core.
             let http_at = self.http.advance(now);
             let wake_at = http_at.map_or(wake_at, |at| at.min(now + self.controller.poll(now)));
+            self.note_executions();
             self.write();
             self.keep();
             if self.act() {
@@ -342,6 +393,30 @@ impl Driver {
         if self.gateways.is_empty() && self.controller.gateway(0).is_none() {
             self.controller.tell_time(SystemTime::now(), self.now());
         }
+    }
+
+    /// Writes down the commands that have been executed since it last looked.
+    fn note_executions(&mut self) {
+        let executed = self.controller.executed();
+        let Some(executions) = &self.executions else {
+            return;
+        };
+        if executed == self.noted.executed {
+            return;
+        }
+        let mut latest: Vec<_> = self.controller.executed_keys().collect();
+        latest.sort_unstable();
+        for (serial, key) in &latest {
+            if !self.noted.serials.contains(serial)
+                && let Err(error) = executions.note(self.address, *key)
+            {
+                tracing::error!(address = self.address.0, %error, "could not write down a command");
+            }
+        }
+        self.noted = Noted {
+            executed,
+            serials: latest.into_iter().map(|(serial, _)| serial).collect(),
+        };
     }
 
     /// Writes down what the flash has taken.
@@ -360,6 +435,7 @@ impl Driver {
             self.pending = Vec::new();
             self.written = 0;
             self.controller.restart(self.started.elapsed());
+            self.noted = Noted::default();
             self.http.restart(&self.controller);
         }
     }
@@ -424,6 +500,9 @@ impl Driver {
         self.pending = Vec::new();
         self.written = 0;
         self.controller.disconnected(self.now());
+        if let Some(wait_max) = self.redial_within {
+            self.controller.redial_within(wait_max);
+        }
     }
 
     fn read(&mut self) {

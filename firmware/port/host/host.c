@@ -43,6 +43,20 @@ uint32_t fw_host_executed(const fw_controller_t *controller)
     return controller->commands.executed;
 }
 
+uint8_t fw_host_outcome(const fw_controller_t *controller, uint8_t place,
+                        uint8_t key[FW_COMMAND_KEY_BYTES], uint32_t *serial)
+{
+    if (place >= controller->commands.kept) {
+        return 0u;
+    }
+    const fw_outcome_t *outcome = &controller->commands.outcomes[place];
+    for (size_t i = 0; i < FW_COMMAND_KEY_BYTES; i++) {
+        key[i] = outcome->key[i];
+    }
+    *serial = outcome->serial;
+    return outcome->stage;
+}
+
 uint32_t fw_host_backoff_wait_ms(const fw_controller_t *controller)
 {
     return controller->link.wait_ms;
@@ -220,6 +234,13 @@ bool fw_host_runner_point(const fw_runner_t *runner, uint8_t index, fw_host_poin
 void fw_host_forge_source(fw_controller_t *controller, uint32_t source)
 {
     controller->settings.address = source;
+}
+
+void fw_host_redial_within(fw_controller_t *controller, uint32_t wait_ms_max)
+{
+    if (controller->link.wait_ms > wait_ms_max) {
+        controller->link.wait_ms = wait_ms_max;
+    }
 }
 
 size_t fw_host_status_sample(int32_t page, uint8_t *out, size_t capacity)

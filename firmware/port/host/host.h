@@ -22,6 +22,9 @@ uint32_t fw_host_boot_id(const fw_controller_t *controller);
 uint32_t fw_host_sequence(const fw_controller_t *controller);
 uint32_t fw_host_executed(const fw_controller_t *controller);
 uint32_t fw_host_backoff_wait_ms(const fw_controller_t *controller);
+/* The stage of an outcome that is kept, with its key and serial; 0 if there is none at this place. */
+uint8_t fw_host_outcome(const fw_controller_t *controller, uint8_t place,
+                        uint8_t key[FW_COMMAND_KEY_BYTES], uint32_t *serial);
 
 /* The script language: two structs that Rust keeps room for, and what it reads of them. */
 size_t fw_host_compiler_bytes(void);
@@ -92,6 +95,8 @@ bool fw_host_runner_point(const fw_runner_t *runner, uint8_t index, fw_host_poin
 
 /* From now on frames bear this source: the gateway is to cut us off. */
 void fw_host_forge_source(fw_controller_t *controller, uint32_t source);
+/* The link is down: the next attempt comes after so long at most, however many there were. */
+void fw_host_redial_within(fw_controller_t *controller, uint32_t wait_ms_max);
 
 /* Writes a page of the full status of 32 points, each as large as a point can be, or with page -1,
  * -2, … the first, second, … delta that tells them. Returns its length; 0 if it did not fit, or if

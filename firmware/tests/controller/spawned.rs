@@ -160,6 +160,8 @@ fn options(behaviour: Behaviour, gateways: &[SocketAddr]) -> Options {
         flash: None,
         http: None,
         live: None,
+        executions: None,
+        redial_within: None,
     }
 }
 

@@ -41,6 +41,8 @@ impl Server {
             flash: Some(flash),
             http: Some(listener),
             live: None,
+            executions: None,
+            redial_within: None,
         })
         .expect("good settings");
         Self {

@@ -14,7 +14,7 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use clap::{Parser, ValueEnum};
 use switchyard_firmware::{
-    Behaviour, Channel, ControllerKey, Flash, Options, PlantSettings, Script, Settings,
+    Behaviour, Channel, ControllerKey, Executions, Flash, Options, PlantSettings, Script, Settings,
     VirtualController,
 };
 use switchyard_protocol::Address;
@@ -106,6 +106,15 @@ struct Arguments {
     /// The feedback DI2 does not follow RL1.
     #[arg(long)]
     stuck_feedback: bool,
+
+    /// Append a line `ADDRESS KEY TIME` to this file for every command that is executed.
+    #[arg(long, value_name = "FILE")]
+    journal: Option<PathBuf>,
+
+    /// Dial again after so long at most, in seconds, however often the link was lost: for tests that end
+    /// the gateway again and again.
+    #[arg(long, value_name = "SECONDS")]
+    redial_within: Option<f64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -289,6 +298,20 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         !has_board || listed.len() == 1,
         "expected one controller with --http or --flash"
     );
+    let executions = match &arguments.journal {
+        Some(path) => {
+            let executions = Executions::append_to(path);
+            Some(executions.with_context(|| path.display().to_string())?)
+        }
+        None => None,
+    };
+    let redial_within = match arguments.redial_within {
+        Some(seconds) => Some(
+            Duration::try_from_secs_f64(seconds)
+                .context("expected a --redial-within of 0 or more")?,
+        ),
+        None => None,
+    };
     // Room for every controller to come live twice while standard output is stuck.
     let (live, mut went_live) = mpsc::channel(listed.len() * 2);
     let mut controllers = Vec::with_capacity(listed.len());
@@ -318,6 +341,8 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
             gateways: arguments.gateway.clone(),
             plant: plant.clone(),
             live: Some(live.clone()),
+            executions: executions.clone(),
+            redial_within,
         })?;
         if arguments.input == Level::On {
             controller.set_input(Channel::Di1, 1).await;
