@@ -218,6 +218,12 @@ settings! {
     master_key_file: PathBuf, "SWITCHYARD_MASTER_KEY_FILE", None;
     /// The master key itself, 64 hexadecimal digits, in place of its file
     master_key: Secret, "SWITCHYARD_MASTER_KEY", None;
+    /// What the journal of commands may take on the disk, in bytes
+    journal_bytes_max: u64, "SWITCHYARD_JOURNAL_BYTES_MAX", Some(256 << 20);
+    /// How often what was written to the journal is synced: what a power cut may take of it
+    journal_sync_interval: Span, "SWITCHYARD_JOURNAL_SYNC_INTERVAL", span(Duration::from_millis(100));
+    /// Whether commands and changes are refused while the journal cannot be written
+    audit_required: bool, "SWITCHYARD_AUDIT_REQUIRED", Some(false), alone means "true";
     /// How long one call of a store may take
     store_timeout: Span, "SWITCHYARD_STORE_TIMEOUT", span(Duration::from_secs(5));
     /// Calls that may wait for a store
@@ -301,6 +307,12 @@ pub struct Settings {
     pub database: Database,
     /// What seals secrets at rest.
     pub master_key: MasterKey,
+    /// What the journal may take on the disk.
+    pub journal_bytes_max: u64,
+    /// How often the journal is synced.
+    pub journal_sync_interval: Duration,
+    /// Whether nothing is done that cannot be written down.
+    pub audit_required: bool,
     /// How long a store's call may take.
     pub store_timeout: Duration,
     /// Calls that may wait for a store.
@@ -492,6 +504,9 @@ impl RawSettings {
                 ),
             },
             data,
+            journal_bytes_max: taken(raw.journal_bytes_max),
+            journal_sync_interval: positive("journal_sync_interval", raw.journal_sync_interval)?,
+            audit_required: taken(raw.audit_required),
             store_timeout: positive("store_timeout", raw.store_timeout)?,
             store_queue_calls_max: taken(raw.store_queue_calls_max),
             redis: RedisSettings::resolve(raw.redis_url, taken(raw.redis_prefix))?,
@@ -591,6 +606,15 @@ impl Settings {
         if !(1..=65_536).contains(&self.store_queue_calls_max) {
             let found = self.store_queue_calls_max.to_string();
             return refused("store_queue_calls_max", "1 to 65536", found);
+        }
+        // Four segments: one that is written, one made ahead, and two to keep something in.
+        if self.journal_bytes_max < 32 << 20 {
+            let found = self.journal_bytes_max.to_string();
+            return refused("journal_bytes_max", "at least 33554432 bytes", found);
+        }
+        if self.journal_sync_interval > Duration::from_secs(60) {
+            let found = format!("{:?}", self.journal_sync_interval);
+            return refused("journal_sync_interval", "at most 1min", found);
         }
         if usize::from(self.record_bytes_max) < limits::RECORD_BYTES_MIN {
             let found = self.record_bytes_max.to_string();

@@ -1,7 +1,8 @@
 //! The gateway: listeners, stores, log-in and the page around the relay's brain.
 //!
 //! - [`Settings`]: what it runs on; [`config::RawSettings`] is how people write it.
-//! - [`Stores`]: accounts, controllers, waiting commands, statuses.
+//! - [`Stores`]: accounts, controllers, waiting commands, statuses, the audit log.
+//! - [`journal`]: what commands came to, in files that outlive the process; [`audit`]: who asked for them.
 //! - [`Listeners`], [`serve`]: bound sockets in, until told to stop.
 //! - [`compiler`]: scripts compiled in a child process.
 //! - [`fleet`]: what many controllers are to run, and how they come to it.
@@ -15,6 +16,7 @@
 //! bounded channel only.
 
 mod access;
+pub mod audit;
 pub mod cli;
 mod clock;
 pub mod compiler;
@@ -27,6 +29,7 @@ mod handshake;
 mod hello;
 mod hex;
 mod http;
+pub mod journal;
 mod keyring;
 pub mod keys;
 mod priority;

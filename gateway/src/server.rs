@@ -1,11 +1,13 @@
 //! Listening and stopping: what accepts connections, and the order in which all of it ends.
 
 use crate::{
+    audit::AuditLog,
     config::{ConfigError, ProxiedListeners, Settings, TrustedNetwork},
     door::{Door, Pending, Permit},
     handshake::{Prover, Replays},
     hello::Greeter,
     http::{self, Api},
+    journal,
     keyring::Keyring,
     priority::{DOOR_NICENESS, give_way},
     proxy::{self, ProxyFault},
@@ -134,6 +136,8 @@ pub struct Stores {
     /// Where what points were a while ago is kept: the same store, or one in memory. `None` keeps nothing, which is
     /// right while nobody asks for it: a busy yard tells of a hundred thousand values in a second.
     pub recent: Option<Arc<dyn StatusStore>>,
+    /// Where the journal's records go. Without it they stay in the journal, within its bound.
+    pub audit: Option<Arc<dyn AuditLog>>,
 }
 
 impl fmt::Debug for Stores {
@@ -164,6 +168,7 @@ impl Stores {
             config: Arc::new(Guarded::new(config, limit)),
             status: status.transpose()?,
             recent: None,
+            audit: None,
         })
     }
 }
@@ -240,6 +245,15 @@ pub async fn serve_supervised(
         .stored_commands()
         .await
         .context("cannot read waiting commands")?;
+    let relay_settings = yard::relay_settings(&settings);
+    let opened = tokio::task::spawn_blocking({
+        let (settings, telemetry) = (Arc::clone(&settings), Arc::clone(&telemetry));
+        let (relay_settings, audit) = (relay_settings.clone(), stores.audit);
+        move || journal::open(&settings, &relay_settings, &telemetry, audit)
+    });
+    let opened = opened.await.context("opening the journal panicked")??;
+    let waiting = commands.len();
+    let remembered = opened.recollection.into_inputs(commands);
     let event_numbers = stores
         .config
         .event_numbers()
@@ -252,7 +266,8 @@ pub async fn serve_supervised(
         .context("cannot read the accounts")?;
     tracing::info!(
         controllers = controllers.len(),
-        waiting = commands.len(),
+        waiting,
+        remembered = remembered.len(),
         "starting"
     );
     // All that can fail comes before the yard, which would have to be told that it is for nothing.
@@ -264,23 +279,26 @@ pub async fn serve_supervised(
     let (door_keeper, door_ends) = start_door(listeners.tcp, listeners.clear)
         .await
         .context("cannot start the door's thread")?;
-    let (yard, mut yard_ends) = yard::start(YardContext {
+    let context = YardContext {
         settings: Arc::clone(&settings),
         config: Arc::clone(&stores.config),
         status: stores.status,
         recent: stores.recent,
         telemetry: Arc::clone(&telemetry),
         keyring: Arc::clone(&keyring),
-        gateway: rand::random(),
+        gateway: opened.memory,
         controllers,
         accounts: yard::rights(accounts),
         revision,
-        commands,
+        relay_settings,
+        remembered,
         event_numbers,
-    })
-    .context("cannot start the yard")?;
+    };
+    let (yard, mut yard_ends) =
+        yard::start(context, opened.journal).context("cannot start the yard")?;
 
     let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
+    tasks.spawn(opened.drain.run(stopping.clone()));
     let api = Api::new(
         Arc::clone(&telemetry),
         Greeter {

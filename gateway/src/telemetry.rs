@@ -38,6 +38,14 @@ pub(crate) struct Telemetry {
     pub(crate) samples_stored: AtomicU64,
     /// Values that found no room on their way there.
     pub(crate) samples_dropped: AtomicU64,
+    /// Writes, syncs and reads of the journal that failed.
+    pub(crate) journal_failures: AtomicU64,
+    /// Records that could not be written to the journal.
+    pub(crate) journal_records_lost: AtomicU64,
+    /// Segments of the journal that went although they were needed.
+    pub(crate) journal_segments_dropped: AtomicU64,
+    /// What the journal takes on the disk.
+    pub(crate) journal_bytes: AtomicU64,
 }
 
 impl Telemetry {
@@ -59,6 +67,10 @@ impl Telemetry {
             leases_fenced: AtomicU64::new(0),
             samples_stored: AtomicU64::new(0),
             samples_dropped: AtomicU64::new(0),
+            journal_failures: AtomicU64::new(0),
+            journal_records_lost: AtomicU64::new(0),
+            journal_segments_dropped: AtomicU64::new(0),
+            journal_bytes: AtomicU64::new(0),
         })
     }
 

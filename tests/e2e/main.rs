@@ -6,6 +6,7 @@ mod browser;
 mod command;
 mod inside;
 mod kept;
+mod kills;
 mod lx106;
 mod refusals;
 mod restart;

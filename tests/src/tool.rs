@@ -46,10 +46,18 @@ impl Tool {
     /// # Errors
     /// When the gateway refuses; its code is in the text.
     pub fn connect_as(yard: &Yard, hello: &ToolHello) -> Result<Self> {
-        let stream = TcpStream::connect(yard.http())?;
+        Self::connect_to(yard.http(), hello)
+    }
+
+    /// The same of a gateway at `HOST:PORT`.
+    ///
+    /// # Errors
+    /// When nobody listens, or the gateway refuses.
+    pub fn connect_to(http: &str, hello: &ToolHello) -> Result<Self> {
+        let stream = TcpStream::connect(http)?;
         stream.set_read_timeout(Some(SOCKET_TIMEOUT))?;
         stream.set_nodelay(true)?;
-        let mut request = format!("ws://{}/ws", yard.http()).into_client_request()?;
+        let mut request = format!("ws://{http}/ws").into_client_request()?;
         request
             .headers_mut()
             .insert("sec-websocket-protocol", "switchyard.1".parse()?);

@@ -153,6 +153,26 @@ pub(super) async fn metrics(
     ] {
         text.counter(name, help, load(counter));
     }
+    text.counter(
+        "journal_failures_total",
+        "Writes, syncs and reads of the journal that failed.",
+        load(&telemetry.journal_failures),
+    );
+    text.counter(
+        "journal_records_lost_total",
+        "Records that could not be written to the journal.",
+        load(&telemetry.journal_records_lost),
+    );
+    text.counter(
+        "journal_segments_dropped_total",
+        "Segments of the journal that went, for want of room, although they were needed.",
+        load(&telemetry.journal_segments_dropped),
+    );
+    text.gauge(
+        "journal_bytes",
+        "What the journal takes on the disk.",
+        load(&telemetry.journal_bytes) as usize,
+    );
     let Some(report) = api.yard.report().await else {
         return Err(Problem::store_unavailable());
     };

@@ -36,6 +36,7 @@ use crate::{
     door::Permit,
     handshake::Proven,
     hello::Welcomed,
+    journal::Journal,
     keyring::Keyring,
     store::{Account, ConfigStore, ControllerEntry, Revision, StatusStore, StoreError},
     telemetry::{Telemetry, count},
@@ -54,7 +55,7 @@ use std::{
 use switchyard_protocol::message::{Body, Title};
 use switchyard_protocol::{Address, Code};
 use switchyard_relay::{
-    ConnectionId, Counters, Gauges, Rights, StoreRequest, StoreResult, StoredCommand, Ticket,
+    ConnectionId, Counters, Gauges, Input, Rights, StoreRequest, StoreResult, Ticket,
 };
 use tokio::{
     runtime::Handle,
@@ -76,17 +77,18 @@ pub(crate) struct YardContext {
     pub(crate) telemetry: Arc<Telemetry>,
     /// Is told of controllers that are enrolled later, once the yard has been.
     pub(crate) keyring: Arc<Keyring>,
-    /// Random per start: tells clients that receipts held in memory are gone, and names this node to the status
-    /// store.
+    /// The same as long as no receipt is forgotten: tells clients when some may be. It names this node to
+    /// the status store.
     pub(crate) gateway: [u8; 16],
+    pub(crate) relay_settings: switchyard_relay::Settings,
     /// All controllers that are enrolled.
     pub(crate) controllers: Vec<ControllerEntry>,
     /// Every account and its rights.
     pub(crate) accounts: Vec<(Title, Rights)>,
     /// Where the changes begin that are not in there.
     pub(crate) revision: Revision,
-    /// The commands that waited when the gateway went down, by their order.
-    pub(crate) commands: Vec<StoredCommand>,
+    /// What is known of commands since before the gateway went down, in the relay's order.
+    pub(crate) remembered: Vec<Input>,
     /// The number of the latest event that the gateway has of each controller.
     pub(crate) event_numbers: Vec<(Address, u32)>,
 }
@@ -97,6 +99,16 @@ pub(crate) fn rights(accounts: Vec<Account>) -> Vec<(Title, Rights)> {
     accounts
         .map(|account| (account.name, account.rights))
         .collect()
+}
+
+/// What the relay runs on, but for what the yard has room for.
+pub(crate) fn relay_settings(settings: &Settings) -> switchyard_relay::Settings {
+    switchyard_relay::Settings {
+        ping_interval: settings.ping_interval,
+        tool_queue_bytes_max: settings.tool_queue_bytes_max,
+        controller_queue_bytes_max: settings.controller_queue_bytes_max,
+        ..switchyard_relay::Settings::new(crate::own_title(), crate::own_software(), rand::random())
+    }
 }
 
 /// What arrives at the yard.
@@ -235,7 +247,10 @@ impl YardHandle {
 ///
 /// It is not a handle to join: whoever gives up waiting, as a runtime does that is dropped, must not
 /// have to wait for a thread that nobody has told to end.
-pub(crate) fn start(context: YardContext) -> std::io::Result<(YardHandle, oneshot::Receiver<()>)> {
+pub(crate) fn start(
+    context: YardContext,
+    journal: Journal,
+) -> std::io::Result<(YardHandle, oneshot::Receiver<()>)> {
     let (inbox, arrivals) = mpsc::channel(INBOX_MAX);
     let handle = YardHandle {
         inbox,
@@ -266,7 +281,7 @@ pub(crate) fn start(context: YardContext) -> std::io::Result<(YardHandle, onesho
     std::thread::Builder::new()
         .name("yard".into())
         .spawn(move || {
-            run::run(context, arrivals, assistants);
+            run::run(context, journal, arrivals, assistants);
             // Nobody listens any more where the gateway was dropped.
             let _ = end.send(());
         })?;

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    journal::Journal,
     store::{ControllerEntry, ControllerKey, NewController, NodeId, StoreError},
     telemetry::count,
 };
@@ -39,10 +40,15 @@ use tokio::sync::mpsc;
 const STUCK_PAUSE: Duration = Duration::from_millis(1);
 
 /// Runs the yard until it is told to stop and has, or its time for that is over.
-pub(super) fn run(context: YardContext, inbox: mpsc::Receiver<ToYard>, assistants: Assistants) {
+pub(super) fn run(
+    context: YardContext,
+    journal: Journal,
+    inbox: mpsc::Receiver<ToYard>,
+    assistants: Assistants,
+) {
     let (clock, bell) = (Clock::start(), Arc::clone(&assistants.yard.bell));
     let settings = &context.settings;
-    let started = Shards::start(settings, clock, &bell).and_then(|shards| {
+    let started = Shards::start(settings, clock, &bell, journal).and_then(|shards| {
         let driver = driver::best(settings.io, &bell, shards.dealing())?;
         Ok((shards, driver))
     });
@@ -86,6 +92,8 @@ struct Yard {
     open: usize,
     /// When patience with the end is over, once it has begun.
     ends_at: Option<Duration>,
+    /// The relay knows that what is asked for cannot be written down.
+    is_record_missing: bool,
 }
 
 impl Waiting for Yard {
@@ -141,22 +149,15 @@ impl Yard {
     ) -> Self {
         let settings = &context.settings;
         let relay_settings = switchyard_relay::Settings {
-            ping_interval: settings.ping_interval,
-            tool_queue_bytes_max: settings.tool_queue_bytes_max,
-            controller_queue_bytes_max: settings.controller_queue_bytes_max,
             connections_expected: shards.dealing().room(),
             follows_changes: context.status.is_some(),
             // What was enrolled under a larger bound stays known.
             controllers_max: (settings.controllers_max as usize).max(context.controllers.len()),
-            ..switchyard_relay::Settings::new(
-                crate::own_title(),
-                crate::own_software(),
-                rand::random(),
-            )
+            ..context.relay_settings.clone()
         };
         let controllers = std::mem::take(&mut context.controllers);
         let accounts = std::mem::take(&mut context.accounts);
-        let commands = std::mem::take(&mut context.commands);
+        let remembered = std::mem::take(&mut context.remembered);
         let event_numbers = std::mem::take(&mut context.event_numbers);
         let telemetry = &context.telemetry;
         let statuses = context.status.clone().map(|store| {
@@ -189,21 +190,22 @@ impl Yard {
             is_checking: false,
             open: 0,
             ends_at: None,
+            is_record_missing: false,
             context,
         };
         yard.introduce(controllers);
         // Before the commands: what an account may not give any more is not sent.
         yard.accounts_read(accounts);
-        for command in &commands {
-            if !yard.rights.contains_key(&command.account) {
-                yard.account_gone(command.account.clone());
+        for account in remembered.iter().filter_map(account_of) {
+            if !yard.rights.contains_key(account) {
+                yard.account_gone(account.clone());
             }
         }
         for (address, number) in event_numbers {
             yard.input(Input::NumberRestored { address, number });
         }
-        for command in commands {
-            yard.input(Input::Restored(command));
+        for input in remembered {
+            yard.input(input);
         }
         yard
     }
@@ -217,6 +219,7 @@ impl Yard {
             }
             self.round(driver);
         }
+        self.write_journal();
         let left = self.shards.connections();
         if left > 0 {
             tracing::warn!(left, "some peers did not go in time");
@@ -245,6 +248,7 @@ impl Yard {
         if let Some(storing) = self.numbers.store(&self.context.telemetry) {
             self.ask(storing);
         }
+        self.write_journal();
         self.shards.own.settle(driver);
         let mut news = std::mem::take(&mut self.shards.own.news);
         for news in news.drain(..) {
@@ -253,6 +257,7 @@ impl Yard {
         // Whatever these have caused is told in the next round, which does not wait.
         news.append(&mut self.shards.own.news);
         self.shards.own.news = news;
+        self.write_journal();
         self.shards.post();
     }
 
@@ -272,6 +277,18 @@ impl Yard {
             && statuses.store(now, &mut self.relay, is_ending)
         {
             self.open += 1;
+        }
+    }
+
+    /// Writes down what is to outlive this process. It comes before anything goes to a socket or to
+    /// another shard that this has to do with.
+    fn write_journal(&mut self) {
+        self.shards.journal.flush();
+        let is_record_missing = self.shards.journal.is_failing();
+        if self.context.settings.audit_required && is_record_missing != self.is_record_missing {
+            self.is_record_missing = is_record_missing;
+            let is_possible = !is_record_missing;
+            self.input(Input::Recording { is_possible });
         }
     }
 
@@ -307,6 +324,7 @@ impl Yard {
             }
             self.told = told;
             // What it has caused goes out before the next one's is read.
+            self.write_journal();
             self.shards.post();
         }
     }
@@ -370,6 +388,8 @@ impl Yard {
                 self.shards.close(connection);
             }
             Output::Store { ticket, request } => {
+                // The store must not know of a command of which the journal does not.
+                self.shards.journal.flush();
                 self.open += 1;
                 // Its task lives as long as this sender, unless it panicked, which is told.
                 let _ = self.assistants.writes.send((ticket, request));
@@ -380,6 +400,7 @@ impl Yard {
                 question,
             } => match question {
                 Question::Enrol { title, site } => {
+                    self.shards.journal.flush();
                     tracing::info!(account = %asker.account, tool = %asker.address, "enrols a controller");
                     self.enrol(ticket, title, site);
                 }
@@ -647,6 +668,15 @@ impl Yard {
     fn account_gone(&mut self, account: Title) {
         let rights = None;
         self.input(Input::AccountChanged { account, rights });
+    }
+}
+
+/// Whose command it is that is remembered.
+fn account_of(input: &Input) -> Option<&Title> {
+    match input {
+        Input::Restored(command) => Some(&command.account),
+        Input::Resumed(resumed) => Some(&resumed.command.account),
+        _ => None,
     }
 }
 

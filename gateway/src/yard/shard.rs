@@ -14,15 +14,18 @@ use super::{
     places::{Dealing, Places},
     samples::Tap,
 };
-use crate::{clock::Clock, config::Settings};
+use crate::{clock::Clock, config::Settings, journal::Journal};
 use std::{
     io,
     sync::{Arc, mpsc},
     thread::JoinHandle,
     time::Duration,
 };
-use switchyard_protocol::{Address, Code, FrameRef, message::PointFlags};
-use switchyard_relay::{ConnectionId, Haste, Output, Sink};
+use switchyard_protocol::{
+    Address, Code, FrameRef,
+    message::{PointFlags, Time},
+};
+use switchyard_relay::{ConnectionId, Entry, Haste, Output, Sink};
 
 /// How long a thread that ends goes on to see its sockets closed.
 const CLOSING_TIME: Duration = Duration::from_millis(100);
@@ -63,6 +66,8 @@ pub(super) struct Shards {
     places: Places,
     pub(super) own: Lines,
     others: Vec<Remote>,
+    /// What the relay wants written down.
+    pub(super) journal: Journal,
     /// What the relay wants besides frames sent.
     pub(super) outputs: Vec<Output>,
     /// Takes what points are, while anybody wants that.
@@ -96,6 +101,7 @@ impl Shards {
         settings: &Arc<Settings>,
         clock: Clock,
         bell: &Arc<Bell>,
+        journal: Journal,
     ) -> io::Result<Self> {
         let dealing = Dealing::among(settings.shards, settings.connections_max);
         let others = (1..settings.shards).map(|number| start_remote(settings, clock, bell, number));
@@ -104,6 +110,7 @@ impl Shards {
             places: Places::new(dealing),
             own: Lines::new(dealing, settings.slow_peer_timeout),
             others: others.collect::<io::Result<_>>()?,
+            journal,
             outputs: Vec::new(),
             tap: None,
         })
@@ -249,6 +256,10 @@ impl Sink for Shards {
 
     fn output(&mut self, output: Output) {
         self.outputs.push(output);
+    }
+
+    fn journal(&mut self, time: Time, entry: Entry<'_>) {
+        self.journal.note(time, &entry);
     }
 }
 

@@ -131,7 +131,7 @@ async fn a_panic_among_the_sessions_ends_the_program() {
     let gateway = Gateway::start_on_stores(
         |_| {},
         |_, stores| Stores {
-            config: Arc::new(Guarded::new(stores.config, Panics)),
+            config: Arc::new(Guarded::new(Arc::clone(&stores.config), Panics)),
             ..stores
         },
     )
@@ -152,7 +152,7 @@ async fn a_lost_store_stops_nobody_who_is_there() {
         },
         move |settings, stores| {
             let limit = TimeLimit(settings.store_timeout);
-            let faulty = Guarded::new(stores.config, planted);
+            let faulty = Guarded::new(Arc::clone(&stores.config), planted);
             Stores {
                 config: Arc::new(Guarded::new(faulty, limit)),
                 ..stores

@@ -81,6 +81,7 @@ impl Yard {
             Ok(id) => id,
             Err(error) => return tracing::error!(%error, "a socket could not be moved to the yard"),
         };
+        self.shards.journal.arrived(id, ip);
         let (address, login) = (welcomed.address, welcomed.login);
         let (account, login_rights) = (login.account.clone(), login.rights.clone());
         // Who has none anywhere does not come so far.
