@@ -612,10 +612,6 @@ impl Settings {
             let found = self.journal_bytes_max.to_string();
             return refused("journal_bytes_max", "at least 33554432 bytes", found);
         }
-        if self.journal_sync_interval > Duration::from_secs(60) {
-            let found = format!("{:?}", self.journal_sync_interval);
-            return refused("journal_sync_interval", "at most 1min", found);
-        }
         if usize::from(self.record_bytes_max) < limits::RECORD_BYTES_MIN {
             let found = self.record_bytes_max.to_string();
             return refused("record_bytes_max", "264 to 65535 bytes", found);

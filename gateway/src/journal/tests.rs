@@ -216,6 +216,28 @@ fn a_torn_end_is_of_no_consequence_and_another_host_is() {
 }
 
 #[test]
+fn a_journal_without_room_or_syncs_is_refused() {
+    let small = RawSettings {
+        journal_bytes_max: Some((32 << 20) - 1),
+        ..RawSettings::default()
+    };
+    let never = RawSettings {
+        journal_sync_interval: Some(crate::config::Span(Duration::ZERO)),
+        ..RawSettings::default()
+    };
+    for (raw, key) in [
+        (small, "journal_bytes_max"),
+        (never, "journal_sync_interval"),
+    ] {
+        let message = raw.resolve().unwrap_err().to_string();
+        assert!(
+            message.starts_with(&format!("{key}: expected")),
+            "{message}"
+        );
+    }
+}
+
+#[test]
 fn only_one_gateway_has_a_journal() {
     let house = House::new();
     let opened = house.open();
