@@ -244,6 +244,10 @@ impl Relay {
     }
 }
 
+/// The boot of a command that may have been sent. None is ever sent again by it: it only stands where one
+/// is shown.
+const UNKNOWN_BOOT: u32 = 0;
+
 /// A command of the journal that has not ended.
 #[derive(Debug)]
 struct Unended {
@@ -392,7 +396,10 @@ impl Recollection {
                 let order = journalled.order;
                 let earlier = placeless.drain(..);
                 commands.extend(earlier.map(|row| (order, 0, Input::Restored(row))));
-                let resumed = resume(command, journalled);
+                // The store's mark says that it was about to be sent, the journal that it was; a mark
+                // alone counts where the journal's entry may be missing.
+                let marked = command.sent.filter(|_| !journalled.is_certain);
+                let resumed = resume(command, journalled, marked, true);
                 commands.push((order, 1, Input::Resumed(Box::new(resumed))));
             } else if known.contains(&command.key) {
                 // It ended, and the store was not told in time.
@@ -411,8 +418,9 @@ impl Recollection {
                 sent: None,
             };
             let order = journalled.order;
-            let mut resumed = resume(command, journalled);
-            resumed.is_stored = false;
+            // Nothing marks such a one before it is sent. Where entries may be missing it may have been.
+            let perhaps = (!journalled.is_certain).then_some(UNKNOWN_BOOT);
+            let resumed = resume(command, journalled, perhaps, false);
             commands.push((order, 1, Input::Resumed(Box::new(resumed))));
         }
         // Stable: those of one place keep the store's order.
@@ -425,17 +433,21 @@ impl Recollection {
     }
 }
 
-/// What the two that know of a command say together. The store's mark says that it was about to be
-/// sent, the journal that it was; a mark alone counts where the journal's entry may be missing.
-fn resume(command: StoredCommand, journalled: Unended) -> ResumedCommand {
-    let marked = command.sent.filter(|_| !journalled.is_certain);
+/// A command of the journal as a relay goes on with it. `sent` is the boot to which it went, or may have
+/// gone, if the journal does not say that it did.
+fn resume(
+    command: StoredCommand,
+    journalled: Unended,
+    sent: Option<u32>,
+    is_stored: bool,
+) -> ResumedCommand {
     ResumedCommand {
         command: StoredCommand {
-            sent: journalled.boot.or(marked),
+            sent: journalled.boot.or(sent),
             ..command
         },
         receipt: journalled.receipt,
-        is_stored: true,
+        is_stored,
         may_send_again: journalled.is_certain && journalled.boot.is_some(),
     }
 }
@@ -487,5 +499,44 @@ impl Relay {
         let asker = (header.source, header.correlation);
         let fingerprint = self.hash.hash_one(frame.payload());
         Known::new(header.destination, account, asker, fingerprint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a relay is told of a command that was accepted, of which the journal says no more.
+    fn resumed(may_miss: bool) -> ResumedCommand {
+        let title = |text| Title::new(text).unwrap();
+        let mut recollection = Recollection::new(&Settings::new(title("a"), title("b"), 1));
+        recollection.set_certain(true);
+        let account = title("li");
+        let command = Entry::Command {
+            origin: Origin {
+                connection: None,
+                account: &account,
+            },
+            key: Key([7; 16]),
+            expiry: Time(9),
+            frame: b"as it came",
+            refused: None,
+        };
+        recollection.read(Time(1), command);
+        if may_miss {
+            recollection.miss();
+        }
+        match recollection.into_inputs(Vec::new()).as_slice() {
+            [Input::Resumed(resumed)] => (**resumed).clone(),
+            others => panic!("expected one command and found {others:?}"),
+        }
+    }
+
+    #[test]
+    fn where_entries_may_be_missing_a_command_may_have_been_sent() {
+        assert_eq!(resumed(false).command.sent, None);
+        let perhaps = resumed(true);
+        assert_eq!(perhaps.command.sent, Some(UNKNOWN_BOOT));
+        assert!(!perhaps.may_send_again && !perhaps.is_stored);
     }
 }
