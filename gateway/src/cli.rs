@@ -1,6 +1,7 @@
 //! The program's commands: serve, accounts, enrolment, all that is kept, and a look at the settings.
 
 mod accounts;
+mod audit;
 mod data;
 mod sites;
 
@@ -15,6 +16,7 @@ use crate::{
 };
 use accounts::AccountTask;
 use anyhow::{Context as _, bail};
+use audit::AuditTask;
 use clap::{
     CommandFactory as _, Parser, Subcommand,
     builder::{OsStringValueParser, TypedValueParser as _},
@@ -87,6 +89,8 @@ enum Task {
     },
     /// List the enrolled controllers
     Controllers,
+    /// Show who asked for what, from where, and what became of it; or check that nobody changed that
+    Audit(AuditTask),
     /// Read the settings and say whether they are in order
     CheckConfig,
     /// Compile a script from standard input: what the gateway starts itself for
@@ -268,6 +272,7 @@ async fn run_task(task: Task, settings: Settings) -> anyhow::Result<()> {
                 }
             }
         }
+        Task::Audit(task) => audit::run(task, config, &mut stdout).await?,
         // Done above.
         Task::CheckConfig
         | Task::CompileScript(_)

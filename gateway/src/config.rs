@@ -224,6 +224,8 @@ settings! {
     journal_sync_interval: Span, "SWITCHYARD_JOURNAL_SYNC_INTERVAL", span(Duration::from_millis(100));
     /// Whether commands and changes are refused while the journal cannot be written
     audit_required: bool, "SWITCHYARD_AUDIT_REQUIRED", Some(false), alone means "true";
+    /// Days that the audit log keeps a record; 0 keeps all of them for good
+    audit_days: u32, "SWITCHYARD_AUDIT_DAYS", Some(400);
     /// How long one call of a store may take
     store_timeout: Span, "SWITCHYARD_STORE_TIMEOUT", span(Duration::from_secs(5));
     /// Calls that may wait for a store
@@ -313,6 +315,8 @@ pub struct Settings {
     pub journal_sync_interval: Duration,
     /// Whether nothing is done that cannot be written down.
     pub audit_required: bool,
+    /// How long the audit log keeps a record; for good without.
+    pub audit_kept_for: Option<Duration>,
     /// How long a store's call may take.
     pub store_timeout: Duration,
     /// Calls that may wait for a store.
@@ -507,6 +511,10 @@ impl RawSettings {
             journal_bytes_max: taken(raw.journal_bytes_max),
             journal_sync_interval: positive("journal_sync_interval", raw.journal_sync_interval)?,
             audit_required: taken(raw.audit_required),
+            audit_kept_for: match taken(raw.audit_days) {
+                0 => None,
+                days => Some(Duration::from_secs(u64::from(days) * 86_400)),
+            },
             store_timeout: positive("store_timeout", raw.store_timeout)?,
             store_queue_calls_max: taken(raw.store_queue_calls_max),
             redis: RedisSettings::resolve(raw.redis_url, taken(raw.redis_prefix))?,

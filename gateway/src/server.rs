@@ -13,8 +13,8 @@ use crate::{
     proxy::{self, ProxyFault},
     setup::Setup,
     store::{
-        ConfigStore, ControllerEntry, ControllerKey, Guarded, RedisStatusStore, SqlConfigStore,
-        StatusStore, TimeLimit,
+        AuditIn, ConfigStore, ControllerEntry, ControllerKey, Guarded, RedisStatusStore,
+        SqlConfigStore, StatusStore, TimeLimit,
     },
     supervisor::{Passed, Supervisor},
     telemetry::Telemetry,
@@ -164,11 +164,12 @@ impl Stores {
             let store: Arc<dyn StatusStore> = Arc::new(Guarded::new(store, limit));
             anyhow::Ok(store)
         });
+        let config: Arc<dyn ConfigStore> = Arc::new(Guarded::new(config, limit));
         Ok(Stores {
-            config: Arc::new(Guarded::new(config, limit)),
+            audit: Some(Arc::new(AuditIn(Arc::clone(&config)))),
+            config,
             status: status.transpose()?,
             recent: None,
-            audit: None,
         })
     }
 }

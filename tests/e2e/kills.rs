@@ -7,6 +7,7 @@
 
 use crate::yard;
 use rand::{Rng as _, RngCore as _, SeedableRng as _, rngs::StdRng};
+use serde_json::Value;
 use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
@@ -17,17 +18,13 @@ use std::{
     time::{Duration, Instant},
 };
 use switchyard_e2e::{Tool, http};
-use switchyard_gateway::{
-    audit::{AuditRecord, AuditWhat, MemoryAuditLog, chain},
-    journal,
-};
 use switchyard_protocol::{
     Address, Code, Frame, Kind, limits,
     message::{
         Action, Answer, Body, Command, Key, Name, Receipt, Request, Stage, Time, Title, ToolHello,
     },
 };
-use switchyard_testkit::{PATIENCE, wait_until};
+use switchyard_testkit::{PATIENCE, Yard, wait_until};
 
 const KILLS: usize = 50;
 const CONTROLLERS: usize = 6;
@@ -250,38 +247,53 @@ fn executions(path: &Path) -> HashMap<Key, u32> {
     executions
 }
 
-/// The audit records of each key, once the chain and its positions are checked.
-fn audited(data: &Path) -> (HashMap<Key, Vec<AuditRecord>>, usize) {
-    let log = MemoryAuditLog::default();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
-    let folder = journal::folder_of(data);
-    runtime
-        .block_on(journal::drain_folder(&folder, &log))
-        .unwrap();
-    let records = log.records();
-    chain::verify(chain::FIRST, &records).unwrap();
-    let (mut by_key, mut starts) = (HashMap::<Key, Vec<AuditRecord>>::new(), 0);
-    for (chained, position) in records.into_iter().zip(0..) {
-        assert_eq!(chained.at.1, position, "a gap");
-        let record = chained.record;
-        match (record.what, record.key) {
-            (AuditWhat::Lost, _) => panic!("{record:?}"),
-            (AuditWhat::Started, _) => {
-                starts += 1;
-                let expected = if starts == 1 {
-                    "anew"
-                } else {
-                    "with all that was known before"
-                };
-                assert_eq!(record.text, expected);
+/// The audit log, as the gateway's own command tells it.
+struct Audit {
+    by_key: HashMap<String, Vec<Value>>,
+    starts: usize,
+}
+
+impl Audit {
+    /// Reads all of it.
+    fn read(yard: &Yard) -> Audit {
+        let told = yard.manage(&["audit", "--json"]).unwrap();
+        let (mut by_key, mut starts) = (HashMap::<String, Vec<Value>>::new(), 0);
+        for (line, number) in told.lines().zip(1..) {
+            let record: Value = serde_json::from_str(line).unwrap();
+            assert_eq!(record["number"], number, "a gap");
+            assert_eq!(record["position"], number - 1, "a gap");
+            match record["what"].as_str().unwrap() {
+                "lost" => panic!("{record}"),
+                "started" => {
+                    starts += 1;
+                    let expected = match starts {
+                        1 => "anew",
+                        _ => "with all that was known before",
+                    };
+                    assert_eq!(record["text"], expected);
+                }
+                _ => {
+                    if let Some(key) = record["key"].as_str() {
+                        by_key.entry(key.to_owned()).or_default().push(record);
+                    }
+                }
             }
-            (_, Some(key)) => by_key.entry(key).or_default().push(record),
-            (_, None) => {}
         }
+        Audit { by_key, starts }
     }
-    (by_key, starts)
+
+    fn of(&self, key: Key) -> &[Value] {
+        self.by_key
+            .get(&key.to_string())
+            .map_or(&[][..], Vec::as_slice)
+    }
+
+    /// Whether it knows the end of every command that had one.
+    fn is_whole(&self, views: &HashMap<Key, View>) -> bool {
+        views.iter().all(|(&key, view)| {
+            view.never_arrived || self.of(key).iter().any(|it| it["final"] == true)
+        })
+    }
 }
 
 #[test]
@@ -344,18 +356,27 @@ fn fifty_kills_under_load_lose_nothing_and_run_nothing_twice() {
     for operator in operators {
         views.extend(operator.join().unwrap());
     }
+    let audit = wait_until("the last audit record", || {
+        let audit = Audit::read(&yard);
+        audit.is_whole(&views).then_some(audit)
+    });
+    let audit = audit.unwrap();
     assert!(yard.gateway().unwrap().stop().unwrap().success());
     drop(running);
 
     let executions = executions(&file);
-    let (audit, starts) = audited(&yard.folder().join("data"));
-    assert_eq!(starts, 1 + KILLS);
+    assert_eq!(audit.starts, 1 + KILLS);
+    let checked = yard.manage(&["audit", "--verify"]).unwrap();
+    assert!(
+        checked.contains(" records hold, up to number "),
+        "{checked}"
+    );
     let mut tally = BTreeMap::<String, usize>::new();
     for (key, view) in &views {
         let times = executions.get(key).copied().unwrap_or(0);
         assert!(times <= 1, "{key} was executed {times} times");
-        let records = audit.get(key).map_or(&[][..], Vec::as_slice);
-        let ends: Vec<_> = records.iter().filter(|it| it.is_final).collect();
+        let records = audit.of(*key);
+        let ends: Vec<_> = records.iter().filter(|it| it["final"] == true).collect();
         if view.never_arrived {
             assert_eq!((times, records.len()), (0, 0), "{key} never arrived");
             *tally.entry("never arrived".into()).or_default() += 1;
@@ -364,17 +385,19 @@ fn fifty_kills_under_load_lose_nothing_and_run_nothing_twice() {
         let (stage, reason) = view.end.unwrap();
         // The audit log tells the same end, once, and before it who asked for what.
         assert_eq!(ends.len(), 1, "{key}: {records:#?}");
-        assert_eq!(
-            (ends[0].stage, ends[0].code),
-            (Some(stage), reason),
-            "{key}"
-        );
+        assert_eq!(ends[0]["stage"], stage.name(), "{key}");
+        let reason_name = reason.map_or(Value::Null, |reason| reason.name().into());
+        assert_eq!(ends[0]["code"], reason_name, "{key}");
         let first = &records[0];
-        let what = [AuditWhat::Accepted, AuditWhat::Refused];
-        assert!(what.contains(&first.what), "{key}: {records:#?}");
-        assert_eq!(first.account.as_ref().map(Title::as_str), Some("operator"));
-        assert!(first.ip.is_some() && first.text.starts_with("set RL1 = "));
-        let was_sent = records.iter().any(|it| it.stage == Some(Stage::Sent));
+        let what = first["what"].as_str().unwrap();
+        assert!(
+            ["accepted", "refused"].contains(&what),
+            "{key}: {records:#?}"
+        );
+        assert_eq!(first["account"], "operator");
+        assert_eq!(first["ip"], "127.0.0.1");
+        assert!(first["text"].as_str().unwrap().starts_with("set RL1 = "));
+        let was_sent = records.iter().any(|it| it["stage"] == Stage::Sent.name());
         match stage {
             Stage::Executed => assert!(times == 1 && was_sent, "{key}: {times}, {records:#?}"),
             // The controllers have never restarted: somebody always knows.

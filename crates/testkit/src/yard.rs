@@ -157,6 +157,16 @@ impl Yard {
         Ok(secret[..end].to_owned())
     }
 
+    /// What another of the gateway's own commands prints, on its data.
+    ///
+    /// # Errors
+    /// What it complained of.
+    pub fn manage(&self, arguments: &[&str]) -> Result<String> {
+        let mut command = self.gateway_command()?;
+        command.args(arguments);
+        run(&mut command, "")
+    }
+
     /// Enrols controllers by the gateway's own command.
     ///
     /// # Errors

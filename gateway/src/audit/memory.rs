@@ -9,6 +9,7 @@ use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
 };
+use switchyard_protocol::message::Time;
 
 /// Keeps all records in memory, without a bound.
 #[derive(Debug, Default)]
@@ -52,6 +53,17 @@ impl AuditLog for MemoryAuditLog {
                 kept.expected.insert(journal, position + 1);
             }
             Ok(())
+        })
+    }
+
+    fn trim_audit(&self, before: Time, limit: u32) -> StoreFuture<'_, u32> {
+        Box::pin(async move {
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let all_but_last = kept.chain.len().saturating_sub(1);
+            let oldest = kept.chain.iter().take(all_but_last.min(limit as usize));
+            let count = oldest.take_while(|it| it.record.time < before).count();
+            kept.chain.drain(..count);
+            Ok(count as u32)
         })
     }
 }

@@ -12,6 +12,10 @@ pub use memory::MemoryAuditLog;
 pub use record::{AuditRecord, AuditWhat, MalformedRecord};
 
 use crate::store::StoreFuture;
+use switchyard_protocol::{
+    Address,
+    message::{Time, Title},
+};
 
 /// Where audit records are kept for good.
 pub trait AuditLog: Send + Sync + 'static {
@@ -25,6 +29,11 @@ pub trait AuditLog: Send + Sync + 'static {
         first_position: u64,
         records: Vec<AuditRecord>,
     ) -> StoreFuture<'_, ()>;
+
+    /// Removes the oldest records that were written before `before`, at most `limit` of them, and says
+    /// how many; never the last one, which the next is bound to. The chain goes on from the hash of the
+    /// last that was removed.
+    fn trim_audit(&self, before: Time, limit: u32) -> StoreFuture<'_, u32>;
 }
 
 impl<L: AuditLog + ?Sized> AuditLog for std::sync::Arc<L> {
@@ -36,4 +45,21 @@ impl<L: AuditLog + ?Sized> AuditLog for std::sync::Arc<L> {
     ) -> StoreFuture<'_, ()> {
         (**self).append_audit(journal, first_position, records)
     }
+
+    fn trim_audit(&self, before: Time, limit: u32) -> StoreFuture<'_, u32> {
+        (**self).trim_audit(before, limit)
+    }
+}
+
+/// Which records somebody wants to see: those that all of these hold for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    /// Of this account.
+    pub account: Option<Title>,
+    /// For this controller.
+    pub target: Option<Address>,
+    /// Written then or later.
+    pub from: Option<Time>,
+    /// Written before then.
+    pub until: Option<Time>,
 }

@@ -25,6 +25,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
+use switchyard_protocol::message::Time;
 use tokio_util::sync::CancellationToken;
 
 /// Records that go to the audit log by one call: one transaction.
@@ -36,6 +37,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// How long an audit log that fails is left alone, at first and at most.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
+/// How often the audit log's oldest are looked at, and how many of them go at once.
+const TRIM_EVERY: Duration = Duration::from_secs(3600);
+const TRIMMED_AT_ONCE: u32 = 1_000;
 /// How often commands are looked for whose end is missing.
 const GIVE_UP_EVERY: Duration = Duration::from_secs(600);
 
@@ -45,12 +49,16 @@ pub(super) struct Bounds {
     pub(super) journal_bytes_max: u64,
     pub(super) receipts_kept_max: usize,
     pub(super) receipts_kept_for: Duration,
+    /// How long the audit log keeps a record; for good without.
+    pub(super) audit_kept_for: Option<Duration>,
 }
 
 /// The journal's reader, on its way to the audit log.
 pub(crate) struct Drain {
     audit: Option<Arc<dyn AuditLog>>,
     telemetry: Arc<Telemetry>,
+    kept_for: Option<Duration>,
+    trim_at: Instant,
     /// `None` while a thread that may block has it.
     place: Option<Place>,
 }
@@ -113,6 +121,8 @@ impl Drain {
         Drain {
             audit,
             telemetry,
+            kept_for: bounds.audit_kept_for,
+            trim_at: Instant::now(),
             place: Some(place),
         }
     }
@@ -143,7 +153,28 @@ impl Drain {
             self.blocking(move |place| place.mark(end)).await;
         }
         self.blocking(Place::tidy).await;
+        if self.trim_at <= Instant::now() {
+            self.trim().await;
+        }
         batch.is_full
+    }
+
+    /// Has the audit log forget the oldest that it need not keep, some at a time.
+    async fn trim(&mut self) {
+        self.trim_at = Instant::now() + TRIM_EVERY;
+        let (Some(audit), Some(kept_for)) = (&self.audit, self.kept_for) else {
+            return;
+        };
+        let before = Time(crate::clock::time().0.saturating_sub(millis(kept_for)));
+        match audit.trim_audit(before, TRIMMED_AT_ONCE).await {
+            Ok(removed) if removed >= TRIMMED_AT_ONCE => self.trim_at = Instant::now(),
+            Ok(_) => {}
+            Err(error) => {
+                count(&self.telemetry.store_failures);
+                let error = &error as &(dyn std::error::Error + 'static);
+                tracing::warn!(error, "the audit log's oldest could not be removed");
+            }
+        }
     }
 
     /// Has the audit log take records, however long that takes.
@@ -334,6 +365,10 @@ impl Place {
     }
 }
 
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 const MARK: &str = "drained";
 
 fn read_mark(folder: &Path) -> u64 {
@@ -379,6 +414,7 @@ pub async fn drain_folder(folder: &Path, audit: &dyn AuditLog) -> anyhow::Result
             journal_bytes_max: u64::MAX,
             receipts_kept_max: 65_536,
             receipts_kept_for: Duration::from_secs(3600),
+            audit_kept_for: None,
         },
         reader: Reader::new(folder),
         pins: Pins::default(),

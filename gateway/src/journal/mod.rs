@@ -226,6 +226,7 @@ pub(crate) fn open(
             journal_bytes_max: settings.journal_bytes_max,
             receipts_kept_max: relay.receipts_kept_max,
             receipts_kept_for: relay.receipts_kept_for,
+            audit_kept_for: settings.audit_kept_for,
         },
     );
     Ok(Opened {

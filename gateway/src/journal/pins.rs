@@ -167,6 +167,7 @@ mod tests {
         journal_bytes_max: 0,
         receipts_kept_max: 4,
         receipts_kept_for: Duration::from_secs(60),
+        audit_kept_for: None,
     };
 
     fn command(number: u8) -> Record {

@@ -18,7 +18,11 @@ pub use seal::{MASTER_KEY_BYTES, Sealer};
 pub use sql::{Database, DumpError, DumpSummary, SchemaVersion, SqlConfigStore};
 pub(crate) use sql::{Examined, examine_mysql, examine_sqlite};
 
-use std::{fmt, future::Future, pin::Pin, time::Duration};
+use crate::audit::{
+    AuditFilter, AuditLog, AuditRecord,
+    chain::{Chained, Hash},
+};
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 use switchyard_protocol::{
     Address, SiteId,
     message::{Time, Title},
@@ -425,6 +429,16 @@ store_trait! {
         /// The number of the latest event of each controller that had one.
         fn event_numbers(&self) -> Vec<(Address, u32)>;
 
+        /// Appends a journal's records to the audit log, as [`AuditLog`] has it.
+        fn append_audit(&self, journal: [u8; 16], first_position: u64, records: Vec<AuditRecord>) -> ();
+        /// At most `limit` audit records after a number, the oldest first, with the number of each.
+        fn audit(&self, filter: AuditFilter, after: u64, limit: u32) -> Vec<(u64, Chained)>;
+        /// What the oldest audit record follows: the number and hash of the last that was removed, or 0
+        /// and [`FIRST`](crate::audit::chain::FIRST).
+        fn audit_start(&self) -> (u64, Hash);
+        /// Removes the oldest audit records, as [`AuditLog`] has it.
+        fn trim_audit(&self, before: Time, limit: u32) -> u32;
+
         /// Makes `holder` the owner of a chore for `ttl` from `now`, or keeps it that; `None` while
         /// somebody else is. The token rises with each new owner.
         fn acquire_lease(&self, name: Title, holder: [u8; 16], ttl: Duration, now: Time) -> Option<FencingToken>;
@@ -436,3 +450,21 @@ store_trait! {
 // After the macro, which it uses.
 mod status;
 pub use status::{Generation, Keep, Lease, Moment, NodeId, Sample, StatusStore, StoredStatus};
+
+/// A config store as the audit log that it holds.
+pub(crate) struct AuditIn(pub(crate) Arc<dyn ConfigStore>);
+
+impl AuditLog for AuditIn {
+    fn append_audit(
+        &self,
+        journal: [u8; 16],
+        first_position: u64,
+        records: Vec<AuditRecord>,
+    ) -> StoreFuture<'_, ()> {
+        self.0.append_audit(journal, first_position, records)
+    }
+
+    fn trim_audit(&self, before: Time, limit: u32) -> StoreFuture<'_, u32> {
+        self.0.trim_audit(before, limit)
+    }
+}

@@ -5,6 +5,7 @@ use crate::support::title;
 use bytes::Bytes;
 use std::{sync::Arc, time::Duration};
 use switchyard_gateway::{
+    audit::{AuditFilter, AuditRecord, AuditWhat, chain},
     new_token,
     store::{
         Account, ConfigStore, ControllerEdit, ControllerKey, Fault, Faults, FencingToken, Guarded,
@@ -651,6 +652,87 @@ async fn leases(store: &dyn ConfigStore) {
     assert_eq!(ask(1, 119).await, Some(FencingToken(3)));
 }
 
+pub(crate) async fn audit_log(store: &dyn ConfigStore) {
+    let record = |text: &str| AuditRecord {
+        text: text.into(),
+        account: Some(title("li")),
+        ..AuditRecord::new(Time(7), AuditWhat::Asked)
+    };
+    let some = |texts: &[&str]| texts.iter().map(|text| record(text)).collect();
+    let (one, two) = ([1; 16], [2; 16]);
+    store.append_audit(one, 0, some(&["a", "b"])).await.unwrap();
+    store.append_audit(one, 1, some(&["b", "c"])).await.unwrap();
+    store.append_audit(two, 0, some(&["d"])).await.unwrap();
+    store
+        .append_audit(one, 0, some(&["a", "b", "c"]))
+        .await
+        .unwrap();
+    store.append_audit(one, 9, some(&["e"])).await.unwrap();
+    store.append_audit(one, 9, Vec::new()).await.unwrap();
+    let all = store.audit(everything(), 0, 100).await.unwrap();
+    let texts: Vec<_> = all
+        .iter()
+        .map(|(number, it)| (*number, &*it.record.text))
+        .collect();
+    assert_eq!(texts, [(1, "a"), (2, "b"), (3, "c"), (4, "d"), (5, "e")]);
+    assert_eq!(all[4].1.at, (one, 9));
+    assert!(chain::verify(chain::FIRST, all.iter().map(|(_, it)| it)).is_ok());
+    let page = store.audit(everything(), 2, 2).await.unwrap();
+    assert_eq!(page, all[2..4]);
+
+    let other = AuditRecord {
+        account: Some(title("mo")),
+        target: Some(Address(3)),
+        ..AuditRecord::new(Time(9), AuditWhat::Accepted)
+    };
+    store.append_audit(two, 1, vec![other]).await.unwrap();
+    let filters = [
+        (everything(), 6),
+        (of(|it| it.account = Some(title("li"))), 5),
+        (of(|it| it.account = Some(title("LI"))), 0),
+        (of(|it| it.target = Some(Address(3))), 1),
+        (of(|it| it.from = Some(Time(8))), 1),
+        (of(|it| it.until = Some(Time(9))), 5),
+        (
+            of(|it| (it.from, it.until) = (Some(Time(7)), Some(Time(7)))),
+            0,
+        ),
+    ];
+    for (filter, expected) in filters {
+        let found = store.audit(filter.clone(), 0, 100).await.unwrap();
+        assert_eq!(found.len(), expected, "{filter:?}");
+    }
+    trimmed_audit_log(store).await;
+}
+
+fn everything() -> AuditFilter {
+    AuditFilter::default()
+}
+
+fn of(set: impl FnOnce(&mut AuditFilter)) -> AuditFilter {
+    let mut filter = everything();
+    set(&mut filter);
+    filter
+}
+
+/// Of six records the oldest go; the chain goes on from there.
+async fn trimmed_audit_log(store: &dyn ConfigStore) {
+    assert_eq!(store.audit_start().await.unwrap(), (0, chain::FIRST));
+    assert_eq!(store.trim_audit(Time(7), 100).await.unwrap(), 0);
+    assert_eq!(store.trim_audit(Time(8), 2).await.unwrap(), 2);
+    assert_eq!(store.trim_audit(Time(8), 100).await.unwrap(), 3);
+    // The last one stays, however old it is.
+    assert_eq!(store.trim_audit(Time(100), 100).await.unwrap(), 0);
+    let (number, hash) = store.audit_start().await.unwrap();
+    assert_eq!(number, 5);
+    let record = AuditRecord::new(Time(10), AuditWhat::Asked);
+    store.append_audit([2; 16], 2, vec![record]).await.unwrap();
+    let rest = store.audit(everything(), 0, 100).await.unwrap();
+    let numbers: Vec<_> = rest.iter().map(|(number, _)| *number).collect();
+    assert_eq!(numbers, [6, 7]);
+    assert!(chain::verify(hash, rest.iter().map(|(_, it)| it)).is_ok());
+}
+
 pub(crate) async fn config_contract(store: &dyn ConfigStore) {
     accounts_and_tokens(store).await;
     controllers_and_addresses(store).await;
@@ -662,6 +744,7 @@ pub(crate) async fn config_contract(store: &dyn ConfigStore) {
     sites_and_roles(store).await;
     changes_of_controllers(store).await;
     leases(store).await;
+    audit_log(store).await;
 }
 
 /// A store that fails says so, one that hangs is given up in time, and either is itself again after.

@@ -23,7 +23,7 @@ use std::io::{BufRead, Write};
 use switchyard_protocol::message::Time;
 
 /// Every table, those that others refer to first.
-const TABLES: [&str; 13] = [
+const TABLES: [&str; 15] = [
     "account",
     "account_role",
     "token",
@@ -34,6 +34,8 @@ const TABLES: [&str; 13] = [
     "installation",
     "queued_command",
     "event_number",
+    "audit",
+    "audit_journal",
     "lease",
     "fact",
     "counter",
@@ -466,7 +468,7 @@ mod tests {
         }
         let mut out = Vec::new();
         let summary = at_once(export(tx, schema::VERSION, Time(1), &mut out)).unwrap();
-        let counters = 7;
+        let counters = 8;
         assert_eq!(summary.rows, count + counters);
     }
 }

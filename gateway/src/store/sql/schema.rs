@@ -133,6 +133,29 @@ const STEPS: &[Step] = &[
     // 4: no key of a controller lies there as it is.
     Step::SealKeys,
     Step::Statements("ALTER TABLE controller DROP COLUMN `key`;"),
+    // 6: the audit log, and how far each command journal is in it.
+    Step::Statements(
+        "
+        CREATE TABLE audit (
+            number   $int PRIMARY KEY NOT NULL,
+            journal  $blob(16) NOT NULL,
+            position $int NOT NULL,
+            time_ms  $int NOT NULL,
+            account  $text(64),
+            target   $int,
+            record   $long NOT NULL,
+            hash     $blob(32) NOT NULL
+        ) $table;
+        CREATE INDEX audit_time ON audit (time_ms);
+        CREATE INDEX audit_account ON audit (account, number);
+        CREATE INDEX audit_target ON audit (target, number);
+        CREATE TABLE audit_journal (
+            journal  $blob(16) PRIMARY KEY NOT NULL,
+            position $int NOT NULL
+        ) $table;
+        INSERT INTO counter (name, value) VALUES ('audit', 0);
+        ",
+    ),
 ];
 
 /// One step.
@@ -427,7 +450,7 @@ mod tests {
             for table in ["account", "token", "controller", "account_role"] {
                 assert_eq!(count(table), kept, "{table} from version {version}");
             }
-            assert_eq!((count("counter"), count("event_number")), (7, 0));
+            assert_eq!((count("counter"), count("event_number")), (8, 0));
             if version == 0 {
                 continue;
             }
@@ -516,7 +539,7 @@ mod tests {
             assert_eq!(*columns.get_or_insert(found), found, "cut after {done}");
             let sql = "SELECT count(*) FROM counter";
             let counters: Option<u32> = connection.query_first(sql).await.unwrap();
-            assert_eq!(counters, Some(7), "cut after {done}");
+            assert_eq!(counters, Some(8), "cut after {done}");
         }
     }
 

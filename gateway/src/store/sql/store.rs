@@ -1,7 +1,7 @@
 //! The config store itself: its calls, and opening, dumping and filling a database.
 
 use super::{
-    Tx, accounts,
+    Tx, accounts, audit,
     calls::{Call, submit},
     commands, controllers,
     dump::{self, DumpError, DumpSummary, Lines},
@@ -11,6 +11,10 @@ use super::{
     value::params,
 };
 use crate::{
+    audit::{
+        AuditFilter, AuditRecord,
+        chain::{Chained, Hash},
+    },
     config::Secret,
     store::{
         Account, ConfigStore, ControllerChange, ControllerEdit, ControllerEntry, ControllerKey,
@@ -395,6 +399,13 @@ impl ConfigStore for SqlConfigStore {
         write fn put_event_numbers(numbers: Vec<(Address, u32)>) -> ()
             = commands::put_event_numbers[&numbers];
         read fn event_numbers() -> Vec<(Address, u32)> = commands::event_numbers[];
+
+        write fn append_audit(journal: [u8; 16], first_position: u64, records: Vec<AuditRecord>) -> ()
+            = audit::append[journal, first_position, &records];
+        read fn audit(filter: AuditFilter, after: u64, limit: u32) -> Vec<(u64, Chained)>
+            = audit::page[&filter, after, limit];
+        read fn audit_start() -> (u64, Hash) = audit::start[];
+        write fn trim_audit(before: Time, limit: u32) -> u32 = audit::trim[before, limit];
 
         write fn acquire_lease(name: Title, holder: [u8; 16], ttl: Duration, now: Time) -> Option<FencingToken>
             = leases::acquire[&name, holder, ttl, now];
