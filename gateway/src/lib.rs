@@ -34,6 +34,7 @@ mod private;
 mod proxy;
 mod server;
 mod setup;
+mod ssh_key;
 pub mod store;
 mod supervisor;
 mod telemetry;
