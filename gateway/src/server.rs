@@ -4,8 +4,9 @@ use crate::{
     config::{ConfigError, ProxiedListeners, Settings, TrustedNetwork},
     door::{Door, Pending, Permit},
     handshake::{Prover, Replays},
-    hello::Greeter,
+    hello::{Greeter, Leases},
     http::{self, Api},
+    inside::Insides,
     keyring::Keyring,
     priority::{DOOR_NICENESS, give_way},
     proxy::{self, ProxyFault},
@@ -25,7 +26,7 @@ use std::{
     fmt,
     io::Write,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use switchyard_protocol::{Address, Code, Frame, Kind, message::ErrorMessage};
@@ -281,14 +282,23 @@ pub async fn serve_supervised(
     .context("cannot start the yard")?;
 
     let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
+    let leases = Leases::new(Arc::clone(&stores.config));
+    let insides = Insides::new(
+        yard.clone(),
+        Arc::clone(&leases),
+        Arc::clone(&telemetry),
+        tasks.clone(),
+        settings.ping_interval,
+    );
     let api = Api::new(
         Arc::clone(&telemetry),
+        insides,
         Greeter {
             settings: Arc::clone(&settings),
             config: Arc::clone(&stores.config),
             door: Arc::clone(&door),
             yard: yard.clone(),
-            leases: Mutex::default(),
+            leases,
         },
         tasks.clone(),
         stopping.clone(),

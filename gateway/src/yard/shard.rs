@@ -450,7 +450,7 @@ mod tests {
     };
     use crate::wire::check_whole;
     use proptest::{collection::vec, prelude::*};
-    use std::net::TcpStream;
+    use socket2::Socket;
     use switchyard_protocol::limits;
 
     /// Sockets that take everything, or cannot be had.
@@ -459,7 +459,7 @@ mod tests {
     }
 
     impl Driver for Willing {
-        fn open(&mut self, _: ConnectionId, _: TcpStream) -> io::Result<()> {
+        fn open(&mut self, _: ConnectionId, _: Socket) -> io::Result<()> {
             match self.refuses {
                 true => Err(io::ErrorKind::OutOfMemory.into()),
                 false => Ok(()),
