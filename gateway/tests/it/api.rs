@@ -10,7 +10,13 @@ use switchyard_protocol::{
 use switchyard_relay::Rights;
 
 /// One request with a token.
-async fn call(gateway: &Gateway, token: &str, method: &str, path: &str, body: &Value) -> Response {
+pub(crate) async fn call(
+    gateway: &Gateway,
+    token: &str,
+    method: &str,
+    path: &str,
+    body: &Value,
+) -> Response {
     let bearer = format!("Bearer {token}");
     let mut headers = vec![("authorization", bearer.as_str())];
     let body = match body {
@@ -24,7 +30,7 @@ async fn call(gateway: &Gateway, token: &str, method: &str, path: &str, body: &V
 }
 
 /// The same, and the answer as JSON; the status must be this.
-async fn told(
+pub(crate) async fn told(
     gateway: &Gateway,
     token: &str,
     (method, path): (&str, &str),
@@ -44,7 +50,7 @@ async fn told(
 }
 
 /// The code of a refusal, which is a problem in due form.
-async fn code(
+pub(crate) async fn code(
     gateway: &Gateway,
     token: &str,
     (method, path): (&str, &str),
@@ -65,7 +71,7 @@ async fn code(
     problem["code"].as_str().unwrap().to_owned()
 }
 
-const NOTHING: Value = Value::Null;
+pub(crate) const NOTHING: Value = Value::Null;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_in_is_wanted_and_told() {
