@@ -252,6 +252,10 @@ settings! {
     hellos_per_ip_per_minute_max: u32, "SWITCHYARD_HELLOS_PER_IP_PER_MINUTE_MAX", Some(6_000);
     /// Hellos for one controller address in a minute
     hellos_per_address_per_minute_max: u32, "SWITCHYARD_HELLOS_PER_ADDRESS_PER_MINUTE_MAX", Some(30);
+    /// Requests to the HTTP API from one IP address in a minute
+    api_requests_per_ip_per_minute_max: u32, "SWITCHYARD_API_REQUESTS_PER_IP_PER_MINUTE_MAX", Some(1_200);
+    /// Requests to the HTTP API by one account in a minute
+    api_requests_per_account_per_minute_max: u32, "SWITCHYARD_API_REQUESTS_PER_ACCOUNT_PER_MINUTE_MAX", Some(600);
     /// Controllers that may be enrolled
     controllers_max: u32, "SWITCHYARD_CONTROLLERS_MAX", Some(65_536);
     /// From connecting to the first valid record or hello
@@ -341,6 +345,10 @@ pub struct Settings {
     pub hellos_per_ip_per_minute_max: u32,
     /// Hellos for one controller address in a minute.
     pub hellos_per_address_per_minute_max: u32,
+    /// Requests to the HTTP API from one IP address in a minute.
+    pub api_requests_per_ip_per_minute_max: u32,
+    /// Requests to the HTTP API by one account in a minute.
+    pub api_requests_per_account_per_minute_max: u32,
     /// Controllers that may be enrolled.
     pub controllers_max: u32,
     /// From connecting to the first valid record or hello.
@@ -527,6 +535,10 @@ impl RawSettings {
             pending_per_ip_max: taken(raw.pending_per_ip_max),
             hellos_per_ip_per_minute_max: taken(raw.hellos_per_ip_per_minute_max),
             hellos_per_address_per_minute_max: taken(raw.hellos_per_address_per_minute_max),
+            api_requests_per_ip_per_minute_max: taken(raw.api_requests_per_ip_per_minute_max),
+            api_requests_per_account_per_minute_max: taken(
+                raw.api_requests_per_account_per_minute_max,
+            ),
             controllers_max: taken(raw.controllers_max),
             handshake_timeout: positive("handshake_timeout", raw.handshake_timeout)?,
             ping_interval: positive("ping_interval", raw.ping_interval)?,
@@ -600,6 +612,14 @@ impl Settings {
             (
                 "hellos_per_address_per_minute_max",
                 self.hellos_per_address_per_minute_max as usize,
+            ),
+            (
+                "api_requests_per_ip_per_minute_max",
+                self.api_requests_per_ip_per_minute_max as usize,
+            ),
+            (
+                "api_requests_per_account_per_minute_max",
+                self.api_requests_per_account_per_minute_max as usize,
             ),
         ] {
             // With none of these, nobody could ever come in.

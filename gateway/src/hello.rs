@@ -52,7 +52,42 @@ pub(crate) struct Greeter {
     pub(crate) config: Arc<dyn ConfigStore>,
     pub(crate) door: Arc<Door>,
     pub(crate) yard: YardHandle,
-    pub(crate) leases: Mutex<VecDeque<Address>>,
+    pub(crate) leases: Arc<Leases>,
+}
+
+/// Leased addresses that are taken from the store and not yet given.
+pub(crate) struct Leases {
+    config: Arc<dyn ConfigStore>,
+    addresses: Mutex<VecDeque<Address>>,
+}
+
+impl Leases {
+    /// None yet, of this store.
+    pub(crate) fn new(config: Arc<dyn ConfigStore>) -> Arc<Self> {
+        Arc::new(Leases {
+            config,
+            addresses: Mutex::default(),
+        })
+    }
+
+    /// The next one.
+    ///
+    /// # Errors
+    /// The store's, where another block of them is needed.
+    pub(crate) async fn next(&self) -> Result<Address, StoreError> {
+        loop {
+            let left = || {
+                self.addresses
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+            };
+            if let Some(address) = left().pop_front() {
+                return Ok(address);
+            }
+            let first = self.config.lease_block(LEASE_BLOCK).await?;
+            left().extend((0..LEASE_BLOCK).map(|offset| Address(first.0 + offset)));
+        }
+    }
 }
 
 impl Greeter {
@@ -109,7 +144,7 @@ impl Greeter {
             return Err(Code::Forbidden);
         }
         let address = match hello.installation {
-            None => self.lease().await,
+            None => self.leases.next().await,
             Some(installation) => {
                 let hash = access::installation_hash(&installation);
                 let max = self.settings.installations_per_account_max;
@@ -130,17 +165,6 @@ impl Greeter {
             wire,
             rest,
         })
-    }
-
-    async fn lease(&self) -> Result<Address, StoreError> {
-        loop {
-            let leases = || self.leases.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(address) = leases().pop_front() {
-                return Ok(address);
-            }
-            let first = self.config.lease_block(LEASE_BLOCK).await?;
-            leases().extend((0..LEASE_BLOCK).map(|offset| Address(first.0 + offset)));
-        }
     }
 }
 

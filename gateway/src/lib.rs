@@ -8,6 +8,7 @@
 //! - [`fleet`]: what many controllers are to run, and how they come to it.
 //! - [`cli`]: the program's commands.
 //! - [`keys`]: how one key of a controller follows another.
+//! - `inside`: parts of this process that act in the yard as tools do.
 //!
 //! Three sorts of threads. The *yard* is the thread on which live sessions are read, routed and
 //! written, with shards of its sockets on further ones where the settings want any. The *door* is
@@ -29,6 +30,7 @@ mod handshake;
 mod hello;
 mod hex;
 mod http;
+mod inside;
 pub mod journal;
 mod keyring;
 pub mod keys;
@@ -37,6 +39,7 @@ mod private;
 mod proxy;
 mod server;
 mod setup;
+mod ssh_key;
 pub mod store;
 mod supervisor;
 mod telemetry;

@@ -5,8 +5,9 @@ use crate::{
     config::{ConfigError, ProxiedListeners, Settings, TrustedNetwork},
     door::{Door, Pending, Permit},
     handshake::{Prover, Replays},
-    hello::Greeter,
+    hello::{Greeter, Leases},
     http::{self, Api},
+    inside::Insides,
     journal,
     keyring::Keyring,
     priority::{DOOR_NICENESS, give_way},
@@ -27,7 +28,7 @@ use std::{
     fmt,
     io::Write,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use switchyard_protocol::{Address, Code, Frame, Kind, message::ErrorMessage};
@@ -300,14 +301,23 @@ pub async fn serve_supervised(
 
     let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
     tasks.spawn(opened.drain.run(stopping.clone()));
+    let leases = Leases::new(Arc::clone(&stores.config));
+    let insides = Insides::new(
+        yard.clone(),
+        Arc::clone(&leases),
+        Arc::clone(&telemetry),
+        tasks.clone(),
+        settings.ping_interval,
+    );
     let api = Api::new(
         Arc::clone(&telemetry),
+        insides,
         Greeter {
             settings: Arc::clone(&settings),
             config: Arc::clone(&stores.config),
             door: Arc::clone(&door),
             yard: yard.clone(),
-            leases: Mutex::default(),
+            leases,
         },
         tasks.clone(),
         stopping.clone(),

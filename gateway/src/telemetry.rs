@@ -16,6 +16,12 @@ pub(crate) struct Telemetry {
     pub(crate) connections_accepted: AtomicU64,
     /// Connections there are now.
     pub(crate) connections_open: AtomicU64,
+    /// Peers of the yard that are parts of this process.
+    pub(crate) peers_inside: AtomicU64,
+    /// Requests to the API that bore a log-in.
+    pub(crate) api_requests: AtomicU64,
+    /// Requests to the API that were too many.
+    pub(crate) api_limited: AtomicU64,
     /// Log-ins that succeeded.
     pub(crate) logins: AtomicU64,
     /// Log-ins with a wrong name or password.
@@ -56,6 +62,9 @@ impl Telemetry {
             proxy_faults: [const { AtomicU64::new(0) }; ProxyFault::ALL.len()],
             connections_accepted: AtomicU64::new(0),
             connections_open: AtomicU64::new(0),
+            peers_inside: AtomicU64::new(0),
+            api_requests: AtomicU64::new(0),
+            api_limited: AtomicU64::new(0),
             logins: AtomicU64::new(0),
             logins_failed: AtomicU64::new(0),
             logins_limited: AtomicU64::new(0),

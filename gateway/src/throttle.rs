@@ -6,7 +6,7 @@ use std::{
     marker::PhantomData,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::{Mutex, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// Keys that one table remembers.
@@ -67,6 +67,11 @@ impl<K: Eq + Hash> Throttle<K> {
 
     /// Counts one knock; whether it may pass.
     pub(crate) fn pass(&self, key: K, now: Instant) -> bool {
+        self.wait(key, now).is_none()
+    }
+
+    /// Counts one knock; how long to wait before one passes again, `None` when this one does.
+    pub(crate) fn wait(&self, key: K, now: Instant) -> Option<Duration> {
         // Wraps after seven weeks; what is compared lies within a minute or is forgotten anyway.
         let now_ms = now.saturating_duration_since(self.started).as_millis() as u32;
         let key = self.hash.hash_one(key);
@@ -78,7 +83,7 @@ impl<K: Eq + Hash> Throttle<K> {
         if counts.len() >= KEYS_MAX && !counts.contains_key(&key) {
             // More origins in a minute than can be told apart: shutting out everybody new would do
             // the attacker's work, and the number of connections stays bounded in any case.
-            return true;
+            return None;
         }
         let first = Count {
             since_ms: now_ms,
@@ -89,14 +94,14 @@ impl<K: Eq + Hash> Throttle<K> {
             *count = first;
         }
         count.knocks = count.knocks.saturating_add(1);
-        count.knocks <= self.per_minute_max
+        let left_ms = WINDOW_MS.saturating_sub(now_ms.wrapping_sub(count.since_ms));
+        (count.knocks > self.per_minute_max).then(|| Duration::from_millis(left_ms.into()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn passes_so_often_a_minute_for_each() {
@@ -104,6 +109,9 @@ mod tests {
         let now = Instant::now();
         assert!(throttle.pass(1, now) && throttle.pass(1, now) && !throttle.pass(1, now));
         assert!(throttle.pass(2, now));
+        let later = now + Duration::from_millis(20_000);
+        let wait = throttle.wait(1, later).unwrap();
+        assert!((39_000..=40_000).contains(&wait.as_millis()), "{wait:?}");
         assert!(throttle.pass(1, now + Duration::from_millis(60_000)));
     }
 

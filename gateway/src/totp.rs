@@ -7,7 +7,7 @@ use ring::hmac;
 use switchyard_protocol::message::{Time, Title};
 
 /// Bytes of a new secret: as many as the hash has (RFC 4226 §4, R6).
-const SECRET_BYTES: usize = 20;
+pub(crate) const SECRET_BYTES: usize = 20;
 /// How long a code is shown.
 const STEP_MS: u64 = 30_000;
 /// Codes have this many digits.

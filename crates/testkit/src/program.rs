@@ -247,6 +247,36 @@ impl Program {
         Ok(())
     }
 
+    /// Holds the process still, and waits until each of its threads has stopped: on another core one may
+    /// go on for a moment after the signal was sent.
+    ///
+    /// # Errors
+    /// When `kill` refuses, or a thread does not stop.
+    pub fn freeze(&self) -> Result<()> {
+        self.signal("STOP")?;
+        let tasks = format!("/proc/{}/task", self.id());
+        let has_stopped = |task: std::fs::DirEntry| {
+            let stat = std::fs::read_to_string(task.path().join("stat")).ok()?;
+            // The state follows the name, which stands in parentheses and may hold some itself.
+            let (_, state) = stat.rsplit_once(") ")?;
+            state.starts_with('T').then_some(())
+        };
+        crate::wait_until(&format!("{} to stand still", self.name), || {
+            let mut tasks = std::fs::read_dir(&tasks).ok()?;
+            tasks
+                .all(|task| task.is_ok_and(|it| has_stopped(it).is_some()))
+                .then_some(())
+        })
+    }
+
+    /// Lets a process that was held still go on.
+    ///
+    /// # Errors
+    /// When `kill` refuses.
+    pub fn thaw(&self) -> Result<()> {
+        self.signal("CONT")
+    }
+
     /// How the process has ended, if it has.
     ///
     /// # Errors

@@ -8,6 +8,7 @@
     reason = "this program reports to a person at a terminal"
 )]
 
+mod api;
 mod bench;
 mod check;
 mod deb;

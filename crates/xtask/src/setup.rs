@@ -73,6 +73,12 @@ pub(crate) const SERVICES: &[Need] = &[
 /// What the stories in a browser need.
 pub(crate) const BROWSER: &[Need] = &[need("chromium", Probe::Program("chromium"))];
 
+/// What the programs from PyPI are kept in.
+pub(crate) const PYTHON: &[Need] = &[
+    need("python3", Probe::Program("python3")),
+    need("python3-venv", Probe::File("/usr/share/doc/python3-venv")),
+];
+
 /// What packs a Debian package: cargo-deb asks dpkg which libraries a program wants.
 pub(crate) const PACKAGE: &[Need] = &[
     need("binutils", Probe::Program("strip")),
@@ -113,6 +119,9 @@ const NODE_PACKAGE: &str = "node@20";
 
 /// rumqttd's version: figures of another one are others.
 const RUMQTTD_VERSION: &str = "0.20.0";
+
+/// schemathesis' version: a newer one may find new faults, so it moves only by a commit.
+const SCHEMATHESIS_VERSION: &str = "4.32.5";
 
 /// cargo-deb's version: what it makes of the maintainers' scripts is part of the package.
 const DEB_VERSION: &str = "3.8.0";
@@ -337,6 +346,22 @@ fn cargo_tool(name: &str, version: &str) -> Result<PathBuf> {
             .args(["install", name, "--locked", "--version", version, "--root"])
             .arg(&tools)
             .env_remove("CARGO_TARGET_DIR"))?;
+    }
+    Ok(program)
+}
+
+/// schemathesis, installed once from PyPI into a folder of its own outside the clone.
+pub(crate) fn schemathesis() -> Result<PathBuf> {
+    let folder = cache_folder()?.join(format!("schemathesis-{SCHEMATHESIS_VERSION}"));
+    let program = folder.join("bin/schemathesis");
+    let found = output(Command::new(&program).arg("--version")).unwrap_or_default();
+    if !found.ends_with(SCHEMATHESIS_VERSION) {
+        run(Command::new("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(&folder))?;
+        run(Command::new(folder.join("bin/pip"))
+            .args(["install", "--quiet", "--disable-pip-version-check"])
+            .arg(format!("schemathesis=={SCHEMATHESIS_VERSION}")))?;
     }
     Ok(program)
 }

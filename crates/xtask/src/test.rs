@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every test there is, in parts that can be run alone.
 
 use crate::{
-    deb, firmware,
+    api, deb, firmware,
     run::{cargo, output, root, run, target_folder},
     setup, sources, vectors,
 };
@@ -24,6 +24,8 @@ pub(crate) enum Part {
     Desktop,
     /// Whole programs: the gateway, controllers, the console, a browser.
     E2e,
+    /// The gateway's HTTP API beside its own OpenAPI document, by schemathesis.
+    Api,
     /// The Debian packages: the README's commands on a clean Debian, and the units under systemd.
     Deb,
 }
@@ -31,7 +33,9 @@ pub(crate) enum Part {
 impl Part {
     /// What must be on the machine.
     const fn needs(self) -> &'static [&'static [setup::Need]] {
-        use setup::{BROWSER, BUILD, CHIP, DEBIAN, DESKTOP, PACKAGE, PAGE, PROGRAMS, SERVICES};
+        use setup::{
+            BROWSER, BUILD, CHIP, DEBIAN, DESKTOP, PACKAGE, PAGE, PROGRAMS, PYTHON, SERVICES,
+        };
         match self {
             Part::Rust => &[BUILD, PAGE, PROGRAMS, SERVICES],
             Part::C => &[BUILD],
@@ -39,17 +43,19 @@ impl Part {
             Part::Ui => &[PAGE],
             Part::Desktop => &[BUILD, PAGE, PROGRAMS, DESKTOP, BROWSER],
             Part::E2e => &[BUILD, CHIP, PAGE, PROGRAMS, BROWSER],
+            Part::Api => &[BUILD, PROGRAMS, PYTHON],
             Part::Deb => &[BUILD, PAGE, PROGRAMS, PACKAGE, DEBIAN],
         }
     }
 }
 
 /// The cheapest first, so that a fault is told early.
-const ALL: [Part; 7] = [
+const ALL: [Part; 8] = [
     Part::C,
     Part::Qemu,
     Part::Ui,
     Part::Rust,
+    Part::Api,
     Part::E2e,
     Part::Deb,
     Part::Desktop,
@@ -73,6 +79,7 @@ pub(crate) fn test(parts: &[Part]) -> Result<()> {
             Part::Qemu => qemu()?,
             Part::Ui => ui()?,
             Part::Desktop => desktop()?,
+            Part::Api => http_api()?,
             Part::E2e => e2e()?,
             Part::Deb => debian_packages()?,
         }
@@ -175,6 +182,14 @@ fn e2e() -> Result<()> {
     programs()?;
     firmware::qemu::program()?;
     tests(&["--package", "switchyard-e2e", "--test", "e2e"])
+}
+
+fn http_api() -> Result<()> {
+    // Neither the console nor a page: nobody looks at one here.
+    let packages = ["switchyard-gateway", "switchyard-firmware"];
+    let packages = packages.map(|package| format!("--package={package}"));
+    run(cargo().args(["build", "--bins"]).args(packages))?;
+    api::test()
 }
 
 fn debian_packages() -> Result<()> {

@@ -1,6 +1,6 @@
 //! Log-in, session and log-out.
 
-use super::{Api, Client, problem::Problem};
+use super::{Api, Client, api::Refused, problem::Problem};
 use crate::{
     access,
     config::Secret,
@@ -16,7 +16,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, Request, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     net::IpAddr,
     sync::Arc,
@@ -24,23 +24,44 @@ use std::{
 };
 use switchyard_protocol::{Role, message::Title};
 use switchyard_relay::Rights;
+use utoipa::ToSchema;
 
 /// A log-in's body.
 const BODY_BYTES_MAX: usize = 4 * 1024;
 /// How long that body may take: four kilobytes need no more on any line that carries a page.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The page's cookie.
-const COOKIE: &str = "switchyard_session";
+pub(super) const COOKIE: &str = "switchyard_session";
 
-#[derive(Deserialize)]
-struct Credentials {
+/// What somebody proves who they are with.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct Credentials {
+    /// The account's name.
     account: String,
+    /// Its password.
+    #[schema(format = "password")]
     password: String,
     /// Of the second factor, where the account has one.
     code: Option<String>,
 }
 
-/// `POST /api/login`.
+/// Whose log-in it is.
+#[derive(Serialize, ToSchema)]
+pub(super) struct LoggedIn {
+    /// What a program gives as `Authorization: Bearer …`; the page has it as a cookie instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    token: Option<String>,
+    /// The account.
+    account: String,
+    /// Its best role anywhere: `viewer`, `operator`, `technician`, `admin`, or `none`.
+    role: &'static str,
+}
+
+/// Logs in. With the header `X-Switchyard: page` the token comes as a cookie.
+#[utoipa::path(post, path = "/api/login", tag = "session", operation_id = "log_in", security(()),
+    request_body(content = Credentials, content_type = "application/json"),
+    responses((status = 200, body = LoggedIn, description = "Logged in"), Refused))]
 pub(super) async fn log_in(
     State(api): State<Arc<Api>>,
     Extension(client): Extension<Client>,
@@ -100,10 +121,18 @@ async fn open_session(
         .get("x-switchyard")
         .is_none_or(|kind| kind != "page")
     {
-        let body = serde_json::json!({ "token": token, "account": name, "role": role });
+        let body = LoggedIn {
+            token: Some(token),
+            account: name.to_owned(),
+            role,
+        };
         return Ok(axum::Json(body).into_response());
     }
-    let body = axum::Json(serde_json::json!({ "account": name, "role": role }));
+    let body = axum::Json(LoggedIn {
+        token: None,
+        account: name.to_owned(),
+        role,
+    });
     let cookie = cookie(&token, lifetime, api.is_secure(headers));
     Ok(([(header::SET_COOKIE, cookie)], body).into_response())
 }
@@ -116,22 +145,34 @@ fn user_agent(headers: &HeaderMap) -> String {
 }
 
 /// What the first admin says.
-#[derive(Deserialize)]
-struct FirstAccount {
+#[derive(Deserialize, ToSchema)]
+pub(super) struct FirstAccount {
     /// What the gateway wrote into the data folder.
     setup_code: String,
+    /// 1 to 64 bytes without control characters.
     account: String,
+    /// 10 to 1,024 bytes.
+    #[schema(format = "password")]
     password: String,
 }
 
-/// `GET /api/setup`: whether the first account is still to be made.
+/// Whether a gateway is new.
+#[derive(Serialize, ToSchema)]
+pub(super) struct SetUp {
+    /// There is no account yet.
+    needed: bool,
+}
+
+/// Whether the first account is still to be made.
+#[utoipa::path(get, path = "/api/setup", tag = "session", operation_id = "setup_needed", security(()),
+    responses((status = 200, body = SetUp, description = "Whether it is"), Refused))]
 pub(super) async fn setup(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
     let needed = api.setup.is_needed() && is_empty(&api).await?;
     if !needed {
         // Made by the command line: nobody need look again.
         api.setup.done();
     }
-    Ok(axum::Json(serde_json::json!({ "needed": needed })).into_response())
+    Ok(axum::Json(SetUp { needed }).into_response())
 }
 
 async fn is_empty(api: &Api) -> Result<bool, Problem> {
@@ -140,8 +181,11 @@ async fn is_empty(api: &Api) -> Result<bool, Problem> {
     Ok(accounts.is_empty())
 }
 
-/// `POST /api/setup`: makes the first account, an admin, and logs it in. Whoever can read the data
-/// folder knows the code; guessing it costs what guessing a password costs.
+/// Makes the first account, an admin, and logs it in. Whoever can read the data folder knows the code;
+/// guessing it costs what guessing a password costs.
+#[utoipa::path(post, path = "/api/setup", tag = "session", operation_id = "set_up", security(()),
+    request_body(content = FirstAccount, content_type = "application/json"),
+    responses((status = 200, body = LoggedIn, description = "Made, and logged in"), Refused))]
 pub(super) async fn set_up(
     State(api): State<Arc<Api>>,
     Extension(client): Extension<Client>,
@@ -166,16 +210,7 @@ pub(super) async fn set_up(
     }
     let name = "an account's name is 1 to 64 bytes without control characters";
     let name = Title::new(first.account.trim()).map_err(|_| Problem::bad_request(name))?;
-    let busy = || Problem::rate_limited(Duration::from_secs(1));
-    let _turn = api.hashing.acquire().await.map_err(|_| busy())?;
-    let work = move || {
-        give_way(HASHING_NICENESS);
-        access::hash_password(&password.0)
-    };
-    let hashed = tokio::task::spawn_blocking(work).await;
-    let password_hash = hashed
-        .map_err(|_| busy())?
-        .map_err(|error| Problem::bad_request(&error.to_string()))?;
+    let password_hash = hash(&api, password).await?;
     let account = Account {
         name,
         rights: Rights::everywhere(Role::Admin),
@@ -191,6 +226,45 @@ pub(super) async fn set_up(
     api.setup.done();
     tracing::info!(%ip, account = %account.name, "the first account is made");
     open_session(&api, &head.headers, &account, ip).await
+}
+
+/// The hash of a new password, in its turn and away from the threads that serve.
+///
+/// # Errors
+/// When it is outside its range, or too many wait.
+pub(super) async fn hash(api: &Api, password: Secret) -> Result<String, Problem> {
+    let busy = || Problem::rate_limited(Duration::from_secs(1));
+    let _waiting = api.waiting.try_acquire().map_err(|_| busy())?;
+    let _turn = api.hashing.acquire().await.map_err(|_| busy())?;
+    let work = move || {
+        give_way(HASHING_NICENESS);
+        access::hash_password(&password.0)
+    };
+    let hashed = tokio::task::spawn_blocking(work).await;
+    let hashed = hashed.map_err(|_| busy())?;
+    hashed.map_err(|error| Problem::bad_request(&error.to_string()))
+}
+
+/// Has somebody who is logged in prove who they are once more. A wrong password counts as a guess.
+///
+/// # Errors
+/// As logging in.
+pub(super) async fn prove(
+    api: Arc<Api>,
+    account: &str,
+    password: String,
+    code: Option<String>,
+    ip: IpAddr,
+) -> Result<(), Problem> {
+    let credentials = Credentials {
+        account: account.to_owned(),
+        password,
+        code,
+    };
+    let tasks = api.tasks.clone();
+    let checking = tasks.spawn(check(api, credentials, ip)).await;
+    checking.map_err(|_| Problem::store_unavailable())??;
+    Ok(())
 }
 
 /// The account of this name and password. At most two passwords are hashed at once, away from the
@@ -251,20 +325,26 @@ async fn check(api: Arc<Api>, credentials: Credentials, ip: IpAddr) -> Result<Ac
     Ok(account)
 }
 
-/// `GET /api/session`.
+/// Whose log-in this is, in short.
+#[utoipa::path(get, path = "/api/session", tag = "session", operation_id = "session",
+    responses((status = 200, body = LoggedIn, description = "You"), Refused))]
 pub(super) async fn session(
     State(api): State<Arc<Api>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (_, login) = current(&api, &headers).await?;
-    let body = serde_json::json!({
-        "account": login.account.as_str(),
-        "role": role_name(&login.rights),
-    });
+    let body = LoggedIn {
+        token: None,
+        account: login.account.to_string(),
+        role: role_name(&login.rights),
+    };
     Ok(axum::Json(body).into_response())
 }
 
-/// `POST /api/logout`. Whoever is not logged in is logged out already.
+/// Ends a log-in and its sockets. Whoever is not logged in is logged out already.
+#[utoipa::path(post, path = "/api/logout", tag = "session", operation_id = "log_out",
+    security((), ("token" = []), ("cookie" = [])),
+    responses((status = 204, description = "Logged out"), Refused))]
 pub(super) async fn log_out(
     State(api): State<Arc<Api>>,
     headers: HeaderMap,
@@ -293,16 +373,18 @@ fn role_name(rights: &Rights) -> &'static str {
     rights.highest().map_or("none", Role::name)
 }
 
-fn unavailable(api: &Api, error: &crate::store::StoreError) -> Problem {
+/// Counts and logs that the store failed, and says so to the client.
+pub(super) fn unavailable(api: &Api, error: &crate::store::StoreError) -> Problem {
     count(&api.telemetry.store_failures);
     tracing::warn!(
         error = error as &dyn std::error::Error,
-        "the store did not serve a log-in"
+        "the store did not serve a request over HTTP"
     );
     Problem::store_unavailable()
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+/// A program's token.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     headers
         .get(header::AUTHORIZATION)?
         .to_str()

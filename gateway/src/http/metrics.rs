@@ -109,6 +109,16 @@ pub(super) async fn metrics(
         ]
         .into_iter(),
     );
+    text.labelled(
+        "api_requests_total",
+        "Requests to the HTTP API that bore a log-in, and those that were too many.",
+        "outcome",
+        [
+            ("admitted", load(&telemetry.api_requests)),
+            ("rate_limited", load(&telemetry.api_limited)),
+        ]
+        .into_iter(),
+    );
     text.counter(
         "gateway_store_failures_total",
         "Calls of a store that failed or took too long.",
@@ -177,6 +187,7 @@ pub(super) async fn metrics(
         return Err(Problem::store_unavailable());
     };
     let (counters, gauges) = (&report.counters, &report.gauges);
+    let peers_inside = load(&telemetry.peers_inside) as usize;
     text.labelled(
         "sessions_ended_total",
         "Ends of live sessions, by reason.",
@@ -283,7 +294,16 @@ pub(super) async fn metrics(
             "Statuses that wait for the status store or are under way there.",
             report.statuses_waiting,
         ),
-        ("tools_online", "Tools that are there.", gauges.tools_online),
+        (
+            "tools_online",
+            "Tools that are there.",
+            gauges.tools_online.saturating_sub(peers_inside),
+        ),
+        (
+            "peers_inside",
+            "Parts of this process that act in the yard as tools do.",
+            peers_inside,
+        ),
         ("subscribers", "Tools that take status.", gauges.subscribers),
         (
             "commands_in_flight",

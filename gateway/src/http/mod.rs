@@ -1,5 +1,6 @@
 //! HTTP (`docs/http.md`): log-in, the WebSocket's upgrade, counters, the page.
 
+mod api;
 mod login;
 mod metrics;
 mod page;
@@ -14,9 +15,11 @@ use crate::{
     config::Settings,
     door::{Pending, Permit},
     hello::Greeter,
+    inside::Insides,
     setup::Setup,
     store::ConfigStore,
     telemetry::Telemetry,
+    throttle::{Network, Throttle},
     tls::Tls,
     yard::YardHandle,
 };
@@ -26,7 +29,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, header},
     middleware::Next,
     response::Response,
-    routing::{get, post},
+    routing::get,
 };
 use hyper::{
     body::Incoming,
@@ -44,6 +47,7 @@ use std::{
     time::Duration,
 };
 use stream::ImpatientStream;
+use switchyard_protocol::message::Title;
 use tls::{Socket, TlsStream};
 use tokio::{
     net::TcpStream,
@@ -69,11 +73,15 @@ pub(crate) struct Api {
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) yard: YardHandle,
     pub(crate) greeter: Greeter,
+    /// Opens peers for handlers that act in the yard.
+    insides: Insides,
     pub(crate) tasks: TaskTracker,
     pub(crate) stopping: CancellationToken,
     setup: Setup,
     pub(crate) readiness: Readiness,
     logins: LoginLimits,
+    requests_by_network: Throttle<Network>,
+    requests_by_account: Throttle<Title>,
     hashing: Semaphore,
     waiting: Semaphore,
     nobodys_hash: String,
@@ -99,6 +107,7 @@ impl Client {
 impl Api {
     pub(crate) fn new(
         telemetry: Arc<Telemetry>,
+        insides: Insides,
         greeter: Greeter,
         tasks: TaskTracker,
         stopping: CancellationToken,
@@ -108,6 +117,10 @@ impl Api {
         Arc::new(Api {
             setup,
             logins: LoginLimits::new(&greeter.settings),
+            requests_by_network: Throttle::new(greeter.settings.api_requests_per_ip_per_minute_max),
+            requests_by_account: Throttle::new(
+                greeter.settings.api_requests_per_account_per_minute_max,
+            ),
             hashing: Semaphore::new(HASHES_AT_ONCE),
             waiting: Semaphore::new(LOGINS_WAITING_MAX),
             nobodys_hash,
@@ -116,6 +129,7 @@ impl Api {
             telemetry,
             yard: greeter.yard.clone(),
             greeter,
+            insides,
             tasks,
             stopping,
             readiness: Readiness::default(),
@@ -149,10 +163,7 @@ impl Api {
 /// Every route.
 pub(crate) fn router(api: Arc<Api>) -> Router {
     Router::new()
-        .route("/api/login", post(login::log_in))
-        .route("/api/setup", get(login::setup).post(login::set_up))
-        .route("/api/session", get(login::session))
-        .route("/api/logout", post(login::log_out))
+        .merge(api::router(&api))
         .route("/ws", get(socket::upgrade))
         .route("/metrics", get(metrics::metrics))
         .route("/healthz", get(async || "ok"))

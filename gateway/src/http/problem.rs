@@ -1,11 +1,14 @@
 //! Errors as RFC 9457 problem details.
 
+use crate::inside::Refusal;
 use axum::{
     body::Body,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use serde_json::Value;
 use std::time::Duration;
+use switchyard_protocol::Code;
 
 /// Why a request is refused.
 #[derive(Debug)]
@@ -15,17 +18,80 @@ pub(super) struct Problem {
     title: &'static str,
     detail: String,
     retry_after: Option<Duration>,
+    /// A member of its own, where there is more to say than text.
+    more: Option<Box<(&'static str, Value)>>,
 }
 
 impl Problem {
-    fn new(status: StatusCode, code: &'static str, title: &'static str, detail: &str) -> Self {
+    pub(super) fn new(
+        status: StatusCode,
+        code: &'static str,
+        title: &'static str,
+        detail: &str,
+    ) -> Self {
         Problem {
             status,
             code,
             title,
             detail: detail.into(),
             retry_after: None,
+            more: None,
         }
+    }
+
+    /// Under one of the protocol's codes, and the HTTP status that goes with it.
+    pub(super) fn of(code: Code, detail: &str) -> Self {
+        let (status, title) = match code {
+            Code::UnknownAddress | Code::UnknownPoint | Code::UnknownCommand => {
+                (StatusCode::NOT_FOUND, "there is no such thing")
+            }
+            Code::Forbidden | Code::NotGranted => (StatusCode::FORBIDDEN, "not allowed"),
+            Code::BadToken | Code::Revoked => (StatusCode::UNAUTHORIZED, "not logged in"),
+            Code::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "too many attempts"),
+            Code::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too large"),
+            Code::Offline => (StatusCode::CONFLICT, "the controller is not there now"),
+            Code::WrongState | Code::RefusedByScript | Code::NotManual | Code::Unsupported => {
+                (StatusCode::CONFLICT, "not possible as things stand")
+            }
+            Code::Malformed | Code::BadField | Code::OutOfRange | Code::Expired => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "that cannot be taken")
+            }
+            Code::Busy | Code::StoreUnavailable | Code::ShuttingDown => {
+                (StatusCode::SERVICE_UNAVAILABLE, "not now")
+            }
+            Code::TimedOut | Code::LinkLost | Code::Rebooted => {
+                (StatusCode::GATEWAY_TIMEOUT, "no answer in time")
+            }
+            _ => (StatusCode::BAD_GATEWAY, "the other side is at fault"),
+        };
+        let retry_after = match code {
+            Code::Busy | Code::RateLimited => Some(Duration::from_secs(1)),
+            Code::StoreUnavailable | Code::ShuttingDown => Some(Duration::from_secs(5)),
+            _ => None,
+        };
+        Problem {
+            retry_after,
+            ..Self::new(status, code.name(), title, detail)
+        }
+    }
+
+    /// The same with a member of its own.
+    pub(super) fn with(self, name: &'static str, value: Value) -> Self {
+        Problem {
+            more: Some(Box::new((name, value))),
+            ..self
+        }
+    }
+
+    pub(super) fn conflict(code: &'static str, detail: &str) -> Self {
+        let title = "not possible as things stand";
+        Self::new(StatusCode::CONFLICT, code, title, detail)
+    }
+
+    pub(super) fn not_json() -> Self {
+        let detail = "expected a body of the type application/json";
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        Self::new(status, "not_json", "another type was expected", detail)
     }
 
     pub(super) fn bad_credentials() -> Self {
@@ -125,15 +191,55 @@ impl Problem {
     }
 }
 
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let said = refusal.detail.as_deref();
+        Self::of(refusal.code, said.unwrap_or(about(refusal.code)))
+    }
+}
+
+impl From<Code> for Problem {
+    fn from(code: Code) -> Self {
+        Self::of(code, about(code))
+    }
+}
+
+/// What a code means for people, where nobody said more.
+fn about(code: Code) -> &'static str {
+    match code {
+        Code::UnknownAddress => "there is no controller of this address, as far as you may know",
+        Code::UnknownPoint => "the controller has no point of this name",
+        Code::UnknownCommand => "nothing is known of a command with this key",
+        Code::Forbidden => "your role there does not allow this",
+        Code::NotGranted => "this key belongs to another account's command",
+        Code::BadToken | Code::Revoked => "expected a valid session cookie or bearer token",
+        Code::RateLimited => "too many requests at once; wait",
+        Code::TooLarge => "more than the other side takes",
+        Code::Offline => "the controller is not connected: try again when it is",
+        Code::WrongState => "nothing there to do it with",
+        Code::Unsupported => "the controller does not know this; its firmware may be older",
+        Code::Busy => "too much is going on at this moment; try again",
+        Code::StoreUnavailable => "the gateway's store does not answer",
+        Code::ShuttingDown => "the gateway is stopping",
+        Code::TimedOut => "no answer came in time",
+        Code::LinkLost => "the link was lost before the answer came",
+        other => other.name(),
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = serde_json::json!({
+        let mut body = serde_json::json!({
             "type": "about:blank",
             "title": self.title,
             "status": self.status.as_u16(),
             "code": self.code,
             "detail": self.detail,
         });
+        if let Some(more) = self.more {
+            let (name, value) = *more;
+            body[name] = value;
+        }
         let mut response = Response::new(Body::from(body.to_string()));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();

@@ -5,7 +5,12 @@
 //! of it moves over.
 
 use super::{Api, Client, login, problem::Problem, tls::Socket};
-use crate::{access, hello::turn_away, yard::ToolArrival};
+use crate::{
+    access,
+    hello::{Welcomed, turn_away},
+    wire::{TlsWire, Wire},
+    yard::{Authority, Origin, ToolArrival},
+};
 use axum::{
     Extension,
     body::Body,
@@ -74,12 +79,32 @@ pub(super) async fn upgrade(
                 let Ok(stream) = stream.into_std() else {
                     return;
                 };
+                let Welcomed {
+                    wire,
+                    address,
+                    token,
+                    login,
+                    looks,
+                    correlation,
+                    frames,
+                    rest,
+                } = welcomed;
                 let arrival = ToolArrival {
-                    stream,
-                    tls,
-                    ip,
-                    permit,
-                    welcomed,
+                    stream: stream.into(),
+                    wire: match tls {
+                        None => Wire::Web(Box::new(wire)),
+                        Some(session) => Wire::Tls(Box::new(TlsWire::new(session, wire))),
+                    },
+                    origin: Origin::Network { ip, permit },
+                    address,
+                    authority: Authority::LogIn {
+                        token,
+                        login,
+                        looks,
+                    },
+                    correlation,
+                    frames,
+                    rest,
                 };
                 api.yard.tool(arrival).await;
             }
@@ -128,7 +153,7 @@ fn lists(headers: &HeaderMap, name: header::HeaderName, wanted: &str) -> bool {
 }
 
 /// Whether the page that asks came from this very host, or from one that the settings name.
-fn is_own_origin(api: &Api, headers: &HeaderMap, origin: &HeaderValue) -> bool {
+pub(super) fn is_own_origin(api: &Api, headers: &HeaderMap, origin: &HeaderValue) -> bool {
     let (Ok(origin), Some(host)) = (origin.to_str(), headers.get(header::HOST)) else {
         return false;
     };

@@ -50,7 +50,7 @@ impl House {
     fn open_with(&self, audit: Option<Arc<dyn AuditLog>>) -> Opened {
         let relay = crate::yard::relay_settings(&self.settings);
         let mut opened = open(&self.settings, &relay, &self.telemetry, audit).unwrap();
-        opened.journal.arrived(TOOL, [192, 0, 2, 7].into());
+        opened.journal.arrived(TOOL, Some([192, 0, 2, 7].into()));
         opened
     }
 }

@@ -94,12 +94,12 @@ impl Journal {
     }
 
     /// Notes where a connection comes from.
-    pub(crate) fn arrived(&mut self, connection: ConnectionId, ip: IpAddr) {
+    pub(crate) fn arrived(&mut self, connection: ConnectionId, ip: Option<IpAddr>) {
         let place = connection.place() as usize;
         if self.origins.len() <= place {
             self.origins.resize(place + 1, None);
         }
-        self.origins[place] = Some(ip);
+        self.origins[place] = ip;
     }
 
     /// Gathers what the relay tells.

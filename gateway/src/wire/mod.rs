@@ -41,6 +41,8 @@ pub(crate) enum Wire {
         /// What records would be bound to.
         record_bytes_max: u16,
     },
+    /// One plain frame after the other, to a peer inside this process.
+    Inside,
     /// A controller's Noise records.
     Noise(Box<NoiseWire>),
     /// A tool's WebSocket messages.
@@ -63,7 +65,7 @@ impl Wire {
                 let outcome = wire.open(bytes, scratch);
                 (scratch, outcome)
             }
-            Wire::Clear { .. } | Wire::Noise(_) | Wire::Web(_) => (bytes, Ok(())),
+            Wire::Clear { .. } | Wire::Inside | Wire::Noise(_) | Wire::Web(_) => (bytes, Ok(())),
         }
     }
 
@@ -74,8 +76,8 @@ impl Wire {
     /// The code under which the link ends; stretches before the fault have been given.
     pub(crate) fn next(&mut self, data: &mut [u8], at: &mut usize) -> Result<Step, Code> {
         match self {
-            Wire::Clear { .. } if *at == data.len() => Ok(Step::Incomplete),
-            Wire::Clear { .. } => {
+            Wire::Clear { .. } | Wire::Inside if *at == data.len() => Ok(Step::Incomplete),
+            Wire::Clear { .. } | Wire::Inside => {
                 let start = std::mem::replace(at, data.len());
                 Ok(Step::Stream(start..data.len()))
             }
@@ -88,7 +90,7 @@ impl Wire {
     /// The largest payload of a frame on this link.
     pub(crate) fn payload_bytes_max(&self) -> usize {
         match self {
-            Wire::Web(_) | Wire::Tls(_) => limits::PAYLOAD_BYTES_MAX,
+            Wire::Web(_) | Wire::Tls(_) | Wire::Inside => limits::PAYLOAD_BYTES_MAX,
             Wire::Clear { .. } | Wire::Noise(_) => self.frame_bytes_max() - limits::HEADER_BYTES,
         }
     }
@@ -100,7 +102,9 @@ impl Wire {
                 usize::from(*record_bytes_max) - limits::RECORD_TAG_BYTES
             }
             Wire::Noise(wire) => wire.frame_bytes_max(),
-            Wire::Web(_) | Wire::Tls(_) => limits::HEADER_BYTES + limits::PAYLOAD_BYTES_MAX,
+            Wire::Web(_) | Wire::Tls(_) | Wire::Inside => {
+                limits::HEADER_BYTES + limits::PAYLOAD_BYTES_MAX
+            }
         }
     }
 
@@ -108,7 +112,7 @@ impl Wire {
     pub(crate) fn room_before(&self) -> usize {
         match self {
             Wire::Web(_) | Wire::Tls(_) => web::HEAD_BYTES_MAX,
-            Wire::Clear { .. } | Wire::Noise(_) => 0,
+            Wire::Clear { .. } | Wire::Inside | Wire::Noise(_) => 0,
         }
     }
 
@@ -120,7 +124,7 @@ impl Wire {
     /// The code under which the link ends.
     pub(crate) fn wrap(&mut self, batch: &mut Vec<u8>, spare: &mut Vec<u8>) -> Result<usize, Code> {
         match self {
-            Wire::Clear { .. } => Ok(0),
+            Wire::Clear { .. } | Wire::Inside => Ok(0),
             Wire::Web(wire) => Ok(wire.wrap(batch)),
             Wire::Noise(wire) => {
                 wire.wrap(batch, spare)?;
@@ -142,7 +146,7 @@ impl Wire {
         match self {
             Wire::Web(wire) => wire.has_control(),
             Wire::Tls(wire) => wire.has_control(),
-            Wire::Clear { .. } | Wire::Noise(_) => false,
+            Wire::Clear { .. } | Wire::Inside | Wire::Noise(_) => false,
         }
     }
 
@@ -152,7 +156,7 @@ impl Wire {
         match self {
             Wire::Web(wire) => wire.say_goodbye(),
             Wire::Tls(wire) => wire.say_goodbye(),
-            Wire::Clear { .. } | Wire::Noise(_) => false,
+            Wire::Clear { .. } | Wire::Inside | Wire::Noise(_) => false,
         }
     }
 }

@@ -9,7 +9,8 @@ use crate::{
     door::Permit,
     wire::{self, BATCH_BYTES_MAX, Wire},
 };
-use std::{collections::VecDeque, io, net::TcpStream, time::Duration};
+use socket2::Socket;
+use std::{collections::VecDeque, io, time::Duration};
 use switchyard_protocol::Code;
 use switchyard_relay::{ConnectionId, Haste};
 
@@ -42,9 +43,10 @@ const TALK_READS: u8 = 8;
 
 /// A proven connection.
 pub(super) struct Opening {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Socket,
     pub(super) wire: Wire,
-    pub(super) permit: Permit,
+    /// `None` for a peer inside this process: it takes nobody's place.
+    pub(super) permit: Option<Permit>,
 }
 
 /// One socket's life on its shard.
@@ -63,7 +65,7 @@ pub(super) struct Connection {
     /// The beginning of a frame, record or message whose rest is still to come.
     rest: Vec<u8>,
     outbox: Option<Box<Outbox>>,
-    _permit: Permit,
+    _permit: Option<Permit>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,12 +175,12 @@ impl Lines {
         } = opening;
         // A receipt must not wait for its neighbours' acknowledgements; a socket that refuses any of
         // this is slower and still right.
-        let _ = stream.set_nodelay(true);
+        let _ = stream.set_tcp_nodelay(true);
         let send_bytes = match &wire {
             Wire::Clear { .. } | Wire::Noise(_) => CONTROLLER_SEND_BYTES,
-            Wire::Web(_) | Wire::Tls(_) => TOOL_SEND_BYTES,
+            Wire::Web(_) | Wire::Tls(_) | Wire::Inside => TOOL_SEND_BYTES,
         };
-        let _ = socket2::SockRef::from(&stream).set_send_buffer_size(send_bytes);
+        let _ = stream.set_send_buffer_size(send_bytes);
         driver.open(id, stream)?;
         let at = self.dealing.index(id);
         if self.places.len() <= at {

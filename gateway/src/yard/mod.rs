@@ -35,16 +35,19 @@ use crate::{
     config::Settings,
     door::Permit,
     handshake::Proven,
-    hello::Welcomed,
     journal::Journal,
     keyring::Keyring,
-    store::{Account, ConfigStore, ControllerEntry, Revision, StatusStore, StoreError},
+    store::{
+        Account, ConfigStore, ControllerEntry, Login, Revision, StatusStore, StoreError, TokenHash,
+    },
     telemetry::{Telemetry, count},
-    tls::Session,
+    wire::Wire,
 };
 use driver::Bell;
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use socket2::Socket;
 use std::{
+    fmt,
     net::IpAddr,
     sync::{
         Arc,
@@ -153,14 +156,70 @@ struct ControllerArrival {
     permit: Permit,
 }
 
-/// A tool that has said who it is.
+/// A tool whose authority is known.
 pub(crate) struct ToolArrival {
-    pub(crate) stream: std::net::TcpStream,
-    /// What was agreed on with a tool that came by TLS.
-    pub(crate) tls: Option<Session>,
-    pub(crate) ip: IpAddr,
-    pub(crate) permit: Permit,
-    pub(crate) welcomed: Welcomed,
+    pub(crate) stream: Socket,
+    pub(crate) wire: Wire,
+    pub(crate) origin: Origin,
+    pub(crate) address: Address,
+    pub(crate) authority: Authority,
+    /// Of its hello: the welcome repeats it.
+    pub(crate) correlation: u32,
+    /// Whole frames that came in one message with its hello.
+    pub(crate) frames: Vec<u8>,
+    /// What came after that message.
+    pub(crate) rest: Vec<u8>,
+}
+
+/// Where a tool comes from; shown as that in the log.
+#[derive(Debug)]
+pub(crate) enum Origin {
+    /// From the network.
+    Network {
+        /// Where there.
+        ip: IpAddr,
+        /// Its place in the house.
+        permit: Permit,
+    },
+    /// From inside this process. Takes no place that a stranger could have.
+    Inside {
+        /// Which part of it.
+        part: &'static str,
+        /// Where whoever it acts for comes from, if from the network.
+        ip: Option<IpAddr>,
+    },
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Network { ip, .. } => write!(f, "{ip}"),
+            Origin::Inside { part, ip: None } => write!(f, "inside {part}"),
+            Origin::Inside { part, ip: Some(ip) } => write!(f, "inside {part} for {ip}"),
+        }
+    }
+}
+
+/// In whose name a tool acts.
+#[derive(Clone, Debug)]
+pub(crate) enum Authority {
+    /// An account's, as long as the log-in holds: it is looked up again whenever rights may have changed.
+    LogIn {
+        /// By what it is looked up.
+        token: TokenHash,
+        /// What it was at the latest look.
+        login: Login,
+        /// [`YardHandle::looks`] from before that.
+        looks: u64,
+    },
+    /// The gateway's own, which nobody withdraws.
+    #[allow(dead_code, reason = "for parts of the gateway that act by themselves")]
+    Gateway {
+        /// What others see it act as; see [`own_account`](crate::inside::own_account).
+        account: Title,
+        /// What it may do.
+        rights: Rights,
+    },
 }
 
 /// What the relay has counted.
@@ -368,9 +427,9 @@ async fn write_commands(
 
 /// The log-in that a live tool rests on.
 struct LoggedIn {
-    login: crate::store::Login,
-    token: crate::store::TokenHash,
+    login: Login,
+    token: TokenHash,
 }
 
 /// A tool's connection and its log-in, as far as they are looked up again.
-type LoginToCheck = (ConnectionId, crate::store::TokenHash);
+type LoginToCheck = (ConnectionId, TokenHash);

@@ -197,7 +197,9 @@ impl Yard {
         // Before the commands: what an account may not give any more is not sent.
         yard.accounts_read(accounts);
         for account in remembered.iter().filter_map(account_of) {
-            if !yard.rights.contains_key(account) {
+            // What the gateway itself gave is nobody's to withdraw.
+            let is_own = crate::inside::is_own(account);
+            if !is_own && !yard.rights.contains_key(account) {
                 yard.account_gone(account.clone());
             }
         }

@@ -461,7 +461,7 @@ mod tests {
     };
     use crate::wire::check_whole;
     use proptest::{collection::vec, prelude::*};
-    use std::net::TcpStream;
+    use socket2::Socket;
     use switchyard_protocol::limits;
 
     /// Sockets that take everything, or cannot be had.
@@ -470,7 +470,7 @@ mod tests {
     }
 
     impl Driver for Willing {
-        fn open(&mut self, _: ConnectionId, _: TcpStream) -> io::Result<()> {
+        fn open(&mut self, _: ConnectionId, _: Socket) -> io::Result<()> {
             match self.refuses {
                 true => Err(io::ErrorKind::OutOfMemory.into()),
                 false => Ok(()),

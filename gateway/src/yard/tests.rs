@@ -42,11 +42,11 @@ fn permit(door: &Arc<Door>) -> crate::door::Permit {
 /// Our end of a socket whose link is clear.
 pub(super) fn opening(door: &Arc<Door>) -> Opening {
     Opening {
-        stream: socket().0,
+        stream: socket().0.into(),
         wire: Wire::Clear {
             record_bytes_max: 16_384,
         },
-        permit: permit(door),
+        permit: Some(permit(door)),
     }
 }
 
@@ -88,7 +88,7 @@ impl Scripted {
 }
 
 impl Driver for Scripted {
-    fn open(&mut self, _: ConnectionId, _: TcpStream) -> io::Result<()> {
+    fn open(&mut self, _: ConnectionId, _: socket2::Socket) -> io::Result<()> {
         Ok(())
     }
 
@@ -346,7 +346,7 @@ fn contract<D: Driver>(new: impl Fn(&Arc<Bell>, Dealing) -> io::Result<D>) {
     // Everything that the peer writes is told, in order, and then its end, once.
     let (ours, mut peer) = socket();
     let first = id(0, 1);
-    driver.open(first, ours).unwrap();
+    driver.open(first, ours.into()).unwrap();
     let expected: Vec<u8> = (0..1_000_000_u32).map(|it| (it % 251) as u8).collect();
     let writer = std::thread::spawn({
         let expected = expected.clone();
@@ -416,7 +416,7 @@ fn contract<D: Driver>(new: impl Fn(&Arc<Bell>, Dealing) -> io::Result<D>) {
     // The place is given again; nobody hears of the old life any more.
     let (ours, mut peer) = socket();
     let second = id(0, 2);
-    driver.open(second, ours).unwrap();
+    driver.open(second, ours.into()).unwrap();
     assert!(driver.send(first, b"to nobody".to_vec(), 0).is_some());
     let sent = driver.send(second, b"hello".to_vec(), 0);
     let sent = std::cell::Cell::new(sent.is_some());
@@ -451,7 +451,7 @@ fn contract<D: Driver>(new: impl Fn(&Arc<Bell>, Dealing) -> io::Result<D>) {
     // A peer that resets in the middle of what is written to it has ended.
     let (ours, peer) = socket();
     let third = id(0, 3);
-    driver.open(third, ours).unwrap();
+    driver.open(third, ours.into()).unwrap();
     assert!(driver.send(third, large, 0).is_none());
     drop(peer);
     let ended = std::cell::Cell::new(false);
@@ -507,7 +507,9 @@ fn echo<D: Driver>(new: impl Fn(&Arc<Bell>, Dealing) -> io::Result<D>) {
     let mut peers = Vec::new();
     for index in 0..PEERS {
         let (ours, mut peer) = socket();
-        driver.open(ConnectionId::new(index, 1), ours).unwrap();
+        driver
+            .open(ConnectionId::new(index, 1), ours.into())
+            .unwrap();
         peers.push(std::thread::spawn(move || {
             peer.set_nodelay(true).unwrap();
             for number in 0..ECHOES {

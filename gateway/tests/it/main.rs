@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic in a test is its report")]
 
+mod api;
+mod api_inside;
 mod compiler;
 mod contract;
 mod controllers;

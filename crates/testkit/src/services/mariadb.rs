@@ -151,7 +151,7 @@ impl MariaDb {
     /// # Errors
     /// When it is not running.
     pub fn freeze(&self) -> Result<()> {
-        self.signal("STOP")
+        self.running()?.freeze()
     }
 
     /// Lets it go on.
@@ -159,14 +159,12 @@ impl MariaDb {
     /// # Errors
     /// When it is not running.
     pub fn thaw(&self) -> Result<()> {
-        self.signal("CONT")
+        self.running()?.thaw()
     }
 
-    fn signal(&self, signal: &str) -> Result<()> {
+    fn running(&self) -> Result<&Program> {
         let server = self.server.as_ref();
-        server
-            .context("expected MariaDB to be running")?
-            .signal(signal)
+        server.context("expected MariaDB to be running")
     }
 }
 

@@ -105,7 +105,7 @@ impl Redis {
     /// # Errors
     /// When it is not running.
     pub fn freeze(&mut self) -> Result<()> {
-        self.server()?.signal("STOP")
+        self.server()?.freeze()
     }
 
     /// Lets it go on.
@@ -113,7 +113,7 @@ impl Redis {
     /// # Errors
     /// When it is not running.
     pub fn thaw(&mut self) -> Result<()> {
-        self.server()?.signal("CONT")
+        self.server()?.thaw()
     }
 
     /// From now on it has no memory for anything new.

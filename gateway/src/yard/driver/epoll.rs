@@ -4,7 +4,8 @@
 //! has emptied it, so the next edge tells of the next bytes.
 
 use super::{Bell, Dealing, Driver, Event};
-use mio::{Events, Interest, Poll, Token, net::TcpStream, unix::SourceFd};
+use mio::{Events, Interest, Poll, Token, unix::SourceFd};
+use socket2::Socket as Stream;
 use std::{
     io::{self, ErrorKind, Read, Write},
     os::fd::{AsFd, AsRawFd},
@@ -26,7 +27,7 @@ const _: () = assert!(usize::BITS == 64, "expected a machine of 64 bits");
 /// One socket.
 struct Socket {
     id: ConnectionId,
-    stream: TcpStream,
+    stream: Stream,
     /// What is on its way out, and how far it has come.
     sending: Option<(Vec<u8>, usize)>,
     /// The peer's side is closed: what is still to be read, and the end behind it, have no edge of
@@ -146,13 +147,13 @@ impl Socket {
 }
 
 impl Driver for Epoll {
-    fn open(&mut self, id: ConnectionId, stream: std::net::TcpStream) -> io::Result<()> {
-        let mut stream = TcpStream::from_std(stream);
+    fn open(&mut self, id: ConnectionId, stream: Stream) -> io::Result<()> {
+        let file = stream.as_raw_fd();
         let interest = Interest::READABLE | Interest::WRITABLE;
         let token = Token(id.0 as usize);
         self.poll
             .registry()
-            .register(&mut stream, token, interest)?;
+            .register(&mut SourceFd(&file), token, interest)?;
         let at = self.dealing.index(id);
         if self.sockets.len() <= at {
             self.sockets.resize_with(at + 1, || None);

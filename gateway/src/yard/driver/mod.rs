@@ -15,7 +15,8 @@ pub(super) use uring::Uring;
 
 use super::places::Dealing;
 use crate::config::IoInterface;
-use std::{io, net::TcpStream, sync::Arc, time::Duration};
+use socket2::Socket;
+use std::{io, sync::Arc, time::Duration};
 use switchyard_relay::ConnectionId;
 
 /// Something that happened to a socket.
@@ -42,7 +43,7 @@ pub(super) trait Driver {
     ///
     /// # Errors
     /// The system's; the socket is closed then, and no event follows.
-    fn open(&mut self, id: ConnectionId, stream: TcpStream) -> io::Result<()>;
+    fn open(&mut self, id: ConnectionId, stream: Socket) -> io::Result<()>;
 
     /// Begins to send `buffer` from `from` on. There must be no other on its way. `Some` when all of
     /// it has left, or never will, since the socket broke, which an event tells (it counts as left); else

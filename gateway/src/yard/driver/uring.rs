@@ -14,9 +14,10 @@ use io_uring::{
     types::{BufRingEntry, Fd, Timespec},
 };
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+use socket2::Socket as Stream;
 use std::{
     io,
-    net::{Shutdown, TcpStream},
+    net::Shutdown,
     os::fd::{AsFd, AsRawFd},
     ptr::NonNull,
     sync::{
@@ -50,7 +51,7 @@ const OP_MASK: u64 = 3 << 62;
 /// One socket.
 struct Socket {
     id: ConnectionId,
-    stream: TcpStream,
+    stream: Stream,
     /// What the kernel is reading from, and how far it has come. Neither moved nor freed while
     /// `is_sending`.
     sending: Vec<u8>,
@@ -318,7 +319,7 @@ impl Uring {
 }
 
 impl Driver for Uring {
-    fn open(&mut self, id: ConnectionId, stream: TcpStream) -> io::Result<()> {
+    fn open(&mut self, id: ConnectionId, stream: Stream) -> io::Result<()> {
         let at = self.dealing.index(id);
         if self.sockets.len() <= at {
             self.sockets.resize_with(at + 1, || None);

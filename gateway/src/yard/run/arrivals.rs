@@ -3,10 +3,10 @@
 use super::Yard;
 use crate::{
     keyring::Held,
-    wire::{TlsWire, Wire},
+    store::{Login, TokenHash},
     yard::{
-        ControllerArrival, LoggedIn, ToolArrival, driver::Driver, intake, intake::Intake as _,
-        lines::Opening,
+        Authority, ControllerArrival, LoggedIn, Origin, ToolArrival, driver::Driver, intake,
+        intake::Intake as _, lines::Opening,
     },
 };
 use switchyard_protocol::{Address, Code, Flags, Frame, Kind, Role, limits, message::ToolWelcome};
@@ -37,9 +37,9 @@ impl Yard {
         }
         let frame_bytes_max = proven.wire.frame_bytes_max();
         let opening = Opening {
-            stream,
+            stream: stream.into(),
             wire: proven.wire,
-            permit,
+            permit: Some(permit),
         };
         let id = match self.shards.open(driver, opening) {
             Ok(id) => id,
@@ -63,14 +63,22 @@ impl Yard {
     pub(super) fn tool_arrives(&mut self, driver: &mut dyn Driver, arrival: ToolArrival) {
         let ToolArrival {
             stream,
-            tls,
-            ip,
-            permit,
-            welcomed,
+            wire,
+            origin,
+            address,
+            authority,
+            correlation,
+            frames,
+            rest,
         } = arrival;
-        let wire = match tls {
-            None => Wire::Web(Box::new(welcomed.wire)),
-            Some(session) => Wire::Tls(Box::new(TlsWire::new(session, welcomed.wire))),
+        let (account, rights) = match &authority {
+            Authority::LogIn { login, .. } => (login.account.clone(), login.rights.clone()),
+            Authority::Gateway { account, rights } => (account.clone(), rights.clone()),
+        };
+        let came_from = origin.to_string();
+        let (ip, permit) = match origin {
+            Origin::Network { ip, permit } => (Some(ip), Some(permit)),
+            Origin::Inside { ip, .. } => (ip, None),
         };
         let opening = Opening {
             stream,
@@ -82,12 +90,10 @@ impl Yard {
             Err(error) => return tracing::error!(%error, "a socket could not be moved to the yard"),
         };
         self.shards.journal.arrived(id, ip);
-        let (address, login) = (welcomed.address, welcomed.login);
-        let (account, login_rights) = (login.account.clone(), login.rights.clone());
         // Who has none anywhere does not come so far.
-        let role = login_rights.highest().unwrap_or(Role::Viewer);
+        let role = rights.highest().unwrap_or(Role::Viewer);
         tracing::info!(
-            peer = %ip, %address, session = id.0, %account, role = role.name(), "tool connected"
+            peer = %came_from, %address, session = id.0, %account, role = role.name(), "tool connected"
         );
         let message = ToolWelcome {
             version: limits::LINK_VERSION,
@@ -101,36 +107,52 @@ impl Yard {
         let welcome = Frame::with_flags(
             Kind::Hello,
             Flags::REPLY,
-            welcomed.correlation,
+            correlation,
             Address::GATEWAY,
             address,
             &message.encode(),
         );
         self.shards.greet(id, welcome.bytes());
-        let token = welcomed.token;
-        self.tools.insert(id, LoggedIn { login, token });
-        // Should this be older news than what was read before, the log-in is checked below.
-        let before = self.rights.insert(account.clone(), login_rights.clone());
-        if before.is_some_and(|before| before != login_rights) {
-            // The account's other tools follow now: the next look finds nothing new any more.
-            self.input(Input::AccountChanged {
-                account: account.clone(),
-                rights: Some(login_rights.clone()),
-            });
-        }
-        if self.is_checking {
-            self.came_meanwhile.insert(account.clone());
-        }
+        let to_check = match authority {
+            Authority::LogIn {
+                token,
+                login,
+                looks,
+            } => {
+                self.tool_logged_in(id, token, login);
+                // The log-in may have been withdrawn after it was looked up and before it stood in the
+                // table that withdrawals go through.
+                (looks != self.assistants.yard.looks()).then_some((id, token))
+            }
+            // It rests on no log-in that could end, and its account is none of the store's.
+            Authority::Gateway { .. } => None,
+        };
         let peer = Peer::Tool {
             address,
             account,
-            rights: login_rights,
+            rights,
         };
-        self.enter(id, peer, &welcomed.frames, welcomed.rest);
-        if welcomed.looks != self.assistants.yard.looks() {
-            // The log-in may have been withdrawn after it was looked up and before it stood in the
-            // table that withdrawals go through.
-            self.check_logins(vec![(id, token)]);
+        self.enter(id, peer, &frames, rest);
+        if let Some(login) = to_check {
+            self.check_logins(vec![login]);
+        }
+    }
+
+    /// Notes the log-in that a tool rests on.
+    fn tool_logged_in(&mut self, id: ConnectionId, token: TokenHash, login: Login) {
+        let (account, rights) = (login.account.clone(), login.rights.clone());
+        self.tools.insert(id, LoggedIn { login, token });
+        // Should this be older news than what was read before, the log-in is checked later.
+        let before = self.rights.insert(account.clone(), rights.clone());
+        if before.is_some_and(|before| before != rights) {
+            // The account's other tools follow now: the next look finds nothing new any more.
+            self.input(Input::AccountChanged {
+                account: account.clone(),
+                rights: Some(rights),
+            });
+        }
+        if self.is_checking {
+            self.came_meanwhile.insert(account);
         }
     }
 

@@ -1,0 +1,455 @@
+//! Accounts: who there is, what each may do, and how they prove who they are.
+
+use super::{
+    Refused,
+    caller::{Caller, Json, Place, failed},
+    rights::Deed,
+    text::{self, RoleName},
+};
+use crate::{
+    config::Secret,
+    http::{Api, login, problem::Problem},
+    store::Account,
+    totp,
+};
+use axum::{extract::State, http::StatusCode};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use switchyard_protocol::{Role, limits, message::Title};
+use switchyard_relay::Rights;
+use utoipa::{IntoParams, ToSchema};
+
+/// What an account may do, and where.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Rights)]
+pub(super) struct RightsView {
+    /// At every site there is or will be, and at controllers in none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    everywhere: Option<RoleName>,
+    /// At single sites; the better of both counts.
+    #[serde(default)]
+    #[schema(max_items = 1024)]
+    sites: Vec<SiteRole>,
+}
+
+/// A role at one site.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SiteRole {
+    /// The site's number.
+    #[schema(minimum = 1, maximum = 4_294_967_295u32)]
+    site: u32,
+    /// The role there.
+    role: RoleName,
+}
+
+impl From<&Rights> for RightsView {
+    fn from(rights: &Rights) -> Self {
+        let sites = rights.roles().map(|(site, role)| SiteRole {
+            site: site.0,
+            role: role.into(),
+        });
+        RightsView {
+            everywhere: rights.role_at(None).map(RoleName::from),
+            sites: sites.collect(),
+        }
+    }
+}
+
+impl RightsView {
+    /// The rights, of sites that there are.
+    async fn read(self, api: &Api) -> Result<Rights, Problem> {
+        let max = limits::SITES_PER_ACCOUNT_MAX;
+        if self.sites.len() > max {
+            let expected = format!("sites: expected roles at {max} sites at most");
+            return Err(Problem::bad_request(&expected));
+        }
+        let mut roles = Vec::new();
+        for SiteRole { site, role } in self.sites {
+            roles.push((text::site(site)?, Role::from(role)));
+        }
+        if !roles.is_empty() {
+            let known = api.config.sites().await;
+            let known = known.map_err(|error| failed(api, &error))?;
+            for (site, _) in &roles {
+                if !known.iter().any(|known| known.id == *site) {
+                    let detail = format!("there is no site {site}");
+                    return Err(Problem::conflict("missing", &detail));
+                }
+            }
+        }
+        Ok(Rights::new(self.everywhere.map(Role::from), roles))
+    }
+}
+
+/// Whose log-in this is.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Who {
+    /// The account.
+    account: String,
+    /// What it may do.
+    rights: RightsView,
+    /// When the log-in ends.
+    expires: u64,
+    /// Gateway time now.
+    time: u64,
+}
+
+/// Whose log-in this is, and what it may do.
+#[utoipa::path(get, path = "/api/who", tag = "session", operation_id = "who",
+    responses((status = 200, body = Who, description = "You"), Refused))]
+pub(super) async fn who(caller: Caller) -> axum::Json<Who> {
+    axum::Json(Who {
+        account: caller.login.account.to_string(),
+        rights: (&caller.login.rights).into(),
+        expires: caller.login.expires.0,
+        time: crate::clock::time().0,
+    })
+}
+
+/// Somebody who may log in.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Account)]
+pub(super) struct AccountView {
+    /// The name; unique.
+    name: String,
+    /// What it may do.
+    rights: RightsView,
+    /// Whether it is asked for a code.
+    second_factor: bool,
+    /// When it was made.
+    created: u64,
+}
+
+impl From<Account> for AccountView {
+    fn from(account: Account) -> Self {
+        AccountView {
+            name: account.name.to_string(),
+            rights: (&account.rights).into(),
+            second_factor: account.totp.is_some(),
+            created: account.created.0,
+        }
+    }
+}
+
+/// All accounts.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Accounts {
+    /// By name.
+    items: Vec<AccountView>,
+}
+
+/// One account.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct AccountPath {
+    /// The account's name.
+    name: String,
+}
+
+impl AccountPath {
+    /// Of an account by its name.
+    pub(super) fn of(name: String) -> Self {
+        AccountPath { name }
+    }
+
+    /// The name of an account that the caller may look after.
+    pub(super) fn kept_by(&self, caller: &Caller) -> Result<Title, Problem> {
+        // A name that no account can have is nobody's, whoever asks.
+        let name = Title::new(&self.name).map_err(|_| nobody())?;
+        caller.may(&Deed::Keep(&name))?;
+        Ok(name)
+    }
+}
+
+fn nobody() -> Problem {
+    Problem::not_found("there is no account of this name")
+}
+
+/// Nothing where something was done, else that there is no such account.
+pub(super) fn known(found: bool) -> Result<StatusCode, Problem> {
+    found.then_some(StatusCode::NO_CONTENT).ok_or_else(nobody)
+}
+
+/// Every account. For admins everywhere.
+#[utoipa::path(get, path = "/api/accounts", tag = "accounts", operation_id = "list_accounts",
+    responses((status = 200, body = Accounts, description = "All of them"), Refused))]
+pub(super) async fn list(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+) -> Result<axum::Json<Accounts>, Problem> {
+    caller.may(&Deed::ManageAccounts)?;
+    let accounts = api.config.accounts().await;
+    let accounts = accounts.map_err(|error| failed(&api, &error))?;
+    let items = accounts.into_iter().map(AccountView::from).collect();
+    Ok(axum::Json(Accounts { items }))
+}
+
+/// An account to be made.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewAccount {
+    /// 1 to 64 bytes without control characters.
+    #[schema(min_length = 1, max_length = 64)]
+    name: String,
+    /// 10 to 1,024 bytes.
+    #[schema(min_length = 10, max_length = 1024, format = "password")]
+    password: String,
+    /// What it may do.
+    rights: RightsView,
+}
+
+/// Makes an account. For admins everywhere.
+#[utoipa::path(post, path = "/api/accounts", tag = "accounts", operation_id = "add_account",
+    request_body = NewAccount,
+    responses((status = 201, body = AccountView, description = "It is made"), Refused))]
+pub(super) async fn add(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Json(body): Json<NewAccount>,
+) -> Result<(StatusCode, axum::Json<AccountView>), Problem> {
+    caller.may(&Deed::ManageAccounts)?;
+    let name = text::title("name", &body.name)?;
+    let rights = body.rights.read(&api).await?;
+    let account = Account {
+        name,
+        rights,
+        password_hash: login::hash(&api, Secret(body.password)).await?,
+        totp: None,
+        created: crate::clock::time(),
+    };
+    let added = api.config.add_account(account.clone()).await;
+    added.map_err(|error| failed(&api, &error))?;
+    tracing::info!(ip = %caller.ip, account = %caller.login.account, added = %account.name, "made an account");
+    Ok((StatusCode::CREATED, axum::Json(account.into())))
+}
+
+/// One account. For itself, and for admins everywhere.
+#[utoipa::path(get, path = "/api/accounts/{name}", tag = "accounts", operation_id = "show_account",
+    params(AccountPath),
+    responses((status = 200, body = AccountView, description = "The account"), Refused))]
+pub(super) async fn show(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Place(path): Place<AccountPath>,
+) -> Result<axum::Json<AccountView>, Problem> {
+    let name = path.kept_by(&caller)?;
+    let account = api.config.account(name).await;
+    let account = account.map_err(|error| failed(&api, &error))?;
+    Ok(axum::Json(account.ok_or_else(nobody)?.into()))
+}
+
+/// Removes an account and ends its log-ins. For admins everywhere; the last one of them stays.
+#[utoipa::path(delete, path = "/api/accounts/{name}", tag = "accounts", operation_id = "remove_account",
+    params(AccountPath),
+    responses((status = 204, description = "It is removed"), Refused))]
+pub(super) async fn remove(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Place(path): Place<AccountPath>,
+) -> Result<StatusCode, Problem> {
+    caller.may(&Deed::ManageAccounts)?;
+    let name = path.kept_by(&caller)?;
+    leaves_an_admin(&api, &name, &Rights::default()).await?;
+    let removed = api.config.remove_account(name.clone()).await;
+    let removed = removed.map_err(|error| failed(&api, &error))?;
+    if removed {
+        api.yard.access_changed();
+        tracing::info!(ip = %caller.ip, account = %caller.login.account, removed = %name, "removed an account");
+    }
+    known(removed)
+}
+
+/// Changes what an account may do; its open sockets follow within a second. For admins everywhere; the last
+/// one of them stays one.
+#[utoipa::path(put, path = "/api/accounts/{name}/rights", tag = "accounts", operation_id = "set_rights",
+    params(AccountPath), request_body = RightsView,
+    responses((status = 204, description = "It may do that now"), Refused))]
+pub(super) async fn set_rights(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Place(path): Place<AccountPath>,
+    Json(body): Json<RightsView>,
+) -> Result<StatusCode, Problem> {
+    caller.may(&Deed::ManageAccounts)?;
+    let name = path.kept_by(&caller)?;
+    let rights = body.read(&api).await?;
+    leaves_an_admin(&api, &name, &rights).await?;
+    let changed = api.config.set_rights(name.clone(), rights).await;
+    let changed = changed.map_err(|error| failed(&api, &error))?;
+    if changed {
+        api.yard.access_changed();
+        tracing::info!(ip = %caller.ip, account = %caller.login.account, changed = %name, "changed rights");
+    }
+    known(changed)
+}
+
+/// Refuses what would leave nobody who may keep accounts: only the command line could mend that.
+async fn leaves_an_admin(api: &Api, name: &Title, rights: &Rights) -> Result<(), Problem> {
+    let is_admin = |rights: &Rights| rights.role_at(None) == Some(Role::Admin);
+    if is_admin(rights) {
+        return Ok(());
+    }
+    let accounts = api.config.accounts().await;
+    let accounts = accounts.map_err(|error| failed(api, &error))?;
+    let mut admins = accounts.iter().filter(|it| is_admin(&it.rights));
+    let is_another = admins.any(|it| it.name != *name);
+    let is_one = accounts
+        .iter()
+        .any(|it| it.name == *name && is_admin(&it.rights));
+    if is_one && !is_another {
+        let detail = "this is the last admin everywhere: make another one first";
+        return Err(Problem::conflict("last_admin", detail));
+    }
+    Ok(())
+}
+
+/// Another password.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewPassword {
+    /// 10 to 1,024 bytes.
+    #[schema(min_length = 10, max_length = 1024, format = "password")]
+    password: String,
+    /// The present one: whoever changes their own proves it once more.
+    #[schema(format = "password")]
+    current: Option<String>,
+    /// With it, the code of the second factor, where there is one.
+    code: Option<String>,
+}
+
+/// Changes an account's password; all its log-ins end, this one too if it is yours. For itself with the
+/// present one, and for admins everywhere.
+#[utoipa::path(put, path = "/api/accounts/{name}/password", tag = "accounts", operation_id = "set_password",
+    params(AccountPath), request_body = NewPassword,
+    responses((status = 204, description = "It has that password now"), Refused))]
+pub(super) async fn set_password(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Place(path): Place<AccountPath>,
+    Json(body): Json<NewPassword>,
+) -> Result<StatusCode, Problem> {
+    let name = path.kept_by(&caller)?;
+    if name == caller.login.account {
+        prove_again(&api, &caller, body.current, body.code).await?;
+    }
+    let hash = login::hash(&api, Secret(body.password)).await?;
+    let changed = api.config.set_password(name.clone(), hash).await;
+    let changed = changed.map_err(|error| failed(&api, &error))?;
+    if changed {
+        api.yard.access_changed();
+        tracing::info!(ip = %caller.ip, account = %caller.login.account, changed = %name, "changed a password");
+    }
+    known(changed)
+}
+
+/// Has somebody prove who they are once more: a log-in that was left open must not be enough to take an
+/// account over.
+async fn prove_again(
+    api: &Arc<Api>,
+    caller: &Caller,
+    password: Option<String>,
+    code: Option<String>,
+) -> Result<(), Problem> {
+    let expected = "current: expected your present password";
+    let password = password.ok_or_else(|| text::bad_field(expected))?;
+    let account = caller.login.account.as_str();
+    login::prove(Arc::clone(api), account, password, code, caller.ip).await
+}
+
+/// A second factor to be taken over by an app.
+#[derive(Serialize, ToSchema)]
+pub(super) struct OfferedFactor {
+    /// What the app reads, as a picture or by hand. Secret, and told this once.
+    url: String,
+    /// What to give back with a code that the app shows. Secret.
+    #[schema(pattern = "^[0-9a-f]{40}$")]
+    secret: String,
+}
+
+/// A second factor that an app has.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewFactor {
+    /// As it was offered.
+    #[schema(pattern = "^[0-9a-f]{40}$")]
+    secret: String,
+    /// What the app shows for it now.
+    code: String,
+    /// Your present password.
+    #[schema(format = "password")]
+    current: String,
+    /// The code of the factor that there is already, where there is one.
+    current_code: Option<String>,
+}
+
+/// Offers a second factor for your own account; nothing is asked for before it is set.
+#[utoipa::path(post, path = "/api/accounts/{name}/second-factor", tag = "accounts",
+    operation_id = "offer_second_factor", params(AccountPath),
+    responses((status = 200, body = OfferedFactor, description = "For an app to take over"), Refused))]
+pub(super) async fn offer_factor(
+    caller: Caller,
+    Place(path): Place<AccountPath>,
+) -> Result<axum::Json<OfferedFactor>, Problem> {
+    let name = own(&path, &caller)?;
+    let secret = totp::new_secret();
+    Ok(axum::Json(OfferedFactor {
+        url: totp::url(&name, &secret),
+        secret: crate::hex::encode(&secret),
+    }))
+}
+
+/// Sets the second factor of your own account, once its app shows the right code.
+#[utoipa::path(put, path = "/api/accounts/{name}/second-factor", tag = "accounts",
+    operation_id = "set_second_factor", params(AccountPath), request_body = NewFactor,
+    responses((status = 204, description = "Log-ins want a code now"), Refused))]
+pub(super) async fn set_factor(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Place(path): Place<AccountPath>,
+    Json(body): Json<NewFactor>,
+) -> Result<StatusCode, Problem> {
+    let name = own(&path, &caller)?;
+    let secret = crate::hex::decode(&body.secret);
+    let secret = secret.filter(|secret| secret.len() == totp::SECRET_BYTES);
+    let expected = "secret: expected the one that was offered";
+    let secret = secret.ok_or_else(|| text::bad_field(expected))?;
+    prove_again(&api, &caller, Some(body.current), body.current_code).await?;
+    let now = crate::clock::time();
+    if totp::step_of(&secret, &body.code, now).is_none() {
+        let expected = "code: expected the six digits that the app shows for this secret now";
+        return Err(text::bad_field(expected));
+    }
+    let set = api.config.set_totp(name.clone(), Some(secret)).await;
+    let set = set.map_err(|error| failed(&api, &error))?;
+    tracing::info!(ip = %caller.ip, account = %name, "set a second factor");
+    known(set)
+}
+
+/// Takes an account's second factor away, as when a telephone is lost. For admins everywhere.
+#[utoipa::path(delete, path = "/api/accounts/{name}/second-factor", tag = "accounts",
+    operation_id = "remove_second_factor", params(AccountPath),
+    responses((status = 204, description = "Log-ins want no code any more"), Refused))]
+pub(super) async fn remove_factor(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Place(path): Place<AccountPath>,
+) -> Result<StatusCode, Problem> {
+    caller.may(&Deed::ManageAccounts)?;
+    let name = path.kept_by(&caller)?;
+    let removed = api.config.set_totp(name.clone(), None).await;
+    let removed = removed.map_err(|error| failed(&api, &error))?;
+    tracing::info!(ip = %caller.ip, account = %caller.login.account, changed = %name, "took a second factor away");
+    known(removed)
+}
+
+/// The caller's own name, and no other: a second factor is in its owner's hand.
+fn own(path: &AccountPath, caller: &Caller) -> Result<Title, Problem> {
+    let name = path.kept_by(caller)?;
+    if name != caller.login.account {
+        let detail = "a second factor is set by the account itself";
+        return Err(Problem::of(switchyard_protocol::Code::Forbidden, detail));
+    }
+    Ok(name)
+}

@@ -1,0 +1,259 @@
+//! Whose request it is: the log-in that it bears, how often it may come, and how its parts are read.
+
+use super::rights::{Deed, judge};
+use crate::{
+    access,
+    http::{Api, Client, login, problem::Problem, socket::is_own_origin},
+    inside::{Frames, Peer},
+    store::{Login, StoreError, TokenHash},
+    telemetry::count,
+    throttle::network_of,
+    yard::Authority,
+};
+use axum::{
+    Extension,
+    body::Body,
+    extract::{FromRequest, FromRequestParts, Path, Query, Request, State},
+    http::{HeaderMap, Method, header, request::Parts},
+    middleware::Next,
+    response::Response,
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use switchyard_protocol::{
+    Address,
+    message::{Body as AnswerBody, Request as Question},
+};
+
+/// The largest body but a script's.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+/// Below this a number with a fraction stands for one whole number alone.
+const WHOLE_MAX: f64 = (1_u64 << 53) as f64;
+/// How long a body may take to come.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a controller may take over an answer before whoever asked by HTTP is told that none came.
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Somebody whose log-in holds.
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    pub(super) login: Login,
+    pub(super) ip: IpAddr,
+    token: TokenHash,
+    looks: u64,
+}
+
+impl Caller {
+    /// Whether they may do it.
+    ///
+    /// # Errors
+    /// A problem to answer with.
+    pub(super) fn may(&self, deed: &Deed<'_>) -> Result<(), Problem> {
+        judge(&self.login.account, &self.login.rights, deed).map_err(Problem::from)
+    }
+
+    /// A peer that acts in the yard with their rights, and no longer than their log-in holds.
+    ///
+    /// # Errors
+    /// A problem to answer with.
+    pub(super) async fn peer(&self, api: &Api) -> Result<(Peer, Frames), Problem> {
+        let authority = Authority::LogIn {
+            token: self.token,
+            login: self.login.clone(),
+            looks: self.looks,
+        };
+        let opened = api.insides.open("api", Some(self.ip), authority).await;
+        opened.map_err(Problem::from)
+    }
+
+    /// Asks somebody in the yard.
+    ///
+    /// # Errors
+    /// The refusal as a problem.
+    pub(super) async fn ask(
+        &self,
+        api: &Api,
+        to: Address,
+        question: Question,
+    ) -> Result<AnswerBody, Problem> {
+        let (peer, _) = self.peer(api).await?;
+        ask(&peer, to, question).await
+    }
+}
+
+/// Asks by a peer that is there.
+///
+/// # Errors
+/// The refusal as a problem.
+pub(super) async fn ask(
+    peer: &Peer,
+    to: Address,
+    question: Question,
+) -> Result<AnswerBody, Problem> {
+    let answer = peer.ask(to, question, ANSWER_TIMEOUT).await;
+    answer.map_err(Problem::from)
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let caller = parts.extensions.get::<Caller>().cloned();
+        caller.ok_or_else(Problem::not_logged_in)
+    }
+}
+
+/// Lets a request in that bears a log-in, and counts it for its network and its account.
+pub(super) async fn admit(
+    State(api): State<Arc<Api>>,
+    Extension(client): Extension<Client>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let ip = api.client_ip(&client, request.headers());
+    let limited = |wait: Option<Duration>| match wait {
+        Some(wait) => {
+            count(&api.telemetry.api_limited);
+            Err(Problem::rate_limited(wait))
+        }
+        None => Ok(()),
+    };
+    // Before the store is asked anything.
+    limited(api.requests_by_network.wait(network_of(ip), Instant::now()))?;
+    let token = token_of(&api, request.method(), request.headers())?;
+    let looks = api.yard.looks();
+    let login = api.config.login(token, crate::clock::time()).await;
+    let login = login.map_err(|error| failed(&api, &error))?;
+    let login = login.ok_or_else(Problem::not_logged_in)?;
+    limited(
+        api.requests_by_account
+            .wait(login.account.clone(), Instant::now()),
+    )?;
+    count(&api.telemetry.api_requests);
+    request.extensions_mut().insert(Caller {
+        login,
+        ip,
+        token,
+        looks,
+    });
+    Ok(next.run(request).await)
+}
+
+/// The token that a request bears: a program's, or the page's cookie.
+fn token_of(api: &Api, method: &Method, headers: &HeaderMap) -> Result<TokenHash, Problem> {
+    if let Some(token) = login::bearer(headers) {
+        return Ok(access::token_hash(token));
+    }
+    let cookie = login::session_cookie(headers).ok_or_else(Problem::not_logged_in)?;
+    // Reading is safe with a cookie alone: browsers give another page nothing of what comes back, and they
+    // name no origin there. Whatever changes something has to come from our own page.
+    let is_own = match headers.get(header::ORIGIN) {
+        Some(origin) => is_own_origin(api, headers, origin),
+        None => method.is_safe(),
+    };
+    if !is_own {
+        return Err(Problem::bad_origin());
+    }
+    Ok(access::token_hash(cookie))
+}
+
+/// What of the store's failures a caller is told: what is wrong with the request, or that the store is.
+pub(super) fn failed(api: &Api, error: &StoreError) -> Problem {
+    match error {
+        StoreError::Exists(_) => Problem::conflict("exists", &error.to_string()),
+        StoreError::Missing { .. } => Problem::conflict("missing", &error.to_string()),
+        StoreError::InUse { .. } => Problem::conflict("in_use", &error.to_string()),
+        StoreError::Full { .. } => Problem::conflict("full", &error.to_string()),
+        StoreError::Padded(_) => Problem::bad_request(&error.to_string()),
+        _ => login::unavailable(api, error),
+    }
+}
+
+/// A body of JSON, of which every field is known.
+pub(super) struct Json<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        read_json(request, BODY_BYTES_MAX).await.map(Json)
+    }
+}
+
+/// Reads a body of at most so many bytes.
+///
+/// # Errors
+/// A problem to answer with; it says what was expected.
+pub(super) async fn read_json<T: DeserializeOwned>(
+    request: Request,
+    bytes_max: usize,
+) -> Result<T, Problem> {
+    let (head, body) = request.into_parts();
+    let content_type = head.headers.get(header::CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok());
+    let essence = content_type.and_then(|value| value.split(';').next());
+    if essence.is_none_or(|it| !it.trim().eq_ignore_ascii_case("application/json")) {
+        return Err(Problem::not_json());
+    }
+    let bytes = read_bytes(body, bytes_max).await?;
+    // The text names what was expected; what it quotes is the caller's own.
+    let not_understood = |error: serde_json::Error| Problem::bad_request(&error.to_string());
+    let mut value: Value = serde_json::from_slice(&bytes).map_err(not_understood)?;
+    make_whole(&mut value);
+    T::deserialize(value).map_err(not_understood)
+}
+
+/// Whole numbers that are written with a fraction of nothing, as `13.0`: JSON has but one sort of numbers,
+/// and there are writers that put it so. How deep this goes the parser has bounded.
+fn make_whole(value: &mut Value) {
+    match value {
+        Value::Number(number) => {
+            let whole = number
+                .as_f64()
+                .filter(|it| number.is_f64() && it.fract() == 0.0 && it.abs() < WHOLE_MAX);
+            if let Some(whole) = whole {
+                *number = (whole as i64).into();
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(make_whole),
+        Value::Object(fields) => fields.values_mut().for_each(make_whole),
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
+}
+
+async fn read_bytes(body: Body, bytes_max: usize) -> Result<bytes::Bytes, Problem> {
+    let body = tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, bytes_max)).await;
+    let body = body.map_err(|_| Problem::bad_request("the body did not come in time"))?;
+    body.map_err(|_| Problem::too_large(&format!("such a body has at most {bytes_max} bytes")))
+}
+
+/// Parameters behind the path, of which every one is known.
+pub(super) struct Parameters<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Parameters<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query = Query::<T>::from_request_parts(parts, state).await;
+        let query = query.map_err(|error| Problem::bad_request(&error.body_text()))?;
+        Ok(Parameters(query.0))
+    }
+}
+
+/// Parts of the path.
+pub(super) struct Place<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Place<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::<T>::from_request_parts(parts, state).await;
+        let path = path.map_err(|error| Problem::bad_request(&error.body_text()))?;
+        Ok(Place(path.0))
+    }
+}

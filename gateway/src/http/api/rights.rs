@@ -1,0 +1,123 @@
+//! Who may do what over HTTP that the relay does not judge: all that is written to the config store.
+//!
+//! What goes over the yard (values, commands, forces, scripts, enrolling) is judged by the relay on every
+//! frame (`docs/protocol.md` §5.1), and by nobody else. The command line is not judged at all: whoever may
+//! run it can read the database.
+
+use switchyard_protocol::{Code, Role, SiteId, message::Title};
+use switchyard_relay::Rights;
+
+/// Something that somebody wants to do.
+#[derive(Clone, Debug)]
+pub(super) enum Deed<'a> {
+    /// See a site's name.
+    SeeSite(SiteId),
+    /// Make, rename or remove sites.
+    ManageSites,
+    /// See a controller of this site, or of none.
+    SeeController(Option<SiteId>),
+    /// Change what a controller is called, its tags, or its site.
+    EditController {
+        /// Where it is.
+        at: Option<SiteId>,
+        /// Where it is to go, if it is to move.
+        to: Option<Option<SiteId>>,
+    },
+    /// Withdraw a controller for ever.
+    RemoveController(Option<SiteId>),
+    /// See, make, change or remove accounts, and what they may do.
+    ManageAccounts,
+    /// See or change how an account logs in: password, second factor, tokens, keys.
+    Keep(&'a Title),
+}
+
+/// Judges a deed of an account.
+///
+/// # Errors
+/// [`Code::UnknownAddress`] for what the account may not know to exist, else [`Code::Forbidden`].
+pub(super) fn judge(account: &Title, rights: &Rights, deed: &Deed<'_>) -> Result<(), Code> {
+    let everywhere = rights.role_at(None);
+    let at_least = |role: Option<Role>, wanted: Role| match role {
+        None => Err(Code::UnknownAddress),
+        Some(role) if role < wanted => Err(Code::Forbidden),
+        Some(_) => Ok(()),
+    };
+    let admin_everywhere = || match everywhere {
+        Some(Role::Admin) => Ok(()),
+        _ => Err(Code::Forbidden),
+    };
+    match deed {
+        Deed::SeeSite(site) => at_least(rights.role_at(Some(*site)), Role::Viewer),
+        Deed::SeeController(site) => at_least(rights.role_at(*site), Role::Viewer),
+        Deed::EditController { at, to } => {
+            at_least(rights.role_at(*at), Role::Technician)?;
+            match to {
+                // It goes out of one's hands there, or into them: one has to be trusted at both ends.
+                Some(to) if rights.role_at(*to) < Some(Role::Technician) => Err(Code::Forbidden),
+                _ => Ok(()),
+            }
+        }
+        Deed::RemoveController(site) => at_least(rights.role_at(*site), Role::Admin),
+        Deed::ManageSites | Deed::ManageAccounts => admin_everywhere(),
+        Deed::Keep(whose) if *whose == account => Ok(()),
+        Deed::Keep(_) => admin_everywhere(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_do_what() {
+        let title = |text: &str| Title::new(text).unwrap();
+        let (own, other) = (title("li"), title("bo"));
+        let (here, there) = (SiteId(1), SiteId(2));
+        let at = |role| Rights::new(None, [(here, role)]);
+        let of = Rights::everywhere;
+        // One column for each of them.
+        let who = [
+            Rights::default(),
+            at(Role::Viewer),
+            at(Role::Operator),
+            at(Role::Technician),
+            at(Role::Admin),
+            of(Role::Viewer),
+            of(Role::Operator),
+            of(Role::Technician),
+            of(Role::Admin),
+        ];
+        let moves = |at, to| Deed::EditController { at, to: Some(to) };
+        let stays = |at| Deed::EditController { at, to: None };
+        // `.` may, `f` is forbidden, `?` does not know of it.
+        for (deed, expected) in [
+            (Deed::SeeSite(here), "?........"),
+            (Deed::SeeSite(there), "?????...."),
+            (Deed::ManageSites, "ffffffff."),
+            (Deed::SeeController(Some(here)), "?........"),
+            (Deed::SeeController(Some(there)), "?????...."),
+            (Deed::SeeController(None), "?????...."),
+            (stays(Some(here)), "?ff..ff.."),
+            (stays(Some(there)), "?????ff.."),
+            (stays(None), "?????ff.."),
+            (moves(Some(here), Some(there)), "?ffffff.."),
+            (moves(Some(there), Some(here)), "?????ff.."),
+            (moves(Some(here), None), "?ffffff.."),
+            (moves(Some(here), Some(here)), "?ff..ff.."),
+            (Deed::RemoveController(Some(here)), "?fff.fff."),
+            (Deed::RemoveController(Some(there)), "?????fff."),
+            (Deed::RemoveController(None), "?????fff."),
+            (Deed::ManageAccounts, "ffffffff."),
+            (Deed::Keep(&own), "........."),
+            (Deed::Keep(&other), "ffffffff."),
+        ] {
+            let found = who.iter().map(|rights| match judge(&own, rights, &deed) {
+                Ok(()) => '.',
+                Err(Code::Forbidden) => 'f',
+                Err(Code::UnknownAddress) => '?',
+                Err(code) => panic!("{code:?}"),
+            });
+            assert_eq!(found.collect::<String>(), expected, "{deed:?}");
+        }
+    }
+}
