@@ -1,6 +1,8 @@
 //! The API over a real gateway: every resource, who may do what, and commands to a controller that answers.
 
-use crate::support::{Controller, Gateway, PASSWORD, Response, now, request, soon, title, until};
+use crate::support::{
+    Controller, Enrolled, Gateway, PASSWORD, Response, now, request, soon, title, until,
+};
 use serde_json::{Value, json};
 use switchyard_gateway::{hash_password, store::Account};
 use switchyard_protocol::{
@@ -422,11 +424,22 @@ async fn a_command_goes_to_the_controller_and_its_receipts_come_back() {
     gateway.stop().await;
 }
 
+/// Waits until the yard has heard of a controller that was enrolled behind its back.
+async fn yard_knows(gateway: &Gateway, token: &str, who: Enrolled) {
+    let path = format!("/api/controllers/{}/health", who.address);
+    until("the yard to know it", async || {
+        let found = call(gateway, token, "GET", &path, &NOTHING).await;
+        (found.status == 409).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_waits_for_a_controller_that_is_away() {
     let gateway = Gateway::start().await;
     let pump = gateway.enrol("pump").await;
     let operator = gateway.log_in("operator").await;
+    yard_knows(&gateway, &operator, pump).await;
     let commands = format!("/api/controllers/{}/commands?wait_ms=0", pump.address);
     let given = told(
         &gateway,
@@ -567,12 +580,7 @@ async fn rights_that_change_act_at_once() {
     let gateway = Gateway::start().await;
     let admin = gateway.log_in("admin").await;
     let pump = gateway.enrol("pump").await;
-    until("the yard to know it", async || {
-        let path = format!("/api/controllers/{}/health", pump.address);
-        let found = call(&gateway, &admin, "GET", &path, &NOTHING).await;
-        (found.status == 409).then_some(())
-    })
-    .await;
+    yard_knows(&gateway, &admin, pump).await;
     let viewer = gateway.log_in("viewer").await;
     let commands = format!("/api/controllers/{}/commands?wait_ms=0", pump.address);
     code(
