@@ -1,12 +1,12 @@
 //! The API over a real gateway: every resource, who may do what, and commands to a controller that answers.
 
 use crate::support::{
-    Controller, Enrolled, Gateway, PASSWORD, Response, now, request, soon, title, until,
+    Controller, Enrolled, Gateway, PASSWORD, Response, now, request, title, totp_code, until,
 };
 use serde_json::{Value, json};
 use switchyard_gateway::{hash_password, store::Account};
 use switchyard_protocol::{
-    Kind, Role,
+    Kind,
     message::{Command, Stage},
 };
 use switchyard_relay::Rights;
@@ -677,7 +677,7 @@ async fn a_second_factor_is_set_once_its_app_shows_the_code() {
         code(&gateway, &viewer, ("PUT", path), &wrong, 422).await,
         "bad_field"
     );
-    let shown = code_of(offered["secret"].as_str().unwrap());
+    let shown = totp_code(offered["secret"].as_str().unwrap());
     let guess = json!({"secret": offered["secret"], "code": shown, "current": "not mine at all"});
     assert_eq!(
         code(&gateway, &viewer, ("PUT", path), &guess, 401).await,
@@ -699,22 +699,6 @@ async fn a_second_factor_is_set_once_its_app_shows_the_code() {
     told(&gateway, &admin, ("DELETE", path), &NOTHING, 204).await;
     gateway.log_in("viewer").await;
     gateway.stop().await;
-}
-
-/// The code that an app shows now (RFC 6238).
-fn code_of(secret: &str) -> String {
-    let digits: Vec<_> = secret.as_bytes().chunks(2).collect();
-    let secret = digits.iter().map(|pair| {
-        let pair = str::from_utf8(pair).unwrap();
-        u8::from_str_radix(pair, 16).unwrap()
-    });
-    let secret: Vec<u8> = secret.collect();
-    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &secret);
-    let tag = ring::hmac::sign(&key, &(now().0 / 30_000).to_be_bytes());
-    let tag = tag.as_ref();
-    let at = usize::from(tag[tag.len() - 1] & 0x0F);
-    let part = u32::from_be_bytes(tag[at..at + 4].try_into().unwrap());
-    format!("{:06}", (part & 0x7FFF_FFFF) % 1_000_000)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -796,8 +780,6 @@ async fn an_account_without_rights_may_only_look_after_itself() {
     )
     .await;
     code(&gateway, &li, ("GET", "/api/controllers"), &NOTHING, 403).await;
-    let gone = soon("the gauge", gateway.metric("peers_inside")).await;
-    assert_eq!(gone, 0);
-    assert_eq!(Role::ALL.len(), 4);
+    assert_eq!(gateway.metric("peers_inside").await, 0);
     gateway.stop().await;
 }
