@@ -23,6 +23,7 @@ use crate::{
 use session::{Outcome, Session, Wish};
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::Duration,
 };
@@ -110,7 +111,7 @@ impl Insides {
         }
     }
 
-    /// Opens a peer for `part` of the gateway. It lives until its last handle and its frames are dropped,
+    /// Opens a peer for `part` of the gateway, which acts on a request from `caller` where there is one. It lives until its last handle and its frames are dropped,
     /// or the yard ends it, as it does when the log-in ends.
     ///
     /// # Errors
@@ -119,6 +120,7 @@ impl Insides {
     pub(crate) async fn open(
         &self,
         part: &'static str,
+        caller: Option<IpAddr>,
         authority: Authority,
     ) -> Result<(Peer, Frames), Code> {
         let (account, rights) = account_of(&authority);
@@ -146,7 +148,7 @@ impl Insides {
         let arrival = ToolArrival {
             stream: socket2::Socket::from(stream),
             wire: Wire::Inside,
-            origin: Origin::Inside(part),
+            origin: Origin::Inside { part, caller },
             address,
             authority,
             correlation: 0,

@@ -79,12 +79,12 @@ async fn one_asks_the_gateway_and_another_and_is_judged() {
     let house = house().await;
     let (one, _) = house
         .insides
-        .open("one", own("one", Role::Viewer))
+        .open("one", None, own("one", Role::Viewer))
         .await
         .unwrap();
     let (other, _) = house
         .insides
-        .open("other", own("other", Role::Viewer))
+        .open("other", None, own("other", Role::Viewer))
         .await
         .unwrap();
     for (whom, expected) in [
@@ -128,7 +128,7 @@ async fn the_end_is_told_and_the_place_comes_back() {
     let house = house().await;
     let (peer, mut frames) = house
         .insides
-        .open("one", own("one", Role::Viewer))
+        .open("one", None, own("one", Role::Viewer))
         .await
         .unwrap();
     assert!(
@@ -173,7 +173,7 @@ async fn a_peer_ends_with_the_log_in_that_it_rests_on() {
         login,
         looks,
     };
-    let (peer, mut frames) = house.insides.open("api", authority).await.unwrap();
+    let (peer, mut frames) = house.insides.open("api", None, authority).await.unwrap();
     assert!(
         soon(peer.ask(Address::GATEWAY, Request::Identify, PATIENCE))
             .await
@@ -190,15 +190,21 @@ async fn nobody_takes_all_places() {
     let house = house().await;
     let mut peers = Vec::new();
     for _ in 0..PEERS_PER_ACCOUNT_MAX {
-        let opened = house.insides.open("one", own("one", Role::Viewer)).await;
+        let opened = house
+            .insides
+            .open("one", None, own("one", Role::Viewer))
+            .await;
         peers.push(opened.unwrap());
     }
-    let refused = house.insides.open("one", own("one", Role::Viewer)).await;
+    let refused = house
+        .insides
+        .open("one", None, own("one", Role::Viewer))
+        .await;
     assert_eq!(refused.err(), Some(Code::RateLimited));
     assert!(
         house
             .insides
-            .open("other", own("other", Role::Viewer))
+            .open("other", None, own("other", Role::Viewer))
             .await
             .is_ok()
     );
@@ -207,7 +213,7 @@ async fn nobody_takes_all_places() {
     soon(async {
         while house
             .insides
-            .open("one", own("one", Role::Viewer))
+            .open("one", None, own("one", Role::Viewer))
             .await
             .is_err()
         {
@@ -219,7 +225,7 @@ async fn nobody_takes_all_places() {
         account: own_account("none").unwrap(),
         rights: Rights::default(),
     };
-    let refused = house.insides.open("none", without).await;
+    let refused = house.insides.open("none", None, without).await;
     assert_eq!(refused.err(), Some(Code::Forbidden));
 }
 
@@ -228,7 +234,7 @@ async fn a_command_to_nobody_is_refused_by_its_receipt() {
     let house = house().await;
     let (peer, _) = house
         .insides
-        .open("one", own("one", Role::Operator))
+        .open("one", None, own("one", Role::Operator))
         .await
         .unwrap();
     let command = Command {

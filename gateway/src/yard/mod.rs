@@ -169,15 +169,24 @@ pub(crate) enum Origin {
         /// Its place in the house.
         permit: Permit,
     },
-    /// From inside this process, and which part of it. Takes no place that a stranger could have.
-    Inside(&'static str),
+    /// From inside this process. Takes no place that a stranger could have.
+    Inside {
+        /// Which part of it.
+        part: &'static str,
+        /// For whom: where a request came from that it acts on.
+        caller: Option<IpAddr>,
+    },
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Origin::Network { ip, .. } => write!(f, "{ip}"),
-            Origin::Inside(part) => write!(f, "inside {part}"),
+            Origin::Inside { part, caller: None } => write!(f, "inside {part}"),
+            Origin::Inside {
+                part,
+                caller: Some(ip),
+            } => write!(f, "inside {part} for {ip}"),
         }
     }
 }

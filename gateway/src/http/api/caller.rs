@@ -67,7 +67,7 @@ impl Caller {
             login: self.login.clone(),
             looks: self.looks,
         };
-        let opened = api.insides.open("api", authority).await;
+        let opened = api.insides.open("api", Some(self.ip), authority).await;
         opened.map_err(Problem::from)
     }
 

@@ -78,7 +78,7 @@ impl Yard {
         let came_from = origin.to_string();
         let permit = match origin {
             Origin::Network { permit, .. } => Some(permit),
-            Origin::Inside(_) => None,
+            Origin::Inside { .. } => None,
         };
         let opening = Opening {
             stream,
