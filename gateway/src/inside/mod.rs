@@ -111,8 +111,8 @@ impl Insides {
         }
     }
 
-    /// Opens a peer for `part` of the gateway, on behalf of somebody at `ip` where it is one from the
-    /// network: so the audit log has it. It lives until its last handle and its frames are dropped,
+    /// Opens a peer for `part` of the gateway, which acts on a request from `caller` where there is one: the
+    /// audit log has it from there. It lives until its last handle and its frames are dropped,
     /// or the yard ends it, as it does when the log-in ends.
     ///
     /// # Errors
@@ -121,7 +121,7 @@ impl Insides {
     pub(crate) async fn open(
         &self,
         part: &'static str,
-        ip: Option<IpAddr>,
+        caller: Option<IpAddr>,
         authority: Authority,
     ) -> Result<(Peer, Frames), Code> {
         let (account, rights) = account_of(&authority);
@@ -149,7 +149,7 @@ impl Insides {
         let arrival = ToolArrival {
             stream: socket2::Socket::from(stream),
             wire: Wire::Inside,
-            origin: Origin::Inside { part, ip },
+            origin: Origin::Inside { part, caller },
             address,
             authority,
             correlation: 0,

@@ -185,8 +185,8 @@ pub(crate) enum Origin {
     Inside {
         /// Which part of it.
         part: &'static str,
-        /// Where whoever it acts for comes from, if from the network.
-        ip: Option<IpAddr>,
+        /// For whom: where a request came from that it acts on.
+        caller: Option<IpAddr>,
     },
 }
 
@@ -194,8 +194,11 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Origin::Network { ip, .. } => write!(f, "{ip}"),
-            Origin::Inside { part, ip: None } => write!(f, "inside {part}"),
-            Origin::Inside { part, ip: Some(ip) } => write!(f, "inside {part} for {ip}"),
+            Origin::Inside { part, caller: None } => write!(f, "inside {part}"),
+            Origin::Inside {
+                part,
+                caller: Some(ip),
+            } => write!(f, "inside {part} for {ip}"),
         }
     }
 }

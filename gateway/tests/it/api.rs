@@ -1,10 +1,12 @@
 //! The API over a real gateway: every resource, who may do what, and commands to a controller that answers.
 
-use crate::support::{Controller, Gateway, PASSWORD, Response, now, request, soon, title, until};
+use crate::support::{
+    Controller, Enrolled, Gateway, PASSWORD, Response, now, request, title, totp_code, until,
+};
 use serde_json::{Value, json};
 use switchyard_gateway::{hash_password, store::Account};
 use switchyard_protocol::{
-    Kind, Role,
+    Kind,
     message::{Command, Stage},
 };
 use switchyard_relay::Rights;
@@ -422,11 +424,22 @@ async fn a_command_goes_to_the_controller_and_its_receipts_come_back() {
     gateway.stop().await;
 }
 
+/// Waits until the yard has heard of a controller that was enrolled behind its back.
+async fn yard_knows(gateway: &Gateway, token: &str, who: Enrolled) {
+    let path = format!("/api/controllers/{}/health", who.address);
+    until("the yard to know it", async || {
+        let found = call(gateway, token, "GET", &path, &NOTHING).await;
+        (found.status == 409).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_waits_for_a_controller_that_is_away() {
     let gateway = Gateway::start().await;
     let pump = gateway.enrol("pump").await;
     let operator = gateway.log_in("operator").await;
+    yard_knows(&gateway, &operator, pump).await;
     let commands = format!("/api/controllers/{}/commands?wait_ms=0", pump.address);
     let given = told(
         &gateway,
@@ -567,12 +580,7 @@ async fn rights_that_change_act_at_once() {
     let gateway = Gateway::start().await;
     let admin = gateway.log_in("admin").await;
     let pump = gateway.enrol("pump").await;
-    until("the yard to know it", async || {
-        let path = format!("/api/controllers/{}/health", pump.address);
-        let found = call(&gateway, &admin, "GET", &path, &NOTHING).await;
-        (found.status == 409).then_some(())
-    })
-    .await;
+    yard_knows(&gateway, &admin, pump).await;
     let viewer = gateway.log_in("viewer").await;
     let commands = format!("/api/controllers/{}/commands?wait_ms=0", pump.address);
     code(
@@ -669,7 +677,7 @@ async fn a_second_factor_is_set_once_its_app_shows_the_code() {
         code(&gateway, &viewer, ("PUT", path), &wrong, 422).await,
         "bad_field"
     );
-    let shown = code_of(offered["secret"].as_str().unwrap());
+    let shown = totp_code(offered["secret"].as_str().unwrap());
     let guess = json!({"secret": offered["secret"], "code": shown, "current": "not mine at all"});
     assert_eq!(
         code(&gateway, &viewer, ("PUT", path), &guess, 401).await,
@@ -691,22 +699,6 @@ async fn a_second_factor_is_set_once_its_app_shows_the_code() {
     told(&gateway, &admin, ("DELETE", path), &NOTHING, 204).await;
     gateway.log_in("viewer").await;
     gateway.stop().await;
-}
-
-/// The code that an app shows now (RFC 6238).
-fn code_of(secret: &str) -> String {
-    let digits: Vec<_> = secret.as_bytes().chunks(2).collect();
-    let secret = digits.iter().map(|pair| {
-        let pair = str::from_utf8(pair).unwrap();
-        u8::from_str_radix(pair, 16).unwrap()
-    });
-    let secret: Vec<u8> = secret.collect();
-    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &secret);
-    let tag = ring::hmac::sign(&key, &(now().0 / 30_000).to_be_bytes());
-    let tag = tag.as_ref();
-    let at = usize::from(tag[tag.len() - 1] & 0x0F);
-    let part = u32::from_be_bytes(tag[at..at + 4].try_into().unwrap());
-    format!("{:06}", (part & 0x7FFF_FFFF) % 1_000_000)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -788,8 +780,6 @@ async fn an_account_without_rights_may_only_look_after_itself() {
     )
     .await;
     code(&gateway, &li, ("GET", "/api/controllers"), &NOTHING, 403).await;
-    let gone = soon("the gauge", gateway.metric("peers_inside")).await;
-    assert_eq!(gone, 0);
-    assert_eq!(Role::ALL.len(), 4);
+    assert_eq!(gateway.metric("peers_inside").await, 0);
     gateway.stop().await;
 }

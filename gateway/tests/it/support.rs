@@ -351,3 +351,19 @@ pub(crate) async fn timed<T>(future: impl Future<Output = T>) -> (T, Duration) {
     let value = future.await;
     (value, start.elapsed())
 }
+
+/// The code that an app shows now (RFC 6238).
+pub(crate) fn totp_code(secret: &str) -> String {
+    let digits: Vec<_> = secret.as_bytes().chunks(2).collect();
+    let secret = digits.iter().map(|pair| {
+        let pair = str::from_utf8(pair).unwrap();
+        u8::from_str_radix(pair, 16).unwrap()
+    });
+    let secret: Vec<u8> = secret.collect();
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &secret);
+    let tag = ring::hmac::sign(&key, &(now().0 / 30_000).to_be_bytes());
+    let tag = tag.as_ref();
+    let at = usize::from(tag[tag.len() - 1] & 0x0F);
+    let part = u32::from_be_bytes(tag[at..at + 4].try_into().unwrap());
+    format!("{:06}", (part & 0x7FFF_FFFF) % 1_000_000)
+}

@@ -78,7 +78,7 @@ impl Yard {
         let came_from = origin.to_string();
         let (ip, permit) = match origin {
             Origin::Network { ip, permit } => (Some(ip), Some(permit)),
-            Origin::Inside { ip, .. } => (ip, None),
+            Origin::Inside { caller, .. } => (caller, None),
         };
         let opening = Opening {
             stream,
