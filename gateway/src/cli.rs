@@ -3,6 +3,8 @@
 mod accounts;
 mod audit;
 mod data;
+mod history;
+mod moment;
 mod sites;
 
 use crate::{
@@ -23,6 +25,7 @@ use clap::{
 };
 use data::DataTask;
 pub(crate) use sites::SITES_MAX;
+use history::HistoryTask;
 use sites::{ControllerTask, SiteTask};
 use std::{
     io::{BufRead as _, IsTerminal as _, Write as _},
@@ -92,6 +95,8 @@ enum Task {
     Controllers,
     /// Show who asked for what, from where, and what became of it; or check that nobody changed that
     Audit(AuditTask),
+    /// Tell what a point was, or which points of a controller have a history
+    History(HistoryTask),
     /// Read the settings and say whether they are in order
     CheckConfig,
     /// Compile a script from standard input: what the gateway starts itself for
@@ -260,6 +265,7 @@ async fn run_task(task: Task, settings: Settings) -> anyhow::Result<()> {
             let max = settings.controllers_max;
             enrol(config, &title, (count, site), max, &mut stdout).await?;
         }
+        Task::History(task) => history::run(task, config, &mut stdout).await?,
         Task::Controllers => {
             let mut after = Address::GATEWAY;
             loop {

@@ -5,7 +5,10 @@
 //! is described in `gateway/switchyard.sample.toml`, and a test holds that file to this one.
 
 pub use crate::proxy::TrustedNetwork;
-use crate::store::{Database, RedisSettings, Sealer};
+use crate::{
+    history::Choice,
+    store::{Database, RedisSettings, Sealer},
+};
 use serde::Deserialize;
 use std::{
     fmt,
@@ -226,6 +229,12 @@ settings! {
     audit_required: bool, "SWITCHYARD_AUDIT_REQUIRED", Some(false), alone means "true";
     /// Days that the audit log keeps a record; 0 keeps all of them for good
     audit_days: u32, "SWITCHYARD_AUDIT_DAYS", Some(400);
+    /// Which points have a history: analogue, digital_outputs, digital_inputs, CONTROLLER/POINT
+    history_points: String, "SWITCHYARD_HISTORY_POINTS", text("analogue digital_outputs");
+    /// How many days history is kept; 0 keeps none
+    history_days: u32, "SWITCHYARD_HISTORY_DAYS", Some(30);
+    /// How many points may have a history
+    history_points_max: usize, "SWITCHYARD_HISTORY_POINTS_MAX", Some(4_096);
     /// How long one call of a store may take
     store_timeout: Span, "SWITCHYARD_STORE_TIMEOUT", span(Duration::from_secs(5));
     /// Calls that may wait for a store
@@ -321,6 +330,12 @@ pub struct Settings {
     pub audit_required: bool,
     /// How long the audit log keeps a record; for good without.
     pub audit_kept_for: Option<Duration>,
+    /// Which points have a history.
+    pub history_points: Choice,
+    /// How many days it is kept.
+    pub history_days: u32,
+    /// How many points may have one.
+    pub history_points_max: usize,
     /// How long a store's call may take.
     pub store_timeout: Duration,
     /// Calls that may wait for a store.
@@ -523,6 +538,9 @@ impl RawSettings {
                 0 => None,
                 days => Some(Duration::from_secs(u64::from(days) * 86_400)),
             },
+            history_points: history_points(&taken(raw.history_points))?,
+            history_days: taken(raw.history_days),
+            history_points_max: taken(raw.history_points_max),
             store_timeout: positive("store_timeout", raw.store_timeout)?,
             store_queue_calls_max: taken(raw.store_queue_calls_max),
             redis: RedisSettings::resolve(raw.redis_url, taken(raw.redis_prefix))?,
@@ -630,6 +648,16 @@ impl Settings {
         if !matches!(self.shards, 1 | 2 | 4 | 8) {
             return refused("shards", "1, 2, 4 or 8", self.shards.to_string());
         }
+        // Further back a chart cannot reach in one piece, and the disk is a matter for somebody's thought.
+        if self.history_days > 3_660 {
+            let found = self.history_days.to_string();
+            return refused("history_days", "at most 3660, which are ten years", found);
+        }
+        // What a gateway's store can take in a minute beside its other work, with room to spare.
+        if !(1..=65_536).contains(&self.history_points_max) {
+            let found = self.history_points_max.to_string();
+            return refused("history_points_max", "1 to 65536", found);
+        }
         // The queue's room is taken at the start.
         if !(1..=65_536).contains(&self.store_queue_calls_max) {
             let found = self.store_queue_calls_max.to_string();
@@ -726,6 +754,15 @@ fn socket_addr(key: &'static str, text: &str) -> Result<SocketAddr, ConfigError>
             key,
             expected: "HOST:NUMBER, such as 0.0.0.0:7400",
             found: text.into(),
+        })
+}
+
+fn history_points(text: &str) -> Result<Choice, ConfigError> {
+    text.parse()
+        .map_err(|crate::history::NotAChoice(word)| ConfigError::BadValue {
+            key: "history_points",
+            expected: "analogue, digital_outputs, digital_inputs or CONTROLLER/POINT, separated by spaces",
+            found: word,
         })
 }
 

@@ -3,6 +3,7 @@
 //! - [`Settings`]: what it runs on; [`config::RawSettings`] is how people write it.
 //! - [`Stores`]: accounts, controllers, waiting commands, statuses, the audit log.
 //! - [`journal`]: what commands came to, in files that outlive the process; [`audit`]: who asked for them.
+//! - [`history`]: what points were, minute by minute.
 //! - [`Listeners`], [`serve`]: bound sockets in, until told to stop.
 //! - [`compiler`]: scripts compiled in a child process.
 //! - [`fleet`]: what many controllers are to run, and how they come to it.
@@ -29,6 +30,7 @@ pub mod fleet;
 mod handshake;
 mod hello;
 mod hex;
+pub mod history;
 mod http;
 mod inside;
 pub mod journal;

@@ -2,10 +2,12 @@
 
 use crate::{
     audit::AuditLog,
+    clock::Clock,
     config::{ConfigError, ProxiedListeners, Settings, TrustedNetwork},
     door::{Door, Pending, Permit},
     handshake::{Prover, Replays},
     hello::{Greeter, Leases},
+    history,
     http::{self, Api},
     inside::Insides,
     journal,
@@ -281,11 +283,18 @@ pub async fn serve_supervised(
     let (door_keeper, door_ends) = start_door(listeners.tcp, listeners.clear)
         .await
         .context("cannot start the door's thread")?;
+    let clock = Clock::start();
+    let config = Arc::clone(&stores.config);
+    let history = history::Keeper::new(&settings, config, Arc::clone(&telemetry), move || {
+        clock.now()
+    });
+    let (history_tap, history_keeper) = history.unzip();
     let context = YardContext {
         settings: Arc::clone(&settings),
         config: Arc::clone(&stores.config),
         status: stores.status,
         recent: stores.recent,
+        history: history_tap,
         telemetry: Arc::clone(&telemetry),
         keyring: Arc::clone(&keyring),
         gateway: opened.memory,
@@ -309,6 +318,16 @@ pub async fn serve_supervised(
         tasks.clone(),
         settings.ping_interval,
     );
+    if let Some(keeper) = history_keeper {
+        // It ends by itself once the yard has.
+        tasks.spawn(keeper.keep());
+    }
+    tasks.spawn(history::sweep(
+        Arc::clone(&stores.config),
+        Arc::clone(&telemetry),
+        (opened.memory, settings.history_days),
+        stopping.clone(),
+    ));
     let api = Api::new(
         Arc::clone(&telemetry),
         insides,

@@ -44,6 +44,20 @@ pub(crate) struct Telemetry {
     pub(crate) samples_stored: AtomicU64,
     /// Values that found no room on their way there.
     pub(crate) samples_dropped: AtomicU64,
+    /// Values that found no room on their way from the yard to history.
+    pub(crate) history_values_dropped: AtomicU64,
+    /// Minutes of history that were brought to the config store.
+    pub(crate) history_minutes_stored: AtomicU64,
+    /// Minutes of history that found no room while the config store was away.
+    pub(crate) history_minutes_dropped: AtomicU64,
+    /// Minutes of history that wait for the config store.
+    pub(crate) history_minutes_waiting: AtomicU64,
+    /// Minutes of history that were deleted for their age.
+    pub(crate) history_minutes_swept: AtomicU64,
+    /// Points that are recorded now.
+    pub(crate) history_points: AtomicU64,
+    /// Times that a chosen point found no room.
+    pub(crate) history_points_refused: AtomicU64,
     /// Writes, syncs and reads of the journal that failed.
     pub(crate) journal_failures: AtomicU64,
     /// Records that could not be written to the journal.
@@ -76,6 +90,13 @@ impl Telemetry {
             leases_fenced: AtomicU64::new(0),
             samples_stored: AtomicU64::new(0),
             samples_dropped: AtomicU64::new(0),
+            history_values_dropped: AtomicU64::new(0),
+            history_minutes_stored: AtomicU64::new(0),
+            history_minutes_dropped: AtomicU64::new(0),
+            history_minutes_waiting: AtomicU64::new(0),
+            history_minutes_swept: AtomicU64::new(0),
+            history_points: AtomicU64::new(0),
+            history_points_refused: AtomicU64::new(0),
             journal_failures: AtomicU64::new(0),
             journal_records_lost: AtomicU64::new(0),
             journal_segments_dropped: AtomicU64::new(0),

@@ -3,7 +3,7 @@
 use crate::{
     config::Settings,
     hex, private,
-    store::{Database, DumpSummary, SqlConfigStore},
+    store::{Database, DumpError, DumpSummary, SqlConfigStore},
 };
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
@@ -22,6 +22,9 @@ pub(super) enum DataTask {
     Backup {
         /// The file, which must not be there yet
         file: PathBuf,
+        /// Leave history out, which is most of what there is
+        #[arg(long)]
+        without_history: bool,
     },
     /// Fill an empty database from a backup
     Restore {
@@ -29,7 +32,11 @@ pub(super) enum DataTask {
         file: PathBuf,
     },
     /// Write all that is kept to standard output, as lines of JSON
-    Export,
+    Export {
+        /// Leave history out
+        #[arg(long)]
+        without_history: bool,
+    },
     /// Fill an empty database from standard input
     Import,
 }
@@ -53,8 +60,11 @@ pub(super) async fn run(task: DataTask, settings: &Settings) -> anyhow::Result<(
                 ))
             }
         }
-        DataTask::Backup { file: path } => {
-            let summary = backup(database, settings, &path).await?;
+        DataTask::Backup {
+            file: path,
+            without_history,
+        } => {
+            let summary = backup((database, without_history), settings, &path).await?;
             say(&format!("{}: {}", path.display(), told(&summary)))
         }
         DataTask::Restore { file: path } => {
@@ -67,9 +77,9 @@ pub(super) async fn run(task: DataTask, settings: &Settings) -> anyhow::Result<(
             let summary = summary.with_context(|| format!("cannot restore {shown}"))?;
             say(&format!("restored {shown}: {}", told(&summary)))
         }
-        DataTask::Export => {
+        DataTask::Export { without_history } => {
             let mut stdout = BufWriter::new(std::io::stdout().lock());
-            SqlConfigStore::export(database, limit, &mut stdout).await?;
+            export((database, without_history), settings, &mut stdout).await?;
             Ok(())
         }
         DataTask::Import => {
@@ -99,9 +109,22 @@ fn open(path: &Path) -> anyhow::Result<BufReader<File>> {
     Ok(BufReader::new(file))
 }
 
+/// Writes all there is, or all but history.
+async fn export(
+    (database, without_history): (&Database, bool),
+    settings: &Settings,
+    out: &mut dyn Write,
+) -> Result<DumpSummary, DumpError> {
+    let limit = settings.store_timeout;
+    match without_history {
+        true => SqlConfigStore::export_without_history(database, limit, out).await,
+        false => SqlConfigStore::export(database, limit, out).await,
+    }
+}
+
 /// Writes a backup for its owner alone, reads it again, and only then gives it its name.
 async fn backup(
-    database: &Database,
+    what: (&Database, bool),
     settings: &Settings,
     path: &Path,
 ) -> anyhow::Result<DumpSummary> {
@@ -117,7 +140,7 @@ async fn backup(
         unfinished.push(format!(".unfinished-{:08x}", rand::random::<u32>()));
         unfinished
     });
-    let written = write_checked(database, settings, &unfinished).await;
+    let written = write_checked(what, settings, &unfinished).await;
     let summary = match written {
         Ok(summary) => summary,
         Err(error) => {
@@ -137,14 +160,14 @@ async fn backup(
 }
 
 async fn write_checked(
-    database: &Database,
+    what: (&Database, bool),
     settings: &Settings,
     path: &Path,
 ) -> anyhow::Result<DumpSummary> {
     let file =
         private::create_file(path).with_context(|| format!("cannot write {}", path.display()))?;
     let mut writer = BufWriter::new(file);
-    let summary = SqlConfigStore::export(database, settings.store_timeout, &mut writer).await?;
+    let summary = export(what, settings, &mut writer).await?;
     let file = writer.into_inner().context("cannot write the backup")?;
     file.sync_all().context("cannot write the backup")?;
     let read = SqlConfigStore::check_dump(&mut open(path)?).await?;

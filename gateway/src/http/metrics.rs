@@ -163,6 +163,45 @@ pub(super) async fn metrics(
     ] {
         text.counter(name, help, load(counter));
     }
+    for (name, help, counter) in [
+        (
+            "history_values_dropped_total",
+            "Values that found no room on their way from the yard to history.",
+            &telemetry.history_values_dropped,
+        ),
+        (
+            "history_minutes_stored_total",
+            "Minutes of history, one for each point, brought to the config store.",
+            &telemetry.history_minutes_stored,
+        ),
+        (
+            "history_minutes_dropped_total",
+            "Minutes of history that found no room while the config store was away.",
+            &telemetry.history_minutes_dropped,
+        ),
+        (
+            "history_minutes_swept_total",
+            "Minutes of history deleted for their age.",
+            &telemetry.history_minutes_swept,
+        ),
+        (
+            "history_points_refused_total",
+            "Times that a chosen point found no room.",
+            &telemetry.history_points_refused,
+        ),
+    ] {
+        text.counter(name, help, load(counter));
+    }
+    text.gauge(
+        "history_minutes_waiting",
+        "Minutes of history that wait for the config store.",
+        load(&telemetry.history_minutes_waiting) as usize,
+    );
+    text.gauge(
+        "history_points",
+        "Points that history is recorded of.",
+        load(&telemetry.history_points) as usize,
+    );
     text.counter(
         "journal_failures_total",
         "Writes, syncs and reads of the journal that failed.",

@@ -18,9 +18,12 @@ pub use seal::{MASTER_KEY_BYTES, Sealer};
 pub use sql::{Database, DumpError, DumpSummary, SchemaVersion, SqlConfigStore};
 pub(crate) use sql::{Examined, examine_mysql, examine_sqlite};
 
-use crate::audit::{
-    AuditFilter, AuditLog, AuditRecord,
-    chain::{Chained, Hash},
+use crate::{
+    audit::{
+        AuditFilter, AuditLog, AuditRecord,
+        chain::{Chained, Hash},
+    },
+    history::{Minute, Part, Recorded, SeriesId, StoredMinute, Swept},
 };
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 use switchyard_protocol::{
@@ -438,6 +441,20 @@ store_trait! {
         fn audit_start(&self) -> (u64, Hash);
         /// Removes the oldest audit records, as [`AuditLog`] has it.
         fn trim_audit(&self, before: Time, limit: u32) -> u32;
+
+        /// Keeps minutes of history; a part of one that is there already is replaced. Each may be repeated without
+        /// harm.
+        fn append_history(&self, minutes: Arc<Vec<Minute>>) -> ();
+        /// The points of a controller of which there is history, by name; also of one that is withdrawn.
+        fn recorded_points(&self, controller: Address) -> Vec<Recorded>;
+        /// At most `limit` of a point's minutes from the first of `minutes` to before the second, in their order; only
+        /// those behind `after`, where a page before ended there.
+        fn history(&self, series: SeriesId, minutes: (u32, u32), after: Option<(u32, Part)>, limit: u32)
+            -> Vec<StoredMinute>;
+        /// Deletes at most about `limit` minutes that lie before one, of the points behind `after`, and points that
+        /// have none left. [`StoreError::Fenced`] unless `token` is that of the owner of the chore
+        /// [`CHORE`](crate::history::CHORE).
+        fn sweep_history(&self, token: FencingToken, before: u32, after: Option<SeriesId>, limit: u32) -> Swept;
 
         /// Makes `holder` the owner of a chore for `ttl` from `now`, or keeps it that; `None` while
         /// somebody else is. The token rises with each new owner.

@@ -35,6 +35,7 @@ use crate::{
     config::Settings,
     door::Permit,
     handshake::Proven,
+    history,
     journal::Journal,
     keyring::Keyring,
     store::{
@@ -77,6 +78,8 @@ pub(crate) struct YardContext {
     pub(crate) status: Option<Arc<dyn StatusStore>>,
     /// Where recent values are kept, if anybody wants them.
     pub(crate) recent: Option<Arc<dyn StatusStore>>,
+    /// What values go to that become minutes of history, if any do.
+    pub(crate) history: Option<history::Tap>,
     pub(crate) telemetry: Arc<Telemetry>,
     /// Is told of controllers that are enrolled later, once the yard has been.
     pub(crate) keyring: Arc<Keyring>,

@@ -28,7 +28,7 @@ use std::{
     time::Duration,
 };
 use switchyard_protocol::{
-    Address, Code, FrameRef, SiteId, limits,
+    Address, Code, FrameRef, Kind, SiteId, limits,
     message::{Body, Title},
 };
 use switchyard_relay::{
@@ -113,6 +113,7 @@ impl Waiting for Yard {
             self.relay.next_timer(),
             self.shards.own.next_moment(),
             self.shards.tap.as_ref().and_then(Tap::next_moment),
+            self.next_history(),
             self.ends_at,
             self.next_status(),
         ];
@@ -172,6 +173,7 @@ impl Yard {
             assistants.spawn(keep_samples(store, Arc::clone(telemetry), keeper_takes));
             Tap::new(batches, Arc::clone(telemetry))
         });
+        shards.history = context.history.take();
         let mut yard = Yard {
             relay: Relay::new(relay_settings),
             now: clock.now(),
@@ -222,6 +224,9 @@ impl Yard {
             self.round(driver);
         }
         self.write_journal();
+        if let Some(history) = &mut self.shards.history {
+            history.end(self.now);
+        }
         let left = self.shards.connections();
         if left > 0 {
             tracing::warn!(left, "some peers did not go in time");
@@ -247,6 +252,9 @@ impl Yard {
         if let Some(tap) = &mut self.shards.tap {
             tap.store(self.now);
         }
+        if let Some(history) = &mut self.shards.history {
+            history.hand_over(self.now);
+        }
         if let Some(storing) = self.numbers.store(&self.context.telemetry) {
             self.ask(storing);
         }
@@ -266,6 +274,11 @@ impl Yard {
     /// When there is status to be stored.
     fn next_status(&self) -> Option<Duration> {
         self.statuses.as_ref()?.next_moment(&self.relay)
+    }
+
+    /// When there is something to hand over that becomes history.
+    fn next_history(&self) -> Option<Duration> {
+        self.shards.history.as_ref()?.next_moment()
     }
 
     fn statuses_waiting(&self) -> usize {
@@ -357,6 +370,8 @@ impl Yard {
     fn departed(&mut self, id: ConnectionId, address: Address) {
         if !address.is_controller() {
             self.tools.remove(&id);
+        } else if let Some(history) = &mut self.shards.history {
+            history.away(self.now.since_start, address);
         }
     }
 
@@ -698,6 +713,12 @@ impl Intake for Yard {
             FrameRef::split(rest, payload_bytes_max).map_err(|error| error.code())?
         {
             rest = after;
+            if let Some(history) = &mut self.shards.history
+                && frame.header().kind == Kind::StatusFull
+                && let Some(address) = self.relay.peer(id)
+            {
+                history.frame(self.now.since_start, address, &frame);
+            }
             self.relay.frame(self.now, id, frame, &mut self.shards);
             self.perform_all();
         }

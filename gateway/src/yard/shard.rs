@@ -14,7 +14,7 @@ use super::{
     places::{Dealing, Places},
     samples::Tap,
 };
-use crate::{clock::Clock, config::Settings, journal::Journal};
+use crate::{clock::Clock, config::Settings, history, journal::Journal};
 use std::{
     io,
     sync::{Arc, mpsc},
@@ -72,6 +72,8 @@ pub(super) struct Shards {
     pub(super) outputs: Vec<Output>,
     /// Takes what points are, while anybody wants that.
     pub(super) tap: Option<Tap>,
+    /// Where what controllers tell becomes history, if it is to.
+    pub(super) history: Option<history::Tap>,
 }
 
 /// A shard on another thread.
@@ -113,6 +115,7 @@ impl Shards {
             journal,
             outputs: Vec::new(),
             tap: None,
+            history: None,
         })
     }
 
@@ -245,12 +248,15 @@ impl Sink for Shards {
     }
 
     fn wants_values(&self) -> bool {
-        self.tap.is_some()
+        self.tap.is_some() || self.history.is_some()
     }
 
     fn value(&mut self, controller: Address, point: u8, value: i64, flags: PointFlags) {
         if let Some(tap) = &mut self.tap {
             tap.note(self.own.now, (controller, point), value, flags);
+        }
+        if let Some(history) = &mut self.history {
+            history.value(self.own.now, (controller, point), value, flags);
         }
     }
 

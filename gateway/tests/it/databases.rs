@@ -9,7 +9,7 @@ use switchyard_gateway::{
     config::Secret,
     store::{ConfigStore, Database, DumpError, Sealer, SqlConfigStore, StoreError},
 };
-use switchyard_protocol::message::Time;
+use switchyard_protocol::{Address, message::Time};
 use switchyard_relay::StoreRequest;
 use switchyard_testkit::services::MariaDb;
 
@@ -138,6 +138,22 @@ async fn mariadb_keeps_the_contract_and_changes_places_with_sqlite() {
         import(&sqlite, &dump).await,
         Err(DumpError::NotEmpty(_))
     ));
+    // History goes along, unless it is left out.
+    let text = String::from_utf8(dump.clone()).unwrap();
+    assert!(text.contains("history_minute"));
+    for database in [&database(0), &sqlite] {
+        let mut less = Vec::new();
+        let summary = SqlConfigStore::export_without_history(database, PATIENT, &mut less).await;
+        let summary = summary.unwrap();
+        assert!(!less.windows(14).any(|part| part == b"history_minute"));
+        let folder = tempfile::tempdir().unwrap();
+        let without = Database::Sqlite(folder.path().join("without.db"));
+        import(&without, &less).await.unwrap();
+        let store = open(&without).await;
+        let points = store.recorded_points(Address(0x7FFF_FFF0)).await;
+        assert!(points.unwrap().is_empty());
+        assert!(summary.rows > 10);
+    }
     let taken = import(&database(2), &dump).await;
     assert!(matches!(taken, Err(DumpError::NotEmpty(_))));
     // Half of a dump leaves nothing behind, whoever takes it.

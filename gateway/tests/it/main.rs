@@ -10,6 +10,8 @@ mod contract;
 mod controllers;
 mod databases;
 mod events;
+mod history;
+mod history_contract;
 mod http;
 mod limits;
 mod operations;

@@ -23,7 +23,7 @@ use std::io::{BufRead, Write};
 use switchyard_protocol::message::Time;
 
 /// Every table, those that others refer to first.
-const TABLES: [&str; 15] = [
+const TABLES: [&str; 17] = [
     "account",
     "account_role",
     "token",
@@ -36,10 +36,14 @@ const TABLES: [&str; 15] = [
     "event_number",
     "audit",
     "audit_journal",
+    "history_series",
+    "history_minute",
     "lease",
     "fact",
     "counter",
 ];
+/// Of those, the ones of history. Without them a dump is one of a store that has none.
+const HISTORY: [&str; 2] = ["history_series", "history_minute"];
 /// Tables that are not empty in a store that holds nothing.
 const SEEDED: [&str; 2] = ["fact", "counter"];
 /// Rows that are read at once.
@@ -48,6 +52,13 @@ const ROWS_PER_PAGE: usize = 500;
 const LINE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// This format.
 const FORMAT: u32 = 1;
+
+/// What a dump is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    All,
+    WithoutHistory,
+}
 
 /// Why a dump was not written or read.
 #[derive(Debug, thiserror::Error)]
@@ -150,7 +161,7 @@ type Blake2b256 = Blake2b<U32>;
 /// A table as the database has it.
 struct Shape {
     columns: Vec<String>,
-    /// Of those, the primary key.
+    /// Of those, the primary key, in the key's own order, in which the database reads them fast.
     key: Vec<String>,
 }
 
@@ -159,21 +170,28 @@ async fn shape(tx: &mut Tx<'_>, table: &str) -> Result<Option<Shape>, StoreError
     let sql = match tx {
         Tx::Sqlite(_) => "SELECT name, pk FROM pragma_table_info(?) ORDER BY name",
         Tx::MySql(_) => {
-            "SELECT column_name, column_key = 'PRI' FROM information_schema.columns
-             WHERE table_schema = database() AND table_name = ? ORDER BY column_name"
+            "SELECT c.column_name, coalesce(s.seq_in_index, 0)
+             FROM information_schema.columns c LEFT JOIN information_schema.statistics s
+                 ON s.table_schema = c.table_schema AND s.table_name = c.table_name
+                     AND s.column_name = c.column_name AND s.index_name = 'PRIMARY'
+             WHERE c.table_schema = database() AND c.table_name = ? ORDER BY c.column_name"
         }
     };
     let mut shape = Shape {
         columns: Vec::new(),
         key: Vec::new(),
     };
+    let mut key = Vec::new();
     for row in tx.rows(sql, params![table]).await? {
         let column: String = row.get(0)?;
-        if row.get::<i64>(1)? > 0 {
-            shape.key.push(column.clone());
+        let place: i64 = row.get(1)?;
+        if place > 0 {
+            key.push((place, column.clone()));
         }
         shape.columns.push(column);
     }
+    key.sort();
+    shape.key = key.into_iter().map(|(_, column)| column).collect();
     Ok((!shape.columns.is_empty()).then_some(shape))
 }
 
@@ -185,8 +203,8 @@ fn list(columns: &[String]) -> String {
 /// Writes all that there is. The transaction must see one moment.
 pub(super) async fn export(
     tx: &mut Tx<'_>,
-    schema: u32,
-    made: Time,
+    (schema, made): (u32, Time),
+    scope: Scope,
     out: &mut dyn Write,
 ) -> Result<DumpSummary, DumpError> {
     let header = Header {
@@ -198,12 +216,13 @@ pub(super) async fn export(
     write_line(out, &header)?;
     let mut digest = Blake2b256::new();
     let mut rows = 0;
-    for name in TABLES {
+    let is_left_out = |name: &&str| scope == Scope::WithoutHistory && HISTORY.contains(name);
+    for name in TABLES.iter().filter(|name| !is_left_out(name)) {
         let Some(shape) = shape(tx, name).await? else {
             continue;
         };
         let line = Table {
-            table: name.into(),
+            table: (*name).into(),
             columns: shape.columns.clone(),
         };
         digest.update(write_line(out, &line)?);
@@ -250,14 +269,29 @@ async fn page(
     after: Option<&[Value]>,
 ) -> Result<Vec<Vec<Value>>, StoreError> {
     let (columns, key) = (list(&shape.columns), list(&shape.key));
-    let beyond = after.map_or_else(String::new, |after| {
-        let marks = vec!["?"; after.len()].join(", ");
-        format!("WHERE ({key}) > ({marks})")
-    });
+    let (beyond, values) = after.map_or_else(Default::default, |after| beyond(&shape.key, after));
     let sql =
         format!("SELECT {columns} FROM {table} {beyond} ORDER BY {key} LIMIT {ROWS_PER_PAGE}");
-    let rows = tx.rows(&sql, after.unwrap_or_default()).await?;
+    let rows = tx.rows(&sql, &values).await?;
     Ok(rows.into_iter().map(|row| row.0).collect())
+}
+
+/// What holds of the rows behind a key, and its values. Column by column: MySQL would go through the whole table for
+/// a comparison of rows.
+fn beyond(key: &[String], after: &[Value]) -> (String, Vec<Value>) {
+    let (Some((column, rest)), Some((value, values_left))) =
+        (key.split_first(), after.split_first())
+    else {
+        return Default::default();
+    };
+    if rest.is_empty() {
+        return (format!("WHERE `{column}` > ?"), vec![value.clone()]);
+    }
+    let (behind, mut values) = beyond(rest, values_left);
+    let behind = behind.trim_start_matches("WHERE ");
+    let clause = format!("WHERE `{column}` >= ? AND (`{column}` > ? OR {behind})");
+    values.splice(0..0, [value.clone(), value.clone()]);
+    (clause, values)
 }
 
 fn write_line(out: &mut dyn Write, line: &impl Serialize) -> Result<Vec<u8>, DumpError> {
@@ -430,7 +464,7 @@ mod tests {
             at_once(tx.execute(sql, params![number, number])).unwrap();
         }
         let mut out = Vec::new();
-        at_once(export(tx, schema::VERSION, Time(1), &mut out)).unwrap();
+        at_once(export(tx, (schema::VERSION, Time(1)), Scope::All, &mut out)).unwrap();
         out
     }
 
@@ -467,8 +501,9 @@ mod tests {
             at_once(tx.execute(sql, params![number])).unwrap();
         }
         let mut out = Vec::new();
-        let summary = at_once(export(tx, schema::VERSION, Time(1), &mut out)).unwrap();
-        let counters = 8;
+        let summary =
+            at_once(export(tx, (schema::VERSION, Time(1)), Scope::All, &mut out)).unwrap();
+        let counters = 9;
         assert_eq!(summary.rows, count + counters);
     }
 }

@@ -11,6 +11,7 @@
 //! | `$long` | BLOB | LONGBLOB |
 //! | `$words` | TEXT | LONGTEXT |
 //! | `$table` | STRICT | InnoDB, text compared by its bytes |
+//! | `$clustered` | STRICT, its rows in the order of its key | the same, as every table is |
 //!
 //! Statements end with a semicolon at the end of a line. SQLite takes all steps in one transaction.
 //! MySQL cannot: it commits each statement that changes a table by itself. So it notes after each one
@@ -156,6 +157,31 @@ const STEPS: &[Step] = &[
         INSERT INTO counter (name, value) VALUES ('audit', 0);
         ",
     ),
+    // 7: history. A chart reads a point's minutes side by side, and so does what deletes them.
+    Step::Statements(
+        "
+        CREATE TABLE history_series (
+            id         $int PRIMARY KEY NOT NULL,
+            controller $int NOT NULL,
+            point      $text(24) NOT NULL,
+            point_type $int NOT NULL,
+            UNIQUE (controller, point, point_type)
+        ) $table;
+        CREATE TABLE history_minute (
+            series   $int NOT NULL REFERENCES history_series (id),
+            minute   $int NOT NULL,
+            part     $int NOT NULL,
+            least    $int NOT NULL,
+            greatest $int NOT NULL,
+            mean     $int NOT NULL,
+            latest   $int NOT NULL,
+            held_ms  $int NOT NULL,
+            samples  $int NOT NULL,
+            PRIMARY KEY (series, minute, part)
+        ) $clustered;
+        INSERT INTO counter (name, value) VALUES ('history_series', 0);
+        ",
+    ),
 ];
 
 /// One step.
@@ -182,12 +208,14 @@ impl Dialect {
         let text = match self {
             Dialect::Sqlite => without_lengths(text)
                 .replace("$table", "STRICT")
+                .replace("$clustered", "STRICT, WITHOUT ROWID")
                 .replace("$int", "INTEGER")
                 .replace("$text", "TEXT")
                 .replace("$blob", "BLOB")
                 .replace("$long", "BLOB")
                 .replace("$words", "TEXT"),
             Dialect::MySql => text
+                .replace("$clustered", "$table")
                 .replace(
                     "$table",
                     "ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
@@ -450,7 +478,7 @@ mod tests {
             for table in ["account", "token", "controller", "account_role"] {
                 assert_eq!(count(table), kept, "{table} from version {version}");
             }
-            assert_eq!((count("counter"), count("event_number")), (8, 0));
+            assert_eq!((count("counter"), count("event_number")), (9, 0));
             if version == 0 {
                 continue;
             }
@@ -539,7 +567,7 @@ mod tests {
             assert_eq!(*columns.get_or_insert(found), found, "cut after {done}");
             let sql = "SELECT count(*) FROM counter";
             let counters: Option<u32> = connection.query_first(sql).await.unwrap();
-            assert_eq!(counters, Some(8), "cut after {done}");
+            assert_eq!(counters, Some(9), "cut after {done}");
         }
     }
 

@@ -4,8 +4,8 @@ use super::{
     Tx, accounts, audit,
     calls::{Call, submit},
     commands, controllers,
-    dump::{self, DumpError, DumpSummary, Lines},
-    leases, mysql,
+    dump::{self, DumpError, DumpSummary, Lines, Scope},
+    history, leases, mysql,
     schema::{self, SchemaVersion},
     sqlite,
     value::params,
@@ -16,6 +16,7 @@ use crate::{
         chain::{Chained, Hash},
     },
     config::Secret,
+    history::{Minute, Part, Recorded, SeriesId, StoredMinute, Swept},
     store::{
         Account, ConfigStore, ControllerChange, ControllerEdit, ControllerEntry, ControllerKey,
         FencingToken, Login, NewController, NewToken, Revision, Sealer, Site, SshKey, StoreError,
@@ -25,7 +26,7 @@ use crate::{
 use std::{
     io::{BufRead, Write},
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError, mpsc as sync},
+    sync::{Arc, Mutex, PoisonError, mpsc as sync},
     time::Duration,
 };
 use switchyard_protocol::{
@@ -161,6 +162,27 @@ impl SqlConfigStore {
         time_limit: Duration,
         out: &mut dyn Write,
     ) -> Result<DumpSummary, DumpError> {
+        Self::export_scope(database, time_limit, Scope::All, out).await
+    }
+
+    /// The same but for history, which is most of what there is, and the least missed of it.
+    ///
+    /// # Errors
+    /// As [`export`](Self::export).
+    pub async fn export_without_history(
+        database: &Database,
+        time_limit: Duration,
+        out: &mut dyn Write,
+    ) -> Result<DumpSummary, DumpError> {
+        Self::export_scope(database, time_limit, Scope::WithoutHistory, out).await
+    }
+
+    async fn export_scope(
+        database: &Database,
+        time_limit: Duration,
+        scope: Scope,
+        out: &mut dyn Write,
+    ) -> Result<DumpSummary, DumpError> {
         let (made, schema) = (crate::clock::time(), schema::VERSION);
         match database {
             Database::Sqlite(path) => {
@@ -170,7 +192,7 @@ impl SqlConfigStore {
                 // Deferred: it reads as of its first look, and nobody waits for it.
                 let transaction = connection.transaction().map_err(StoreError::from)?;
                 let tx = &mut Tx::Sqlite(&transaction);
-                sqlite::at_once(dump::export(tx, schema, made, out))
+                sqlite::at_once(dump::export(tx, (schema, made), scope, out))
             }
             Database::MySql(url) => {
                 let server = mysql::Server::new(&url.0, time_limit)?;
@@ -178,7 +200,7 @@ impl SqlConfigStore {
                 ensure_current(schema::version_of_mysql(&mut connection).await?)?;
                 mysql::begin_snapshot(&mut connection).await?;
                 let tx = &mut Tx::MySql(&mut connection);
-                let summary = dump::export(tx, schema, made, out).await?;
+                let summary = dump::export(tx, (schema, made), scope, out).await?;
                 mysql::say_goodbye(connection).await;
                 Ok(summary)
             }
@@ -406,6 +428,13 @@ impl ConfigStore for SqlConfigStore {
             = audit::page[&filter, after, limit];
         read fn audit_start() -> (u64, Hash) = audit::start[];
         write fn trim_audit(before: Time, limit: u32) -> u32 = audit::trim[before, limit];
+
+        write fn append_history(minutes: Arc<Vec<Minute>>) -> () = history::append[&minutes];
+        read fn recorded_points(controller: Address) -> Vec<Recorded> = history::points[controller];
+        read fn history(series: SeriesId, minutes: (u32, u32), after: Option<(u32, Part)>, limit: u32)
+            -> Vec<StoredMinute> = history::page[series, minutes, after, limit];
+        write fn sweep_history(token: FencingToken, before: u32, after: Option<SeriesId>, limit: u32) -> Swept
+            = history::sweep[token, before, after, limit];
 
         write fn acquire_lease(name: Title, holder: [u8; 16], ttl: Duration, now: Time) -> Option<FencingToken>
             = leases::acquire[&name, holder, ttl, now];
