@@ -172,15 +172,31 @@ impl Keeper {
         let now_ms = batch.now.since_start.as_millis() as u64;
         let recorder = &mut self.recorder;
         let mut noted = batch.noted;
-        for it in noted.drain(..) {
-            let ago = now_ms.saturating_sub(it.since_start_ms);
+        // What one status has told comes in one piece: its controller is looked for once.
+        let goes_along = |one: &Noted, other: &Noted| {
+            one.controller == other.controller
+                && one.since_start_ms == other.since_start_ms
+                && one.what.is_value()
+                && other.what.is_value()
+        };
+        for together in noted.chunk_by(goes_along) {
+            let Some(first) = together.first() else {
+                continue;
+            };
+            let ago = now_ms.saturating_sub(first.since_start_ms);
             let at = Time(batch.now.time.0.saturating_sub(ago));
-            let controller = it.controller;
-            match it.what {
-                What::Value => recorder.value(at, controller, it.point, Some(it.value)),
-                What::BadValue => recorder.value(at, controller, it.point, None),
+            let controller = first.controller;
+            match first.what {
+                What::Value | What::BadValue => {
+                    let values = together.iter();
+                    let values = values.map(|it| {
+                        let is_good = it.what == What::Value;
+                        (it.point, is_good.then_some(it.value))
+                    });
+                    recorder.values(at, controller, values);
+                }
                 What::Page => {
-                    let page = usize::try_from(it.value).ok();
+                    let page = usize::try_from(first.value).ok();
                     let page = page.and_then(|page| batch.pages.get(page));
                     // The relay has told the controller what is wrong with one that cannot be read.
                     if let Some(Ok(page)) = page.map(|page| Full::decode(page)) {
@@ -191,6 +207,7 @@ impl Keeper {
                 What::Missed => recorder.missed(at, controller),
             }
         }
+        noted.clear();
         // If nobody takes it, it is not needed.
         let _ = self.empty.try_send(noted);
         if batch.has_missed_any {
@@ -351,7 +368,7 @@ mod tests {
     use crate::{
         config::RawSettings,
         history::{Part, Series, SeriesId, Summary},
-        store::{Database, Fault, Faults, Guarded, Sealer, SqlConfigStore},
+        store::{Database, Fault, Faults, Guard, Guarded, Sealer, SqlConfigStore, StoreFuture},
     };
     use switchyard_protocol::{
         Address,
@@ -361,6 +378,28 @@ mod tests {
     /// Ten seconds before a minute ends.
     const START: u64 = 28_000_000 * 60_000 + 50_000;
     const POINTS: u8 = 32;
+
+    /// Has the test's time stand still while the store works, which it does by a thread of its own: time that is
+    /// paused goes on whenever the runtime is idle, but not while something blocks.
+    struct Still;
+
+    impl Guard for Still {
+        fn around<'a, T: Send + 'a>(
+            &'a self,
+            _: &'static str,
+            future: StoreFuture<'a, T>,
+        ) -> StoreFuture<'a, T> {
+            Box::pin(async move {
+                let (done, is_done) = std::sync::mpsc::channel::<()>();
+                let standing = tokio::task::spawn_blocking(move || is_done.recv());
+                let outcome = future.await;
+                drop(done);
+                // It ends because nothing is sent any more.
+                let _ = standing.await;
+                outcome
+            })
+        }
+    }
 
     /// A keeper whose clocks are the test's, which stand still but for waits; and a store that can be made to fail.
     struct Bench {
@@ -384,10 +423,12 @@ mod tests {
             let settings = raw.resolve().unwrap();
             let database = Database::Sqlite(folder.path().join("test.db"));
             let opened =
-                SqlConfigStore::open(&database, Sealer::new(&[7; 32]), 64, Duration::MAX).await;
+                SqlConfigStore::open(&database, Sealer::new(&[7; 32]), 65_536, Duration::MAX).await;
             let faults = Arc::new(Faults::default());
-            let store: Arc<dyn ConfigStore> =
-                Arc::new(Guarded::new(opened.unwrap(), Arc::clone(&faults)));
+            let store: Arc<dyn ConfigStore> = Arc::new(Guarded::new(
+                Guarded::new(opened.unwrap(), Still),
+                Arc::clone(&faults),
+            ));
             let (telemetry, start) = (Telemetry::new(), Instant::now());
             let clocks = move || {
                 let since_start = start.elapsed();

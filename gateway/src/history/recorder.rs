@@ -59,6 +59,7 @@ struct Track {
 
 impl Track {
     /// Counts what held until now.
+    #[inline]
     fn settle(&mut self, now: u64) {
         if let Some(value) = self.value {
             self.accumulator.held(value, now - self.counted_to);
@@ -67,6 +68,7 @@ impl Track {
     }
 
     /// From now on the point is this.
+    #[inline]
     fn becomes(&mut self, now: u64, value: Option<i64>) {
         self.settle(now);
         self.value = value;
@@ -116,6 +118,7 @@ impl Recorder {
     }
 
     /// Time has come so far.
+    #[inline]
     pub(super) fn advance(&mut self, to: Time) {
         while to.0 >= self.end {
             self.end_minute(self.end);
@@ -124,7 +127,7 @@ impl Recorder {
     }
 
     /// A controller tells what its points are called: a page of its full status. The values follow by
-    /// [`value`](Self::value), once all pages are there.
+    /// [`values`](Self::values), once all pages are there.
     pub(super) fn page(&mut self, at: Time, address: Address, page: &Full) {
         self.advance(at);
         let is_known = self.controllers.contains_key(&address);
@@ -185,16 +188,24 @@ impl Recorder {
         }
     }
 
-    /// A point is this from now on; `None` where its controller says that the value is not to be trusted.
-    pub(super) fn value(&mut self, at: Time, address: Address, index: u8, value: Option<i64>) {
+    /// Points of a controller, by index, are this from now on; `None` where it says that the value is not to be
+    /// trusted.
+    pub(super) fn values(
+        &mut self,
+        at: Time,
+        address: Address,
+        values: impl Iterator<Item = (u8, Option<i64>)>,
+    ) {
         self.advance(at);
         let Some(controller) = self.controllers.get_mut(&address) else {
             return;
         };
-        let place = controller.places.get(usize::from(index));
-        let track = place.and_then(|&place| controller.tracks.get_mut(usize::from(place)));
-        if let Some(track) = track {
-            track.becomes(self.now, value);
+        for (index, value) in values {
+            let place = controller.places.get(usize::from(index));
+            let track = place.and_then(|&place| controller.tracks.get_mut(usize::from(place)));
+            if let Some(track) = track {
+                track.becomes(self.now, value);
+            }
         }
     }
 
@@ -218,6 +229,7 @@ impl Recorder {
 
     /// Anything may have been lost: nothing is known of a controller until it tells of itself as a whole.
     pub(super) fn missed_all(&mut self, at: Time) {
+        self.advance(at);
         let all: Vec<_> = self.controllers.keys().copied().collect();
         for address in all {
             self.away(at, address);

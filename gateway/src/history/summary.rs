@@ -21,10 +21,12 @@ pub struct Summary {
 }
 
 /// A summary that grows.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Accumulator {
-    /// Least, greatest and last; `None` before the first.
-    values: Option<(i64, i64, i64)>,
+    /// The least value and the greatest: the wrong way round before the first.
+    min: i64,
+    max: i64,
+    last: i64,
     /// Of a mean in thousandths and the milliseconds it held for. Of 2^53 thousandfold over a thousand years there
     /// is room.
     sum: i128,
@@ -32,28 +34,45 @@ pub(super) struct Accumulator {
     samples: u64,
 }
 
+impl Default for Accumulator {
+    fn default() -> Self {
+        Accumulator {
+            min: i64::MAX,
+            max: i64::MIN,
+            last: 0,
+            sum: 0,
+            held_ms: 0,
+            samples: 0,
+        }
+    }
+}
+
 impl Accumulator {
+    #[inline]
     fn saw(&mut self, min: i64, max: i64, last: i64) {
-        let (least, greatest, _) = self.values.unwrap_or((min, max, last));
-        self.values = Some((least.min(min), greatest.max(max), last));
+        self.min = self.min.min(min);
+        self.max = self.max.max(max);
+        self.last = last;
     }
 
     /// Whether there is nothing in it.
     pub(super) const fn is_empty(&self) -> bool {
-        self.values.is_none()
+        self.min > self.max
     }
 
     /// A value came.
+    #[inline]
     pub(super) fn came(&mut self, value: i64) {
         self.saw(value, value, value);
         self.samples += 1;
     }
 
-    /// A value held so long.
+    /// A value held so long; it is below 2^53, as all on the wire are.
+    #[inline]
     pub(super) fn held(&mut self, value: i64, ms: u64) {
         if ms > 0 {
             self.saw(value, value, value);
-            self.sum += i128::from(value) * 1_000 * i128::from(ms);
+            self.sum += i128::from(value.saturating_mul(1_000)) * i128::from(ms);
             self.held_ms += ms;
         }
     }
@@ -69,7 +88,10 @@ impl Accumulator {
 
     /// What it has come to; `None` where there was nothing.
     pub(super) fn summary(&self) -> Option<Summary> {
-        let (min, max, last) = self.values?;
+        if self.is_empty() {
+            return None;
+        }
+        let (min, max, last) = (self.min, self.max, self.last);
         let mean = match self.held_ms {
             // A value that came and was gone in the same millisecond.
             0 => i128::from(last) * 1_000,

@@ -49,6 +49,12 @@ pub(super) enum What {
     Missed,
 }
 
+impl What {
+    pub(super) const fn is_value(self) -> bool {
+        matches!(self, What::Value | What::BadValue)
+    }
+}
+
 /// What was noted, with both clocks of one moment at or after the last.
 #[derive(Debug)]
 pub(crate) struct Batch {
@@ -75,6 +81,8 @@ pub(crate) struct Tap {
     /// Lists that were handed over and are empty again.
     empty: mpsc::Receiver<Vec<Noted>>,
     telemetry: Arc<Telemetry>,
+    /// The present moment, and the same in milliseconds: a division that only its first value pays for.
+    moment: (Duration, u64),
     /// When those that wait are to go.
     due: Duration,
 }
@@ -96,6 +104,7 @@ impl Tap {
             batches,
             empty,
             telemetry,
+            moment: (Duration::ZERO, 0),
             due: Duration::ZERO,
         }
     }
@@ -167,9 +176,12 @@ impl Tap {
         if self.waiting.is_empty() {
             self.due = self.due.max(now + GATHERING);
         }
+        if self.moment.0 != now {
+            self.moment = (now, now.as_millis() as u64);
+        }
         let (what, point, value) = what;
         self.waiting.push(Noted {
-            since_start_ms: now.as_millis() as u64,
+            since_start_ms: self.moment.1,
             value,
             controller,
             what,
@@ -230,7 +242,7 @@ mod tests {
     }
 
     fn values(batch: &Batch) -> usize {
-        let is_value = |it: &&Noted| matches!(it.what, What::Value | What::BadValue);
+        let is_value = |it: &&Noted| it.what.is_value();
         batch.noted.iter().filter(is_value).count()
     }
 

@@ -190,7 +190,9 @@ fn run(steps: &[(i64, u32, Step)]) -> (Vec<Minute>, Naive) {
                     recorder.page(at, address, &full(*layout, (page, *pages)));
                 }
             }
-            Step::Value(index, value) => recorder.value(at, address, *index, *value),
+            Step::Value(index, value) => {
+                recorder.values(at, address, std::iter::once((*index, *value)));
+            }
             Step::Away => recorder.away(at, address),
             Step::Missed => recorder.missed(at, address),
             Step::MissedAll => recorder.missed_all(at),
@@ -298,7 +300,8 @@ proptest! {
 }
 
 fn value_at(recorder: &mut Recorder, ms: u64, index: u8, value: i64) {
-    recorder.value(Time(START + ms), Address(1), index, Some(value));
+    let value = std::iter::once((index, Some(value)));
+    recorder.values(Time(START + ms), Address(1), value);
 }
 
 #[test]
