@@ -24,8 +24,8 @@ use clap::{
     builder::{OsStringValueParser, TypedValueParser as _},
 };
 use data::DataTask;
-pub(crate) use sites::SITES_MAX;
 use history::HistoryTask;
+pub(crate) use sites::SITES_MAX;
 use sites::{ControllerTask, SiteTask};
 use std::{
     io::{BufRead as _, IsTerminal as _, Write as _},

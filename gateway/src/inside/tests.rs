@@ -51,6 +51,7 @@ async fn house() -> House {
         revision: Revision::default(),
         relay_settings,
         remembered: Vec::new(),
+        history: None,
         event_numbers: Vec::new(),
     };
     let (yard, _) = yard::start(context, opened.journal).unwrap();
