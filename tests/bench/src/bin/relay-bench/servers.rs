@@ -41,6 +41,8 @@ const GATEWAY_FLAGS: &[&str] = &[
     // Longer than any measurement: see the generator's `switchyard` driver.
     "--ping-interval=5min",
     "--log=warn",
+    // None of the others keeps any; docs/performance.md says what it costs.
+    "--history-points=",
 ];
 
 /// The gateway's flags for TLS on its HTTP listener.
