@@ -168,7 +168,8 @@ impl Keeper {
     }
 
     fn take(&mut self, batch: Batch) {
-        self.observe();
+        // It may have been handed over before the clock was set: nothing happened later than now.
+        let base = self.observe().time.min(batch.now.time);
         let now_ms = batch.now.since_start.as_millis() as u64;
         let recorder = &mut self.recorder;
         let mut noted = batch.noted;
@@ -184,7 +185,7 @@ impl Keeper {
                 continue;
             };
             let ago = now_ms.saturating_sub(first.since_start_ms);
-            let at = Time(batch.now.time.0.saturating_sub(ago));
+            let at = Time(base.0.saturating_sub(ago));
             let controller = first.controller;
             match first.what {
                 What::Value | What::BadValue => {
@@ -211,7 +212,7 @@ impl Keeper {
         // If nobody takes it, it is not needed.
         let _ = self.empty.try_send(noted);
         if batch.has_missed_any {
-            recorder.missed_all(batch.now.time);
+            recorder.missed_all(base);
         }
         self.collect();
     }

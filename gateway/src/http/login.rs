@@ -1,6 +1,10 @@
 //! Log-in, session and log-out.
 
-use super::{Api, Client, api::Refused, problem::Problem};
+use super::{
+    Api, Client,
+    api::{Refused, token_of},
+    problem::Problem,
+};
 use crate::{
     access,
     config::Secret,
@@ -13,7 +17,7 @@ use axum::{
     Extension,
     body::Body,
     extract::State,
-    http::{HeaderMap, HeaderValue, Request, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -232,17 +236,22 @@ pub(super) async fn set_up(
 ///
 /// # Errors
 /// When it is outside its range, or too many wait.
-pub(super) async fn hash(api: &Api, password: Secret) -> Result<String, Problem> {
+pub(super) async fn hash(api: &Arc<Api>, password: Secret) -> Result<String, Problem> {
     let busy = || Problem::rate_limited(Duration::from_secs(1));
-    let _waiting = api.waiting.try_acquire().map_err(|_| busy())?;
-    let _turn = api.hashing.acquire().await.map_err(|_| busy())?;
-    let work = move || {
-        give_way(HASHING_NICENESS);
-        access::hash_password(&password.0)
-    };
-    let hashed = tokio::task::spawn_blocking(work).await;
-    let hashed = hashed.map_err(|_| busy())?;
-    hashed.map_err(|error| Problem::bad_request(&error.to_string()))
+    let task = Arc::clone(api);
+    // Whoever hangs up does not end the work, and so must not give its turn away.
+    let hashing = api.tasks.spawn(async move {
+        let _waiting = task.waiting.try_acquire().map_err(|_| busy())?;
+        let _turn = task.hashing.acquire().await.map_err(|_| busy())?;
+        let work = move || {
+            give_way(HASHING_NICENESS);
+            access::hash_password(&password.0)
+        };
+        let hashed = tokio::task::spawn_blocking(work).await;
+        let hashed = hashed.map_err(|_| busy())?;
+        hashed.map_err(|error| Problem::bad_request(&error.to_string()))
+    });
+    hashing.await.map_err(|_| busy())?
 }
 
 /// Has somebody who is logged in prove who they are once more. A wrong password counts as a guess.
@@ -349,8 +358,10 @@ pub(super) async fn log_out(
     State(api): State<Arc<Api>>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    if let Some(token) = bearer(&headers).or_else(|| session_cookie(&headers)) {
-        let revoked = api.config.revoke_token(access::token_hash(token)).await;
+    let has_one = bearer(&headers).or_else(|| session_cookie(&headers));
+    if has_one.is_some() {
+        let token = token_of(&api, &Method::POST, &headers)?;
+        let revoked = api.config.revoke_token(token).await;
         if revoked.map_err(|error| unavailable(&api, &error))? {
             api.yard.access_changed();
         }

@@ -172,8 +172,7 @@ impl Problem {
 
     pub(super) fn store_unavailable() -> Self {
         let detail = "the gateway's store does not answer";
-        let status = StatusCode::SERVICE_UNAVAILABLE;
-        Self::new(status, "store_unavailable", "store unavailable", detail)
+        Self::of(Code::StoreUnavailable, detail)
     }
 
     pub(super) fn not_found(detail: &str) -> Self {

@@ -184,6 +184,14 @@ impl Drain {
         };
         let journal = self.blocking(|place| place.journal).await;
         let (mut retry_after, mut has_failed) = (RETRY_AFTER, false);
+        // The log must never be ahead of the journal: after a power cut its positions would be given to
+        // other records, which it would then skip.
+        while let Err(error) = self.blocking(|place| place.shared.sync()).await {
+            count(&self.telemetry.journal_failures);
+            tracing::debug!(%error, "the journal could not be synced for the audit log");
+            tokio::time::sleep(RETRY_AFTER).await;
+            self.blocking(Place::tidy).await;
+        }
         while let Err(error) = audit
             .append_audit(journal, first_position, records.clone())
             .await
@@ -355,7 +363,8 @@ impl Place {
             count(&self.telemetry.journal_segments_dropped);
         }
         if holds {
-            // The next start must not think that it knows all.
+            // The next start must not think that it knows all, whichever segments it still finds.
+            self.shared.is_broken.store(true, Ordering::Release);
             let _ = segments::mark_broken(&self.shared.folder, active);
             tracing::warn!(
                 unended,

@@ -65,6 +65,10 @@ pub(super) struct Shared {
     written: AtomicU64,
     /// Files whose latest bytes may not be on the disk, oldest first, the active one last.
     unsynced: Mutex<Vec<Arc<File>>>,
+    /// One at a time syncs: what is done with is taken off that list.
+    syncing: Mutex<()>,
+    /// This memory misses something, now and in every segment that is still to come.
+    is_broken: AtomicBool,
     /// The next segment's file, made ahead so that the yard need not wait for it.
     spare: Mutex<Option<(u64, File)>>,
     is_over: AtomicBool,
@@ -78,6 +82,8 @@ impl Shared {
             active: AtomicU64::new(active),
             written: AtomicU64::new(0),
             unsynced: Mutex::default(),
+            syncing: Mutex::default(),
+            is_broken: AtomicBool::new(false),
             spare: Mutex::default(),
             is_over: AtomicBool::new(false),
         }
@@ -106,6 +112,7 @@ impl Shared {
 
     /// Brings what is written to the disk.
     fn sync(&self) -> io::Result<()> {
+        let _alone = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
         let files = self.unsynced().clone();
         for file in &files {
             file.sync_data()?;
@@ -289,11 +296,12 @@ fn read_past(folder: &Path, relay: &switchyard_relay::Settings) -> io::Result<Pa
     let mut recollection = Recollection::new(relay);
     let mut next = (0, 0);
     let mut is_unbroken = latest.is_some_and(|latest| latest.host == host);
+    let mut is_latest = false;
     let mut reader = Reader::new(folder);
     loop {
         match reader.next(last_begun)? {
             Read::Segment(_, header) => {
-                let is_latest = latest.is_some_and(|latest| latest.memory == header.memory);
+                is_latest = latest.is_some_and(|latest| latest.memory == header.memory);
                 if !is_latest {
                     recollection.miss();
                 }
@@ -308,7 +316,7 @@ fn read_past(folder: &Path, relay: &switchyard_relay::Settings) -> io::Result<Pa
                 next.0 += 1;
                 next.1 = position.map_or(next.1, |position| position + 1);
                 if let What::Lost { .. } = record.what {
-                    is_unbroken = false;
+                    is_unbroken &= !is_latest;
                 }
                 if let Some(entry) = record.what.entry() {
                     recollection.read(record.time, entry);

@@ -6,7 +6,7 @@ use super::{
     format::{Record, What},
 };
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque, hash_map::Entry},
     time::Duration,
 };
 use switchyard_protocol::{
@@ -22,7 +22,8 @@ const UNENDED_KEPT_FOR: Duration = Duration::from_secs(48 * 3600);
 pub(super) struct Pin {
     segment: u64,
     expiry: Time,
-    has_ended: bool,
+    /// Until when its last receipt is kept, once it has one.
+    kept_until: Option<Time>,
     pub(super) account: Title,
     pub(super) tool: Option<Address>,
     pub(super) controller: Option<Address>,
@@ -36,6 +37,9 @@ pub(super) struct Pins {
     counts: BTreeMap<u64, usize>,
     /// Until when, in the order of their ends.
     ended: VecDeque<(Key, Time)>,
+    /// The same of those that were refused when they came. Apart from the others, as the relay has them: whoever
+    /// has ever so many refused drives no receipt of what was executed out.
+    turned_away: VecDeque<(Key, Time)>,
 }
 
 impl Pins {
@@ -61,7 +65,7 @@ impl Pins {
                 let pin = Pin {
                     segment,
                     expiry: *expiry,
-                    has_ended: false,
+                    kept_until: None,
                     account: account.clone(),
                     tool: header.map(|header| header.source),
                     controller: header.map(|header| header.destination),
@@ -71,36 +75,46 @@ impl Pins {
                     self.unpin(before.segment);
                 }
                 if refused.is_some() {
-                    self.end(*key, record.time, bounds);
+                    let most = bounds.receipts_kept_max / 4;
+                    if let Some(ended) = self.end(*key, record.time, bounds) {
+                        self.turned_away.push_back(ended);
+                        let over = self.turned_away.len() > most;
+                        let oldest = over.then(|| self.turned_away.pop_front()).flatten();
+                        self.forget(oldest);
+                    }
                 }
             }
             What::Progress { key, receipt, .. } if receipt.is_final => {
-                self.end(*key, record.time, bounds);
+                if let Some(ended) = self.end(*key, record.time, bounds) {
+                    self.ended.push_back(ended);
+                    let over = self.ended.len() > bounds.receipts_kept_max;
+                    let oldest = over.then(|| self.ended.pop_front()).flatten();
+                    self.forget(oldest);
+                }
             }
             _ => {}
         }
     }
 
-    fn end(&mut self, key: Key, time: Time, bounds: &Bounds) {
-        let Some(pin) = self.commands.get_mut(&key) else {
-            return;
-        };
-        if std::mem::replace(&mut pin.has_ended, true) {
-            return;
+    /// A command has ended: its key, and until when its last receipt is kept.
+    fn end(&mut self, key: Key, time: Time, bounds: &Bounds) -> Option<(Key, Time)> {
+        let pin = self.commands.get_mut(&key)?;
+        if pin.kept_until.is_some() {
+            return None;
         }
         let until = pin.expiry.max(time.plus(bounds.receipts_kept_for));
-        self.ended.push_back((key, until));
-        // As many as the relay keeps, of both sorts together.
-        if self.ended.len() > bounds.receipts_kept_max + bounds.receipts_kept_max / 4 {
-            self.forget_oldest();
-        }
+        pin.kept_until = Some(until);
+        Some((key, until))
     }
 
-    fn forget_oldest(&mut self) {
-        if let Some((key, _)) = self.ended.pop_front()
-            && let Some(pin) = self.commands.remove(&key)
+    /// Lets go of an ended command, unless its key has come again since.
+    fn forget(&mut self, ended: Option<(Key, Time)>) {
+        if let Some((key, until)) = ended
+            && let Entry::Occupied(pin) = self.commands.entry(key)
+            && pin.get().kept_until == Some(until)
         {
-            self.unpin(pin.segment);
+            let segment = pin.remove().segment;
+            self.unpin(segment);
         }
     }
 
@@ -115,8 +129,18 @@ impl Pins {
 
     /// Lets go of what is not needed at `now` any more.
     pub(super) fn trim(&mut self, now: Time) {
-        while self.ended.front().is_some_and(|&(_, until)| until <= now) {
-            self.forget_oldest();
+        for is_turned_away in [false, true] {
+            loop {
+                let queue = match is_turned_away {
+                    false => &mut self.ended,
+                    true => &mut self.turned_away,
+                };
+                let due = queue.pop_front_if(|&mut (_, until)| until <= now);
+                if due.is_none() {
+                    break;
+                }
+                self.forget(due);
+            }
         }
     }
 
@@ -125,7 +149,7 @@ impl Pins {
     pub(super) fn give_up_lost(&mut self, now: Time) {
         let mut lost = Vec::new();
         self.commands.retain(|_, pin| {
-            let is_lost = !pin.has_ended && pin.expiry.plus(UNENDED_KEPT_FOR) <= now;
+            let is_lost = pin.kept_until.is_none() && pin.expiry.plus(UNENDED_KEPT_FOR) <= now;
             if is_lost {
                 lost.push(pin.segment);
             }
@@ -141,12 +165,14 @@ impl Pins {
         let mut unended = 0;
         self.commands.retain(|_, pin| {
             let goes = pin.segment <= segment;
-            unended += usize::from(goes && !pin.has_ended);
+            unended += usize::from(goes && pin.kept_until.is_none());
             !goes
         });
         self.counts = self.counts.split_off(&(segment + 1));
         let commands = &self.commands;
-        self.ended.retain(|(key, _)| commands.contains_key(key));
+        for queue in [&mut self.ended, &mut self.turned_away] {
+            queue.retain(|(key, _)| commands.contains_key(key));
+        }
         unended
     }
 

@@ -182,7 +182,13 @@ impl Journal {
         let number = self.next_segment;
         let file = match self.shared.take_spare(number) {
             Some(file) => file,
-            None => segments::create(&self.shared.folder, number)?,
+            None => match segments::create(&self.shared.folder, number) {
+                // It was made ahead in this very moment.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    self.shared.take_spare(number).ok_or(error)?
+                }
+                made => made?,
+            },
         };
         // Whatever becomes of it, its number has been used.
         self.next_segment += 1;
@@ -190,6 +196,7 @@ impl Journal {
         let header = Header {
             first_record,
             first_position,
+            is_broken: self.shared.is_broken.load(Ordering::Acquire),
             ..self.identity
         };
         segments::write_at(&file, &header.encode(), 0)?;
@@ -223,7 +230,8 @@ impl Journal {
             // Said once, and again when it is over: such a state lasts.
             tracing::error!(%error, "the journal cannot be written; commands go on without");
             // So that a start knows that something is missing, even if this never ends: a byte where
-            // there is room already.
+            // there is room already. And once that segment is gone, those that follow tell it.
+            self.shared.is_broken.store(true, Ordering::Release);
             match &self.segment {
                 Some(open) => drop(segments::write_at(&open.file, &[1], BROKEN_AT)),
                 None => drop(segments::mark_broken(

@@ -507,8 +507,13 @@ async fn accounts_are_kept_by_admins_and_log_ins_by_their_owners() {
     // Their own they see, and what they log in with.
     let own = told(&gateway, &li, ("GET", "/api/accounts/li"), &NOTHING, 200).await;
     assert_eq!(own["name"], "li");
-    let wanted = json!({"title": "a script", "lifetime_days": 30});
     let path = "/api/accounts/li/tokens";
+    let unproven = json!({"title": "a script", "lifetime_days": 30});
+    let found = code(&gateway, &li, ("POST", path), &unproven, 422).await;
+    assert_eq!(found, "bad_field");
+    let wanted = json!({"title": "a script", "lifetime_days": 30, "current": PASSWORD});
+    let found = code(&gateway, &admin, ("POST", path), &wanted, 403).await;
+    assert_eq!(found, "forbidden", "in nobody else's name");
     let made = told(&gateway, &li, ("POST", path), &wanted, 201).await;
     let program = made["token"].as_str().unwrap();
     told(&gateway, program, ("GET", "/api/who"), &NOTHING, 200).await;
@@ -638,7 +643,10 @@ async fn keys_for_ssh_are_added_and_removed() {
     let path = "/api/accounts/viewer/ssh-keys";
     let key =
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH desk";
-    let wanted = json!({ "public_key": key });
+    let unproven = json!({ "public_key": key });
+    let found = code(&gateway, &viewer, ("POST", path), &unproven, 422).await;
+    assert_eq!(found, "bad_field");
+    let wanted = json!({ "public_key": key, "current": PASSWORD });
     let added = told(&gateway, &viewer, ("POST", path), &wanted, 201).await;
     assert_eq!(added["title"], "desk");
     assert_eq!(
@@ -696,6 +704,8 @@ async fn a_second_factor_is_set_once_its_app_shows_the_code() {
     assert_eq!(own["second_factor"], true);
     code(&gateway, &viewer, ("DELETE", path), &NOTHING, 403).await;
     let admin = gateway.log_in("admin").await;
+    let own = "/api/accounts/admin/second-factor";
+    code(&gateway, &admin, ("DELETE", own), &NOTHING, 403).await;
     told(&gateway, &admin, ("DELETE", path), &NOTHING, 204).await;
     gateway.log_in("viewer").await;
     gateway.stop().await;
@@ -705,7 +715,8 @@ async fn a_second_factor_is_set_once_its_app_shows_the_code() {
 async fn too_many_requests_wait_by_account_and_by_address() {
     let gateway = Gateway::start_with(|settings| {
         settings.api_requests_per_account_per_minute_max = 3;
-        settings.api_requests_per_ip_per_minute_max = 8;
+        // The two log-ins count.
+        settings.api_requests_per_ip_per_minute_max = 10;
     })
     .await;
     let viewer = gateway.log_in("viewer").await;

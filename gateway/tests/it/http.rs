@@ -47,9 +47,11 @@ async fn a_page_gets_a_cookie_and_a_program_a_token() {
     assert!(!cookie.contains("Secure"), "not over TLS here");
     let cookie = cookie.split(';').next().unwrap().to_owned();
 
+    // Browsers tell where a page is from with whatever is not just read.
+    let own = format!("http://{}", gateway.http);
     for headers in [
-        [("authorization", bearer.as_str())],
-        [("cookie", cookie.as_str())],
+        [("authorization", bearer.as_str()), ("origin", own.as_str())],
+        [("cookie", cookie.as_str()), ("origin", own.as_str())],
     ] {
         let session = request(gateway.http, "GET", "/api/session", &headers, "").await;
         assert_eq!(

@@ -15,7 +15,7 @@ use crate::{
 use axum::{extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use switchyard_protocol::{Role, limits, message::Title};
+use switchyard_protocol::{Code, Role, limits, message::Title};
 use switchyard_relay::Rights;
 use utoipa::{IntoParams, ToSchema};
 
@@ -346,7 +346,7 @@ pub(super) async fn set_password(
 
 /// Has somebody prove who they are once more: a log-in that was left open must not be enough to take an
 /// account over.
-async fn prove_again(
+pub(super) async fn prove_again(
     api: &Arc<Api>,
     caller: &Caller,
     password: Option<String>,
@@ -417,17 +417,20 @@ pub(super) async fn set_factor(
     let secret = secret.ok_or_else(|| text::bad_field(expected))?;
     prove_again(&api, &caller, Some(body.current), body.current_code).await?;
     let now = crate::clock::time();
-    if totp::step_of(&secret, &body.code, now).is_none() {
+    let step = totp::step_of(&secret, &body.code, now).ok_or_else(|| {
         let expected = "code: expected the six digits that the app shows for this secret now";
-        return Err(text::bad_field(expected));
-    }
+        text::bad_field(expected)
+    })?;
     let set = api.config.set_totp(name.clone(), Some(secret)).await;
     let set = set.map_err(|error| failed(&api, &error))?;
+    // Somebody may have looked over the shoulder at this code: it opens nothing.
+    let used = api.config.use_totp_step(name.clone(), step).await;
+    used.map_err(|error| failed(&api, &error))?;
     tracing::info!(ip = %caller.ip, account = %name, "set a second factor");
     known(set)
 }
 
-/// Takes an account's second factor away, as when a telephone is lost. For admins everywhere.
+/// Takes another account's second factor away, as when a telephone is lost. For admins everywhere.
 #[utoipa::path(delete, path = "/api/accounts/{name}/second-factor", tag = "accounts",
     operation_id = "remove_second_factor", params(AccountPath),
     responses((status = 204, description = "Log-ins want no code any more"), Refused))]
@@ -438,18 +441,22 @@ pub(super) async fn remove_factor(
 ) -> Result<StatusCode, Problem> {
     caller.may(&Deed::ManageAccounts)?;
     let name = path.kept_by(&caller)?;
+    if name == caller.login.account {
+        let detail = "another admin takes it away, or the gateway's own command";
+        return Err(Problem::of(Code::Forbidden, detail));
+    }
     let removed = api.config.set_totp(name.clone(), None).await;
     let removed = removed.map_err(|error| failed(&api, &error))?;
     tracing::info!(ip = %caller.ip, account = %caller.login.account, changed = %name, "took a second factor away");
     known(removed)
 }
 
-/// The caller's own name, and no other: a second factor is in its owner's hand.
-fn own(path: &AccountPath, caller: &Caller) -> Result<Title, Problem> {
+/// The caller's own name, and no other: what this makes is in its owner's hand.
+pub(super) fn own(path: &AccountPath, caller: &Caller) -> Result<Title, Problem> {
     let name = path.kept_by(caller)?;
     if name != caller.login.account {
-        let detail = "a second factor is set by the account itself";
-        return Err(Problem::of(switchyard_protocol::Code::Forbidden, detail));
+        let detail = "this is made by the account itself";
+        return Err(Problem::of(Code::Forbidden, detail));
     }
     Ok(name)
 }

@@ -115,25 +115,15 @@ pub(super) async fn admit(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let ip = api.client_ip(&client, request.headers());
-    let limited = |wait: Option<Duration>| match wait {
-        Some(wait) => {
-            count(&api.telemetry.api_limited);
-            Err(Problem::rate_limited(wait))
-        }
-        None => Ok(()),
-    };
     // Before the store is asked anything.
-    limited(api.requests_by_network.wait(network_of(ip), Instant::now()))?;
+    let ip = count_for_network(&api, &client, request.headers())?;
     let token = token_of(&api, request.method(), request.headers())?;
     let looks = api.yard.looks();
     let login = api.config.login(token, crate::clock::time()).await;
     let login = login.map_err(|error| failed(&api, &error))?;
     let login = login.ok_or_else(Problem::not_logged_in)?;
-    limited(
-        api.requests_by_account
-            .wait(login.account.clone(), Instant::now()),
-    )?;
+    let account = login.account.clone();
+    limited(&api, api.requests_by_account.wait(account, Instant::now()))?;
     count(&api.telemetry.api_requests);
     request.extensions_mut().insert(Caller {
         login,
@@ -144,8 +134,38 @@ pub(super) async fn admit(
     Ok(next.run(request).await)
 }
 
+/// Lets a request in that needs no log-in, and counts it for its network.
+pub(super) async fn limit_network(
+    State(api): State<Arc<Api>>,
+    Extension(client): Extension<Client>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    count_for_network(&api, &client, request.headers())?;
+    Ok(next.run(request).await)
+}
+
+/// Counts a request for the network that it comes from; where from, if it may come.
+fn count_for_network(api: &Api, client: &Client, headers: &HeaderMap) -> Result<IpAddr, Problem> {
+    let ip = api.client_ip(client, headers);
+    let wait = api.requests_by_network.wait(network_of(ip), Instant::now());
+    limited(api, wait).map(|()| ip)
+}
+
+fn limited(api: &Api, wait: Option<Duration>) -> Result<(), Problem> {
+    let Some(wait) = wait else {
+        return Ok(());
+    };
+    count(&api.telemetry.api_limited);
+    Err(Problem::rate_limited(wait))
+}
+
 /// The token that a request bears: a program's, or the page's cookie.
-fn token_of(api: &Api, method: &Method, headers: &HeaderMap) -> Result<TokenHash, Problem> {
+pub(in crate::http) fn token_of(
+    api: &Api,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<TokenHash, Problem> {
     if let Some(token) = login::bearer(headers) {
         return Ok(access::token_hash(token));
     }

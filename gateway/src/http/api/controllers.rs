@@ -2,14 +2,14 @@
 
 use super::{
     Refused,
-    caller::{Caller, Json, Parameters, Place, ask, failed},
+    caller::{ANSWER_TIMEOUT, Caller, Json, Parameters, Place, failed},
     rights::Deed,
     text,
 };
 use crate::{
     hex,
     http::{Api, problem::Problem},
-    inside::{Frames, Peer},
+    inside::{Frames, Peer, Refusal},
     store::{ControllerEdit, ControllerEntry},
 };
 use axum::{extract::State, http::StatusCode};
@@ -32,6 +32,8 @@ const _: () = assert!(PAGE_MAX as usize <= limits::SUBSCRIBE_ADDRESSES_MAX);
 const READ_AT_ONCE: u32 = 500;
 /// Controllers looked at for one page: a filter that few pass must not read a whole fleet in one request.
 const LOOKED_AT_MAX: u32 = 10_000;
+/// Times that the yard is asked for one page: where few are as they are wanted, the page is short.
+const ROUNDS_MAX: usize = 16;
 /// Tags that a controller may have.
 const TAGS_MAX: usize = 32;
 
@@ -260,7 +262,10 @@ pub(super) async fn list(
     let mut reader = Reader::new(&api, &caller, after);
     let mut items = Vec::new();
     // Whether they are there is asked for in batches, and those that are not wanted make room for others.
-    while let Some(batch) = reader.batch(limit as usize - items.len(), &wanted).await? {
+    for _ in 0..ROUNDS_MAX {
+        let Some(batch) = reader.batch(limit as usize - items.len(), &wanted).await? else {
+            break;
+        };
         let addresses: Vec<_> = batch.iter().map(|entry| entry.address).collect();
         let mut live = live(&peer, &mut frames, &addresses).await?;
         for entry in batch {
@@ -531,25 +536,47 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// What the yard knows of these controllers at this moment.
+/// What the yard knows of these controllers at this moment. One that it has not heard of yet, as another
+/// process has enrolled it a moment ago, is not among them.
 async fn live(
     peer: &Peer,
     frames: &mut Frames,
     addresses: &[Address],
 ) -> Result<HashMap<Address, Live>, Problem> {
     let mut known = HashMap::new();
-    let asking = ask(
-        peer,
-        Address::GATEWAY,
-        Request::Subscribe {
-            controllers: Some(addresses.to_vec()),
-        },
-    );
+    let is_unknown = |told: &Result<(), Refusal>| {
+        let refusal = told.as_ref().err();
+        refusal.is_some_and(|refusal| refusal.code == Code::UnknownAddress)
+    };
+    let told = subscribe(peer, frames, &mut known, addresses).await;
+    if !is_unknown(&told) {
+        return told.map(|()| known).map_err(Problem::from);
+    }
+    // One of them is unknown, and with it all are refused.
+    for address in addresses {
+        let told = subscribe(peer, frames, &mut known, &[*address]).await;
+        if !is_unknown(&told) {
+            told.map_err(Problem::from)?;
+        }
+    }
+    Ok(known)
+}
+
+/// Has the yard tell of controllers, and notes what it tells.
+async fn subscribe(
+    peer: &Peer,
+    frames: &mut Frames,
+    known: &mut HashMap<Address, Live>,
+    addresses: &[Address],
+) -> Result<(), Refusal> {
+    let controllers = Some(addresses.to_vec());
+    let question = Request::Subscribe { controllers };
+    let asking = peer.ask(Address::GATEWAY, question, ANSWER_TIMEOUT);
     tokio::pin!(asking);
     // The snapshot comes first, and has to be read for the answer to come.
     loop {
         tokio::select! {
-            frame = frames.next() => note(&mut known, &frame.map_err(Problem::from)?),
+            frame = frames.next() => note(known, &frame?),
             answer = &mut asking => {
                 answer?;
                 break;
@@ -557,9 +584,9 @@ async fn live(
         }
     }
     for frame in frames.here() {
-        note(&mut known, &frame);
+        note(known, &frame);
     }
-    Ok(known)
+    Ok(())
 }
 
 /// Takes presence and status into account.

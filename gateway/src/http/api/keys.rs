@@ -2,7 +2,7 @@
 
 use super::{
     Refused,
-    accounts::AccountPath,
+    accounts::{AccountPath, own, prove_again},
     caller::{Caller, Json, Place, failed},
     text,
 };
@@ -71,6 +71,11 @@ pub(super) struct WantedToken {
     /// How long it holds.
     #[schema(minimum = 1, maximum = 3650)]
     lifetime_days: u32,
+    /// Your present password: a log-in that was left open must not be enough.
+    #[schema(format = "password")]
+    current: Option<String>,
+    /// With it, the code of the second factor, where there is one.
+    code: Option<String>,
 }
 
 /// A token that was made.
@@ -119,12 +124,13 @@ pub(super) async fn add_token(
     Place(path): Place<AccountPath>,
     Json(body): Json<WantedToken>,
 ) -> Result<(StatusCode, axum::Json<MadeToken>), Problem> {
-    let account = path.kept_by(&caller)?;
+    let account = own(&path, &caller)?;
     let title = text::title("title", &body.title)?;
     if !(1..=LIFETIME_DAYS_MAX).contains(&body.lifetime_days) {
         let expected = format!("lifetime_days: expected 1 to {LIFETIME_DAYS_MAX}");
         return Err(Problem::bad_request(&expected));
     }
+    prove_again(&api, &caller, body.current, body.code).await?;
     let (token, now) = (access::new_token(), crate::clock::time());
     let expires = now.plus(DAY * body.lifetime_days);
     let new = NewToken {
@@ -206,6 +212,11 @@ pub(super) struct NewSshKey {
     /// As it stands in `id_ed25519.pub`: type, base64, comment.
     #[schema(max_length = 1200)]
     public_key: String,
+    /// Your present password, for a key of your own: a log-in that was left open must not be enough.
+    #[schema(format = "password")]
+    current: Option<String>,
+    /// With it, the code of the second factor, where there is one.
+    code: Option<String>,
 }
 
 /// One key.
@@ -247,6 +258,9 @@ pub(super) async fn add_ssh_key(
     let account = path.kept_by(&caller)?;
     let key = parse_public_key(&body.public_key, account.clone());
     let key = key.map_err(|error| text::bad_field(&format!("public_key: {error}")))?;
+    if account == caller.login.account {
+        prove_again(&api, &caller, body.current, body.code).await?;
+    }
     let added = api.config.add_ssh_key(key.clone()).await;
     added.map_err(|error| failed(&api, &error))?;
     tracing::info!(ip = %caller.ip, account = %caller.login.account, whose = %account, "added an SSH key");

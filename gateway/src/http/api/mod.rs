@@ -22,6 +22,8 @@ mod rights;
 mod sites;
 mod text;
 
+pub(super) use caller::token_of;
+
 use super::{Api, login};
 use axum::{Router, routing::get};
 use serde::Serialize;
@@ -196,12 +198,16 @@ pub(super) fn router(api: &Arc<Api>) -> Router<Arc<Api>> {
             keys::remove_ssh_key
         ))
         .route_layer(limited);
-    // Log-in has limits of its own, which count guesses.
-    let (routes, mut document) = OpenApiRouter::with_openapi(Document::openapi())
+    // Log-in has further limits of its own, which count guesses.
+    let limited = axum::middleware::from_fn_with_state(Arc::clone(api), caller::limit_network);
+    let for_strangers = OpenApiRouter::new()
         .routes(routes!(login::log_in))
         .routes(routes!(login::setup, login::set_up))
         .routes(routes!(login::session))
         .routes(routes!(login::log_out))
+        .route_layer(limited);
+    let (routes, mut document) = OpenApiRouter::with_openapi(Document::openapi())
+        .merge(for_strangers)
         .merge(for_callers)
         .split_for_parts();
     close_actions(&mut document);
