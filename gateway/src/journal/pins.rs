@@ -186,7 +186,7 @@ impl Pins {
 mod tests {
     use super::*;
     use bytes::Bytes;
-    use switchyard_protocol::message::Stage;
+    use switchyard_protocol::{Code, message::Stage};
     use switchyard_relay::KeptReceipt;
 
     const BOUNDS: Bounds = Bounds {
@@ -249,10 +249,19 @@ mod tests {
             pins.note(u64::from(number), &command(number), &BOUNDS);
             pins.note(9, &end(number, 2_000), &BOUNDS);
         }
-        assert!(!pins.holds(0) && pins.holds(1));
+        assert!(!pins.holds(0) && !pins.holds(1) && pins.holds(2));
         // A key that comes again is another command.
-        pins.note(9, &command(1), &BOUNDS);
-        assert!(!pins.holds(1) && pins.holds(9));
+        pins.note(9, &command(2), &BOUNDS);
+        assert!(!pins.holds(2) && pins.holds(9));
+        // However many are refused, what was executed is remembered.
+        for number in 100..120 {
+            let mut refused_one = command(number);
+            if let What::Command { refused, .. } = &mut refused_one.what {
+                *refused = Some((Stage::Refused, Code::Busy));
+            }
+            pins.note(8, &refused_one, &BOUNDS);
+        }
+        assert!(pins.holds(3) && pins.holds(4) && pins.holds(5) && pins.holds(8));
     }
 
     #[test]
