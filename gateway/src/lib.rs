@@ -2,7 +2,7 @@
 //!
 //! - [`Settings`]: what it runs on; [`config::RawSettings`] is how people write it.
 //! - [`Stores`]: accounts, controllers, waiting commands, statuses, the audit log.
-//! - [`journal`]: what commands came to, in files that outlive the process; [`audit`]: who asked for them.
+//! - `journal`: what commands came to, in files that outlive the process; [`audit`]: who asked for them.
 //! - [`history`]: what points were, minute by minute.
 //! - [`Listeners`], [`serve`]: bound sockets in, until told to stop.
 //! - [`compiler`]: scripts compiled in a child process.
@@ -33,7 +33,7 @@ mod hex;
 pub mod history;
 mod http;
 mod inside;
-pub mod journal;
+mod journal;
 mod keyring;
 pub mod keys;
 mod priority;

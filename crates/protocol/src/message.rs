@@ -85,6 +85,12 @@ impl Time {
         let end = crate::limits::INTEGER_MAX as u128;
         Time(if later > end { end } else { later } as u64)
     }
+
+    /// This much earlier, at least 0.
+    pub const fn minus(self, duration: std::time::Duration) -> Self {
+        let earlier = (self.0 as u128).saturating_sub(duration.as_millis());
+        Time(earlier as u64)
+    }
 }
 
 /// The idempotency key of a command: 16 random bytes.

@@ -13,7 +13,7 @@ use switchyard_protocol::message::Time;
 
 /// Keeps all records in memory, without a bound.
 #[derive(Debug, Default)]
-pub struct MemoryAuditLog {
+pub(crate) struct MemoryAuditLog {
     kept: Mutex<Kept>,
 }
 
@@ -26,7 +26,7 @@ struct Kept {
 
 impl MemoryAuditLog {
     /// All records, in their order.
-    pub fn records(&self) -> Vec<Chained> {
+    pub(crate) fn records(&self) -> Vec<Chained> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.chain.clone()
     }

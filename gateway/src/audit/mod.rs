@@ -5,10 +5,12 @@
 //! [`AuditLog`] that keeps each of them once. [`chain`] makes and checks the hashes.
 
 pub mod chain;
+#[cfg(test)]
 mod memory;
 mod record;
 
-pub use memory::MemoryAuditLog;
+#[cfg(test)]
+pub(crate) use memory::MemoryAuditLog;
 pub use record::{AuditRecord, AuditWhat, MalformedRecord};
 
 use crate::store::StoreFuture;
@@ -34,21 +36,6 @@ pub trait AuditLog: Send + Sync + 'static {
     /// how many; never the last one, which the next is bound to. The chain goes on from the hash of the
     /// last that was removed.
     fn trim_audit(&self, before: Time, limit: u32) -> StoreFuture<'_, u32>;
-}
-
-impl<L: AuditLog + ?Sized> AuditLog for std::sync::Arc<L> {
-    fn append_audit(
-        &self,
-        journal: [u8; 16],
-        first_position: u64,
-        records: Vec<AuditRecord>,
-    ) -> StoreFuture<'_, ()> {
-        (**self).append_audit(journal, first_position, records)
-    }
-
-    fn trim_audit(&self, before: Time, limit: u32) -> StoreFuture<'_, u32> {
-        (**self).trim_audit(before, limit)
-    }
 }
 
 /// Which records somebody wants to see: those that all of these hold for.

@@ -162,8 +162,7 @@ impl Keeper {
 
     fn look(&mut self) {
         let now = self.observe();
-        let lag = LAG.as_millis() as u64;
-        self.recorder.advance(Time(now.time.0.saturating_sub(lag)));
+        self.recorder.advance(now.time.minus(LAG));
         self.collect();
     }
 
@@ -331,10 +330,7 @@ async fn sweep_once(
     (holder, days): ([u8; 16], u32),
 ) -> Result<(), StoreError> {
     let age = Duration::from_secs(u64::from(days) * 24 * 3_600);
-    let oldest = crate::clock::time()
-        .0
-        .saturating_sub(age.as_millis() as u64);
-    let before = minute_of(Time(oldest));
+    let before = minute_of(crate::clock::time().minus(age));
     let mut after = None;
     // Held for each slice anew: another gateway may have it as soon as this one stands still.
     while let Some(token) = acquire(store, holder).await? {

@@ -16,7 +16,6 @@ use crate::{
     audit::{AuditLog, AuditRecord, AuditWhat},
     telemetry::{Telemetry, count},
 };
-use anyhow::Context as _;
 use std::{
     collections::VecDeque,
     fs::File,
@@ -25,7 +24,6 @@ use std::{
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
-use switchyard_protocol::message::Time;
 use tokio_util::sync::CancellationToken;
 
 /// Records that go to the audit log by one call: one transaction.
@@ -72,8 +70,6 @@ struct Place {
     reader: Reader,
     pins: Pins,
     has_log: bool,
-    /// Nothing is deleted or noted: somebody only looks.
-    is_looking: bool,
     /// The audit log has every record below this position, as far as is noted.
     drained: u64,
     /// The position of the next record that is read.
@@ -111,7 +107,6 @@ impl Drain {
             bounds,
             pins: Pins::default(),
             has_log: audit.is_some(),
-            is_looking: false,
             drained,
             position: drained,
             gap: None,
@@ -165,7 +160,7 @@ impl Drain {
         let (Some(audit), Some(kept_for)) = (&self.audit, self.kept_for) else {
             return;
         };
-        let before = Time(crate::clock::time().0.saturating_sub(millis(kept_for)));
+        let before = crate::clock::time().minus(kept_for);
         match audit.trim_audit(before, TRIMMED_AT_ONCE).await {
             Ok(removed) if removed >= TRIMMED_AT_ONCE => self.trim_at = Instant::now(),
             Ok(_) => {}
@@ -300,9 +295,7 @@ impl Place {
     /// Notes that the audit log has all records below a position.
     fn mark(&mut self, end: u64) {
         self.drained = self.drained.max(end);
-        if !self.is_looking
-            && let Err(error) = write_mark(&self.shared.folder, self.drained)
-        {
+        if let Err(error) = write_mark(&self.shared.folder, self.drained) {
             // Then a restart hands over again what the log has.
             tracing::debug!(%error, "what is drained of the journal was not noted");
         }
@@ -310,9 +303,6 @@ impl Place {
 
     /// Deletes the oldest segments: those that nobody needs, and those for which there is no room.
     fn tidy(&mut self) {
-        if self.is_looking {
-            return;
-        }
         let now = crate::clock::time();
         self.pins.trim(now);
         if self.give_up_at <= Instant::now() {
@@ -374,10 +364,6 @@ impl Place {
     }
 }
 
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
 const MARK: &str = "drained";
 
 fn read_mark(folder: &Path) -> u64 {
@@ -395,54 +381,4 @@ fn write_mark(folder: &Path, drained: u64) -> io::Result<()> {
         .write(true)
         .open(folder.join(MARK))?;
     segments::write_at(&file, format!("{drained:020}\n").as_bytes(), 0)
-}
-
-/// Hands every record of a journal's folder to an audit log, and changes nothing there. A gateway may
-/// be writing to it.
-///
-/// # Errors
-/// When the folder cannot be read, or the log fails.
-pub async fn drain_folder(folder: &Path, audit: &dyn AuditLog) -> anyhow::Result<()> {
-    let read =
-        |error| anyhow::Error::new(error).context(format!("cannot read {}", folder.display()));
-    let (mut active, mut journal) = (0, None);
-    for number in segments::list(folder).map_err(read)? {
-        if let Some(header) = segments::header(folder, number).map_err(read)? {
-            (active, journal) = (number, Some(header.journal));
-        }
-    }
-    let Some(journal) = journal else {
-        return Ok(());
-    };
-    let telemetry = Telemetry::new();
-    let mut place = Place {
-        shared: Arc::new(Shared::looking(folder, active)),
-        journal,
-        telemetry,
-        bounds: Bounds {
-            journal_bytes_max: u64::MAX,
-            receipts_kept_max: 65_536,
-            receipts_kept_for: Duration::from_secs(3600),
-            audit_kept_for: None,
-        },
-        reader: Reader::new(folder),
-        pins: Pins::default(),
-        has_log: true,
-        is_looking: true,
-        drained: 0,
-        position: 0,
-        gap: None,
-        firsts: VecDeque::new(),
-        give_up_at: Instant::now() + GIVE_UP_EVERY,
-    };
-    loop {
-        let batch = place.read();
-        audit
-            .append_audit(journal, batch.first_position, batch.records)
-            .await
-            .context("the audit log took no records")?;
-        if !batch.is_full {
-            return Ok(());
-        }
-    }
 }

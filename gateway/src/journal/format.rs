@@ -88,17 +88,16 @@ impl Header {
 
 /// One record of the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
+pub(super) struct Record {
     /// When the gateway wrote it down.
-    pub time: Time,
+    pub(super) time: Time,
     /// What.
-    pub what: What,
+    pub(super) what: What,
 }
 
 /// What a record says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum What {
+pub(super) enum What {
     /// A command came whose key was new.
     Command {
         /// The account.
@@ -168,7 +167,7 @@ pub enum What {
 
 impl What {
     /// Whether it belongs in the audit log: all but the controllers' steps on the way.
-    pub fn is_for_audit(&self) -> bool {
+    pub(super) fn is_for_audit(&self) -> bool {
         match self {
             What::Progress { receipt, .. } => is_audited(receipt.stage, receipt.is_final),
             _ => true,

@@ -6,10 +6,9 @@
 //! that round's frames go to anybody. So whatever ends this process, nothing that went out on a wire is
 //! missing here. What a power cut may take is bounded by a thread that syncs.
 //!
-//! - [`Record`]: one thing that was written down; `format` has its bytes, `segments` the files.
+//! - `Record`: one thing that was written down; `format` has its bytes, `segments` the files.
 //! - `writer`: the yard's end; `reader`: the other.
 //! - `drain`: hands records to the audit log, and deletes what nobody needs any more.
-//! - [`drain_folder`]: the same once, of a journal that is at rest or not, for tools and tests.
 
 mod drain;
 mod format;
@@ -21,9 +20,6 @@ mod tests;
 mod words;
 mod writer;
 
-pub use drain::drain_folder;
-pub use format::{Record, What};
-
 pub(crate) use drain::Drain;
 pub(crate) use writer::Journal;
 
@@ -33,7 +29,7 @@ use crate::{
     telemetry::{Telemetry, count},
 };
 use anyhow::Context as _;
-use format::Header;
+use format::{Header, What};
 use reader::{Read, Reader};
 use std::{
     fs::{File, TryLockError},
@@ -52,7 +48,7 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 const LOCK_POLL: Duration = Duration::from_millis(20);
 
 /// The folder of the journal, below the gateway's data.
-pub fn folder_of(data: &Path) -> PathBuf {
+fn folder_of(data: &Path) -> PathBuf {
     data.join("journal")
 }
 
@@ -75,8 +71,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// For somebody who only reads.
-    fn looking(folder: &Path, active: u64) -> Self {
+    fn new(folder: &Path, active: u64) -> Self {
         Shared {
             folder: folder.into(),
             active: AtomicU64::new(active),
@@ -208,7 +203,7 @@ pub(crate) fn open(
         latest,
         is_unbroken,
     } = past;
-    let shared = Arc::new(Shared::looking(&folder, next_segment.saturating_sub(1)));
+    let shared = Arc::new(Shared::new(&folder, next_segment.saturating_sub(1)));
     let thread = std::thread::Builder::new().name("journal".into()).spawn({
         let (shared, telemetry) = (Arc::clone(&shared), Arc::clone(telemetry));
         let interval = settings.journal_sync_interval;

@@ -75,42 +75,41 @@ impl Pins {
                     self.unpin(before.segment);
                 }
                 if refused.is_some() {
-                    let most = bounds.receipts_kept_max / 4;
-                    if let Some(ended) = self.end(*key, record.time, bounds) {
-                        self.turned_away.push_back(ended);
-                        let over = self.turned_away.len() > most;
-                        let oldest = over.then(|| self.turned_away.pop_front()).flatten();
-                        self.forget(oldest);
-                    }
+                    self.end(*key, record.time, true, bounds);
                 }
             }
             What::Progress { key, receipt, .. } if receipt.is_final => {
-                if let Some(ended) = self.end(*key, record.time, bounds) {
-                    self.ended.push_back(ended);
-                    let over = self.ended.len() > bounds.receipts_kept_max;
-                    let oldest = over.then(|| self.ended.pop_front()).flatten();
-                    self.forget(oldest);
-                }
+                self.end(*key, record.time, false, bounds);
             }
             _ => {}
         }
     }
 
-    /// A command has ended: its key, and until when its last receipt is kept.
-    fn end(&mut self, key: Key, time: Time, bounds: &Bounds) -> Option<(Key, Time)> {
-        let pin = self.commands.get_mut(&key)?;
+    /// A command has ended; as many of its sort are remembered as the relay remembers.
+    fn end(&mut self, key: Key, time: Time, was_turned_away: bool, bounds: &Bounds) {
+        let Some(pin) = self.commands.get_mut(&key) else {
+            return;
+        };
         if pin.kept_until.is_some() {
-            return None;
+            return;
         }
         let until = pin.expiry.max(time.plus(bounds.receipts_kept_for));
         pin.kept_until = Some(until);
-        Some((key, until))
+        let (queue, most) = match was_turned_away {
+            false => (&mut self.ended, bounds.receipts_kept_max),
+            true => (&mut self.turned_away, bounds.receipts_kept_max / 4),
+        };
+        queue.push_back((key, until));
+        if queue.len() > most
+            && let Some(oldest) = queue.pop_front()
+        {
+            self.forget(oldest);
+        }
     }
 
     /// Lets go of an ended command, unless its key has come again since.
-    fn forget(&mut self, ended: Option<(Key, Time)>) {
-        if let Some((key, until)) = ended
-            && let Entry::Occupied(pin) = self.commands.entry(key)
+    fn forget(&mut self, (key, until): (Key, Time)) {
+        if let Entry::Occupied(pin) = self.commands.entry(key)
             && pin.get().kept_until == Some(until)
         {
             let segment = pin.remove().segment;
@@ -129,18 +128,14 @@ impl Pins {
 
     /// Lets go of what is not needed at `now` any more.
     pub(super) fn trim(&mut self, now: Time) {
-        for is_turned_away in [false, true] {
-            loop {
-                let queue = match is_turned_away {
-                    false => &mut self.ended,
-                    true => &mut self.turned_away,
-                };
-                let due = queue.pop_front_if(|&mut (_, until)| until <= now);
-                if due.is_none() {
-                    break;
-                }
-                self.forget(due);
+        let mut due = Vec::new();
+        for queue in [&mut self.ended, &mut self.turned_away] {
+            while let Some(ended) = queue.pop_front_if(|&mut (_, until)| until <= now) {
+                due.push(ended);
             }
+        }
+        for ended in due {
+            self.forget(ended);
         }
     }
 

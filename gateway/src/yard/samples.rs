@@ -57,12 +57,9 @@ impl Batch {
         let values = self.values.into_iter();
         let samples = values.map(|value| {
             let ago = now.since_start.saturating_sub(value.since_start);
-            let time = now.time.0.saturating_sub(ago.as_millis() as u64).max(1);
-            *latest = match Time(time) > latest.time {
-                true => Moment {
-                    time: Time(time),
-                    step: 0,
-                },
+            let time = now.time.minus(ago).max(Time(1));
+            *latest = match time > latest.time {
+                true => Moment { time, step: 0 },
                 false => Moment {
                     time: latest.time,
                     step: latest.step.saturating_add(1),
