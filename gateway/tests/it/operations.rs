@@ -12,7 +12,7 @@ use std::{
     process::Stdio,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -234,16 +234,23 @@ async fn a_restart_on_passed_listeners_refuses_nobody() {
     lives().await;
     // Somebody dials all the time: each attempt connects, and is served.
     let enough = Arc::new(AtomicBool::new(false));
-    let dialling = Arc::clone(&enough);
+    let (dialling, visits) = (Arc::clone(&enough), Arc::new(AtomicUsize::new(0)));
+    let served = Arc::clone(&visits);
     let visitor = tokio::spawn(async move {
-        let mut visits = 0;
         while !dialling.load(Ordering::Relaxed) {
             is_served(http).await;
-            visits += 1;
+            served.fetch_add(1, Ordering::Relaxed);
         }
-        visits
     });
+    // Every gateway has served it once before it is told to stop.
+    let another_visit = async |before: usize| {
+        until("another visit", async || {
+            (visits.load(Ordering::Relaxed) > before).then_some(())
+        })
+        .await;
+    };
     for _ in 0..3 {
+        another_visit(visits.load(Ordering::Relaxed)).await;
         signal("-TERM", &gateway).await;
         assert!(soon("the end", gateway.wait()).await.unwrap().success());
         gateway = on_passed(&data, &tcp_listener, &http_listener);
@@ -252,8 +259,10 @@ async fn a_restart_on_passed_listeners_refuses_nobody() {
         eprintln!("away for {away:?}");
         assert!(!visitor.is_finished(), "an attempt was refused");
     }
+    another_visit(visits.load(Ordering::Relaxed)).await;
     enough.store(true, Ordering::Relaxed);
-    assert!(soon("the visitor", visitor).await.unwrap() >= 4);
+    soon("the visitor", visitor).await.unwrap();
+    assert!(visits.load(Ordering::Relaxed) >= 4);
     gateway.kill().await.unwrap();
 }
 
