@@ -3,13 +3,16 @@
 //! This runs on the door's thread. Only a proven link is handed to the yard, so what strangers do
 //! here costs its sessions nothing.
 
+mod rekey;
+
 use crate::{
     clock,
     config::Settings,
     door::Door,
     keyring::{Held, Keyring},
-    keys::{Keys, WhichKey},
+    keys::{KeyStep, Keys, WhichKey},
     store::{ConfigStore, ControllerEntry, ControllerKey},
+    telemetry::Telemetry,
     wire::{NoiseWire, Step, Wire, check_whole},
 };
 use bytes::{Buf as _, Bytes, BytesMut};
@@ -75,6 +78,7 @@ pub(crate) struct Prover {
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) door: Arc<Door>,
     pub(crate) replays: Replays,
+    pub(crate) telemetry: Arc<Telemetry>,
 }
 
 /// A controller that has proven itself.
@@ -118,7 +122,11 @@ struct Attempt<'a> {
     by_key: Option<WhichKey>,
     /// See [`Proven::key`].
     key: Option<ControllerKey>,
-    /// Once there is one, errors go out as records.
+    /// What its keys want done before it is the yard's.
+    key_step: KeyStep,
+    /// The largest record that both sides take.
+    record_bytes_max: u16,
+    /// Once there is one, errors go out as records; there is none over the clear link.
     wire: Option<Box<NoiseWire>>,
 }
 
@@ -138,17 +146,30 @@ impl Prover {
             address: Address::GATEWAY,
             by_key: None,
             key: None,
+            key_step: KeyStep::Rest,
+            record_bytes_max: 0,
             wire: None,
         };
         let time_limit = self.settings.handshake_timeout;
         let outcome = tokio::time::timeout(time_limit, attempt.run(clear)).await;
-        match outcome.unwrap_or(Err(Code::HandshakeTimeout)) {
-            Ok((entry, wire, frames)) => Ok(Proven {
+        let mut outcome = outcome.unwrap_or(Err(Code::HandshakeTimeout));
+        if let Ok((_, frames)) = &mut outcome
+            && let Err(code) = attempt.take_key_step(attempt.key_step, frames).await
+        {
+            outcome = Err(code);
+        }
+        match outcome {
+            Ok((entry, frames)) => Ok(Proven {
                 address: attempt.address,
                 entry,
                 by_key: attempt.by_key,
                 key: attempt.key,
-                wire,
+                wire: match attempt.wire {
+                    Some(wire) => Wire::Noise(wire),
+                    None => Wire::Clear {
+                        record_bytes_max: attempt.record_bytes_max,
+                    },
+                },
                 frames,
                 rest: attempt.buffer.into(),
             }),
@@ -165,10 +186,8 @@ impl Prover {
 }
 
 impl Attempt<'_> {
-    async fn run(
-        &mut self,
-        clear: bool,
-    ) -> Result<(Option<Box<ControllerEntry>>, Wire, Vec<u8>), Code> {
+    /// To the frames of the first record; with them, see [`Proven::entry`].
+    async fn run(&mut self, clear: bool) -> Result<(Option<Box<ControllerEntry>>, Vec<u8>), Code> {
         let hello = self.frame(HELLO_BYTES_MAX).await?;
         let header = *hello.header();
         if header.kind != Kind::Hello || header.flags != Flags::NONE {
@@ -184,28 +203,26 @@ impl Attempt<'_> {
             return Err(Code::UnsupportedVersion);
         }
         let settings = &self.prover.settings;
-        let record_bytes_max = wishes.record_bytes_max.min(settings.record_bytes_max);
+        self.record_bytes_max = wishes.record_bytes_max.min(settings.record_bytes_max);
         let reply = HelloReply {
             version: limits::LINK_VERSION,
-            record_bytes_max,
+            record_bytes_max: self.record_bytes_max,
             time: clock::time(),
             ping_interval: settings.ping_interval,
             address: self.address,
         };
         if clear {
-            self.run_clear(&header, record_bytes_max, &reply).await
+            self.run_clear(&header, &reply).await
         } else {
-            self.run_noise(hello.bytes(), record_bytes_max, &reply)
-                .await
+            self.run_noise(hello.bytes(), &reply).await
         }
     }
 
     async fn run_clear(
         &mut self,
         hello: &switchyard_protocol::Header,
-        record_bytes_max: u16,
         reply: &HelloReply,
-    ) -> Result<(Option<Box<ControllerEntry>>, Wire, Vec<u8>), Code> {
+    ) -> Result<(Option<Box<ControllerEntry>>, Vec<u8>), Code> {
         let Some(known) = self.known().await? else {
             return Err(Code::HandshakeFailed);
         };
@@ -220,17 +237,17 @@ impl Attempt<'_> {
             &payload,
         );
         self.write(frame.bytes()).await?;
+        let record_bytes_max = self.record_bytes_max;
         let wire = Wire::Clear { record_bytes_max };
         let first = self.frame(wire.payload_bytes_max()).await?;
-        Ok((known.entry, wire, first.bytes().to_vec()))
+        Ok((known.entry, first.bytes().to_vec()))
     }
 
     async fn run_noise(
         &mut self,
         prologue: &Bytes,
-        record_bytes_max: u16,
         reply: &HelloReply,
-    ) -> Result<(Option<Box<ControllerEntry>>, Wire, Vec<u8>), Code> {
+    ) -> Result<(Option<Box<ControllerEntry>>, Vec<u8>), Code> {
         let frame = self.frame(HELLO_BYTES_MAX).await?;
         let header = *frame.header();
         if header.kind != Kind::Handshake || frame.payload().len() != MESSAGE_1_BYTES {
@@ -266,12 +283,13 @@ impl Attempt<'_> {
         );
         self.write(answer.bytes()).await?;
         // From here on errors go out as records, also the one that it took too long.
-        self.wire = Some(Box::new(NoiseWire::new(receive, send, record_bytes_max)));
+        let wire = NoiseWire::new(receive, send, self.record_bytes_max);
+        self.wire = Some(Box::new(wire));
         let frames = self.first_record().await?;
         self.by_key = Some(which);
         self.key = keys.get(which);
-        let wire = Wire::Noise(self.wire.take().ok_or(Code::Internal)?);
-        Ok((entry, wire, frames))
+        self.key_step = keys.step(which, clock::time());
+        Ok((entry, frames))
     }
 
     /// The frames of the first record, checked to be whole.
@@ -303,8 +321,8 @@ impl Attempt<'_> {
             );
             Code::StoreUnavailable
         })?;
-        Ok(found.map(|(entry, key)| Known {
-            keys: key.into(),
+        Ok(found.map(|(entry, keys)| Known {
+            keys,
             entry: Some(Box::new(entry)),
         }))
     }

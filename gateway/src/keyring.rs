@@ -9,7 +9,7 @@ use std::{
     collections::HashMap,
     sync::{PoisonError, RwLock},
 };
-use switchyard_protocol::Address;
+use switchyard_protocol::{Address, message::Time};
 
 /// Keys by address. Whoever watches the store tells of those that are changed or withdrawn.
 #[derive(Debug, Default)]
@@ -18,6 +18,8 @@ pub(crate) struct Keyring(RwLock<ByAddress>);
 #[derive(Debug, Default)]
 struct ByAddress {
     by_address: HashMap<Address, Keys>,
+    /// Of those with a next key: from when on the current one may be forgotten.
+    replacing: HashMap<Address, Time>,
     /// `None` while there is none.
     highest: Option<Address>,
 }
@@ -45,18 +47,27 @@ impl Keyring {
         }
     }
 
+    /// The controllers whose current key may be forgotten since after the first moment, and until the second.
+    pub(crate) fn forgettable(&self, after: Time, until: Time) -> Vec<Address> {
+        let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let replacing = keys.replacing.iter();
+        let due = replacing.filter(|(_, from)| after < **from && **from <= until);
+        due.map(|(&address, _)| address).collect()
+    }
+
     /// Takes in all controllers that there are.
-    pub(crate) fn learn<K: Copy + Into<Keys>>(&self, controllers: &[(ControllerEntry, K)]) {
+    pub(crate) fn learn(&self, controllers: &[(ControllerEntry, Keys)]) {
         let controllers = controllers.iter();
-        self.update(controllers.map(|(entry, keys)| (entry.address, Some((*keys).into()))));
+        self.update(controllers.map(|(entry, keys)| (entry.address, Some(*keys))));
     }
 
     /// Takes in what has changed since, in the order in which it did.
     pub(crate) fn change(&self, changes: &[ControllerChange]) {
-        self.update(changes.iter().map(|change| {
-            let keys = change.now.as_ref().map(|(_, key)| Keys::from(*key));
-            (change.address, keys)
-        }));
+        self.update(
+            changes
+                .iter()
+                .map(|change| (change.address, change.now.as_ref().map(|(_, keys)| *keys))),
+        );
     }
 
     fn update(&self, updates: impl Iterator<Item = (Address, Option<Keys>)>) {
@@ -66,6 +77,10 @@ impl Keyring {
                 Some(keys) => known.by_address.insert(address, keys),
                 None => known.by_address.remove(&address),
             };
+            match keys.and_then(|keys| keys.next) {
+                Some(next) => known.replacing.insert(address, next.forget_from),
+                None => known.replacing.remove(&address),
+            };
             known.highest = known.highest.max(Some(address));
         }
     }
@@ -74,8 +89,9 @@ impl Keyring {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::NextKey;
     use crate::store::{ControllerKey, Revision};
-    use switchyard_protocol::message::{Time, Title};
+    use switchyard_protocol::message::Title;
 
     #[test]
     fn only_what_may_be_new_is_worth_a_question() {
@@ -89,7 +105,7 @@ mod tests {
                 tags: Vec::new(),
                 enrolled: Time(0),
             };
-            (entry, ControllerKey([number as u8; 32]))
+            (entry, Keys::from(ControllerKey([number as u8; 32])))
         };
         keyring.learn(&[controller(1), controller(3)]);
         let third = ControllerKey([3; 32]);
@@ -101,11 +117,43 @@ mod tests {
             address: Address(number),
             now,
         };
-        let another = (controller(3).0, ControllerKey([9; 32]));
+        let another = (controller(3).0, Keys::from(ControllerKey([9; 32])));
         keyring.change(&[change(1, None), change(3, Some(another)), change(5, None)]);
         assert_eq!(keyring.held(Address(1)), Held::Nobody);
         let another = ControllerKey([9; 32]);
         assert_eq!(keyring.held(Address(3)), Held::Keys(another.into()));
         assert_eq!(keyring.held(Address(5)), Held::Nobody);
+    }
+
+    #[test]
+    fn who_may_forget_is_told_once() {
+        let keyring = Keyring::default();
+        let (entry, current) = (
+            |number| ControllerEntry {
+                address: Address(number),
+                title: Title::new("pump").unwrap(),
+                site: None,
+                tags: Vec::new(),
+                enrolled: Time(0),
+            },
+            ControllerKey([1; 32]),
+        );
+        let keys = |forget_from| Keys {
+            current,
+            next: Some(NextKey {
+                key: ControllerKey([2; 32]),
+                forget_from: Time(forget_from),
+            }),
+        };
+        keyring.learn(&[
+            (entry(1), keys(10)),
+            (entry(2), keys(20)),
+            (entry(3), current.into()),
+        ]);
+        assert_eq!(keyring.forgettable(Time(0), Time(9)), []);
+        assert_eq!(keyring.forgettable(Time(9), Time(10)), [Address(1)]);
+        assert_eq!(keyring.forgettable(Time(10), Time(20)), [Address(2)]);
+        keyring.learn(&[(entry(1), current.into())]);
+        assert_eq!(keyring.forgettable(Time(0), Time(20)), [Address(2)]);
     }
 }

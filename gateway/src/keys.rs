@@ -4,13 +4,17 @@
 use crate::store::ControllerKey;
 use bytes::Bytes;
 use snow::HandshakeState;
+use std::time::Duration;
 use switchyard_protocol::{
     Code,
-    message::{LinkKey, Request},
+    message::{LinkKey, Request, Time},
 };
 
 /// The one Noise protocol of this link version.
 pub(crate) const NOISE: &str = "Noise_NNpsk0_25519_ChaChaPoly_BLAKE2b";
+
+/// The longest that an old key may be good as well: nobody goes back to a backup of before that.
+pub const KEEP_OLD_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// The keys by which a controller may prove itself. Both come from the store, where they stay until the
 /// controller has forgotten the current one.
@@ -19,7 +23,17 @@ pub struct Keys {
     /// The one that it has had.
     pub current: ControllerKey,
     /// The one that it is to have.
-    pub next: Option<ControllerKey>,
+    pub next: Option<NextKey>,
+}
+
+/// The key that follows a controller's current one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NextKey {
+    /// The key.
+    pub key: ControllerKey,
+    /// From when on the current one may be forgotten: once no backup is wanted any more which has that one
+    /// alone, or at once where it is in wrong hands.
+    pub forget_from: Time,
 }
 
 /// One of a controller's keys.
@@ -38,10 +52,10 @@ pub enum KeyStep {
     Rest,
     /// The controller may not have its next key yet: it is to be asked to take this one. After its ok the
     /// session may be ended, so that it dials by that one.
-    Offer(ControllerKey),
-    /// The controller has it: it is to be asked to forget the current one. After its ok,
-    /// [`Keys::settled`] goes to the store.
-    Forget,
+    Offer(NextKey),
+    /// The controller has this one: it is to be asked to forget the current one. After its ok the store is
+    /// told that this is the only one.
+    Forget(ControllerKey),
 }
 
 impl From<ControllerKey> for Keys {
@@ -54,12 +68,11 @@ impl From<ControllerKey> for Keys {
 }
 
 impl Keys {
-    /// What is to be done with a controller that has proven itself by one of these. `may_forget` says
-    /// that no backup is wanted any more which has the current key alone, or that it is in wrong hands.
-    pub fn step(&self, proven: WhichKey, may_forget: bool) -> KeyStep {
+    /// What is to be done with a controller that has proven itself by one of these.
+    pub fn step(&self, proven: WhichKey, now: Time) -> KeyStep {
         match (self.next, proven) {
             (Some(next), WhichKey::Current) => KeyStep::Offer(next),
-            (Some(_), WhichKey::Next) if may_forget => KeyStep::Forget,
+            (Some(next), WhichKey::Next) if next.forget_from <= now => KeyStep::Forget(next.key),
             _ => KeyStep::Rest,
         }
     }
@@ -68,19 +81,19 @@ impl Keys {
     pub fn get(&self, which: WhichKey) -> Option<ControllerKey> {
         match which {
             WhichKey::Current => Some(self.current),
-            WhichKey::Next => self.next,
+            WhichKey::Next => self.next.map(|next| next.key),
         }
     }
 
     /// Whether this is one of them.
     pub fn has(&self, key: &ControllerKey) -> bool {
-        self.current == *key || self.next == Some(*key)
+        self.current == *key || self.next.is_some_and(|next| next.key == *key)
     }
 
     /// The keys once the controller has confirmed that it has forgotten the current one, or called off.
     #[must_use]
     pub fn settled(&self) -> Self {
-        self.next.unwrap_or(self.current).into()
+        self.get(WhichKey::Next).unwrap_or(self.current).into()
     }
 
     /// Takes a controller's message 1 of which the prologue was said: which key it was made by, and the
@@ -112,7 +125,7 @@ impl Keys {
     /// Always two, and `None` beside those that nobody has. The current one is right nearly always.
     fn to_try(known: Option<&Keys>) -> [([u8; 32], Option<WhichKey>); 2] {
         let current = known.map(|keys| (keys.current, WhichKey::Current));
-        let next = known.and_then(|keys| Some((keys.next?, WhichKey::Next)));
+        let next = known.and_then(|keys| Some((keys.get(WhichKey::Next)?, WhichKey::Next)));
         [current, next].map(|known| match known {
             Some((key, which)) => (key.0, Some(which)),
             None => (rand::random(), None),
@@ -126,9 +139,9 @@ impl KeyStep {
         match self {
             KeyStep::Rest => None,
             KeyStep::Offer(next) => Some(Request::Rekey {
-                key: Some(LinkKey(next.0)),
+                key: Some(LinkKey(next.key.0)),
             }),
-            KeyStep::Forget => Some(Request::Rekey { key: None }),
+            KeyStep::Forget(_) => Some(Request::Rekey { key: None }),
         }
     }
 }
@@ -158,6 +171,10 @@ mod tests {
     const STRANGE: ControllerKey = ControllerKey([9; 32]);
 
     fn keys(next: Option<ControllerKey>) -> Keys {
+        let next = next.map(|key| NextKey {
+            key,
+            forget_from: Time(1_000),
+        });
         Keys { current: OLD, next }
     }
 
@@ -206,7 +223,10 @@ mod tests {
         for known in [None, Some(keys(None)), Some(keys(Some(NEW)))] {
             let [first, second] = Keys::to_try(known.as_ref());
             assert_eq!(first.1, known.map(|_| Current));
-            assert_eq!(second.1, known.and_then(|keys| keys.next).map(|_| Next));
+            assert_eq!(
+                second.1,
+                known.and_then(|keys| keys.get(Next)).map(|_| Next)
+            );
             assert_ne!(first.0, second.0);
             let others = Keys::to_try(known.as_ref());
             for (one, other) in [(first, others[0]), (second, others[1])] {
@@ -217,28 +237,30 @@ mod tests {
 
     #[test]
     fn every_step() {
+        let (early, due) = (Time(999), Time(1_000));
+        let next = keys(Some(NEW)).next.unwrap();
         let table = [
-            (keys(None), Current, false, KeyStep::Rest),
-            (keys(None), Current, true, KeyStep::Rest),
-            (keys(Some(NEW)), Current, false, KeyStep::Offer(NEW)),
-            (keys(Some(NEW)), Current, true, KeyStep::Offer(NEW)),
-            (keys(Some(NEW)), Next, false, KeyStep::Rest),
-            (keys(Some(NEW)), Next, true, KeyStep::Forget),
+            (keys(None), Current, early, KeyStep::Rest),
+            (keys(None), Current, due, KeyStep::Rest),
+            (keys(Some(NEW)), Current, early, KeyStep::Offer(next)),
+            (keys(Some(NEW)), Current, due, KeyStep::Offer(next)),
+            (keys(Some(NEW)), Next, early, KeyStep::Rest),
+            (keys(Some(NEW)), Next, due, KeyStep::Forget(NEW)),
         ];
-        for (keys, proven, may_forget, expected) in table {
-            assert_eq!(keys.step(proven, may_forget), expected);
+        for (keys, proven, now, expected) in table {
+            assert_eq!(keys.step(proven, now), expected);
         }
         assert_eq!(keys(Some(NEW)).settled(), Keys::from(NEW));
         assert_eq!(keys(None).settled(), Keys::from(OLD));
         let asked = |step: KeyStep| step.request().map(|request| request.encode());
         assert_eq!(asked(KeyStep::Rest), None);
         assert_eq!(
-            asked(KeyStep::Forget),
+            asked(KeyStep::Forget(NEW)),
             Some(Request::Rekey { key: None }.encode())
         );
-        let offer = KeyStep::Offer(NEW).request();
+        let offer = KeyStep::Offer(next).request();
         let key = Some(LinkKey(NEW.0));
         assert_eq!(offer, Some(Request::Rekey { key }));
-        assert!(!format!("{offer:?} {:?}", KeyStep::Offer(NEW)).contains('2'));
+        assert!(!format!("{offer:?} {:?}", KeyStep::Offer(next)).contains('2'));
     }
 }

@@ -12,12 +12,13 @@ use crate::{
     inside::Insides,
     journal,
     keyring::Keyring,
+    keys::Keys,
     priority::{DOOR_NICENESS, give_way},
     proxy::{self, ProxyFault},
     setup::Setup,
     store::{
-        AuditIn, ConfigStore, ControllerEntry, ControllerKey, Guarded, RedisStatusStore,
-        SqlConfigStore, StatusStore, TimeLimit,
+        AuditIn, ConfigStore, ControllerEntry, Guarded, RedisStatusStore, SqlConfigStore,
+        StatusStore, TimeLimit,
     },
     supervisor::{Passed, Supervisor},
     telemetry::Telemetry,
@@ -345,14 +346,15 @@ pub async fn serve_supervised(
     );
     let house = Arc::new(House {
         door: Arc::clone(&door),
-        telemetry,
         prover: Prover {
             settings: Arc::clone(&settings),
             config: stores.config,
             keyring,
             door,
             replays: Replays::default(),
+            telemetry: Arc::clone(&telemetry),
         },
+        telemetry,
         yard: yard.clone(),
         tasks: tasks.clone(),
         stopping: stopping.clone(),
@@ -504,10 +506,8 @@ fn yard_failed(ended: Result<(), oneshot::error::RecvError>) -> anyhow::Error {
     }
 }
 
-async fn all_controllers(
-    config: &dyn ConfigStore,
-) -> anyhow::Result<Vec<(ControllerEntry, ControllerKey)>> {
-    let mut all: Vec<(ControllerEntry, ControllerKey)> = Vec::new();
+async fn all_controllers(config: &dyn ConfigStore) -> anyhow::Result<Vec<(ControllerEntry, Keys)>> {
+    let mut all: Vec<(ControllerEntry, Keys)> = Vec::new();
     loop {
         let after = all
             .last()

@@ -30,6 +30,10 @@ pub(crate) struct Telemetry {
     pub(crate) logins_limited: AtomicU64,
     /// Store calls that failed or took too long.
     pub(crate) store_failures: AtomicU64,
+    /// Controllers that have another key now.
+    pub(crate) keys_replaced: AtomicU64,
+    /// Those that were asked to change their keys and did not.
+    pub(crate) key_steps_failed: AtomicU64,
     /// 1 while the status store answers.
     pub(crate) status_store_up: AtomicU64,
     /// Calls of the status store that failed or took too long.
@@ -62,6 +66,8 @@ pub(crate) struct Telemetry {
     pub(crate) journal_failures: AtomicU64,
     /// Records that could not be written to the journal.
     pub(crate) journal_records_lost: AtomicU64,
+    /// What was not allowed and is on no record, since the account had had too much of that.
+    pub(crate) journal_denials_skipped: AtomicU64,
     /// Segments of the journal that went although they were needed.
     pub(crate) journal_segments_dropped: AtomicU64,
     /// What the journal takes on the disk.
@@ -83,6 +89,8 @@ impl Telemetry {
             logins_failed: AtomicU64::new(0),
             logins_limited: AtomicU64::new(0),
             store_failures: AtomicU64::new(0),
+            keys_replaced: AtomicU64::new(0),
+            key_steps_failed: AtomicU64::new(0),
             status_store_up: AtomicU64::new(0),
             status_store_failures: AtomicU64::new(0),
             status_store_losses: AtomicU64::new(0),
@@ -99,6 +107,7 @@ impl Telemetry {
             history_points_refused: AtomicU64::new(0),
             journal_failures: AtomicU64::new(0),
             journal_records_lost: AtomicU64::new(0),
+            journal_denials_skipped: AtomicU64::new(0),
             journal_segments_dropped: AtomicU64::new(0),
             journal_bytes: AtomicU64::new(0),
         })

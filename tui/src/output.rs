@@ -47,7 +47,7 @@ pub(crate) fn point(point: &Point) -> Value {
     json!({
         "index": point.index,
         "name": point.name.as_str(),
-        "type": words::type_name(point.point_type),
+        "type": point.point_type.name(),
         "value": point.value,
         "flags": flags(point.flags),
         "cause": cause(&point.cause),

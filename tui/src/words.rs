@@ -101,16 +101,6 @@ pub(crate) fn qualities(flags: PointFlags) -> Vec<&'static str> {
     .collect()
 }
 
-/// The stable word of a point's type.
-pub(crate) const fn type_name(point_type: PointType) -> &'static str {
-    match point_type {
-        PointType::DigitalInput => "digital_input",
-        PointType::DigitalOutput => "digital_output",
-        PointType::AnalogueInput => "analogue_input",
-        PointType::AnalogueOutput => "analogue_output",
-    }
-}
-
 /// Why a point is what it is; `who` names the tool that a command came from.
 pub(crate) fn cause(cause: &Cause, who: impl FnOnce(Address) -> String) -> String {
     match cause.kind {

@@ -122,6 +122,12 @@ pub enum Input {
         /// Its address.
         address: Address,
     },
+    /// A controller is to dial again: there is something that is done while a link begins. Nothing else
+    /// becomes of it; one that is not there is ignored.
+    Recall {
+        /// Its address.
+        address: Address,
+    },
     /// An account's rights changed, or (`None`) the account was withdrawn: its tools are ended.
     /// Either way those of its commands that were not sent, and that it may not give any more, are
     /// refused. A gateway that starts says it of every account whose commands it restores, before

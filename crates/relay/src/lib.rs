@@ -181,6 +181,7 @@ impl Relay {
                 site,
             } => self.controller_known(work, address, title, site),
             Input::ControllerForgotten { address } => self.controller_forgotten(work, address),
+            Input::Recall { address } => self.recall(work, address),
             Input::AccountChanged { account, rights } => {
                 self.account_changed(work, &account, rights);
             }

@@ -350,6 +350,14 @@ impl Relay {
         }
     }
 
+    /// Ends a controller's link, so that it dials again.
+    pub(crate) fn recall(&mut self, work: &mut Work<'_>, address: Address) {
+        let index = self.fleet.index_of(address);
+        if let Some(slot) = index.and_then(|index| self.fleet.at(index).session()) {
+            self.end(work, slot, Code::ShuttingDown);
+        }
+    }
+
     /// A controller says who it is.
     pub(crate) fn announced(
         &mut self,

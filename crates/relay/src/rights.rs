@@ -1,6 +1,6 @@
 //! What an account may do: a role everywhere, roles at single sites, or both.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 use switchyard_protocol::{Role, SiteId, limits};
 
 /// An account's rights. Cloning shares the sites, of which many sessions of one account hold the
@@ -10,6 +10,25 @@ pub struct Rights {
     everywhere: Option<Role>,
     /// `None` for most accounts, which have a role everywhere.
     sites: Option<Arc<Sites>>,
+}
+
+/// In words: `admin`, or `operator at 3, viewer at 7`.
+impl fmt::Display for Rights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.highest().is_none() {
+            return f.write_str("none");
+        }
+        let mut separator = "";
+        if let Some(role) = self.everywhere {
+            f.write_str(role.name())?;
+            separator = ", ";
+        }
+        for (site, role) in self.roles() {
+            write!(f, "{separator}{} at {site}", role.name())?;
+            separator = ", ";
+        }
+        Ok(())
+    }
 }
 
 /// Roles at single sites; at least one.

@@ -150,19 +150,6 @@ fn with_role(rights: &Rights, site: Option<SiteId>, role: Option<Role>) -> Right
     Rights::new(rights.role_at(None), others.chain(there))
 }
 
-/// Rights in words: `admin`, or `operator at 3, viewer at 7`.
-fn told(rights: &Rights) -> String {
-    let everywhere = rights.role_at(None).map(|role| role.name().to_owned());
-    let there = rights
-        .roles()
-        .map(|(site, role)| format!("{} at {site}", role.name()));
-    let all: Vec<_> = everywhere.into_iter().chain(there).collect();
-    match all.is_empty() {
-        true => "none".to_owned(),
-        false => all.join(", "),
-    }
-}
-
 fn known(found: bool, name: &Title) -> anyhow::Result<()> {
     anyhow::ensure!(found, "there is no account named {name}");
     Ok(())
@@ -191,11 +178,11 @@ pub(super) async fn run(
                 created: crate::clock::time(),
             };
             config.add_account(account).await?;
-            writeln!(stdout, "added {name}, {}", told(&rights))?;
+            writeln!(stdout, "added {name}, {rights}")?;
         }
         AccountTask::List => {
             for account in config.accounts().await? {
-                let (role, name) = (told(&account.rights), &account.name);
+                let (role, name) = (account.rights.to_string(), &account.name);
                 writeln!(stdout, "{role:<10} {name}")?;
             }
         }
@@ -217,7 +204,7 @@ pub(super) async fn run(
                 config.set_rights(name.clone(), rights.clone()).await?,
                 &name,
             )?;
-            writeln!(stdout, "{name} is now {}", told(&rights))?;
+            writeln!(stdout, "{name} is now {rights}")?;
         }
         AccountTask::Password {
             name,
@@ -319,15 +306,15 @@ mod tests {
         let (north, south) = (SiteId(1), SiteId(2));
         let rights = Rights::new(Some(Role::Viewer), [(north, Role::Admin)]);
         let more = with_role(&rights, Some(south), Some(Role::Operator));
-        assert_eq!(told(&more), "viewer, admin at 1, operator at 2");
+        assert_eq!(more.to_string(), "viewer, admin at 1, operator at 2");
         assert_eq!(
-            told(&with_role(&more, Some(north), None)),
+            with_role(&more, Some(north), None).to_string(),
             "viewer, operator at 2"
         );
         assert_eq!(
-            told(&with_role(&more, None, None)),
+            with_role(&more, None, None).to_string(),
             "admin at 1, operator at 2"
         );
-        assert_eq!(told(&Rights::default()), "none");
+        assert_eq!(Rights::default().to_string(), "none");
     }
 }

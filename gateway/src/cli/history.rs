@@ -7,10 +7,7 @@ use crate::{
 };
 use anyhow::bail;
 use std::{fmt, io::Write};
-use switchyard_protocol::{
-    Address,
-    message::{Name, PointType},
-};
+use switchyard_protocol::{Address, message::Name};
 
 /// Whose history is to be told, and how.
 #[derive(Debug, clap::Args)]
@@ -78,7 +75,7 @@ async fn list(
         let points = recorded.iter().map(|it| {
             serde_json::json!({
                 "point": it.series.point.as_str(),
-                "type": type_name(it.series.point_type),
+                "type": it.series.point_type.name(),
                 "first_ms": start_of(it.first).0,
                 "last_ms": start_of(it.last).0,
             })
@@ -91,7 +88,7 @@ async fn list(
         writeln!(stdout, "point,type,first,last")?;
     }
     for it in recorded {
-        let (point, point_type) = (&it.series.point, type_name(it.series.point_type));
+        let (point, point_type) = (&it.series.point, it.series.point_type.name());
         let (first, last) = (Utc(start_of(it.first)), Utc(start_of(it.last)));
         match task.csv {
             true => writeln!(stdout, "{point},{point_type},{first},{last}")?,
@@ -118,7 +115,7 @@ fn write_json(question: &Question, chart: &Chart, stdout: &mut impl Write) -> an
     let all = serde_json::json!({
         "controller": question.controller.0,
         "point": question.point.as_str(),
-        "type": type_name(chart.point_type),
+        "type": chart.point_type.name(),
         "from_ms": chart.from.0,
         "bucket_ms": chart.bucket.as_millis() as u64,
         "buckets": buckets,
@@ -157,15 +154,6 @@ fn write_lines(chart: &Chart, is_csv: bool, stdout: &mut impl Write) -> anyhow::
     Ok(())
 }
 
-const fn type_name(point_type: PointType) -> &'static str {
-    match point_type {
-        PointType::DigitalInput => "digital_input",
-        PointType::DigitalOutput => "digital_output",
-        PointType::AnalogueInput => "analogue_input",
-        PointType::AnalogueOutput => "analogue_output",
-    }
-}
-
 /// A whole number with a point before its last digits.
 struct Decimal(i64, u32);
 
@@ -187,7 +175,7 @@ mod tests {
     use super::*;
     use crate::history::{Bucket, Summary};
     use std::time::Duration;
-    use switchyard_protocol::message::Time;
+    use switchyard_protocol::message::{PointType, Time};
 
     fn chart(point_type: PointType, mean: i64) -> Chart {
         let summary = Summary {

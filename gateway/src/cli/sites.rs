@@ -1,6 +1,11 @@
 //! The commands about sites and single controllers.
 
-use crate::store::{ConfigStore, ControllerEdit};
+use super::moment::Utc;
+use crate::{
+    config::Span,
+    keys::{KEEP_OLD_MAX, NextKey},
+    store::{ConfigStore, ControllerEdit, ControllerKey},
+};
 use clap::Subcommand;
 use std::io::Write;
 use switchyard_protocol::{Address, SiteId, message::Title};
@@ -47,11 +52,30 @@ pub(super) enum ControllerTask {
         #[arg(long, value_parser = parse_tags)]
         tags: Option<Tags>,
     },
+    /// Replace controllers' keys over their links: each takes the new one when it dials next, for which its
+    /// link is ended within seconds
+    Rekey {
+        /// Their addresses
+        #[arg(required = true)]
+        addresses: Vec<Address>,
+        /// How long the old key is good for as well: until then any backup of today still serves. 0s is for
+        /// a key in wrong hands
+        #[arg(long, default_value = "30d", value_name = "TIME", value_parser = parse_keep_old)]
+        keep_old: Span,
+    },
     /// Withdraw a controller for ever: its link ends within a second, its address is never given again
     Remove {
         /// Its address
         address: Address,
     },
+}
+
+fn parse_keep_old(text: &str) -> Result<Span, String> {
+    let span: Span = text.parse()?;
+    match span.0 <= KEEP_OLD_MAX {
+        true => Ok(span),
+        false => Err(format!("expected at most 366d, found {text:?}")),
+    }
 }
 
 /// Words by which people find a controller.
@@ -139,6 +163,33 @@ pub(super) async fn run_controller(
             };
             known(config.edit_controller(address, edit).await?, address)?;
             writeln!(stdout, "changed {address}")?;
+        }
+        ControllerTask::Rekey {
+            addresses,
+            keep_old,
+        } => {
+            for address in addresses {
+                let now = crate::clock::time();
+                let wanted = NextKey {
+                    key: ControllerKey(rand::random()),
+                    forget_from: now.plus(keep_old.0),
+                };
+                let next = config.replace_controller_key(address, wanted).await?;
+                known(next.is_some(), address)?;
+                let since = match next.is_some_and(|next| next.key == wanted.key) {
+                    true => "gets another key",
+                    false => "is getting another key already",
+                };
+                let until = next.map_or(wanted.forget_from, |next| next.forget_from);
+                match until <= now {
+                    true => writeln!(stdout, "{address} {since}, and forgets the old one at once")?,
+                    false => writeln!(
+                        stdout,
+                        "{address} {since}; the old one is good until {}",
+                        Utc(until)
+                    )?,
+                }
+            }
         }
         ControllerTask::Remove { address } => {
             let removed = config

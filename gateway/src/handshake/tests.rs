@@ -1,11 +1,10 @@
 //! A controller's key is replaced (`docs/protocol.md` §6.2): the controller is the firmware's core over a
-//! real connection, the gateway the prover and what [`Keys::step`] says, step by step.
+//! real connection, the gateway the prover and its store.
 
 use super::*;
 use crate::{
-    keys::KeyStep,
-    store::{ControllerEntry, ControllerKey, Database, Sealer, SqlConfigStore},
-    telemetry::Telemetry,
+    keys::NextKey,
+    store::{Database, NewController, Sealer, SqlConfigStore},
 };
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -14,10 +13,10 @@ use std::{
 use switchyard_firmware::{
     Action, Behaviour, Controller, ControllerKey as FirmwareKey, Flash, Settings as Firmware,
 };
-use switchyard_protocol::message::{Answer, Body, Request, Time, Title, Verb, verb_of};
+use switchyard_protocol::message::{Time, Title};
 use tokio::{net::TcpListener, task::JoinSet};
 
-const PUMP: Address = Address(100_042);
+const PUMP: Address = Address(1);
 const OLD: ControllerKey = ControllerKey([1; 32]);
 const NEW: ControllerKey = ControllerKey([2; 32]);
 const NEWER: ControllerKey = ControllerKey([3; 32]);
@@ -31,9 +30,7 @@ struct Gateway {
 
 /// A proven session, of which the gateway's end is the test's.
 struct Session {
-    stream: TcpStream,
-    wire: Wire,
-    buffer: Vec<u8>,
+    _stream: TcpStream,
     by_key: Option<WhichKey>,
 }
 
@@ -45,12 +42,21 @@ impl Gateway {
         let database = Database::Sqlite(folder.path().join("yard.db"));
         let (sealer, patience) = (Sealer::new(&[7; 32]), Duration::from_secs(20));
         let config = SqlConfigStore::open(&database, sealer, 16, patience).await;
+        let config = config.unwrap();
+        let pump = NewController {
+            title: Title::new("pump").unwrap(),
+            key: OLD,
+            site: None,
+        };
+        let enrolled = config.enrol(vec![pump], 1, Time(0)).await.unwrap();
+        assert_eq!(enrolled, [PUMP]);
         let prover = Prover {
-            door: Door::new(&settings, telemetry),
+            door: Door::new(&settings, Arc::clone(&telemetry)),
             settings: Arc::new(settings),
-            config: Arc::new(config.unwrap()),
+            config: Arc::new(config),
             keyring: Arc::default(),
             replays: Replays::default(),
+            telemetry,
         };
         Gateway {
             listener: TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap(),
@@ -59,16 +65,33 @@ impl Gateway {
         }
     }
 
-    /// From now on these are the controller's keys, as if its store said so.
-    fn knows(&self, keys: Keys) {
-        let entry = ControllerEntry {
-            address: PUMP,
-            title: Title::new("pump").unwrap(),
-            site: None,
-            tags: Vec::new(),
-            enrolled: Time(0),
-        };
+    /// What the store says of the controller's keys; the keyring learns it.
+    async fn keys(&self) -> Keys {
+        let known = self.prover.config.controller(PUMP).await;
+        let (entry, keys) = known.unwrap().unwrap();
         self.prover.keyring.learn(&[(entry, keys)]);
+        keys
+    }
+
+    /// From now on these are the controller's keys at the door, whatever the store says.
+    async fn knows(&self, keys: Keys) {
+        let known = self.prover.config.controller(PUMP).await;
+        let (entry, _) = known.unwrap().unwrap();
+        self.prover.keyring.learn(&[(entry, keys)]);
+    }
+
+    /// The next key, in the store and at the door.
+    async fn replaces(&self, next: NextKey) {
+        let replaced = self.prover.config.replace_controller_key(PUMP, next);
+        assert_eq!(replaced.await.unwrap(), Some(next));
+        assert_eq!(self.keys().await.next, Some(next));
+    }
+
+    /// A backup is restored in which the controller has this key.
+    async fn is_restored(&self, key: ControllerKey) {
+        let set = self.prover.config.set_controller_key(PUMP, key);
+        assert!(set.await.unwrap());
+        self.keys().await;
     }
 
     /// The next dial.
@@ -78,65 +101,20 @@ impl Gateway {
         let proven = proven.map_err(|refusal| refusal.code)?;
         assert_eq!(proven.address, PUMP);
         Ok(Session {
-            stream,
-            wire: proven.wire,
-            buffer: proven.rest,
+            _stream: stream,
             by_key: proven.by_key,
         })
     }
 
-    /// A dial that is refused, and then one by this key.
-    async fn meet_at_the_second(&self, which: WhichKey) -> Session {
-        assert_eq!(self.meet().await.err(), Some(Code::HandshakeFailed));
-        self.meet_by(which).await
+    /// A dial that ends so.
+    async fn refuses(&self, code: Code) {
+        assert_eq!(self.meet().await.err(), Some(code));
     }
 
     async fn meet_by(&self, which: WhichKey) -> Session {
         let session = self.meet().await.unwrap();
         assert_eq!(session.by_key, Some(which));
         session
-    }
-}
-
-impl Session {
-    /// Asks, and waits for the answer among all that the controller tells besides.
-    async fn ask(&mut self, request: &Request) -> Answer {
-        let (kind, payload) = (request.verb().kind(), request.encode());
-        let frame = Frame::new(kind, 7, Address::GATEWAY, PUMP, &payload);
-        let Wire::Noise(wire) = &mut self.wire else {
-            panic!("expected a link that hides a key")
-        };
-        let mut record = Vec::new();
-        wire.wrap(frame.bytes(), &mut record).unwrap();
-        self.stream.write_all(&record).await.unwrap();
-        loop {
-            let mut at = 0;
-            while let Step::Frames(range) = self.wire.next(&mut self.buffer, &mut at).unwrap() {
-                let mut frames = BytesMut::from(&self.buffer[range]);
-                while let Some(frame) = Frame::decode(&mut frames, usize::from(u16::MAX)).unwrap() {
-                    let header = frame.header();
-                    if header.kind == Kind::Response && header.correlation == 7 {
-                        assert_eq!(verb_of(frame.payload()), Ok(Verb::Rekey.number()));
-                        self.buffer.drain(..at);
-                        return Answer::decode(frame.payload()).unwrap();
-                    }
-                }
-            }
-            self.buffer.drain(..at);
-            let read = self.stream.read_buf(&mut self.buffer).await.unwrap();
-            assert_ne!(read, 0, "the controller has hung up");
-        }
-    }
-
-    /// Takes the step that these keys want, which must be this one; the controller agrees.
-    async fn step(&mut self, keys: &Keys, may_forget: bool, expected: KeyStep) {
-        let proven = self.by_key.unwrap();
-        let step = keys.step(proven, may_forget);
-        assert_eq!(step, expected);
-        if let Some(request) = step.request() {
-            let answer = self.ask(&request).await;
-            assert_eq!(answer, Answer::Ok(Body::Done(Verb::Rekey)));
-        }
     }
 }
 
@@ -199,50 +177,54 @@ async fn drive(mut controller: Controller, gateway: SocketAddr) {
 /// Whatever is lost in between, the controller comes in: by the key that the gateway knows.
 async fn a_key_is_replaced(flash: Option<Flash>) {
     let gateway = Gateway::start().await;
-    let only_old = Keys::from(OLD);
-    let both = Keys {
-        current: OLD,
-        next: Some(NEW),
-    };
-    gateway.knows(only_old);
+    assert_eq!(gateway.keys().await, OLD.into());
     let _controller = controller(&gateway, flash);
-    let mut session = gateway.meet_by(WhichKey::Current).await;
-    session.step(&only_old, true, KeyStep::Rest).await;
+    let session = gateway.meet_by(WhichKey::Current).await;
 
-    gateway.knows(both);
-    session.step(&both, false, KeyStep::Offer(NEW)).await;
-    session.step(&both, false, KeyStep::Offer(NEW)).await;
+    let later = NextKey {
+        key: NEW,
+        forget_from: Time(u64::MAX),
+    };
+    gateway.replaces(later).await;
     drop(session);
-    let mut session = gateway.meet_by(WhichKey::Next).await;
-    session.step(&both, false, KeyStep::Rest).await;
+    // It takes the key in this one.
+    let session = gateway.meet_by(WhichKey::Current).await;
+    drop(session);
+    let session = gateway.meet_by(WhichKey::Next).await;
 
     // Restored from yesterday's backup, and another change begins.
-    gateway.knows(only_old);
+    gateway.is_restored(OLD).await;
     drop(session);
-    let mut session = gateway.meet_at_the_second(WhichKey::Current).await;
-    let other = Keys {
-        current: OLD,
-        next: Some(NEWER),
+    gateway.refuses(Code::HandshakeFailed).await;
+    let session = gateway.meet_by(WhichKey::Current).await;
+    let at_once = NextKey {
+        key: NEWER,
+        forget_from: Time(0),
     };
-    gateway.knows(other);
-    session.step(&other, true, KeyStep::Offer(NEWER)).await;
+    gateway.replaces(at_once).await;
     drop(session);
-    let mut session = gateway.meet_by(WhichKey::Next).await;
+    // It takes the newer, and is to dial again.
+    gateway.refuses(Code::ShuttingDown).await;
+    let session = gateway.meet_by(WhichKey::Next).await;
+    let both = Keys {
+        current: OLD,
+        next: Some(at_once),
+    };
+    assert_eq!(gateway.keys().await, NEWER.into());
 
-    // The gateway dies between the controller's answer and its own store.
-    session.step(&other, true, KeyStep::Forget).await;
+    // Had the gateway died between the controller's answer and its own store, it would ask again.
+    gateway.knows(both).await;
     drop(session);
-    let mut session = gateway.meet_by(WhichKey::Next).await;
-    session.step(&other, true, KeyStep::Forget).await;
-    gateway.knows(other.settled());
+    let session = gateway.meet_by(WhichKey::Next).await;
+    gateway.keys().await;
     drop(session);
     let session = gateway.meet_by(WhichKey::Current).await;
 
     // Nobody comes in by what was forgotten.
-    gateway.knows(both);
+    gateway.is_restored(OLD).await;
     drop(session);
-    assert_eq!(gateway.meet().await.err(), Some(Code::HandshakeFailed));
-    gateway.knows(other.settled());
+    gateway.refuses(Code::HandshakeFailed).await;
+    gateway.is_restored(NEWER).await;
     gateway.meet_by(WhichKey::Current).await;
 }
 
@@ -254,21 +236,4 @@ async fn a_key_is_replaced_in_flash() {
 #[tokio::test]
 async fn a_key_is_replaced_in_memory() {
     a_key_is_replaced(None).await;
-}
-
-#[tokio::test]
-async fn a_key_that_the_gateway_lost_is_no_loss() {
-    let gateway = Gateway::start().await;
-    gateway.knows(OLD.into());
-    let _controller = controller(&gateway, None);
-    let mut session = gateway.meet_by(WhichKey::Current).await;
-    let key = switchyard_protocol::message::LinkKey(NEW.0);
-    let request = Request::Rekey { key: Some(key) };
-    assert_eq!(
-        session.ask(&request).await,
-        Answer::Ok(Body::Done(Verb::Rekey))
-    );
-    // The gateway was not told to know it: the controller comes back by the other one.
-    drop(session);
-    gateway.meet_at_the_second(WhichKey::Current).await;
 }

@@ -124,7 +124,7 @@ impl Buckets {
         let (first, end) = (minute_of(question.from), minute_of(question.to));
         let end = end.saturating_add(1);
         let minutes = end.checked_sub(first).filter(|&it| it > 0);
-        let minutes = minutes.filter(|&it| u64::from(it) * 60 <= RANGE_MAX.as_secs());
+        let minutes = minutes.filter(|&it| u64::from(it - 1) * 60 <= RANGE_MAX.as_secs());
         let minutes = minutes.ok_or(ChartError::BadRange)?;
         let buckets_max = question.buckets_max;
         if !(1..=BUCKETS_MAX).contains(&buckets_max) {

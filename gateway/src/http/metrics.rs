@@ -120,6 +120,16 @@ pub(super) async fn metrics(
         .into_iter(),
     );
     text.counter(
+        "gateway_keys_replaced_total",
+        "Controllers that have forgotten their former key.",
+        load(&telemetry.keys_replaced),
+    );
+    text.counter(
+        "gateway_key_steps_failed_total",
+        "Times that a controller was asked to change its keys and did not.",
+        load(&telemetry.key_steps_failed),
+    );
+    text.counter(
         "gateway_store_failures_total",
         "Calls of a store that failed or took too long.",
         load(&telemetry.store_failures),
@@ -211,6 +221,11 @@ pub(super) async fn metrics(
         "journal_records_lost_total",
         "Records that could not be written to the journal.",
         load(&telemetry.journal_records_lost),
+    );
+    text.counter(
+        "journal_denials_skipped_total",
+        "Things that were not allowed and are on no record, past 60 of an account in a minute.",
+        load(&telemetry.journal_denials_skipped),
     );
     text.counter(
         "journal_segments_dropped_total",

@@ -43,7 +43,7 @@ use hyper_util::{
 use ready::Readiness;
 use std::{
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU32},
     time::Duration,
 };
 use stream::ImpatientStream;
@@ -63,6 +63,8 @@ const STOP_GRACE: Duration = Duration::from_millis(250);
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Passwords hashed at once: each takes 19 MiB and a core.
 const HASHES_AT_ONCE: usize = 2;
+/// Charts of history read at once: a long one takes the store some seconds, page by page.
+const CHARTS_AT_ONCE: usize = 4;
 /// Log-ins that may wait for their turn at that.
 const LOGINS_WAITING_MAX: usize = 64;
 
@@ -77,12 +79,16 @@ pub(crate) struct Api {
     insides: Insides,
     pub(crate) tasks: TaskTracker,
     pub(crate) stopping: CancellationToken,
+    /// Numbers what is changed over HTTP, for the record.
+    changes: AtomicU32,
     setup: Setup,
     pub(crate) readiness: Readiness,
     logins: LoginLimits,
     requests_by_network: Throttle<Network>,
     requests_by_account: Throttle<Title>,
     hashing: Semaphore,
+    /// Charts of history that are read at once.
+    charts: Semaphore,
     waiting: Semaphore,
     nobodys_hash: String,
 }
@@ -122,6 +128,7 @@ impl Api {
                 greeter.settings.api_requests_per_account_per_minute_max,
             ),
             hashing: Semaphore::new(HASHES_AT_ONCE),
+            charts: Semaphore::new(CHARTS_AT_ONCE),
             waiting: Semaphore::new(LOGINS_WAITING_MAX),
             nobodys_hash,
             settings: Arc::clone(&greeter.settings),
@@ -132,6 +139,7 @@ impl Api {
             insides,
             tasks,
             stopping,
+            changes: AtomicU32::new(1),
             readiness: Readiness::default(),
         })
     }

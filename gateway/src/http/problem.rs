@@ -75,6 +75,11 @@ impl Problem {
         }
     }
 
+    /// The stable code.
+    pub(super) fn code(&self) -> &'static str {
+        self.code
+    }
+
     /// The same with a member of its own.
     pub(super) fn with(self, name: &'static str, value: Value) -> Self {
         Problem {

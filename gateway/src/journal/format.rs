@@ -16,6 +16,7 @@
 //! Big-endian. A segment is zero behind its last record, so a length of 0 is the end. A record's number
 //! is in its checksum and not in its bytes: one that stands elsewhere is none.
 
+use super::Change;
 use bytes::Bytes;
 use std::net::IpAddr;
 use switchyard_protocol::{
@@ -28,10 +29,18 @@ use switchyard_relay::{COMMAND_FRAME_BYTES_MAX, Entry, KeptReceipt, Origin};
 pub(super) const HEADER_BYTES: usize = 80;
 /// Bytes before a record's kind.
 const RECORD_HEAD_BYTES: usize = 8;
+/// In place of a record's head: that there is none.
+pub(super) const NOTHING: [u8; RECORD_HEAD_BYTES] = [0; RECORD_HEAD_BYTES];
 /// Where a header tells that something could not be written.
 pub(super) const BROKEN_AT: u64 = 72;
 /// The longest content of a record: a command with its frame, an account of 64 bytes and an IP.
 const CONTENT_BYTES_MAX: usize = COMMAND_FRAME_BYTES_MAX + 256;
+
+/// Of the frame of something that was not allowed: all that is useful of most. What is longer is told by its kind
+/// alone.
+const DENIED_FRAME_BYTES_MAX: usize = 256;
+/// Of words about a change; what is longer is cut.
+const TEXT_BYTES_MAX: usize = 512;
 
 const MAGIC: [u8; 8] = *b"SWYJRNL1";
 
@@ -153,6 +162,17 @@ pub(super) enum What {
         /// Ok, or why not.
         code: Code,
     },
+    /// Something that the gateway keeps is about to be changed, over HTTP.
+    Change(Change),
+    /// What became of that.
+    Changed {
+        /// Its number.
+        number: u32,
+        /// What it is about.
+        target: Address,
+        /// The code of the problem where it was refused; else empty.
+        refusal: String,
+    },
     /// So many records before this one could not be written.
     Lost {
         /// How many.
@@ -224,6 +244,8 @@ const REQUEST: u8 = 4;
 const ANSWER: u8 = 5;
 const LOST: u8 = 6;
 const STARTED: u8 = 7;
+const CHANGE: u8 = 8;
+const CHANGED: u8 = 9;
 
 const FINAL: u8 = 1;
 const BY_CONTROLLER: u8 = 2;
@@ -266,7 +288,7 @@ pub(super) fn append_entry(
             begin(bytes, DENIED, time);
             bytes.push(code.number());
             put_origin(bytes, origin, ip);
-            put_frame(bytes, frame);
+            put_frame(bytes, &frame[..frame.len().min(DENIED_FRAME_BYTES_MAX)]);
         }
         Entry::Progress { key, boot, receipt } => {
             begin(bytes, PROGRESS, time);
@@ -301,6 +323,42 @@ pub(super) fn append_entry(
             bytes.extend_from_slice(&verb.to_be_bytes());
             bytes.push(code.number());
         }
+    });
+}
+
+/// Appends the record of a change that is about to be made.
+pub(super) fn append_change(bytes: &mut Vec<u8>, number: u64, time: Time, change: &Change) {
+    append(bytes, number, |bytes| {
+        begin(bytes, CHANGE, time);
+        let account = &change.account;
+        let connection = None;
+        put_origin(
+            bytes,
+            &Origin {
+                connection,
+                account,
+            },
+            change.ip,
+        );
+        bytes.extend_from_slice(&change.number.to_be_bytes());
+        bytes.extend_from_slice(&change.target.0.to_be_bytes());
+        put_text(bytes, &change.text);
+    });
+}
+
+/// Appends the record of what became of it.
+pub(super) fn append_changed(
+    bytes: &mut Vec<u8>,
+    number: u64,
+    time: Time,
+    (change, target): (u32, Address),
+    refusal: &str,
+) {
+    append(bytes, number, |bytes| {
+        begin(bytes, CHANGED, time);
+        bytes.extend_from_slice(&change.to_be_bytes());
+        bytes.extend_from_slice(&target.0.to_be_bytes());
+        put_text(bytes, refusal);
     });
 }
 
@@ -368,6 +426,12 @@ fn put_frame(bytes: &mut Vec<u8>, frame: &[u8]) {
     let frame = &frame[..frame.len().min(COMMAND_FRAME_BYTES_MAX)];
     bytes.extend_from_slice(&(frame.len() as u16).to_be_bytes());
     bytes.extend_from_slice(frame);
+}
+
+fn put_text(bytes: &mut Vec<u8>, text: &str) {
+    let text = &text[..text.floor_char_boundary(TEXT_BYTES_MAX)];
+    bytes.extend_from_slice(&(text.len() as u16).to_be_bytes());
+    bytes.extend_from_slice(text.as_bytes());
 }
 
 /// What stands at the beginning of some bytes.
@@ -452,6 +516,12 @@ impl<'a> Fields<'a> {
         Some((ip, Title::new(account).ok()?))
     }
 
+    fn text(&mut self) -> Option<String> {
+        let length = u16::from_be_bytes(self.take()?);
+        let text = std::str::from_utf8(self.slice(usize::from(length))?);
+        text.ok().map(str::to_owned)
+    }
+
     fn frame(&mut self) -> Option<Bytes> {
         let length = u16::from_be_bytes(self.take()?);
         Some(Bytes::copy_from_slice(self.slice(usize::from(length))?))
@@ -524,6 +594,21 @@ fn decode(content: &[u8]) -> Option<Record> {
             verb: u16::from_be_bytes(fields.take()?),
             code: Code::from_number(fields.byte()?),
         },
+        CHANGE => {
+            let (ip, account) = fields.origin()?;
+            What::Change(Change {
+                account,
+                ip,
+                number: u32::from_be_bytes(fields.take()?),
+                target: fields.address()?,
+                text: fields.text()?,
+            })
+        }
+        CHANGED => What::Changed {
+            number: u32::from_be_bytes(fields.take()?),
+            target: fields.address()?,
+            refusal: fields.text()?,
+        },
         LOST => What::Lost {
             count: fields.number()?,
         },
@@ -536,258 +621,4 @@ fn decode(content: &[u8]) -> Option<Record> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::{collection::vec, prelude::*};
-
-    fn code() -> impl Strategy<Value = Code> {
-        any::<u8>().prop_map(Code::from_number)
-    }
-
-    fn stage() -> impl Strategy<Value = Stage> {
-        proptest::sample::select(Stage::ALL)
-    }
-
-    fn ip() -> impl Strategy<Value = Option<IpAddr>> {
-        proptest::option::of(any::<IpAddr>())
-    }
-
-    fn account() -> impl Strategy<Value = Title> {
-        "[a-z][a-z0-9 äß€]{0,20}".prop_map(|text| Title::new(&text).unwrap())
-    }
-
-    fn frame() -> impl Strategy<Value = Bytes> {
-        vec(any::<u8>(), 0..COMMAND_FRAME_BYTES_MAX).prop_map(Bytes::from)
-    }
-
-    fn what() -> impl Strategy<Value = What> {
-        let address = || any::<u32>().prop_map(Address);
-        let key = || any::<[u8; 16]>().prop_map(Key);
-        let time = || any::<u64>().prop_map(Time);
-        prop_oneof![
-            (
-                account(),
-                ip(),
-                key(),
-                time(),
-                frame(),
-                proptest::option::of((stage(), code()))
-            )
-                .prop_map(|(account, ip, key, expiry, frame, refused)| What::Command {
-                    account,
-                    ip,
-                    key,
-                    expiry,
-                    frame,
-                    refused
-                }),
-            (account(), ip(), frame(), code()).prop_map(|(account, ip, frame, code)| {
-                What::Denied {
-                    account,
-                    ip,
-                    frame,
-                    code,
-                }
-            }),
-            (
-                key(),
-                any::<u32>(),
-                stage(),
-                proptest::option::of(time()),
-                proptest::option::of(code()),
-                any::<[bool; 2]>()
-            )
-                .prop_map(
-                    |(key, boot, stage, at, reason, [by_controller, is_final])| {
-                        What::Progress {
-                            key,
-                            boot,
-                            receipt: KeptReceipt {
-                                stage,
-                                at,
-                                reason,
-                                by_controller,
-                                is_final,
-                            },
-                        }
-                    }
-                ),
-            (account(), ip(), frame()).prop_map(|(account, ip, frame)| What::Request {
-                account,
-                ip,
-                frame
-            }),
-            (address(), any::<u32>(), address(), any::<u16>(), code()).prop_map(
-                |(asker, correlation, source, verb, code)| What::Answer {
-                    asker: (asker, correlation),
-                    source,
-                    verb,
-                    code,
-                }
-            ),
-            any::<u64>().prop_map(|count| What::Lost { count }),
-            any::<bool>().prop_map(|is_unbroken| What::Started { is_unbroken }),
-        ]
-    }
-
-    fn written(records: &[Record], first: u64) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for (record, number) in records.iter().zip(first..) {
-            let Record { time, what } = record;
-            let origin = |account| Origin {
-                connection: None,
-                account,
-            };
-            let (entry, ip) = match what {
-                What::Lost { count } => {
-                    append_lost(&mut bytes, number, *time, *count);
-                    continue;
-                }
-                What::Started { is_unbroken } => {
-                    append_started(&mut bytes, number, *time, *is_unbroken);
-                    continue;
-                }
-                What::Denied {
-                    account,
-                    ip,
-                    frame,
-                    code,
-                } => (
-                    Entry::Denied {
-                        origin: origin(account),
-                        frame,
-                        code: *code,
-                    },
-                    *ip,
-                ),
-                What::Request { account, ip, frame } => (
-                    Entry::Request {
-                        origin: origin(account),
-                        frame,
-                    },
-                    *ip,
-                ),
-                What::Answer {
-                    asker,
-                    source,
-                    verb,
-                    code,
-                } => (
-                    Entry::Answer {
-                        asker: *asker,
-                        source: *source,
-                        verb: *verb,
-                        code: *code,
-                    },
-                    None,
-                ),
-                What::Command { ip, .. } => (what.entry().unwrap(), *ip),
-                What::Progress { .. } => (what.entry().unwrap(), None),
-            };
-            append_entry(&mut bytes, number, *time, &entry, ip);
-        }
-        bytes
-    }
-
-    fn read(mut bytes: &[u8], mut number: u64) -> (Vec<Record>, bool) {
-        let mut records = Vec::new();
-        loop {
-            match next(bytes, number) {
-                Next::Record(record, length) => {
-                    records.push(record);
-                    bytes = &bytes[length..];
-                    number += 1;
-                }
-                Next::End => return (records, true),
-                Next::Broken => return (records, false),
-            }
-        }
-    }
-
-    fn records() -> impl Strategy<Value = Vec<Record>> {
-        let record = (any::<u64>(), what()).prop_map(|(time, what)| Record {
-            time: Time(time),
-            what,
-        });
-        vec(record, 1..8)
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_written_is_read(records in records(), first: u64) {
-            let first = first >> 1;
-            let mut bytes = written(&records, first);
-            bytes.extend([0; 100]);
-            prop_assert_eq!(read(&bytes, first), (records, true));
-        }
-
-        /// Wherever the tail is cut off, and whether zeros or nothing stand in its place: what is left
-        /// is a prefix.
-        #[test]
-        fn a_torn_tail_leaves_a_prefix(records in records(), cut: prop::sample::Index, zeros: bool) {
-            let mut bytes = written(&records, 7);
-            let cut = cut.index(bytes.len());
-            match zeros {
-                true => bytes[cut..].fill(0),
-                false => bytes.truncate(cut),
-            }
-            let (found, _) = read(&bytes, 7);
-            prop_assert!(found.len() < records.len() || bytes == written(&records, 7));
-            prop_assert_eq!(&records[..found.len()], &found[..]);
-        }
-
-        /// A flipped bit ends the reading at its record, and nothing wrong is read.
-        #[test]
-        fn a_flipped_bit_is_found(records in records(), at: prop::sample::Index, bit in 0..8_u8) {
-            let mut bytes = written(&records, 7);
-            let at = at.index(bytes.len());
-            bytes[at] ^= 1 << bit;
-            let (found, _) = read(&bytes, 7);
-            prop_assert!(found.len() < records.len());
-            prop_assert_eq!(&records[..found.len()], &found[..]);
-        }
-
-        #[test]
-        fn nothing_panics(bytes in vec(any::<u8>(), 0..300), number: u64) {
-            let _ = next(&bytes, number);
-            let _ = Header::decode(&bytes);
-        }
-    }
-
-    #[test]
-    fn a_header_is_read_as_it_was_written() {
-        let header = Header {
-            journal: [1; 16],
-            memory: [2; 16],
-            host: [3; 16],
-            first_record: 4,
-            first_position: 5,
-            is_broken: false,
-        };
-        let mut bytes = header.encode();
-        assert_eq!(Header::decode(&bytes), Some(header));
-        bytes[BROKEN_AT as usize] = 1;
-        let broken = Header {
-            is_broken: true,
-            ..header
-        };
-        assert_eq!(Header::decode(&bytes), Some(broken));
-        for at in (0..72).chain(76..80) {
-            let mut bytes = bytes;
-            bytes[at] ^= 0x10;
-            assert_eq!(Header::decode(&bytes), None, "byte {at}");
-        }
-        assert_eq!(Header::decode(&[0; HEADER_BYTES]), None);
-    }
-
-    #[test]
-    fn a_record_in_another_place_is_none() {
-        let record = Record {
-            time: Time(1),
-            what: What::Lost { count: 3 },
-        };
-        let bytes = written(std::slice::from_ref(&record), 9);
-        assert_eq!(read(&bytes, 9), (vec![record], true));
-        assert_eq!(read(&bytes, 10), (vec![], false));
-    }
-}
+mod tests;

@@ -34,6 +34,7 @@ use reader::{Read, Reader};
 use std::{
     fs::{File, TryLockError},
     io,
+    net::IpAddr,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -41,7 +42,24 @@ use std::{
     },
     time::{Duration, Instant},
 };
+use switchyard_protocol::{Address, message::Title};
 use switchyard_relay::Recollection;
+
+/// Something that the gateway keeps and that somebody changes over HTTP: an account, a site, a
+/// controller's title.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// Who.
+    pub(crate) account: Title,
+    /// From where.
+    pub(crate) ip: Option<IpAddr>,
+    /// By which its end is found; of this process.
+    pub(crate) number: u32,
+    /// The controller that it is about, or [`Address::GATEWAY`].
+    pub(crate) target: Address,
+    /// What, in words; no secret.
+    pub(crate) text: String,
+}
 
 /// How long a start waits for a gateway on the same folder that is about to end.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);

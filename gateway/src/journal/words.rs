@@ -86,6 +86,25 @@ pub(super) fn audit_of(record: &Record, pins: &Pins) -> Option<AuditRecord> {
             text: verb_name(*verb),
             ..new(AuditWhat::Answered)
         },
+        What::Change(change) => AuditRecord {
+            account: Some(change.account.clone()),
+            ip: change.ip,
+            target: Some(change.target),
+            correlation: Some(change.number),
+            text: cut(change.text.clone()),
+            ..new(AuditWhat::Asked)
+        },
+        What::Changed {
+            number,
+            target,
+            refusal,
+        } => AuditRecord {
+            target: Some(*target),
+            correlation: Some(*number),
+            code: refusal.is_empty().then_some(Code::Ok),
+            text: cut(refusal.clone()),
+            ..new(AuditWhat::Answered)
+        },
         What::Lost { count } => AuditRecord {
             count: *count,
             ..new(AuditWhat::Lost)
@@ -113,20 +132,22 @@ fn with_frame(record: AuditRecord, frame: &Bytes) -> AuditRecord {
     let mut rest = frame.clone();
     let whole = Frame::decode_shared(&mut rest, limits::PAYLOAD_BYTES_MAX);
     let payload = whole.ok().flatten().map(|frame| frame.payload().to_vec());
-    let mut text = match payload {
+    let text = match payload {
         Some(payload) => words(header.kind, &payload),
         None => format!("a {} too long to be kept", header.kind.name()),
     };
-    if text.len() > WORDS_BYTES_MAX {
-        text.truncate(text.floor_char_boundary(WORDS_BYTES_MAX));
-    }
     AuditRecord {
         tool: Some(header.source),
         target: Some(header.destination),
         correlation: Some(header.correlation),
-        text,
+        text: cut(text),
         ..record
     }
+}
+
+fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(WORDS_BYTES_MAX));
+    text
 }
 
 fn verb_name(verb: u16) -> String {

@@ -5,11 +5,14 @@
 //! survives the host is the business of `sync`.
 
 use super::{
-    Shared,
+    Change, Shared,
     format::{self, BROKEN_AT, HEADER_BYTES, Header},
     segments::{self, SEGMENT_BYTES},
 };
-use crate::telemetry::{Telemetry, count};
+use crate::{
+    telemetry::{Telemetry, count},
+    throttle::Throttle,
+};
 use std::{
     fs::File,
     io,
@@ -18,13 +21,16 @@ use std::{
     thread::JoinHandle,
     time::{Duration, Instant},
 };
-use switchyard_protocol::message::Time;
+use switchyard_protocol::message::{Time, Title};
 use switchyard_relay::{ConnectionId, Entry};
 
 /// What is gathered before it is written although the round goes on.
 const GATHERED_BYTES_MAX: usize = 256 << 10;
 /// How long a file that cannot be had or written is left alone: the next try costs the yard a moment.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Records in a minute of what one account was not allowed. Those past that are counted in the metrics.
+const DENIALS_PER_MINUTE_MAX: u32 = 60;
 
 /// The journal as the yard's thread has it.
 pub(crate) struct Journal {
@@ -43,6 +49,8 @@ pub(crate) struct Journal {
     lost: u64,
     /// When it is tried again, if it could not be written.
     retry_at: Option<Instant>,
+    /// Bounds the records of what was not allowed: whoever asks on and on must not drive out the rest.
+    denials: Throttle<Title>,
     /// Where connections come from, by their place.
     origins: Vec<Option<IpAddr>>,
     thread: Option<JoinHandle<()>>,
@@ -87,6 +95,7 @@ impl Journal {
             written: (identity.first_record, identity.first_position),
             lost: 0,
             retry_at: None,
+            denials: Throttle::new(DENIALS_PER_MINUTE_MAX),
             origins: Vec::new(),
             thread: start.thread,
             _lock: start.lock,
@@ -104,6 +113,11 @@ impl Journal {
 
     /// Gathers what the relay tells.
     pub(crate) fn note(&mut self, time: Time, entry: &Entry<'_>) {
+        if let Entry::Denied { origin, .. } = entry
+            && !self.denials.pass(origin.account.clone(), Instant::now())
+        {
+            return count(&self.telemetry.journal_denials_skipped);
+        }
         let origin = match entry {
             Entry::Command { origin, .. }
             | Entry::Denied { origin, .. }
@@ -119,6 +133,21 @@ impl Journal {
         if self.gathered.len() >= GATHERED_BYTES_MAX {
             self.flush();
         }
+    }
+
+    /// Notes a change that is about to be made or, where something became of it, that; with the code of a
+    /// problem, or nothing where it was done.
+    pub(crate) fn note_change(&mut self, time: Time, change: &Change, became: Option<&str>) {
+        let (record, position) = &mut self.next;
+        match became {
+            None => format::append_change(&mut self.gathered, *record, time, change),
+            Some(refusal) => {
+                let about = (change.number, change.target);
+                format::append_changed(&mut self.gathered, *record, time, about, refusal);
+            }
+        }
+        *record += 1;
+        *position += 1;
     }
 
     /// Notes the gateway's start.
@@ -226,6 +255,14 @@ impl Journal {
     }
 
     fn fail(&mut self, error: &io::Error) {
+        // Of a write that went half-way nothing counts: its records are lost, and their numbers are given again.
+        if let Some(open) = &self.segment {
+            drop(segments::write_at(
+                &open.file,
+                &format::NOTHING,
+                open.offset,
+            ));
+        }
         if self.retry_at.is_none() {
             // Said once, and again when it is over: such a state lasts.
             tracing::error!(%error, "the journal cannot be written; commands go on without");

@@ -24,6 +24,7 @@ use crate::{
         chain::{Chained, Hash},
     },
     history::{Minute, Part, Recorded, SeriesId, StoredMinute, Swept},
+    keys::{Keys, NextKey},
 };
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 use switchyard_protocol::{
@@ -290,7 +291,7 @@ pub struct ControllerChange {
     /// Which.
     pub address: Address,
     /// What it is now; `None` when it is withdrawn.
-    pub now: Option<(ControllerEntry, ControllerKey)>,
+    pub now: Option<(ControllerEntry, Keys)>,
 }
 
 /// A controller's 32-byte key. Secret; sealed at rest.
@@ -397,14 +398,20 @@ store_trait! {
         /// Makes controllers; addresses ascend and are never given twice. [`StoreError::Full`] when
         /// there would be more than `max`, [`StoreError::Missing`] without their site.
         fn enrol(&self, controllers: Vec<NewController>, max: u32, now: Time) -> Vec<Address>;
-        /// A controller and its key; none when it is withdrawn.
-        fn controller(&self, address: Address) -> Option<(ControllerEntry, ControllerKey)>;
-        /// At most `limit` controllers above `after`, by address, each with its key.
-        fn controllers(&self, after: Address, limit: u32) -> Vec<(ControllerEntry, ControllerKey)>;
+        /// A controller and its keys; none when it is withdrawn.
+        fn controller(&self, address: Address) -> Option<(ControllerEntry, Keys)>;
+        /// At most `limit` controllers above `after`, by address, each with its keys.
+        fn controllers(&self, after: Address, limit: u32) -> Vec<(ControllerEntry, Keys)>;
         /// Changes a controller; false when there is none. [`StoreError::Missing`] without its site.
         fn edit_controller(&self, address: Address, edit: ControllerEdit) -> bool;
-        /// Gives a controller another key at once; false when there is none.
+        /// Gives a controller another key at once, in place of all that it has; false when there is none.
         fn set_controller_key(&self, address: Address, key: ControllerKey) -> bool;
+        /// Begins to replace a controller's key: it has this one besides. Where that was begun before, the next key stays,
+        /// since the controller may have it already, and the earlier time of the two counts. What is next from now
+        /// on; none without such a controller.
+        fn replace_controller_key(&self, address: Address, next: NextKey) -> Option<NextKey>;
+        /// Ends that: a controller's next key, if it is this one, is now its only one. Whether it is.
+        fn settle_controller_key(&self, address: Address, key: ControllerKey) -> bool;
         /// Withdraws a controller; false when there was none. Its address is never given again.
         fn revoke_controller(&self, address: Address, now: Time) -> bool;
         /// At most `limit` controllers that were made, changed or withdrawn after `after`, by their

@@ -3,10 +3,11 @@
 //! Whoever reads the database without the master key learns no controller's key and no account's
 //! second factor, and cannot put one in another's place: what a secret belongs to is sealed with it.
 
-use super::StoreError;
+use super::{ControllerKey, StoreError};
+use crate::keys::NextKey;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use std::{fmt, path::Path, sync::Arc};
-use switchyard_protocol::Address;
+use switchyard_protocol::{Address, message::Time};
 
 /// Bytes of the master key.
 pub const MASTER_KEY_BYTES: usize = 32;
@@ -94,6 +95,31 @@ impl Sealer {
     ) -> Result<[u8; 32], StoreError> {
         let key = self.open(&format!("controller {controller}"), sealed)?;
         key.try_into().map_err(|_| StoreError::Sealed)
+    }
+
+    /// Seals the key that follows a controller's, together with when it may be the only one.
+    pub(super) fn seal_next_key(
+        &self,
+        controller: Address,
+        next: &NextKey,
+    ) -> Result<Vec<u8>, StoreError> {
+        let secret = [&next.key.0[..], &next.forget_from.0.to_be_bytes()].concat();
+        self.seal(&format!("next key of controller {controller}"), &secret)
+    }
+
+    /// Opens the key that follows a controller's.
+    pub(super) fn open_next_key(
+        &self,
+        controller: Address,
+        sealed: &[u8],
+    ) -> Result<NextKey, StoreError> {
+        let secret = self.open(&format!("next key of controller {controller}"), sealed)?;
+        let parts = secret.split_first_chunk().and_then(|(key, forget_from)| {
+            let forget_from = Time(u64::from_be_bytes(forget_from.try_into().ok()?));
+            let key = ControllerKey(*key);
+            Some(NextKey { key, forget_from })
+        });
+        parts.ok_or(StoreError::Sealed)
     }
 }
 

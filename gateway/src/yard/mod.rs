@@ -36,7 +36,7 @@ use crate::{
     door::Permit,
     handshake::Proven,
     history,
-    journal::Journal,
+    journal::{Change, Journal},
     keyring::Keyring,
     store::{
         Account, ConfigStore, ControllerEntry, Login, Revision, StatusStore, StoreError, TokenHash,
@@ -138,6 +138,8 @@ enum ToYard {
     /// Numbers of events, and whether they are committed.
     NumbersStored(Vec<(Address, u32)>, bool),
     Report(oneshot::Sender<Report>),
+    /// Something is changed over HTTP, or became of that; whether it is written down is answered.
+    Change(Box<Change>, Option<String>, oneshot::Sender<bool>),
     ShutDown,
     /// A task that would have answered has panicked.
     Broken,
@@ -149,6 +151,8 @@ pub(crate) enum ControllerNews {
     Is(ControllerEntry),
     /// It is withdrawn.
     Withdrawn(Address),
+    /// It is to dial again, for a step of its keys that is taken at the door.
+    Recalled(Address),
 }
 
 /// A proven controller, its socket taken off the thread that proved it.
@@ -294,6 +298,15 @@ impl YardHandle {
             .await
             .ok()?
             .ok()
+    }
+
+    /// Writes down that something is about to be changed, or what became of it: the code of a problem, or
+    /// nothing. False where that was not possible.
+    pub(crate) async fn record(&self, change: Change, became: Option<String>) -> bool {
+        let (answer, answered) = oneshot::channel();
+        self.tell(ToYard::Change(Box::new(change), became, answer))
+            .await;
+        answered.await.unwrap_or(false)
     }
 
     /// Begins the end: peers are told, queues written out.

@@ -501,6 +501,7 @@ impl Yard {
                     tracing::info!(%address, "a controller is withdrawn");
                     self.input(Input::ControllerForgotten { address });
                 }
+                ControllerNews::Recalled(address) => self.input(Input::Recall { address }),
             }
         }
     }
@@ -590,6 +591,13 @@ impl Yard {
                         gauges,
                         statuses_waiting,
                     });
+                }
+                ToYard::Change(change, became, answer) => {
+                    let journal = &mut self.shards.journal;
+                    journal.note_change(self.now.time, &change, became.as_deref());
+                    journal.flush();
+                    // Whoever asked may have given up.
+                    let _ = answer.send(!journal.is_failing());
                 }
                 ToYard::ShutDown => self.shut_down(),
                 ToYard::Broken => {

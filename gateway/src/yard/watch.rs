@@ -3,16 +3,20 @@
 
 use super::{ControllerNews, LoginToCheck, ToYard, YardHandle};
 use crate::{
-    keyring::Keyring,
-    store::{ConfigStore, Login, Revision, StoreError},
+    keyring::{Held, Keyring},
+    store::{ConfigStore, ControllerChange, Login, Revision, StoreError},
     telemetry::{Telemetry, count},
 };
 use futures_util::StreamExt as _;
 use std::{
+    collections::VecDeque,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
-use switchyard_protocol::message::Title;
+use switchyard_protocol::{
+    Address,
+    message::{Time, Title},
+};
 use switchyard_relay::{ConnectionId, Rights};
 
 /// How often the store is asked whether something changed. A withdrawn right acts on open sockets
@@ -24,6 +28,10 @@ const LOOKUPS_AT_ONCE: usize = 64;
 const CHANGES_PER_PAGE: u32 = 1_000;
 /// Of those, the ones that the yard takes in one go: each may concern every tool.
 const CHANGES_AT_ONCE: usize = 32;
+
+/// Controllers that are told to dial again in one look: each costs the door a handshake, and a fleet whose
+/// keys are all replaced would come at once.
+const RECALLS_PER_LOOK: usize = 32;
 
 /// What looking at log-ins came to.
 #[derive(Default)]
@@ -75,9 +83,18 @@ pub(super) async fn keep_watch(
     telemetry: Arc<Telemetry>,
     yard: YardHandle,
     keyring: Arc<Keyring>,
-    mut known: Revision,
+    known: Revision,
 ) {
     let mut revision = None;
+    let mut follower = Follower {
+        config: Arc::clone(&config),
+        telemetry: Arc::clone(&telemetry),
+        yard: yard.clone(),
+        keyring,
+        known,
+        looked_at: crate::clock::time(),
+        to_recall: VecDeque::new(),
+    };
     while !yard.inbox.is_closed() {
         let told = tokio::select! {
             () = yard.look.notified() => true,
@@ -96,45 +113,83 @@ pub(super) async fn keep_watch(
             yard.looks.fetch_add(1, Ordering::AcqRel);
         }
         yard.tell(ToYard::Look(rights_moved)).await;
-        follow_controllers(&*config, &telemetry, &yard, &keyring, &mut known).await;
+        follower.follow().await;
+        follower.recall().await;
     }
 }
 
-async fn follow_controllers(
-    config: &dyn ConfigStore,
-    telemetry: &Telemetry,
-    yard: &YardHandle,
-    keyring: &Keyring,
-    known: &mut Revision,
-) {
-    loop {
-        let page = config.controller_changes(*known, CHANGES_PER_PAGE).await;
-        let page = match page {
-            Ok(page) => page,
-            Err(error) => return store_failed(telemetry, "which controllers changed", &error),
-        };
-        let Some(last) = page.last() else {
-            return;
-        };
-        *known = last.revision;
-        let is_last = page.len() < CHANGES_PER_PAGE as usize;
-        let (gone, there): (Vec<_>, Vec<_>) = page.into_iter().partition(|it| it.now.is_none());
-        // Whoever comes in by the keyring is known to the yard, and whom the yard forgets does not
-        // come in any more.
-        keyring.change(&gone);
-        let news = gone.iter().chain(&there).map(|change| match &change.now {
-            Some((entry, _)) => ControllerNews::Is(entry.clone()),
-            None => ControllerNews::Withdrawn(change.address),
-        });
-        let mut news: Vec<_> = news.collect();
+/// Follows what becomes of controllers.
+struct Follower {
+    config: Arc<dyn ConfigStore>,
+    telemetry: Arc<Telemetry>,
+    yard: YardHandle,
+    keyring: Arc<Keyring>,
+    /// What it has seen.
+    known: Revision,
+    /// Until when it has seen who may forget a key.
+    looked_at: Time,
+    /// Those that are to dial again, for a step that their keys want. No more than there are controllers.
+    to_recall: VecDeque<Address>,
+}
+
+impl Follower {
+    async fn follow(&mut self) {
+        loop {
+            let page = self.config.controller_changes(self.known, CHANGES_PER_PAGE);
+            let page = match page.await {
+                Ok(page) => page,
+                Err(error) => {
+                    return store_failed(&self.telemetry, "which controllers changed", &error);
+                }
+            };
+            let Some(last) = page.last() else {
+                return;
+            };
+            self.known = last.revision;
+            let is_last = page.len() < CHANGES_PER_PAGE as usize;
+            let (gone, there): (Vec<_>, Vec<_>) = page.into_iter().partition(|it| it.now.is_none());
+            // Whoever comes in by the keyring is known to the yard, and whom the yard forgets does not
+            // come in any more.
+            self.keyring.change(&gone);
+            let news = gone.iter().chain(&there).map(|change| match &change.now {
+                Some((entry, _)) => ControllerNews::Is(entry.clone()),
+                None => ControllerNews::Withdrawn(change.address),
+            });
+            self.tell(news.collect()).await;
+            let wants_step = there.iter().filter(|change| self.wants_step(change));
+            let wants_step: Vec<_> = wants_step.map(|change| change.address).collect();
+            self.to_recall.extend(wants_step);
+            self.keyring.change(&there);
+            if is_last {
+                return;
+            }
+        }
+    }
+
+    /// Whether a controller gets a next key, or may forget its current one sooner, than was known.
+    fn wants_step(&self, change: &ControllerChange) -> bool {
+        let keys = change.now.as_ref().map(|(_, keys)| *keys);
+        let has_next = keys.filter(|keys| keys.next.is_some());
+        has_next.is_some_and(|keys| self.keyring.held(change.address) != Held::Keys(keys))
+    }
+
+    /// Has some dial again. Whoever is not there needs no telling: the door looks at its keys when it comes.
+    async fn recall(&mut self) {
+        let now = crate::clock::time();
+        let due = self.keyring.forgettable(self.looked_at, now);
+        self.to_recall.extend(due);
+        self.looked_at = self.looked_at.max(now);
+        let some = self.to_recall.len().min(RECALLS_PER_LOOK);
+        let some = self.to_recall.drain(..some);
+        let news = some.map(ControllerNews::Recalled).collect();
+        self.tell(news).await;
+    }
+
+    async fn tell(&self, mut news: Vec<ControllerNews>) {
         while !news.is_empty() {
             let later = news.split_off(news.len().min(CHANGES_AT_ONCE));
             let some = std::mem::replace(&mut news, later);
-            yard.tell(ToYard::Changed(some)).await;
-        }
-        keyring.change(&there);
-        if is_last {
-            return;
+            self.yard.tell(ToYard::Changed(some)).await;
         }
     }
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use std::{sync::Arc, time::Duration};
 use switchyard_gateway::{
     audit::{AuditFilter, AuditRecord, AuditWhat, chain},
+    keys::{Keys, NextKey},
     new_token,
     store::{
         Account, ConfigStore, ControllerEdit, ControllerKey, Fault, Faults, FencingToken, Guarded,
@@ -199,18 +200,19 @@ async fn controllers_and_addresses(store: &dyn ConfigStore) {
     );
     let full = store.enrol(wanted(&["dddd"]), 3, Time(3)).await;
     assert!(matches!(full, Err(StoreError::Full { max: 3, .. })));
-    let (entry, key) = store.controller(Address(2)).await.unwrap().unwrap();
+    let (entry, keys) = store.controller(Address(2)).await.unwrap().unwrap();
+    let key = Keys::from(ControllerKey([2; 32]));
     assert_eq!(
-        (entry.title, entry.enrolled, key),
-        (title("bb"), Time(1), ControllerKey([2; 32]))
+        (entry.title, entry.enrolled, keys),
+        (title("bb"), Time(1), key)
     );
     assert_eq!(store.controller(Address(4)).await.unwrap(), None);
     let page = store.controllers(Address(1), 1).await.unwrap();
     let page: Vec<_> = page
         .iter()
-        .map(|(entry, key)| (entry.address, *key))
+        .map(|(entry, keys)| (entry.address, *keys))
         .collect();
-    assert_eq!(page, [(Address(2), ControllerKey([2; 32]))]);
+    assert_eq!(page, [(Address(2), key)]);
 
     let (li, max) = (title("li"), 2);
     let install = async |byte| {
@@ -544,6 +546,47 @@ async fn changes(store: &dyn ConfigStore, mut after: Revision) -> Vec<(Address, 
     }
 }
 
+async fn two_keys_while_one_is_replaced(store: &dyn ConfigStore) {
+    let wanted = vec![new_controller("one", 1)];
+    let one = store.enrol(wanted, 100, Time(1)).await.unwrap()[0];
+    let keys = async || store.controller(one).await.unwrap().unwrap().1;
+    let current = keys().await.current;
+    let next = |key, forget_from| NextKey {
+        key: ControllerKey([key; 32]),
+        forget_from: Time(forget_from),
+    };
+    let start = store.controller_revision().await.unwrap();
+    let begun = store.replace_controller_key(one, next(2, 500)).await;
+    assert_eq!(begun.unwrap(), Some(next(2, 500)));
+    let both = Keys {
+        current,
+        next: Some(next(2, 500)),
+    };
+    assert_eq!(keys().await, both);
+    let told = store.controller_changes(start, 10).await.unwrap();
+    assert_eq!(told.last().unwrap().now.as_ref().unwrap().1, both);
+    // The controller may have it: that key stays, and what is to be sooner is.
+    for (given, from, expected) in [(3, 900, 500), (4, 100, 100), (5, 200, 100)] {
+        let again = store.replace_controller_key(one, next(given, from)).await;
+        assert_eq!(again.unwrap(), Some(next(2, expected)));
+    }
+    let stranger = ControllerKey([9; 32]);
+    assert!(!store.settle_controller_key(one, stranger).await.unwrap());
+    let only = ControllerKey([2; 32]);
+    assert!(store.settle_controller_key(one, only).await.unwrap());
+    assert_eq!(keys().await, only.into());
+    assert!(!store.settle_controller_key(one, only).await.unwrap());
+    // One that is given by hand is the only one.
+    store.replace_controller_key(one, next(6, 1)).await.unwrap();
+    assert!(store.set_controller_key(one, current).await.unwrap());
+    assert_eq!(keys().await, current.into());
+
+    assert!(store.revoke_controller(one, Time(2)).await.unwrap());
+    let gone = store.replace_controller_key(one, next(7, 1)).await;
+    assert_eq!(gone.unwrap(), None);
+    assert!(!store.settle_controller_key(one, only).await.unwrap());
+}
+
 async fn changes_of_controllers(store: &dyn ConfigStore) {
     let start = store.controller_revision().await.unwrap();
     assert_eq!(changes(store, start).await, []);
@@ -590,8 +633,8 @@ async fn changes_of_controllers(store: &dyn ConfigStore) {
         .map(|(it, _)| (it.address, it.tags.len()))
         .collect();
     assert_eq!(page, [(two, 2), (three, 0)]);
-    let (_, key) = store.controller(five).await.unwrap().unwrap();
-    assert_eq!(key, ControllerKey([0xC9; 32]));
+    let (_, keys) = store.controller(five).await.unwrap().unwrap();
+    assert_eq!(keys, ControllerKey([0xC9; 32]).into());
 
     // What is withdrawn is not there, for nothing.
     assert_eq!(store.controller(four).await.unwrap(), None);
@@ -743,6 +786,7 @@ pub(crate) async fn config_contract(store: &dyn ConfigStore) {
     keys_for_ssh(store).await;
     sites_and_roles(store).await;
     changes_of_controllers(store).await;
+    two_keys_while_one_is_replaced(store).await;
     leases(store).await;
     audit_log(store).await;
     history_of_points(store).await;

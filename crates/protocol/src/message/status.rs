@@ -34,6 +34,16 @@ impl PointType {
         })
     }
 
+    /// The stable lowercase name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            PointType::DigitalInput => "digital_input",
+            PointType::DigitalOutput => "digital_output",
+            PointType::AnalogueInput => "analogue_input",
+            PointType::AnalogueOutput => "analogue_output",
+        }
+    }
+
     /// Whether values are 0 and 1.
     pub const fn is_digital(self) -> bool {
         matches!(self, PointType::DigitalInput | PointType::DigitalOutput)

@@ -9,13 +9,13 @@ use super::{
 use crate::{
     config::Secret,
     http::{Api, login, problem::Problem},
-    store::Account,
+    store::{Account, StoreError},
     totp,
 };
 use axum::{extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use switchyard_protocol::{Code, Role, limits, message::Title};
+use switchyard_protocol::{Address, Code, Role, limits, message::Title};
 use switchyard_relay::Rights;
 use utoipa::{IntoParams, ToSchema};
 
@@ -219,9 +219,16 @@ pub(super) async fn add(
         totp: None,
         created: crate::clock::time(),
     };
-    let added = api.config.add_account(account.clone()).await;
-    added.map_err(|error| failed(&api, &error))?;
-    tracing::info!(ip = %caller.ip, account = %caller.login.account, added = %account.name, "made an account");
+    let text = format!("make account {}, {}", account.name, account.rights);
+    let by = Arc::clone(&api);
+    let adding = async move {
+        let added = by.config.add_account(account.clone()).await;
+        added.map_err(|error| failed(&by, &error))?;
+        Ok(account)
+    };
+    let account = caller
+        .change(&api, (Address::GATEWAY, text), adding)
+        .await?;
     Ok((StatusCode::CREATED, axum::Json(account.into())))
 }
 
@@ -252,13 +259,22 @@ pub(super) async fn remove(
     caller.may(&Deed::ManageAccounts)?;
     let name = path.kept_by(&caller)?;
     leaves_an_admin(&api, &name, &Rights::default()).await?;
-    let removed = api.config.remove_account(name.clone()).await;
-    let removed = removed.map_err(|error| failed(&api, &error))?;
-    if removed {
-        api.yard.access_changed();
-        tracing::info!(ip = %caller.ip, account = %caller.login.account, removed = %name, "removed an account");
-    }
-    known(removed)
+    let text = format!("remove account {name}");
+    let by = Arc::clone(&api);
+    let removing = async move {
+        let removed = by.config.remove_account(name).await;
+        access_changes(&by, removed)
+    };
+    caller
+        .change(&api, (Address::GATEWAY, text), removing)
+        .await
+}
+
+/// Has open sockets follow, once something of an account was changed.
+fn access_changes(api: &Api, changed: Result<bool, StoreError>) -> Result<StatusCode, Problem> {
+    let done = known(changed.map_err(|error| failed(api, &error))?)?;
+    api.yard.access_changed();
+    Ok(done)
 }
 
 /// Changes what an account may do; its open sockets follow within a second. For admins everywhere; the last
@@ -276,13 +292,15 @@ pub(super) async fn set_rights(
     let name = path.kept_by(&caller)?;
     let rights = body.read(&api).await?;
     leaves_an_admin(&api, &name, &rights).await?;
-    let changed = api.config.set_rights(name.clone(), rights).await;
-    let changed = changed.map_err(|error| failed(&api, &error))?;
-    if changed {
-        api.yard.access_changed();
-        tracing::info!(ip = %caller.ip, account = %caller.login.account, changed = %name, "changed rights");
-    }
-    known(changed)
+    let text = format!("make account {name} {rights}");
+    let by = Arc::clone(&api);
+    let changing = async move {
+        let changed = by.config.set_rights(name, rights).await;
+        access_changes(&by, changed)
+    };
+    caller
+        .change(&api, (Address::GATEWAY, text), changing)
+        .await
 }
 
 /// Refuses what would leave nobody who may keep accounts: only the command line could mend that.
@@ -335,13 +353,15 @@ pub(super) async fn set_password(
         prove_again(&api, &caller, body.current, body.code).await?;
     }
     let hash = login::hash(&api, Secret(body.password)).await?;
-    let changed = api.config.set_password(name.clone(), hash).await;
-    let changed = changed.map_err(|error| failed(&api, &error))?;
-    if changed {
-        api.yard.access_changed();
-        tracing::info!(ip = %caller.ip, account = %caller.login.account, changed = %name, "changed a password");
-    }
-    known(changed)
+    let text = format!("change the password of account {name}");
+    let by = Arc::clone(&api);
+    let changing = async move {
+        let changed = by.config.set_password(name, hash).await;
+        access_changes(&by, changed)
+    };
+    caller
+        .change(&api, (Address::GATEWAY, text), changing)
+        .await
 }
 
 /// Has somebody prove who they are once more: a log-in that was left open must not be enough to take an
@@ -421,13 +441,17 @@ pub(super) async fn set_factor(
         let expected = "code: expected the six digits that the app shows for this secret now";
         text::bad_field(expected)
     })?;
-    let set = api.config.set_totp(name.clone(), Some(secret)).await;
-    let set = set.map_err(|error| failed(&api, &error))?;
-    // Somebody may have looked over the shoulder at this code: it opens nothing.
-    let used = api.config.use_totp_step(name.clone(), step).await;
-    used.map_err(|error| failed(&api, &error))?;
-    tracing::info!(ip = %caller.ip, account = %name, "set a second factor");
-    known(set)
+    let text = format!("set the second factor of account {name}");
+    let by = Arc::clone(&api);
+    let setting = async move {
+        let set = by.config.set_totp(name.clone(), Some(secret)).await;
+        let set = set.map_err(|error| failed(&by, &error))?;
+        // Somebody may have looked over the shoulder at this code: it opens nothing.
+        let used = by.config.use_totp_step(name, step).await;
+        used.map_err(|error| failed(&by, &error))?;
+        known(set)
+    };
+    caller.change(&api, (Address::GATEWAY, text), setting).await
 }
 
 /// Takes another account's second factor away, as when a telephone is lost. For admins everywhere.
@@ -445,10 +469,15 @@ pub(super) async fn remove_factor(
         let detail = "another admin takes it away, or the gateway's own command";
         return Err(Problem::of(Code::Forbidden, detail));
     }
-    let removed = api.config.set_totp(name.clone(), None).await;
-    let removed = removed.map_err(|error| failed(&api, &error))?;
-    tracing::info!(ip = %caller.ip, account = %caller.login.account, changed = %name, "took a second factor away");
-    known(removed)
+    let text = format!("take the second factor of account {name} away");
+    let by = Arc::clone(&api);
+    let removing = async move {
+        let removed = by.config.set_totp(name, None).await;
+        known(removed.map_err(|error| failed(&by, &error))?)
+    };
+    caller
+        .change(&api, (Address::GATEWAY, text), removing)
+        .await
 }
 
 /// The caller's own name, and no other: what this makes is in its owner's hand.

@@ -5,6 +5,7 @@ use crate::{
     access,
     http::{Api, Client, login, problem::Problem, socket::is_own_origin},
     inside::{Frames, Peer},
+    journal::Change,
     store::{Login, StoreError, TokenHash},
     telemetry::count,
     throttle::network_of,
@@ -22,11 +23,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::{
     net::IpAddr,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 use switchyard_protocol::{
-    Address,
+    Address, Code,
     message::{Body as AnswerBody, Request as Question},
 };
 
@@ -69,6 +70,43 @@ impl Caller {
         };
         let opened = api.insides.open("api", Some(self.ip), authority).await;
         opened.map_err(Problem::from)
+    }
+
+    /// Has something changed that the gateway keeps, by `deed`, and has the audit log tell of it: before, in
+    /// words, and of what became of it. What was begun is brought to its end, whatever becomes of the
+    /// connection.
+    ///
+    /// # Errors
+    /// The deed's, or that it cannot be written down where nothing is to be done without.
+    pub(super) async fn change<T: Send + 'static>(
+        &self,
+        api: &Arc<Api>,
+        (target, text): (Address, String),
+        deed: impl Future<Output = Result<T, Problem>> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let change = Change {
+            account: self.login.account.clone(),
+            ip: Some(self.ip),
+            number: api.changes.fetch_add(1, Ordering::Relaxed),
+            target,
+            text,
+        };
+        let is_recorded = api.yard.record(change.clone(), None).await;
+        if !is_recorded && api.settings.audit_required {
+            let detail = "it cannot be written down, and nothing is to be done without";
+            return Err(Problem::of(Code::StoreUnavailable, detail));
+        }
+        let yard = api.yard.clone();
+        let done = api.tasks.spawn(async move {
+            let outcome = deed.await;
+            let refusal = outcome.as_ref().err().map_or("", Problem::code);
+            tracing::info!(
+                ip = ?change.ip, account = %change.account, outcome = refusal, "{}", change.text
+            );
+            yard.record(change, Some(refusal.into())).await;
+            outcome
+        });
+        done.await.unwrap_or_else(|_| Err(Code::Internal.into()))
     }
 
     /// Asks somebody in the yard.

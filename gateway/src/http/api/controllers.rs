@@ -10,16 +10,15 @@ use crate::{
     hex,
     http::{Api, problem::Problem},
     inside::{Frames, Peer, Refusal},
-    store::{ControllerEdit, ControllerEntry},
+    keys::{KEEP_OLD_MAX, NextKey},
+    store::{ControllerEdit, ControllerEntry, ControllerKey},
 };
 use axum::{extract::State, http::StatusCode};
 use serde::{Deserialize, Deserializer, Serialize};
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use switchyard_protocol::{
     Address, Code, Frame, Kind, SiteId, limits,
-    message::{
-        Body, Cause, Change, Delta, Event, Full, Point, PointFlags, PointType, Request, Title,
-    },
+    message::{Body, Cause, Change, Delta, Event, Full, Point, PointFlags, Request, Title},
 };
 use utoipa::{IntoParams, ToSchema};
 
@@ -150,12 +149,7 @@ impl From<Point> for PointView {
         PointView {
             index: point.index,
             name: point.name.to_string(),
-            kind: match point.point_type {
-                PointType::DigitalInput => "digital_input",
-                PointType::DigitalOutput => "digital_output",
-                PointType::AnalogueInput => "analogue_input",
-                PointType::AnalogueOutput => "analogue_output",
-            },
+            kind: point.point_type.name(),
             value: point.value,
             manual: has(PointFlags::MANUAL),
             bad: has(PointFlags::BAD),
@@ -399,13 +393,33 @@ pub(super) async fn edit(
         site,
         tags: body.tags.map(tags).transpose()?,
     };
-    let edited = api.config.edit_controller(address, edit).await;
-    let edited = edited.map_err(|error| failed(&api, &error))?;
-    // The yard follows by itself, within a second.
-    tracing::info!(ip = %caller.ip, account = %caller.login.account, %address, "changed a controller");
-    edited
-        .then_some(StatusCode::NO_CONTENT)
-        .ok_or_else(|| Code::UnknownAddress.into())
+    let (what, by) = ((address, told(&edit)), Arc::clone(&api));
+    let editing = async move {
+        // The yard follows by itself, within a second.
+        let edited = by.config.edit_controller(address, edit).await;
+        known(edited.map_err(|error| failed(&by, &error))?)
+    };
+    caller.change(&api, what, editing).await
+}
+
+fn known(found: bool) -> Result<StatusCode, Problem> {
+    let none = || Code::UnknownAddress.into();
+    found.then_some(StatusCode::NO_CONTENT).ok_or_else(none)
+}
+
+/// An edit in words.
+fn told(edit: &ControllerEdit) -> String {
+    let title = edit.title.as_ref().map(|title| format!("title {title}"));
+    let site = edit.site.map(|site| match site {
+        Some(site) => format!("site {site}"),
+        None => "no site".into(),
+    });
+    let tags = edit.tags.as_ref().map(|tags| {
+        let tags: Vec<_> = tags.iter().map(Title::as_str).collect();
+        format!("tags {}", tags.join(", "))
+    });
+    let parts: Vec<_> = [title, site, tags].into_iter().flatten().collect();
+    format!("edit: {}", parts.join("; "))
 }
 
 fn tags(tags: Vec<String>) -> Result<Vec<Title>, Problem> {
@@ -428,21 +442,79 @@ pub(super) async fn remove(
 ) -> Result<StatusCode, Problem> {
     let address = text::controller(path.address)?;
     let entry = entry(&api, &caller, address).await?;
-    caller.may(&Deed::RemoveController(entry.site))?;
-    let now = crate::clock::time();
-    let removed = api.config.revoke_controller(address, now).await;
-    let removed = removed.map_err(|error| failed(&api, &error))?;
-    tracing::info!(ip = %caller.ip, account = %caller.login.account, %address, "withdrew a controller");
-    removed
-        .then_some(StatusCode::NO_CONTENT)
-        .ok_or_else(|| Code::UnknownAddress.into())
+    caller.may(&Deed::AdministerController(entry.site))?;
+    let by = Arc::clone(&api);
+    let removing = async move {
+        let removed = by.config.revoke_controller(address, crate::clock::time());
+        known(removed.await.map_err(|error| failed(&by, &error))?)
+    };
+    caller
+        .change(&api, (address, "withdraw".into()), removing)
+        .await
+}
+
+/// How long an old key is good for as well.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rekey {
+    /// For so many seconds; 0 is for a key in wrong hands. Until then a backup of before still serves.
+    #[schema(minimum = 0, maximum = 31_622_400)]
+    keep_old_s: u32,
+}
+
+/// A controller's key that is being replaced.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Rekeyed {
+    /// Until when the old key is good as well; it goes when the controller next dials in after that.
+    old_until: u64,
+}
+
+/// Replaces a controller's key over its link, which is ended within seconds for it. Where that is under way
+/// already, the old key may go sooner, and not later. For admins at its site.
+#[utoipa::path(post, path = "/api/controllers/{address}/rekey", tag = "controllers",
+    operation_id = "rekey_controller", params(ControllerPath), request_body = Rekey,
+    responses((status = 202, body = Rekeyed, description = "It takes another key when it dials in"), Refused))]
+pub(super) async fn rekey(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Place(path): Place<ControllerPath>,
+    Json(body): Json<Rekey>,
+) -> Result<(StatusCode, axum::Json<Rekeyed>), Problem> {
+    let address = text::controller(path.address)?;
+    let keep_old = Duration::from_secs(body.keep_old_s.into());
+    if keep_old > KEEP_OLD_MAX {
+        let expected = format!("keep_old_s: expected at most {}", KEEP_OLD_MAX.as_secs());
+        return Err(Problem::bad_request(&expected));
+    }
+    let entry = entry(&api, &caller, address).await?;
+    caller.may(&Deed::AdministerController(entry.site))?;
+    let next = NextKey {
+        key: ControllerKey(rand::random()),
+        forget_from: crate::clock::time().plus(keep_old),
+    };
+    let text = format!("rekey, the old one good for {} s", body.keep_old_s);
+    let by = Arc::clone(&api);
+    let replacing = async move {
+        let replaced = by.config.replace_controller_key(address, next).await;
+        let replaced = replaced.map_err(|error| failed(&by, &error))?;
+        replaced.ok_or_else(|| Code::UnknownAddress.into())
+    };
+    let next = caller.change(&api, (address, text), replacing).await?;
+    let rekeyed = Rekeyed {
+        old_until: next.forget_from.0,
+    };
+    Ok((StatusCode::ACCEPTED, axum::Json(rekeyed)))
 }
 
 /// What the store keeps of a controller that the caller may see.
 ///
 /// # Errors
 /// As for one that nobody has, where they may not.
-async fn entry(api: &Api, caller: &Caller, address: Address) -> Result<ControllerEntry, Problem> {
+pub(super) async fn entry(
+    api: &Api,
+    caller: &Caller,
+    address: Address,
+) -> Result<ControllerEntry, Problem> {
     let known = api.config.controller(address).await;
     let known = known.map_err(|error| failed(api, &error))?;
     let (entry, _) = known.ok_or_else(|| Problem::from(Code::UnknownAddress))?;

@@ -363,10 +363,10 @@ pub(super) async fn log(
 pub(super) struct PointPath {
     /// The controller's address.
     #[param(minimum = 1, maximum = 2_147_483_647)]
-    address: u32,
+    pub(super) address: u32,
     /// The point's name.
     #[param(pattern = "^[A-Za-z_][A-Za-z0-9_]{0,23}$")]
-    point: String,
+    pub(super) point: String,
 }
 
 /// At what an output is to be held, and for how long.

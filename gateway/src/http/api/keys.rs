@@ -15,6 +15,7 @@ use crate::{
 use axum::{extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
+use switchyard_protocol::Address;
 use utoipa::{IntoParams, ToSchema};
 
 /// The longest that a program's token may hold.
@@ -133,16 +134,25 @@ pub(super) async fn add_token(
     prove_again(&api, &caller, body.current, body.code).await?;
     let (token, now) = (access::new_token(), crate::clock::time());
     let expires = now.plus(DAY * body.lifetime_days);
+    let text = format!(
+        "make token {title} of account {account}, for {} days",
+        body.lifetime_days
+    );
     let new = NewToken {
         hash: access::token_hash(&token),
-        account: account.clone(),
+        account,
         kind: TokenKind::Access,
         title: title.to_string(),
         expires,
     };
-    let added = api.config.add_token(new, now).await;
-    added.map_err(|error| failed(&api, &error))?;
-    tracing::info!(ip = %caller.ip, account = %caller.login.account, whose = %account, "made a token");
+    let by = Arc::clone(&api);
+    let adding = async move {
+        let added = by.config.add_token(new, now).await;
+        added.map_err(|error| failed(&by, &error))
+    };
+    caller
+        .change(&api, (Address::GATEWAY, text), adding)
+        .await?;
     let made = MadeToken {
         token,
         expires: expires.0,
@@ -164,13 +174,19 @@ pub(super) async fn revoke_token(
     let id = Some(id).filter(|id| id.len() == 16 && id.bytes().all(|it| it.is_ascii_hexdigit()));
     let id = id.and_then(|id| u64::from_str_radix(&id, 16).ok());
     let id = TokenId(id.ok_or_else(none)?);
-    let revoked = api.config.revoke_token_by_id(account.clone(), id).await;
-    if !revoked.map_err(|error| failed(&api, &error))? {
-        return Err(none());
-    }
-    api.yard.access_changed();
-    tracing::info!(ip = %caller.ip, account = %caller.login.account, whose = %account, "revoked a token");
-    Ok(StatusCode::NO_CONTENT)
+    let text = format!("end token {:016x} of account {account}", id.0);
+    let by = Arc::clone(&api);
+    let revoking = async move {
+        let revoked = by.config.revoke_token_by_id(account, id).await;
+        if !revoked.map_err(|error| failed(&by, &error))? {
+            return Err(none());
+        }
+        by.yard.access_changed();
+        Ok(StatusCode::NO_CONTENT)
+    };
+    caller
+        .change(&api, (Address::GATEWAY, text), revoking)
+        .await
 }
 
 /// A public key for SSH.
@@ -261,9 +277,17 @@ pub(super) async fn add_ssh_key(
     if account == caller.login.account {
         prove_again(&api, &caller, body.current, body.code).await?;
     }
-    let added = api.config.add_ssh_key(key.clone()).await;
-    added.map_err(|error| failed(&api, &error))?;
-    tracing::info!(ip = %caller.ip, account = %caller.login.account, whose = %account, "added an SSH key");
+    let shown = fingerprint(&key.fingerprint);
+    let text = format!("add SSH key {shown} of account {account}");
+    let by = Arc::clone(&api);
+    let adding = async move {
+        let added = by.config.add_ssh_key(key.clone()).await;
+        added.map_err(|error| failed(&by, &error))?;
+        Ok(key)
+    };
+    let key = caller
+        .change(&api, (Address::GATEWAY, text), adding)
+        .await?;
     Ok((StatusCode::CREATED, axum::Json(key.into())))
 }
 
@@ -280,10 +304,18 @@ pub(super) async fn remove_ssh_key(
     let account = path.kept_by(&caller)?;
     let found = parse_fingerprint(&wanted.fingerprint);
     let found = found.map_err(|expected| text::bad_field(&format!("fingerprint: {expected}")))?;
-    let removed = api.config.remove_ssh_key(account.clone(), found).await;
-    if !removed.map_err(|error| failed(&api, &error))? {
-        return Err(Problem::not_found("the account has no such key"));
-    }
-    tracing::info!(ip = %caller.ip, account = %caller.login.account, whose = %account, "removed an SSH key");
-    Ok(StatusCode::NO_CONTENT)
+    let text = format!(
+        "remove SSH key {} of account {account}",
+        fingerprint(&found)
+    );
+    let by = Arc::clone(&api);
+    let removing = async move {
+        let removed = by.config.remove_ssh_key(account, found).await;
+        let none = || Problem::not_found("the account has no such key");
+        let removed = removed.map_err(|error| failed(&by, &error))?;
+        removed.then_some(StatusCode::NO_CONTENT).ok_or_else(none)
+    };
+    caller
+        .change(&api, (Address::GATEWAY, text), removing)
+        .await
 }

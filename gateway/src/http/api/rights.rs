@@ -23,8 +23,10 @@ pub(super) enum Deed<'a> {
         /// Where it is to go, if it is to move.
         to: Option<Option<SiteId>>,
     },
-    /// Withdraw a controller for ever.
-    RemoveController(Option<SiteId>),
+    /// Withdraw a controller for ever, or replace its key.
+    AdministerController(Option<SiteId>),
+    /// Read who did what.
+    ReadAudit,
     /// See, make, change or remove accounts, and what they may do.
     ManageAccounts,
     /// See or change how an account logs in: password, second factor, tokens, keys.
@@ -57,8 +59,8 @@ pub(super) fn judge(account: &Title, rights: &Rights, deed: &Deed<'_>) -> Result
                 _ => Ok(()),
             }
         }
-        Deed::RemoveController(site) => at_least(rights.role_at(*site), Role::Admin),
-        Deed::ManageSites | Deed::ManageAccounts => admin_everywhere(),
+        Deed::AdministerController(site) => at_least(rights.role_at(*site), Role::Admin),
+        Deed::ManageSites | Deed::ReadAudit | Deed::ManageAccounts => admin_everywhere(),
         Deed::Keep(whose) if *whose == account => Ok(()),
         Deed::Keep(_) => admin_everywhere(),
     }
@@ -104,9 +106,10 @@ mod tests {
             (moves(Some(there), Some(here)), "?????ff.."),
             (moves(Some(here), None), "?ffffff.."),
             (moves(Some(here), Some(here)), "?ff..ff.."),
-            (Deed::RemoveController(Some(here)), "?fff.fff."),
-            (Deed::RemoveController(Some(there)), "?????fff."),
-            (Deed::RemoveController(None), "?????fff."),
+            (Deed::AdministerController(Some(here)), "?fff.fff."),
+            (Deed::AdministerController(Some(there)), "?????fff."),
+            (Deed::AdministerController(None), "?????fff."),
+            (Deed::ReadAudit, "ffffffff."),
             (Deed::ManageAccounts, "ffffffff."),
             (Deed::Keep(&own), "........."),
             (Deed::Keep(&other), "ffffffff."),

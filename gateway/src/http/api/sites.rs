@@ -14,6 +14,7 @@ use crate::{
 use axum::{extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use switchyard_protocol::Address;
 use utoipa::{IntoParams, ToSchema};
 
 /// A group of controllers.
@@ -90,14 +91,17 @@ pub(super) async fn add(
 ) -> Result<(StatusCode, axum::Json<SiteView>), Problem> {
     caller.may(&Deed::ManageSites)?;
     let (name, now) = (text::title("name", &body.name)?, crate::clock::time());
-    let added = api.config.add_site(name.clone(), SITES_MAX, now).await;
-    let id = added.map_err(|error| failed(&api, &error))?;
-    tracing::info!(ip = %caller.ip, account = %caller.login.account, site = %id, "made a site");
-    let site = Site {
-        id,
-        name,
-        created: now,
+    let what = (Address::GATEWAY, format!("make site {name}"));
+    let by = Arc::clone(&api);
+    let adding = async move {
+        let added = by.config.add_site(name.clone(), SITES_MAX, now).await;
+        Ok(Site {
+            id: added.map_err(|error| failed(&by, &error))?,
+            name,
+            created: now,
+        })
     };
+    let site = caller.change(&api, what, adding).await?;
     Ok((StatusCode::CREATED, axum::Json(site.into())))
 }
 
@@ -113,8 +117,13 @@ pub(super) async fn rename(
 ) -> Result<StatusCode, Problem> {
     caller.may(&Deed::ManageSites)?;
     let (site, name) = (text::site(path.site)?, text::title("name", &body.name)?);
-    let renamed = api.config.rename_site(site, name).await;
-    known(renamed.map_err(|error| failed(&api, &error))?)
+    let what = (Address::GATEWAY, format!("rename site {site} to {name}"));
+    let by = Arc::clone(&api);
+    let renaming = async move {
+        let renamed = by.config.rename_site(site, name).await;
+        known(renamed.map_err(|error| failed(&by, &error))?)
+    };
+    caller.change(&api, what, renaming).await
 }
 
 /// Removes a site that no controller belongs to, and all roles there. For admins everywhere.
@@ -128,13 +137,15 @@ pub(super) async fn remove(
 ) -> Result<StatusCode, Problem> {
     caller.may(&Deed::ManageSites)?;
     let site = text::site(path.site)?;
-    let removed = api.config.remove_site(site).await;
-    let removed = removed.map_err(|error| failed(&api, &error))?;
-    if removed {
-        api.yard.access_changed();
-        tracing::info!(ip = %caller.ip, account = %caller.login.account, %site, "removed a site");
-    }
-    known(removed)
+    let what = (Address::GATEWAY, format!("remove site {site}"));
+    let by = Arc::clone(&api);
+    let removing = async move {
+        let removed = by.config.remove_site(site).await;
+        let removed = known(removed.map_err(|error| failed(&by, &error))?)?;
+        by.yard.access_changed();
+        Ok(removed)
+    };
+    caller.change(&api, what, removing).await
 }
 
 fn known(found: bool) -> Result<StatusCode, Problem> {

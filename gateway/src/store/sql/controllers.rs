@@ -4,9 +4,12 @@ use super::{
     Tx,
     value::{Row, params},
 };
-use crate::store::{
-    ControllerChange, ControllerEdit, ControllerEntry, ControllerKey, NewController, Revision,
-    Sealer, Site, StoreError, TokenHash,
+use crate::{
+    keys::{Keys, NextKey},
+    store::{
+        ControllerChange, ControllerEdit, ControllerEntry, ControllerKey, NewController, Revision,
+        Sealer, Site, StoreError, TokenHash,
+    },
 };
 use std::collections::HashMap;
 use switchyard_protocol::{
@@ -137,10 +140,11 @@ pub(super) async fn enrol(
 }
 
 const CONTROLLER: &str =
-    "SELECT address, title, site, enrolled_ms, sealed_key, revoked_ms, revision FROM controller";
+    "SELECT address, title, site, enrolled_ms, sealed_key, revoked_ms, revision, next_key
+     FROM controller";
 
 /// A controller as its row has it, without its tags.
-fn entry(row: &Row, sealer: &Sealer) -> Result<(ControllerEntry, ControllerKey), StoreError> {
+fn entry(row: &Row, sealer: &Sealer) -> Result<(ControllerEntry, Keys), StoreError> {
     let address = row.get(0)?;
     let entry = ControllerEntry {
         address,
@@ -149,8 +153,14 @@ fn entry(row: &Row, sealer: &Sealer) -> Result<(ControllerEntry, ControllerKey),
         tags: Vec::new(),
         enrolled: row.get(3)?,
     };
-    let key = sealer.open_controller_key(address, &row.get::<Vec<u8>>(4)?)?;
-    Ok((entry, ControllerKey(key)))
+    let current = sealer.open_controller_key(address, &row.get::<Vec<u8>>(4)?)?;
+    let next = row.get::<Option<Vec<u8>>>(7)?;
+    let next = next.map(|sealed| sealer.open_next_key(address, &sealed));
+    let keys = Keys {
+        current: ControllerKey(current),
+        next: next.transpose()?,
+    };
+    Ok((entry, keys))
 }
 
 /// Gives controllers, by their addresses, their tags.
@@ -178,14 +188,14 @@ pub(super) async fn find(
     tx: &mut Tx<'_>,
     address: Address,
     sealer: &Sealer,
-) -> Result<Option<(ControllerEntry, ControllerKey)>, StoreError> {
+) -> Result<Option<(ControllerEntry, Keys)>, StoreError> {
     let sql = format!("{CONTROLLER} WHERE address = ? AND revoked_ms IS NULL");
     let Some(row) = tx.row(&sql, params![address]).await? else {
         return Ok(None);
     };
-    let (mut entry, key) = entry(&row, sealer)?;
+    let (mut entry, keys) = entry(&row, sealer)?;
     add_tags(tx, std::iter::once(&mut entry)).await?;
-    Ok(Some((entry, key)))
+    Ok(Some((entry, keys)))
 }
 
 pub(super) async fn page(
@@ -193,7 +203,7 @@ pub(super) async fn page(
     after: Address,
     limit: u32,
     sealer: &Sealer,
-) -> Result<Vec<(ControllerEntry, ControllerKey)>, StoreError> {
+) -> Result<Vec<(ControllerEntry, Keys)>, StoreError> {
     let sql =
         format!("{CONTROLLER} WHERE address > ? AND revoked_ms IS NULL ORDER BY address LIMIT ?");
     let rows = tx.rows(&sql, params![after, limit]).await?;
@@ -258,9 +268,58 @@ pub(super) async fn set_key(
         return Ok(false);
     }
     let sealed = sealer.seal_controller_key(address, &key.0)?;
-    let sql = "UPDATE controller SET sealed_key = ? WHERE address = ?";
+    let sql = "UPDATE controller SET sealed_key = ?, next_key = NULL WHERE address = ?";
     tx.execute(sql, params![&sealed, address]).await?;
     Ok(true)
+}
+
+/// The key that follows a controller's current one, if it has one; read by whoever has touched its row.
+async fn next_key(
+    tx: &mut Tx<'_>,
+    address: Address,
+    sealer: &Sealer,
+) -> Result<Option<NextKey>, StoreError> {
+    let sql = "SELECT next_key FROM controller WHERE address = ?";
+    let row = tx.row(sql, params![address]).await?;
+    let sealed = row.map(|row| row.get::<Option<Vec<u8>>>(0)).transpose()?;
+    let next = sealed.flatten();
+    next.map(|sealed| sealer.open_next_key(address, &sealed))
+        .transpose()
+}
+
+pub(super) async fn replace_key(
+    tx: &mut Tx<'_>,
+    address: Address,
+    next: NextKey,
+    sealer: &Sealer,
+) -> Result<Option<NextKey>, StoreError> {
+    if !touch(tx, address).await? {
+        return Ok(None);
+    }
+    let under_way = next_key(tx, address, sealer).await?;
+    let next = under_way.map_or(next, |before| NextKey {
+        forget_from: before.forget_from.min(next.forget_from),
+        ..before
+    });
+    let sealed = sealer.seal_next_key(address, &next)?;
+    let sql = "UPDATE controller SET next_key = ? WHERE address = ?";
+    tx.execute(sql, params![&sealed, address]).await?;
+    Ok(Some(next))
+}
+
+pub(super) async fn settle_key(
+    tx: &mut Tx<'_>,
+    address: Address,
+    key: ControllerKey,
+    sealer: &Sealer,
+) -> Result<bool, StoreError> {
+    if !touch(tx, address).await? {
+        return Ok(false);
+    }
+    if next_key(tx, address, sealer).await?.map(|next| next.key) != Some(key) {
+        return Ok(false);
+    }
+    set_key(tx, address, key, sealer).await
 }
 
 pub(super) async fn revoke(

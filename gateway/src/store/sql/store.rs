@@ -17,6 +17,7 @@ use crate::{
     },
     config::Secret,
     history::{Minute, Part, Recorded, SeriesId, StoredMinute, Swept},
+    keys::{Keys, NextKey},
     store::{
         Account, ConfigStore, ControllerChange, ControllerEdit, ControllerEntry, ControllerKey,
         FencingToken, Login, NewController, NewToken, Revision, Sealer, Site, SshKey, StoreError,
@@ -398,14 +399,18 @@ impl ConfigStore for SqlConfigStore {
 
         write fn enrol(controllers: Vec<NewController>, max: u32, now: Time) -> Vec<Address>
             = controllers::enrol[&controllers, max, now] sealer;
-        read fn controller(address: Address) -> Option<(ControllerEntry, ControllerKey)>
+        read fn controller(address: Address) -> Option<(ControllerEntry, Keys)>
             = controllers::find[address] sealer;
-        read fn controllers(after: Address, limit: u32) -> Vec<(ControllerEntry, ControllerKey)>
+        read fn controllers(after: Address, limit: u32) -> Vec<(ControllerEntry, Keys)>
             = controllers::page[after, limit] sealer;
         write fn edit_controller(address: Address, edit: ControllerEdit) -> bool
             = controllers::edit[address, &edit];
         write fn set_controller_key(address: Address, key: ControllerKey) -> bool
             = controllers::set_key[address, key] sealer;
+        write fn replace_controller_key(address: Address, next: NextKey) -> Option<NextKey>
+            = controllers::replace_key[address, next] sealer;
+        write fn settle_controller_key(address: Address, key: ControllerKey) -> bool
+            = controllers::settle_key[address, key] sealer;
         write fn revoke_controller(address: Address, now: Time) -> bool
             = controllers::revoke[address, now];
         read fn controller_changes(after: Revision, limit: u32) -> Vec<ControllerChange>
