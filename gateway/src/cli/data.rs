@@ -2,7 +2,7 @@
 
 use crate::{
     config::Settings,
-    hex, private,
+    hex, journal, private,
     store::{Database, DumpError, DumpSummary, SqlConfigStore},
 };
 use anyhow::{Context as _, bail};
@@ -72,6 +72,7 @@ pub(super) async fn run(task: DataTask, settings: &Settings) -> anyhow::Result<(
             // Looked at as a whole before anything is touched.
             let whole = SqlConfigStore::check_dump(&mut open(&path)?).await;
             whole.with_context(|| format!("cannot restore {shown}"))?;
+            let _alone = journal::keep_gateways_off(&settings.data)?;
             let sealer = settings.master_key.sealer()?;
             let summary = SqlConfigStore::import(database, &sealer, limit, &mut open(&path)?).await;
             let summary = summary.with_context(|| format!("cannot restore {shown}"))?;
@@ -83,6 +84,7 @@ pub(super) async fn run(task: DataTask, settings: &Settings) -> anyhow::Result<(
             Ok(())
         }
         DataTask::Import => {
+            let _alone = journal::keep_gateways_off(&settings.data)?;
             let sealer = settings.master_key.sealer()?;
             let mut stdin = BufReader::new(std::io::stdin());
             let summary = SqlConfigStore::import(database, &sealer, limit, &mut stdin).await?;

@@ -211,7 +211,7 @@ pub(crate) fn open(
 ) -> anyhow::Result<Opened> {
     let folder = folder_of(&settings.data);
     crate::server::make_private_folder(&folder)?;
-    let lock = lock(&folder)?;
+    let lock = lock(&folder, LOCK_TIMEOUT)?;
     let past = read_past(&folder, relay)
         .with_context(|| format!("cannot read the journal in {}", folder.display()))?;
     let Past {
@@ -257,8 +257,19 @@ pub(crate) fn open(
     })
 }
 
-/// Makes the folder this process's alone: two that write to one journal would spoil it.
-fn lock(folder: &Path) -> anyhow::Result<File> {
+/// Keeps gateways off a data folder for as long as this is held.
+///
+/// # Errors
+/// When a gateway runs on it.
+pub(crate) fn keep_gateways_off(data: &Path) -> anyhow::Result<File> {
+    let folder = folder_of(data);
+    crate::server::make_private_folder(&folder)?;
+    lock(&folder, Duration::ZERO).context("stop it first")
+}
+
+/// Makes the folder this process's alone: two that write to one journal would spoil it. Waits so long for
+/// another that is about to end.
+fn lock(folder: &Path, patience: Duration) -> anyhow::Result<File> {
     let path = folder.join("lock");
     let file = File::options()
         .create(true)
@@ -266,7 +277,7 @@ fn lock(folder: &Path) -> anyhow::Result<File> {
         .write(true)
         .open(&path)
         .with_context(|| format!("cannot open {}", path.display()))?;
-    let until = Instant::now() + LOCK_TIMEOUT;
+    let until = Instant::now() + patience;
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),

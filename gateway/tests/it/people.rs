@@ -288,6 +288,10 @@ async fn a_backup_is_restored_on_an_empty_host() {
     }
     let (ok, _, complaint) = run(&data, &["backup", path], "").await;
     assert!(!ok && complaint.contains("not there yet"), "{complaint}");
+    for (task, input) in [(&["restore", path][..], ""), (&["import"][..], "{}")] {
+        let (ok, _, complaint) = run(&data, task, input).await;
+        assert!(!ok && complaint.contains("stop it first"), "{complaint}");
+    }
     gateway.child.kill().await.unwrap();
 
     // Without its master key it is of no use, and says so.

@@ -10,7 +10,14 @@ use switchyard_gateway::{
     history::{Minute, Part, Series, Summary},
     store::ControllerKey,
 };
-use switchyard_protocol::message::{Name, PointType};
+use switchyard_protocol::{
+    Code,
+    message::{Name, PointType},
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
 const MINUTE_MS: u64 = 60_000;
 
@@ -216,5 +223,37 @@ async fn history_is_told_to_who_may_see_the_controller() {
     gateway.stores.config.add_account(account).await.unwrap();
     let elsewhere = gateway.log_in("elsewhere").await;
     code(&gateway, &elsewhere, ("GET", &base), &NOTHING, 404).await;
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_that_goes_while_a_body_is_on_its_way_is_gone() {
+    let gateway = Gateway::start().await;
+    let admin = gateway.log_in("admin").await;
+    let mut tool = gateway.tool("admin").await;
+    let body = r#"{"name":"North"}"#;
+    let mut stream = TcpStream::connect(gateway.http).await.unwrap();
+    let head = format!(
+        "POST /api/sites HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {admin}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{{",
+        gateway.http,
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    until("the head to be let in", async || {
+        let admitted = gateway
+            .metric(r#"api_requests_total{outcome="admitted"}"#)
+            .await;
+        (admitted == 1).then_some(())
+    })
+    .await;
+    let removed = gateway.stores.config.remove_account(title("admin")).await;
+    assert!(removed.unwrap());
+    assert_eq!(tool.ending().await, Some(Code::Revoked));
+    stream.write_all(&body.as_bytes()[1..]).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    assert_eq!(gateway.stores.config.sites().await.unwrap(), []);
     gateway.stop().await;
 }

@@ -84,6 +84,7 @@ impl Caller {
         (target, text): (Address, String),
         deed: impl Future<Output = Result<T, Problem>> + Send + 'static,
     ) -> Result<T, Problem> {
+        self.still_holds(api).await?;
         let change = Change {
             account: self.login.account.clone(),
             ip: Some(self.ip),
@@ -107,6 +108,18 @@ impl Caller {
             outcome
         });
         done.await.unwrap_or_else(|_| Err(Code::Internal.into()))
+    }
+
+    /// Refuses who has lost the log-in or some right since it was looked up: a body may have been long on its
+    /// way.
+    async fn still_holds(&self, api: &Api) -> Result<(), Problem> {
+        if api.yard.looks() == self.looks {
+            return Ok(());
+        }
+        let login = api.config.login(self.token, crate::clock::time()).await;
+        let login = login.map_err(|error| failed(api, &error))?;
+        let holds = login.is_some_and(|login| login.rights == self.login.rights);
+        holds.then_some(()).ok_or_else(|| Code::Revoked.into())
     }
 
     /// Asks somebody in the yard.
