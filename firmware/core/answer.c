@@ -99,6 +99,8 @@ static uint8_t take_rekey(fw_controller_t *controller, const fw_frame_header_t *
     fw_keys_t keys = controller->keys;
     if (fw_keys_change(&keys, controller->link.is_next, key.bytes)) {
         fw_controller_rekeyed(controller, &keys);
+    } else {
+        fw_controller_rekeyed_again(controller);
     }
     fw_keys_wipe(&keys);
     return FW_CODE_OK;

@@ -219,6 +219,8 @@ void fw_controller_answer(fw_controller_t *controller, fw_code_t code, uint32_t 
 
 /* The keys have changed, and that is kept. A session of a key that is none of them any more ends. */
 void fw_controller_rekeyed(fw_controller_t *controller, const fw_keys_t *keys);
+/* A change was asked for that changes nothing: the next key, where there is one, has the first turn again. */
+void fw_controller_rekeyed_again(fw_controller_t *controller);
 
 /* The keeper has events that have not arrived. */
 void fw_controller_tell_events(fw_controller_t *controller);

@@ -509,7 +509,7 @@ static uint8_t take_trial(fw_device_t *device, const fw_cbor_map_t *payload)
  * request. A device that had its address and key from its setup has them in flash from now on. */
 static uint8_t take_rekey(fw_device_t *device, const fw_cbor_map_t *payload)
 {
-    const fw_controller_t *controller = &device->controller;
+    fw_controller_t *controller = &device->controller;
     fw_keys_t keys = controller->keys;
     fw_span_t key = {.bytes = NULL};
     (void)fw_cbor_map_bytes(payload, FW_KEY_REKEY_KEY, FW_LINK_KEY_BYTES, FW_LINK_KEY_BYTES, &key);
@@ -519,6 +519,8 @@ static uint8_t take_rekey(fw_device_t *device, const fw_cbor_map_t *payload)
         device->configuration.keys = keys;
         device->configuration.address = controller->settings.address;
         fw_device_save_settings(device);
+    } else if (!is_busy) {
+        fw_controller_rekeyed_again(controller);
     }
     fw_keys_wipe(&keys);
     return changes   ? begin_work(&device->kept, FW_KEPT_REKEY)

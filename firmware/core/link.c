@@ -157,6 +157,12 @@ void fw_controller_rekeyed(fw_controller_t *controller, const fw_keys_t *keys)
     }
 }
 
+void fw_controller_rekeyed_again(fw_controller_t *controller)
+{
+    /* It may have been refused since, by a gateway that was just ending. */
+    controller->link.tries_next = controller->keys.has_next;
+}
+
 /* ---- timers ---- */
 
 static void begin_to_prepare(fw_controller_t *controller)

@@ -10,7 +10,7 @@ use crate::{
     config::Settings,
     door::Door,
     keyring::{Held, Keyring},
-    keys::{KeyStep, Keys, WhichKey},
+    keys::{Keys, WhichKey},
     store::{ConfigStore, ControllerEntry, ControllerKey},
     telemetry::Telemetry,
     wire::{NoiseWire, Step, Wire, check_whole},
@@ -78,6 +78,8 @@ pub(crate) struct Prover {
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) door: Arc<Door>,
     pub(crate) replays: Replays,
+    /// Controllers that were sent back to dial by a next key, and those keys.
+    pub(crate) sent_back: Replays,
     pub(crate) telemetry: Arc<Telemetry>,
 }
 
@@ -90,6 +92,8 @@ pub(crate) struct Proven {
     pub(crate) by_key: Option<WhichKey>,
     /// That key.
     pub(crate) key: Option<ControllerKey>,
+    /// All its keys, as they were when it was looked what is to be done about them.
+    pub(crate) keys: Option<Keys>,
     pub(crate) wire: Wire,
     /// The frames of the first record, all whole.
     pub(crate) frames: Vec<u8>,
@@ -122,8 +126,8 @@ struct Attempt<'a> {
     by_key: Option<WhichKey>,
     /// See [`Proven::key`].
     key: Option<ControllerKey>,
-    /// What its keys want done before it is the yard's.
-    key_step: KeyStep,
+    /// See [`Proven::keys`].
+    keys: Option<Keys>,
     /// The largest record that both sides take.
     record_bytes_max: u16,
     /// Once there is one, errors go out as records; there is none over the clear link.
@@ -146,7 +150,7 @@ impl Prover {
             address: Address::GATEWAY,
             by_key: None,
             key: None,
-            key_step: KeyStep::Rest,
+            keys: None,
             record_bytes_max: 0,
             wire: None,
         };
@@ -154,7 +158,7 @@ impl Prover {
         let outcome = tokio::time::timeout(time_limit, attempt.run(clear)).await;
         let mut outcome = outcome.unwrap_or(Err(Code::HandshakeTimeout));
         if let Ok((_, frames)) = &mut outcome
-            && let Err(code) = attempt.take_key_step(attempt.key_step, frames).await
+            && let Err(code) = attempt.take_key_step(frames).await
         {
             outcome = Err(code);
         }
@@ -164,6 +168,7 @@ impl Prover {
                 entry,
                 by_key: attempt.by_key,
                 key: attempt.key,
+                keys: attempt.keys,
                 wire: match attempt.wire {
                     Some(wire) => Wire::Noise(wire),
                     None => Wire::Clear {
@@ -288,7 +293,7 @@ impl Attempt<'_> {
         let frames = self.first_record().await?;
         self.by_key = Some(which);
         self.key = keys.get(which);
-        self.key_step = keys.step(which, clock::time());
+        self.keys = Some(keys);
         Ok((entry, frames))
     }
 

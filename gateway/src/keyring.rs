@@ -3,7 +3,7 @@
 
 use crate::{
     keys::Keys,
-    store::{ControllerChange, ControllerEntry},
+    store::{ControllerChange, ControllerEntry, ControllerKey},
 };
 use std::{
     collections::HashMap,
@@ -18,7 +18,7 @@ pub(crate) struct Keyring(RwLock<ByAddress>);
 #[derive(Debug, Default)]
 struct ByAddress {
     by_address: HashMap<Address, Keys>,
-    /// Of those with a next key: from when on the current one may be forgotten.
+    /// Of those with a next key: when they are to dial again, for the next step of that.
     replacing: HashMap<Address, Time>,
     /// `None` while there is none.
     highest: Option<Address>,
@@ -47,8 +47,32 @@ impl Keyring {
         }
     }
 
-    /// The controllers whose current key may be forgotten since after the first moment, and until the second.
-    pub(crate) fn forgettable(&self, after: Time, until: Time) -> Vec<Address> {
+    /// Has a controller whose keys are being replaced dial again at that time.
+    pub(crate) fn step_again_at(&self, address: Address, at: Time) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(due) = known.replacing.get_mut(&address) {
+            *due = at;
+        }
+    }
+
+    /// A controller's next key is its only one now.
+    pub(crate) fn settle(&self, address: Address, key: ControllerKey) {
+        let is_next =
+            matches!(self.held(address), Held::Keys(keys) if keys.settled() == key.into());
+        if is_next {
+            self.update(std::iter::once((address, Some(key.into()))));
+        }
+    }
+
+    /// How many controllers have two keys.
+    pub(crate) fn replacing(&self) -> usize {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        known.replacing.len()
+    }
+
+    /// The controllers whose next step is due since after the first moment, and until the second: mostly since
+    /// their current key may be forgotten.
+    pub(crate) fn due(&self, after: Time, until: Time) -> Vec<Address> {
         let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let replacing = keys.replacing.iter();
         let due = replacing.filter(|(_, from)| after < **from && **from <= until);
@@ -150,10 +174,10 @@ mod tests {
             (entry(2), keys(20)),
             (entry(3), current.into()),
         ]);
-        assert_eq!(keyring.forgettable(Time(0), Time(9)), []);
-        assert_eq!(keyring.forgettable(Time(9), Time(10)), [Address(1)]);
-        assert_eq!(keyring.forgettable(Time(10), Time(20)), [Address(2)]);
+        assert_eq!(keyring.due(Time(0), Time(9)), []);
+        assert_eq!(keyring.due(Time(9), Time(10)), [Address(1)]);
+        assert_eq!(keyring.due(Time(10), Time(20)), [Address(2)]);
         keyring.learn(&[(entry(1), current.into())]);
-        assert_eq!(keyring.forgettable(Time(0), Time(20)), [Address(2)]);
+        assert_eq!(keyring.due(Time(0), Time(20)), [Address(2)]);
     }
 }

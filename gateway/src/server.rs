@@ -352,6 +352,7 @@ pub async fn serve_supervised(
             keyring,
             door,
             replays: Replays::default(),
+            sent_back: Replays::default(),
             telemetry: Arc::clone(&telemetry),
         },
         telemetry,

@@ -30,6 +30,8 @@ pub(crate) struct Telemetry {
     pub(crate) logins_limited: AtomicU64,
     /// Store calls that failed or took too long.
     pub(crate) store_failures: AtomicU64,
+    /// Controllers that have two keys.
+    pub(crate) keys_pending: AtomicU64,
     /// Controllers that have another key now.
     pub(crate) keys_replaced: AtomicU64,
     /// Those that were asked to change their keys and did not.
@@ -89,6 +91,7 @@ impl Telemetry {
             logins_failed: AtomicU64::new(0),
             logins_limited: AtomicU64::new(0),
             store_failures: AtomicU64::new(0),
+            keys_pending: AtomicU64::new(0),
             keys_replaced: AtomicU64::new(0),
             key_steps_failed: AtomicU64::new(0),
             status_store_up: AtomicU64::new(0),

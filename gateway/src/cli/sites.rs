@@ -176,7 +176,8 @@ pub(super) async fn run_controller(
                 };
                 let next = config.replace_controller_key(address, wanted).await?;
                 known(next.is_some(), address)?;
-                let since = match next.is_some_and(|next| next.key == wanted.key) {
+                let is_new = next.is_some_and(|next| next.key == wanted.key);
+                let since = match is_new {
                     true => "gets another key",
                     false => "is getting another key already",
                 };
@@ -188,6 +189,12 @@ pub(super) async fn run_controller(
                         "{address} {since}; the old one is good until {}",
                         Utc(until)
                     )?,
+                }
+                if !is_new {
+                    writeln!(
+                        stdout,
+                        "{address}: if the key on its way may be known too, do this again once it is there"
+                    )?;
                 }
             }
         }

@@ -56,6 +56,7 @@ impl Gateway {
             config: Arc::new(config),
             keyring: Arc::default(),
             replays: Replays::default(),
+            sent_back: Replays::default(),
             telemetry,
         };
         Gateway {

@@ -26,7 +26,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use switchyard_protocol::{Role, message::Title};
+use switchyard_protocol::{Address, Role, message::Title};
 use switchyard_relay::Rights;
 use utoipa::ToSchema;
 
@@ -222,13 +222,16 @@ pub(super) async fn set_up(
         totp: None,
         created: crate::clock::time(),
     };
-    let added = api.config.add_first_account(account.clone()).await;
-    if !added.map_err(|error| unavailable(&api, &error))? {
-        api.setup.done();
-        return Err(Problem::already_set_up());
-    }
-    api.setup.done();
-    tracing::info!(%ip, account = %account.name, "the first account is made");
+    let name = account.name.clone();
+    let what = (Address::GATEWAY, format!("make the first account, {name}"));
+    let by = Arc::clone(&api);
+    let adding = async move {
+        let added = by.config.add_first_account(account.clone()).await;
+        let added = added.map_err(|error| unavailable(&by, &error))?;
+        by.setup.done();
+        added.then_some(account).ok_or_else(Problem::already_set_up)
+    };
+    let account = api.change((&name, ip), what, adding).await?;
     open_session(&api, &head.headers, &account, ip).await
 }
 

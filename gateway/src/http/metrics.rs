@@ -119,6 +119,11 @@ pub(super) async fn metrics(
         ]
         .into_iter(),
     );
+    text.gauge(
+        "gateway_keys_pending",
+        "Controllers that have two keys, since one is being replaced.",
+        load(&telemetry.keys_pending) as usize,
+    );
     text.counter(
         "gateway_keys_replaced_total",
         "Controllers that have forgotten their former key.",

@@ -1,6 +1,7 @@
 //! HTTP (`docs/http.md`): log-in, the WebSocket's upgrade, counters, the page.
 
 mod api;
+mod changes;
 mod login;
 mod metrics;
 mod page;
@@ -63,6 +64,8 @@ const STOP_GRACE: Duration = Duration::from_millis(250);
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Passwords hashed at once: each takes 19 MiB and a core.
 const HASHES_AT_ONCE: usize = 2;
+/// Records in a minute of changes that one account may not make.
+const DENIALS_PER_MINUTE_MAX: u32 = 60;
 /// Charts of history read at once: a long one takes the store some seconds, page by page.
 const CHARTS_AT_ONCE: usize = 4;
 /// Log-ins that may wait for their turn at that.
@@ -79,6 +82,8 @@ pub(crate) struct Api {
     insides: Insides,
     pub(crate) tasks: TaskTracker,
     pub(crate) stopping: CancellationToken,
+    /// Bounds the records of what was not allowed.
+    denials: Throttle<Title>,
     /// Numbers what is changed over HTTP, for the record.
     changes: AtomicU32,
     setup: Setup,
@@ -139,7 +144,8 @@ impl Api {
             insides,
             tasks,
             stopping,
-            changes: AtomicU32::new(1),
+            changes: AtomicU32::new(rand::random()),
+            denials: Throttle::new(DENIALS_PER_MINUTE_MAX),
             readiness: Readiness::default(),
         })
     }

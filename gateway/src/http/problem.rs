@@ -10,6 +10,10 @@ use serde_json::Value;
 use std::time::Duration;
 use switchyard_protocol::Code;
 
+/// Marks an answer: the gateway itself has judged that what was asked may not be.
+#[derive(Clone, Copy)]
+pub(super) struct Denied;
+
 /// Why a request is refused.
 #[derive(Debug)]
 pub(super) struct Problem {
@@ -18,6 +22,8 @@ pub(super) struct Problem {
     title: &'static str,
     detail: String,
     retry_after: Option<Duration>,
+    /// The gateway itself has judged that it may not be.
+    is_denied: bool,
     /// A member of its own, where there is more to say than text.
     more: Option<Box<(&'static str, Value)>>,
 }
@@ -35,6 +41,7 @@ impl Problem {
             title,
             detail: detail.into(),
             retry_after: None,
+            is_denied: false,
             more: None,
         }
     }
@@ -72,6 +79,14 @@ impl Problem {
         Problem {
             retry_after,
             ..Self::new(status, code.name(), title, detail)
+        }
+    }
+
+    /// The same as what the gateway itself has judged.
+    pub(super) fn denied(self) -> Self {
+        Problem {
+            is_denied: true,
+            ..self
         }
     }
 
@@ -246,6 +261,9 @@ impl IntoResponse for Problem {
         }
         let mut response = Response::new(Body::from(body.to_string()));
         *response.status_mut() = self.status;
+        if self.is_denied {
+            response.extensions_mut().insert(Denied);
+        }
         let headers = response.headers_mut();
         let problem = HeaderValue::from_static("application/problem+json");
         headers.insert(header::CONTENT_TYPE, problem);

@@ -29,8 +29,6 @@ use switchyard_relay::{COMMAND_FRAME_BYTES_MAX, Entry, KeptReceipt, Origin};
 pub(super) const HEADER_BYTES: usize = 80;
 /// Bytes before a record's kind.
 const RECORD_HEAD_BYTES: usize = 8;
-/// In place of a record's head: that there is none.
-pub(super) const NOTHING: [u8; RECORD_HEAD_BYTES] = [0; RECORD_HEAD_BYTES];
 /// Where a header tells that something could not be written.
 pub(super) const BROKEN_AT: u64 = 72;
 /// The longest content of a record: a command with its frame, an account of 64 bytes and an IP.
@@ -164,15 +162,8 @@ pub(super) enum What {
     },
     /// Something that the gateway keeps is about to be changed, over HTTP.
     Change(Change),
-    /// What became of that.
-    Changed {
-        /// Its number.
-        number: u32,
-        /// What it is about.
-        target: Address,
-        /// The code of the problem where it was refused; else empty.
-        refusal: String,
-    },
+    /// What became of that: its text is the code of the problem where it was refused, else empty.
+    Changed(Change),
     /// So many records before this one could not be written.
     Lost {
         /// How many.
@@ -326,10 +317,16 @@ pub(super) fn append_entry(
     });
 }
 
-/// Appends the record of a change that is about to be made.
-pub(super) fn append_change(bytes: &mut Vec<u8>, number: u64, time: Time, change: &Change) {
+/// Appends the record of a change that is about to be made, or (`has_ended`) of what became of it.
+pub(super) fn append_change(
+    bytes: &mut Vec<u8>,
+    number: u64,
+    time: Time,
+    change: &Change,
+    has_ended: bool,
+) {
     append(bytes, number, |bytes| {
-        begin(bytes, CHANGE, time);
+        begin(bytes, if has_ended { CHANGED } else { CHANGE }, time);
         let account = &change.account;
         let connection = None;
         put_origin(
@@ -343,22 +340,6 @@ pub(super) fn append_change(bytes: &mut Vec<u8>, number: u64, time: Time, change
         bytes.extend_from_slice(&change.number.to_be_bytes());
         bytes.extend_from_slice(&change.target.0.to_be_bytes());
         put_text(bytes, &change.text);
-    });
-}
-
-/// Appends the record of what became of it.
-pub(super) fn append_changed(
-    bytes: &mut Vec<u8>,
-    number: u64,
-    time: Time,
-    (change, target): (u32, Address),
-    refusal: &str,
-) {
-    append(bytes, number, |bytes| {
-        begin(bytes, CHANGED, time);
-        bytes.extend_from_slice(&change.to_be_bytes());
-        bytes.extend_from_slice(&target.0.to_be_bytes());
-        put_text(bytes, refusal);
     });
 }
 
@@ -522,6 +503,17 @@ impl<'a> Fields<'a> {
         text.ok().map(str::to_owned)
     }
 
+    fn change(&mut self) -> Option<Change> {
+        let (ip, account) = self.origin()?;
+        Some(Change {
+            account,
+            ip,
+            number: u32::from_be_bytes(self.take()?),
+            target: self.address()?,
+            text: self.text()?,
+        })
+    }
+
     fn frame(&mut self) -> Option<Bytes> {
         let length = u16::from_be_bytes(self.take()?);
         Some(Bytes::copy_from_slice(self.slice(usize::from(length))?))
@@ -594,21 +586,8 @@ fn decode(content: &[u8]) -> Option<Record> {
             verb: u16::from_be_bytes(fields.take()?),
             code: Code::from_number(fields.byte()?),
         },
-        CHANGE => {
-            let (ip, account) = fields.origin()?;
-            What::Change(Change {
-                account,
-                ip,
-                number: u32::from_be_bytes(fields.take()?),
-                target: fields.address()?,
-                text: fields.text()?,
-            })
-        }
-        CHANGED => What::Changed {
-            number: u32::from_be_bytes(fields.take()?),
-            target: fields.address()?,
-            refusal: fields.text()?,
-        },
+        CHANGE => What::Change(fields.change()?),
+        CHANGED => What::Changed(fields.change()?),
         LOST => What::Lost {
             count: fields.number()?,
         },

@@ -57,7 +57,7 @@ pub(crate) struct Change {
     pub(crate) number: u32,
     /// The controller that it is about, or [`Address::GATEWAY`].
     pub(crate) target: Address,
-    /// What, in words; no secret.
+    /// What, in words, no secret; of what became of it, the code of the problem or nothing.
     pub(crate) text: String,
 }
 

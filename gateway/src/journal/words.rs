@@ -1,6 +1,7 @@
 //! From a record of the journal to one of the audit log: what was asked for, in words.
 
 use super::{
+    Change,
     format::{Record, What},
     pins::Pins,
 };
@@ -86,24 +87,10 @@ pub(super) fn audit_of(record: &Record, pins: &Pins) -> Option<AuditRecord> {
             text: verb_name(*verb),
             ..new(AuditWhat::Answered)
         },
-        What::Change(change) => AuditRecord {
-            account: Some(change.account.clone()),
-            ip: change.ip,
-            target: Some(change.target),
-            correlation: Some(change.number),
-            text: cut(change.text.clone()),
-            ..new(AuditWhat::Asked)
-        },
-        What::Changed {
-            number,
-            target,
-            refusal,
-        } => AuditRecord {
-            target: Some(*target),
-            correlation: Some(*number),
-            code: refusal.is_empty().then_some(Code::Ok),
-            text: cut(refusal.clone()),
-            ..new(AuditWhat::Answered)
+        What::Change(change) => with_change(new(AuditWhat::Asked), change),
+        What::Changed(change) => AuditRecord {
+            code: change.text.is_empty().then_some(Code::Ok),
+            ..with_change(new(AuditWhat::Answered), change)
         },
         What::Lost { count } => AuditRecord {
             count: *count,
@@ -120,6 +107,17 @@ pub(super) fn audit_of(record: &Record, pins: &Pins) -> Option<AuditRecord> {
             }
         }
     })
+}
+
+fn with_change(record: AuditRecord, change: &Change) -> AuditRecord {
+    AuditRecord {
+        account: Some(change.account.clone()),
+        ip: change.ip,
+        target: Some(change.target),
+        correlation: Some(change.number),
+        text: cut(change.text.clone()),
+        ..record
+    }
 }
 
 fn with_frame(record: AuditRecord, frame: &Bytes) -> AuditRecord {

@@ -135,17 +135,10 @@ impl Journal {
         }
     }
 
-    /// Notes a change that is about to be made or, where something became of it, that; with the code of a
-    /// problem, or nothing where it was done.
-    pub(crate) fn note_change(&mut self, time: Time, change: &Change, became: Option<&str>) {
+    /// Notes a change that is about to be made or (`has_ended`) what became of it.
+    pub(crate) fn note_change(&mut self, time: Time, change: &Change, has_ended: bool) {
         let (record, position) = &mut self.next;
-        match became {
-            None => format::append_change(&mut self.gathered, *record, time, change),
-            Some(refusal) => {
-                let about = (change.number, change.target);
-                format::append_changed(&mut self.gathered, *record, time, about, refusal);
-            }
-        }
+        format::append_change(&mut self.gathered, *record, time, change, has_ended);
         *record += 1;
         *position += 1;
     }
@@ -200,7 +193,13 @@ impl Journal {
         let Some(open) = &mut self.segment else {
             return Err(io::Error::other("no segment was begun"));
         };
-        segments::write_at(&open.file, &self.gathered, open.offset)?;
+        if let Err(error) = segments::write_at(&open.file, &self.gathered, open.offset) {
+            // Some of it may stand there, and may have been read by now: its numbers are not given again, and
+            // whoever reads on finds the gap.
+            self.count_lost();
+            self.written = self.next;
+            return Err(error);
+        }
         open.offset += length;
         self.written = self.next;
         self.shared.written.fetch_add(length, Ordering::Release);
@@ -255,14 +254,6 @@ impl Journal {
     }
 
     fn fail(&mut self, error: &io::Error) {
-        // Of a write that went half-way nothing counts: its records are lost, and their numbers are given again.
-        if let Some(open) = &self.segment {
-            drop(segments::write_at(
-                &open.file,
-                &format::NOTHING,
-                open.offset,
-            ));
-        }
         if self.retry_at.is_none() {
             // Said once, and again when it is over: such a state lasts.
             tracing::error!(%error, "the journal cannot be written; commands go on without");
@@ -283,13 +274,16 @@ impl Journal {
     }
 
     fn lose_gathered(&mut self) {
-        let lost = self.next.0 - self.written.0;
-        self.lost += lost;
-        self.telemetry
-            .journal_records_lost
-            .fetch_add(lost, Ordering::Relaxed);
+        self.lost += self.count_lost();
         self.next = self.written;
         self.gathered.clear();
+    }
+
+    fn count_lost(&self) -> u64 {
+        let lost = self.next.0 - self.written.0;
+        let counter = &self.telemetry.journal_records_lost;
+        counter.fetch_add(lost, Ordering::Relaxed);
+        lost
     }
 }
 

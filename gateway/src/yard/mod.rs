@@ -138,8 +138,8 @@ enum ToYard {
     /// Numbers of events, and whether they are committed.
     NumbersStored(Vec<(Address, u32)>, bool),
     Report(oneshot::Sender<Report>),
-    /// Something is changed over HTTP, or became of that; whether it is written down is answered.
-    Change(Box<Change>, Option<String>, oneshot::Sender<bool>),
+    /// Something is changed over HTTP, or (the second) has ended; whether it is written down is answered.
+    Change(Box<Change>, bool, oneshot::Sender<bool>),
     ShutDown,
     /// A task that would have answered has panicked.
     Broken,
@@ -300,13 +300,13 @@ impl YardHandle {
             .ok()
     }
 
-    /// Writes down that something is about to be changed, or what became of it: the code of a problem, or
-    /// nothing. False where that was not possible.
-    pub(crate) async fn record(&self, change: Change, became: Option<String>) -> bool {
+    /// Writes down that something is about to be changed, or (`has_ended`) what became of it. False where that
+    /// was not possible, `None` where the yard has ended.
+    pub(crate) async fn record(&self, change: Change, has_ended: bool) -> Option<bool> {
         let (answer, answered) = oneshot::channel();
-        self.tell(ToYard::Change(Box::new(change), became, answer))
+        self.tell(ToYard::Change(Box::new(change), has_ended, answer))
             .await;
-        answered.await.unwrap_or(false)
+        answered.await.ok()
     }
 
     /// Begins the end: peers are told, queues written out.

@@ -592,9 +592,9 @@ impl Yard {
                         statuses_waiting,
                     });
                 }
-                ToYard::Change(change, became, answer) => {
+                ToYard::Change(change, has_ended, answer) => {
                     let journal = &mut self.shards.journal;
-                    journal.note_change(self.now.time, &change, became.as_deref());
+                    journal.note_change(self.now.time, &change, has_ended);
                     journal.flush();
                     // Whoever asked may have given up.
                     let _ = answer.send(!journal.is_failing());

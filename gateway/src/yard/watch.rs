@@ -9,7 +9,7 @@ use crate::{
 };
 use futures_util::StreamExt as _;
 use std::{
-    collections::VecDeque,
+    collections::BTreeSet,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -93,7 +93,7 @@ pub(super) async fn keep_watch(
         keyring,
         known,
         looked_at: crate::clock::time(),
-        to_recall: VecDeque::new(),
+        to_recall: BTreeSet::new(),
     };
     while !yard.inbox.is_closed() {
         let told = tokio::select! {
@@ -129,7 +129,7 @@ struct Follower {
     /// Until when it has seen who may forget a key.
     looked_at: Time,
     /// Those that are to dial again, for a step that their keys want. No more than there are controllers.
-    to_recall: VecDeque<Address>,
+    to_recall: BTreeSet<Address>,
 }
 
 impl Follower {
@@ -173,16 +173,19 @@ impl Follower {
         has_next.is_some_and(|keys| self.keyring.held(change.address) != Held::Keys(keys))
     }
 
-    /// Has some dial again. Whoever is not there needs no telling: the door looks at its keys when it comes.
+    /// Has some dial again. Whoever is not there needs no telling: it comes with the keys that it has then, and
+    /// one that is just coming in does not get past the yard's door with others.
     async fn recall(&mut self) {
         let now = crate::clock::time();
-        let due = self.keyring.forgettable(self.looked_at, now);
+        let due = self.keyring.due(self.looked_at, now);
         self.to_recall.extend(due);
         self.looked_at = self.looked_at.max(now);
-        let some = self.to_recall.len().min(RECALLS_PER_LOOK);
-        let some = self.to_recall.drain(..some);
+        let some = std::iter::from_fn(|| self.to_recall.pop_first()).take(RECALLS_PER_LOOK);
         let news = some.map(ControllerNews::Recalled).collect();
         self.tell(news).await;
+        let pending = self.keyring.replacing() as u64;
+        let gauge = &self.telemetry.keys_pending;
+        gauge.store(pending, Ordering::Relaxed);
     }
 
     async fn tell(&self, mut news: Vec<ControllerNews>) {

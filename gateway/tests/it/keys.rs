@@ -165,3 +165,50 @@ async fn a_controller_that_cannot_change_its_key_comes_in_all_the_same() {
     assert!(keys(&gateway, who.address).await.next.is_some());
     gateway.stop().await;
 }
+
+/// Its next key was refused meanwhile, by a gateway that was just ending, and it stays with the old one.
+#[tokio::test]
+async fn a_controller_that_goes_on_with_the_old_key_is_sent_back_once() {
+    let gateway = Gateway::start().await;
+    let who = gateway.enrol("Pump").await;
+    let mut controller = Controller::online(&gateway, who).await;
+    replace(&gateway, who.address, Time(0)).await;
+    assert_eq!(controller.ending().await, Some(Code::ShuttingDown));
+    for is_let_in in [false, true] {
+        let mut controller = Controller::connect(gateway.tcp, who.address).await;
+        controller.go_online(who.key).await;
+        let (question, key) = is_asked(&mut controller).await;
+        assert_eq!(key, Some(LinkKey(NEW)));
+        answer(&mut controller, &question, &DONE).await;
+        match is_let_in {
+            true => controller.is_live().await,
+            false => assert_eq!(controller.ending().await, Some(Code::ShuttingDown)),
+        }
+    }
+    assert_eq!(gateway.metric("gateway_keys_pending").await, 1);
+    gateway.stop().await;
+}
+
+/// What the door knows may be behind the store: a key that has become the only one is for nobody else.
+#[tokio::test]
+async fn a_next_key_goes_to_nobody_once_it_is_the_only_one() {
+    let gateway = Gateway::start().await;
+    let who = gateway.enrol("Pump").await;
+    replace(&gateway, who.address, now().plus(FAR)).await;
+    until("the door to know of it", async || {
+        (gateway.metric("gateway_keys_pending").await == 1).then_some(())
+    })
+    .await;
+    // Another gateway on the same store ends it; at once somebody comes by the old key.
+    let settled = gateway
+        .stores
+        .config
+        .settle_controller_key(who.address, ControllerKey(NEW));
+    assert!(settled.await.unwrap());
+    let mut stranger = Controller::connect(gateway.tcp, who.address).await;
+    if stranger.handshake(who.key).await.is_ok() {
+        stranger.say_who().await;
+        assert_eq!(stranger.ending().await, Some(Code::HandshakeFailed));
+    }
+    gateway.stop().await;
+}

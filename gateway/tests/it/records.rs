@@ -108,6 +108,28 @@ async fn who_changed_what_is_on_record() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_may_not_be_changed_is_on_record_too() {
+    let gateway = Gateway::start().await;
+    let technician = gateway.log_in("technician").await;
+    let rights = json!({ "everywhere": "admin" });
+    let path = "/api/accounts/technician/rights";
+    code(&gateway, &technician, ("PUT", path), &rights, 403).await;
+    code(&gateway, &technician, ("GET", "/api/audit"), &NOTHING, 403).await;
+    let admin = gateway.log_in("admin").await;
+    let found = changes(&gateway, &admin, 2).await;
+    let expected = [
+        ("asked", "PUT /api/accounts/technician/rights"),
+        ("answered", "forbidden"),
+    ];
+    let expected = expected.map(|(what, text)| (what.to_owned(), text.to_owned(), NOTHING));
+    assert_eq!(found, expected);
+    let by = "/api/audit?account=technician&controller=0";
+    let page = told(&gateway, &admin, ("GET", by), &NOTHING, 200).await;
+    assert_eq!(page["items"].as_array().unwrap().len(), 2, "both say who");
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_replaced_by_an_admin() {
     let gateway = Gateway::start().await;
     let who = gateway.enrol("Pump").await;
@@ -124,7 +146,9 @@ async fn a_key_is_replaced_by_an_admin() {
     let day = json!({ "keep_old_s": 86_400 });
     let begun = told(&gateway, &admin, ("POST", &path), &day, 202).await;
     assert!(begun["old_until"].as_u64().unwrap() > now().0 + 80_000_000);
+    assert_eq!(begun["is_new"], true);
     let sooner = told(&gateway, &admin, ("POST", &path), &now_s, 202).await;
+    assert_eq!(sooner["is_new"], false, "the one on its way stays");
     assert!(sooner["old_until"].as_u64().unwrap() <= now().0);
     controller.ending().await;
     let stored = gateway.stores.config.controller(who.address).await;

@@ -3,9 +3,12 @@
 use super::rights::{Deed, judge};
 use crate::{
     access,
-    http::{Api, Client, login, problem::Problem, socket::is_own_origin},
+    http::{
+        Api, Client, login,
+        problem::{Denied, Problem},
+        socket::is_own_origin,
+    },
     inside::{Frames, Peer},
-    journal::Change,
     store::{Login, StoreError, TokenHash},
     telemetry::count,
     throttle::network_of,
@@ -23,7 +26,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::{
     net::IpAddr,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use switchyard_protocol::{
@@ -55,7 +58,8 @@ impl Caller {
     /// # Errors
     /// A problem to answer with.
     pub(super) fn may(&self, deed: &Deed<'_>) -> Result<(), Problem> {
-        judge(&self.login.account, &self.login.rights, deed).map_err(Problem::from)
+        let judged = judge(&self.login.account, &self.login.rights, deed);
+        judged.map_err(|code| Problem::from(code).denied())
     }
 
     /// A peer that acts in the yard with their rights, and no longer than their log-in holds.
@@ -72,42 +76,18 @@ impl Caller {
         opened.map_err(Problem::from)
     }
 
-    /// Has something changed that the gateway keeps, by `deed`, and has the audit log tell of it: before, in
-    /// words, and of what became of it. What was begun is brought to its end, whatever becomes of the
-    /// connection.
+    /// Has something changed that the gateway keeps, as [`Api::change`] does.
     ///
     /// # Errors
-    /// The deed's, or that it cannot be written down where nothing is to be done without.
+    /// As there, and where the log-in or a right has gone meanwhile.
     pub(super) async fn change<T: Send + 'static>(
         &self,
         api: &Arc<Api>,
-        (target, text): (Address, String),
+        what: (Address, String),
         deed: impl Future<Output = Result<T, Problem>> + Send + 'static,
     ) -> Result<T, Problem> {
         self.still_holds(api).await?;
-        let change = Change {
-            account: self.login.account.clone(),
-            ip: Some(self.ip),
-            number: api.changes.fetch_add(1, Ordering::Relaxed),
-            target,
-            text,
-        };
-        let is_recorded = api.yard.record(change.clone(), None).await;
-        if !is_recorded && api.settings.audit_required {
-            let detail = "it cannot be written down, and nothing is to be done without";
-            return Err(Problem::of(Code::StoreUnavailable, detail));
-        }
-        let yard = api.yard.clone();
-        let done = api.tasks.spawn(async move {
-            let outcome = deed.await;
-            let refusal = outcome.as_ref().err().map_or("", Problem::code);
-            tracing::info!(
-                ip = ?change.ip, account = %change.account, outcome = refusal, "{}", change.text
-            );
-            yard.record(change, Some(refusal.into())).await;
-            outcome
-        });
-        done.await.unwrap_or_else(|_| Err(Code::Internal.into()))
+        api.change((&self.login.account, self.ip), what, deed).await
     }
 
     /// Refuses who has lost the log-in or some right since it was looked up: a body may have been long on its
@@ -176,13 +156,24 @@ pub(super) async fn admit(
     let account = login.account.clone();
     limited(&api, api.requests_by_account.wait(account, Instant::now()))?;
     count(&api.telemetry.api_requests);
-    request.extensions_mut().insert(Caller {
+    let caller = Caller {
         login,
         ip,
         token,
         looks,
-    });
-    Ok(next.run(request).await)
+    };
+    request.extensions_mut().insert(caller.clone());
+    let changes = !request.method().is_safe();
+    let asked = changes.then(|| (request.method().clone(), request.uri().path().to_owned()));
+    let response = next.run(request).await;
+    // What goes over the yard is judged and written down there.
+    if let Some((method, path)) = asked
+        && response.extensions().get::<Denied>().is_some()
+    {
+        let who = (&caller.login.account, ip);
+        api.record_denial(who, format!("{method} {path}")).await;
+    }
+    Ok(response)
 }
 
 /// Lets a request in that needs no log-in, and counts it for its network.

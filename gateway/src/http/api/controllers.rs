@@ -467,6 +467,9 @@ pub(super) struct Rekey {
 pub(super) struct Rekeyed {
     /// Until when the old key is good as well; it goes when the controller next dials in after that.
     old_until: u64,
+    /// Whether the key that it gets is a new one: one that was on its way already is not replaced once more, so
+    /// where that may be known too, this is to be done again when it is over.
+    is_new: bool,
 }
 
 /// Replaces a controller's key over its link, which is ended within seconds for it. Where that is under way
@@ -488,20 +491,21 @@ pub(super) async fn rekey(
     }
     let entry = entry(&api, &caller, address).await?;
     caller.may(&Deed::AdministerController(entry.site))?;
-    let next = NextKey {
+    let wanted = NextKey {
         key: ControllerKey(rand::random()),
         forget_from: crate::clock::time().plus(keep_old),
     };
     let text = format!("rekey, the old one good for {} s", body.keep_old_s);
     let by = Arc::clone(&api);
     let replacing = async move {
-        let replaced = by.config.replace_controller_key(address, next).await;
+        let replaced = by.config.replace_controller_key(address, wanted).await;
         let replaced = replaced.map_err(|error| failed(&by, &error))?;
         replaced.ok_or_else(|| Code::UnknownAddress.into())
     };
     let next = caller.change(&api, (address, text), replacing).await?;
     let rekeyed = Rekeyed {
         old_until: next.forget_from.0,
+        is_new: next.key == wanted.key,
     };
     Ok((StatusCode::ACCEPTED, axum::Json(rekeyed)))
 }

@@ -183,11 +183,11 @@ pub(super) struct Wanted {
     /// Of this account.
     #[param(required = false, nullable = false)]
     account: Option<String>,
-    /// For this controller.
+    /// For this controller; 0 is the gateway, which accounts and sites are kept by.
     #[param(
         required = false,
         nullable = false,
-        minimum = 1,
+        minimum = 0,
         maximum = 2_147_483_647
     )]
     controller: Option<u32>,
@@ -295,6 +295,15 @@ pub(super) struct AuditPage {
     next: Option<u64>,
 }
 
+fn target(number: u32) -> Result<Address, Problem> {
+    let target = Address(number);
+    let is_one = target == Address::GATEWAY || target.is_controller();
+    let expected = "controller: expected an address, or 0 for the gateway";
+    is_one
+        .then_some(target)
+        .ok_or_else(|| text::bad_field(expected))
+}
+
 /// Who did what, from where, and what became of it. For admins everywhere.
 #[utoipa::path(get, path = "/api/audit", tag = "records", operation_id = "read_audit", params(Wanted),
     responses((status = 200, body = AuditPage, description = "A page of records"), Refused))]
@@ -312,7 +321,7 @@ pub(super) async fn audit(
     let account = wanted.account.map(|name| text::title("account", &name));
     let filter = AuditFilter {
         account: account.transpose()?,
-        target: wanted.controller.map(Address),
+        target: wanted.controller.map(target).transpose()?,
         from: wanted.from.map(Time),
         until: wanted.until.map(Time),
     };

@@ -25,6 +25,19 @@ fn text() -> impl Strategy<Value = String> {
     "[a-z ß€]{0,100}"
 }
 
+fn change() -> impl Strategy<Value = Change> {
+    let address = any::<u32>().prop_map(Address);
+    (account(), ip(), any::<u32>(), address, text()).prop_map(
+        |(account, ip, number, target, text)| Change {
+            account,
+            ip,
+            number,
+            target,
+            text,
+        },
+    )
+}
+
 /// Of what is not allowed less is kept.
 fn denied_frame() -> impl Strategy<Value = Bytes> {
     vec(any::<u8>(), 0..=DENIED_FRAME_BYTES_MAX).prop_map(Bytes::from)
@@ -95,20 +108,8 @@ fn what() -> impl Strategy<Value = What> {
                 code,
             }
         ),
-        (account(), ip(), any::<u32>(), address(), text()).prop_map(
-            |(account, ip, number, target, text)| What::Change(Change {
-                account,
-                ip,
-                number,
-                target,
-                text,
-            })
-        ),
-        (any::<u32>(), address(), text()).prop_map(|(number, target, refusal)| What::Changed {
-            number,
-            target,
-            refusal
-        }),
+        change().prop_map(What::Change),
+        change().prop_map(What::Changed),
         any::<u64>().prop_map(|count| What::Lost { count }),
         any::<bool>().prop_map(|is_unbroken| What::Started { is_unbroken }),
     ]
@@ -127,16 +128,9 @@ fn written(records: &[Record], first: u64) -> Vec<u8> {
                 append_lost(&mut bytes, number, *time, *count);
                 continue;
             }
-            What::Change(change) => {
-                append_change(&mut bytes, number, *time, change);
-                continue;
-            }
-            What::Changed {
-                number: change,
-                target,
-                refusal,
-            } => {
-                append_changed(&mut bytes, number, *time, (*change, *target), refusal);
+            What::Change(change) | What::Changed(change) => {
+                let has_ended = matches!(what, What::Changed(_));
+                append_change(&mut bytes, number, *time, change, has_ended);
                 continue;
             }
             What::Started { is_unbroken } => {

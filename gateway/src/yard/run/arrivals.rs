@@ -28,12 +28,16 @@ impl Yard {
         // It may have been withdrawn, or given other keys, since it said hello. The keyring learns of
         // that before the yard does.
         let is_still_known = match self.context.keyring.held(address) {
-            Held::Keys(keys) => proven.key.is_none_or(|key| keys.has(&key)),
+            Held::Keys(keys) => proven.key.is_none_or(|key| {
+                // With a next key that was not looked at: it dials again, and takes its step at the door.
+                let is_looked_at = || proven.keys.is_some_and(|seen| seen.next == keys.next);
+                keys.has(&key) && (keys.next.is_none() || is_looked_at())
+            }),
             Held::Perhaps => proven.entry.is_some(),
             Held::Nobody => false,
         };
         if !is_still_known {
-            return tracing::info!(peer = %ip, %address, "controller was withdrawn while it came in");
+            return tracing::info!(peer = %ip, %address, "controller was withdrawn, or given keys, while it came in");
         }
         let frame_bytes_max = proven.wire.frame_bytes_max();
         let opening = Opening {
