@@ -4,24 +4,24 @@
 //! file, `SWITCHYARD_LISTEN_TCP` in the environment, `--listen-tcp` on the command line. Every key
 //! is described in `gateway/switchyard.sample.toml`, and a test holds that file to this one.
 
+mod secret;
+mod span;
+
 pub use crate::proxy::TrustedNetwork;
+pub use secret::Secret;
+pub use span::Span;
+
 use crate::{
     history::Choice,
     store::{Database, RedisSettings, Sealer},
 };
 use serde::Deserialize;
 use std::{
-    fmt,
     net::{SocketAddr, ToSocketAddrs as _},
     path::{Path, PathBuf},
-    str::FromStr,
     time::Duration,
 };
 use switchyard_protocol::limits;
-
-/// A duration as people write it: `250ms`, `15s`, `5min`, `24h`, `30d`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span(pub Duration);
 
 /// Why a setting is refused.
 #[derive(Debug, thiserror::Error)]
@@ -75,37 +75,6 @@ pub enum ConfigError {
 
 fn at_line(line: &Option<usize>) -> String {
     line.map_or_else(String::new, |line| format!(", line {line}"))
-}
-
-impl FromStr for Span {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wanted =
-            || format!("expected a duration such as 250ms, 15s, 5min, 24h, found {text:?}");
-        let split = text
-            .find(|c: char| !c.is_ascii_digit())
-            .ok_or_else(wanted)?;
-        let count: u64 = text[..split].parse().map_err(|_| wanted())?;
-        let unit_ms: u64 = match text[split..].trim() {
-            "ms" => 1,
-            "s" => 1_000,
-            "min" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
-            _ => return Err(wanted()),
-        };
-        let total = count.checked_mul(unit_ms).ok_or_else(wanted)?;
-        Ok(Span(Duration::from_millis(total)))
-    }
-}
-
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
-    }
 }
 
 /// By which of the system's interfaces sockets are read and written.
@@ -458,22 +427,6 @@ impl MasterKey {
             MasterKey::Given(key) => Sealer::from_text(&key.0),
             MasterKey::File(path) => Sealer::from_file(path),
         }
-    }
-}
-
-/// A secret that must never reach a log: its `Debug` prints a mask.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-pub struct Secret(pub String);
-
-impl From<String> for Secret {
-    fn from(secret: String) -> Self {
-        Secret(secret)
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
     }
 }
 
