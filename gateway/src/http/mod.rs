@@ -74,7 +74,7 @@ pub(crate) struct Api {
     pub(crate) yard: YardHandle,
     pub(crate) greeter: Greeter,
     /// Opens peers for handlers that act in the yard.
-    insides: Insides,
+    insides: Arc<Insides>,
     pub(crate) tasks: TaskTracker,
     pub(crate) stopping: CancellationToken,
     setup: Setup,
@@ -107,7 +107,7 @@ impl Client {
 impl Api {
     pub(crate) fn new(
         telemetry: Arc<Telemetry>,
-        insides: Insides,
+        insides: Arc<Insides>,
         greeter: Greeter,
         tasks: TaskTracker,
         stopping: CancellationToken,
