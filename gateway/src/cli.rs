@@ -8,13 +8,13 @@ mod moment;
 mod sites;
 
 use crate::{
-    compiler,
+    bridge, compiler,
     config::{ConfigError, RawSettings, Secret, Settings},
     doctor, hex,
     server::{Listeners, Stores, serve_supervised},
     store::{ConfigStore, ControllerKey, NewController},
     supervisor::Supervisor,
-    telemetry, tls,
+    telemetry, tls, webhook,
 };
 use accounts::AccountTask;
 use anyhow::{Context as _, bail};
@@ -228,6 +228,10 @@ async fn run_task(task: Task, settings: Settings) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout();
     if let (Task::Serve | Task::CheckConfig, Some(files)) = (&task, &settings.tls) {
         tls::check(files)?;
+    }
+    if let Task::Serve | Task::CheckConfig = &task {
+        settings.mqtt.as_ref().map_or(Ok(()), bridge::check)?;
+        webhook::check(&settings.webhooks)?;
     }
     if matches!(task, Task::CheckConfig) {
         writeln!(stdout, "{settings:#?}")?;

@@ -4,24 +4,29 @@
 //! file, `SWITCHYARD_LISTEN_TCP` in the environment, `--listen-tcp` on the command line. Every key
 //! is described in `gateway/switchyard.sample.toml`, and a test holds that file to this one.
 
-pub use crate::proxy::TrustedNetwork;
+mod secret;
+mod span;
+
+pub use crate::{
+    bridge::MqttSettings,
+    proxy::TrustedNetwork,
+    webhook::{RawWebhook, Told, WebhookSettings},
+};
+pub use secret::Secret;
+pub(crate) use secret::read_secret;
+pub use span::Span;
+
 use crate::{
     history::Choice,
     store::{Database, RedisSettings, Sealer},
 };
 use serde::Deserialize;
 use std::{
-    fmt,
     net::{SocketAddr, ToSocketAddrs as _},
     path::{Path, PathBuf},
-    str::FromStr,
     time::Duration,
 };
 use switchyard_protocol::limits;
-
-/// A duration as people write it: `250ms`, `15s`, `5min`, `24h`, `30d`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span(pub Duration);
 
 /// Why a setting is refused.
 #[derive(Debug, thiserror::Error)]
@@ -75,37 +80,6 @@ pub enum ConfigError {
 
 fn at_line(line: &Option<usize>) -> String {
     line.map_or_else(String::new, |line| format!(", line {line}"))
-}
-
-impl FromStr for Span {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wanted =
-            || format!("expected a duration such as 250ms, 15s, 5min, 24h, found {text:?}");
-        let split = text
-            .find(|c: char| !c.is_ascii_digit())
-            .ok_or_else(wanted)?;
-        let count: u64 = text[..split].parse().map_err(|_| wanted())?;
-        let unit_ms: u64 = match text[split..].trim() {
-            "ms" => 1,
-            "s" => 1_000,
-            "min" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
-            _ => return Err(wanted()),
-        };
-        let total = count.checked_mul(unit_ms).ok_or_else(wanted)?;
-        Ok(Span(Duration::from_millis(total)))
-    }
-}
-
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
-    }
 }
 
 /// By which of the system's interfaces sockets are read and written.
@@ -168,6 +142,9 @@ macro_rules! settings {
             #[arg(long, env = $env, global = true, value_name = "VALUE", hide_env_values = true)]
             $(#[arg(num_args = 0..=1, default_missing_value = $alone)])?
             pub $key: Option<$type>,)*
+            /// Who is told of events. Of the file alone: one line cannot hold them
+            #[arg(skip)]
+            pub webhooks: Option<Vec<RawWebhook>>,
         }
 
         impl RawSettings {
@@ -178,13 +155,16 @@ macro_rules! settings {
 
             /// What holds where nothing is said; `None` for what is off by itself.
             pub fn defaults() -> Self {
-                RawSettings { $($key: $default,)* }
+                RawSettings { $($key: $default,)* webhooks: None }
             }
 
             /// These settings, and where they are silent, those of `weaker`.
             #[must_use]
             pub fn or(self, weaker: Self) -> Self {
-                RawSettings { $($key: self.$key.or(weaker.$key),)* }
+                RawSettings {
+                    $($key: self.$key.or(weaker.$key),)*
+                    webhooks: self.webhooks.or(weaker.webhooks),
+                }
             }
         }
     };
@@ -243,6 +223,32 @@ settings! {
     redis_url: Secret, "SWITCHYARD_REDIS_URL", None;
     /// What all keys in Redis begin with
     redis_prefix: String, "SWITCHYARD_REDIS_PREFIX", text("switchyard:");
+    /// The MQTT broker that is told of controllers, mqtt:// or mqtts://; off unless set
+    mqtt_url: String, "SWITCHYARD_MQTT_URL", None;
+    /// As whom to log in to the broker
+    mqtt_user: String, "SWITCHYARD_MQTT_USER", None;
+    /// By which password
+    mqtt_password: Secret, "SWITCHYARD_MQTT_PASSWORD", None;
+    /// The file with that password, in its place
+    mqtt_password_file: PathBuf, "SWITCHYARD_MQTT_PASSWORD_FILE", None;
+    /// The authorities (PEM) that a broker's certificate is checked by; those of the host unless set
+    mqtt_ca_file: PathBuf, "SWITCHYARD_MQTT_CA_FILE", None;
+    /// What the broker knows this gateway by; made from the data folder's own number unless set
+    mqtt_client_id: String, "SWITCHYARD_MQTT_CLIENT_ID", None;
+    /// What all topics begin with
+    mqtt_prefix: String, "SWITCHYARD_MQTT_PREFIX", text("switchyard");
+    /// Whether controllers are described to Home Assistant
+    mqtt_discovery: bool, "SWITCHYARD_MQTT_DISCOVERY", Some(true), alone means "true";
+    /// What the topics of Home Assistant's discovery begin with
+    mqtt_discovery_prefix: String, "SWITCHYARD_MQTT_DISCOVERY_PREFIX", text("homeassistant");
+    /// Whether commands are taken from the broker: whoever may publish there may then switch
+    mqtt_commands: bool, "SWITCHYARD_MQTT_COMMANDS", Some(false), alone means "true";
+    /// The sites whose controllers the broker is told of, by their numbers; all controllers unless set
+    mqtt_sites: String, "SWITCHYARD_MQTT_SITES", text("");
+    /// Of those, the controllers that it is told of, by their addresses; all of them unless set
+    mqtt_controllers: String, "SWITCHYARD_MQTT_CONTROLLERS", text("");
+    /// How often the broker is asked whether it is there
+    mqtt_keep_alive: Span, "SWITCHYARD_MQTT_KEEP_ALIVE", span(Duration::from_secs(20));
     /// Other origins whose page may use its cookie here, separated by spaces
     page_origins: String, "SWITCHYARD_PAGE_ORIGINS", text("");
     /// Whether a reverse proxy stands before listen_http, whose X-Forwarded-For and -Proto count
@@ -342,6 +348,10 @@ pub struct Settings {
     pub store_queue_calls_max: usize,
     /// Where the fleet's status is kept too.
     pub redis: Option<RedisSettings>,
+    /// The broker that is told of controllers.
+    pub mqtt: Option<MqttSettings>,
+    /// Who is told of events.
+    pub webhooks: Vec<WebhookSettings>,
     /// Origins, besides this host's own, whose page may use its cookie.
     pub page_origins: Vec<String>,
     /// Whether forwarded headers count.
@@ -461,22 +471,6 @@ impl MasterKey {
     }
 }
 
-/// A secret that must never reach a log: its `Debug` prints a mask.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-pub struct Secret(pub String);
-
-impl From<String> for Secret {
-    fn from(secret: String) -> Self {
-        Secret(secret)
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
 impl RawSettings {
     /// Reads a TOML file.
     ///
@@ -505,6 +499,8 @@ impl RawSettings {
     /// [`ConfigError`] names the key, what it wants and what it got.
     pub fn resolve(self) -> Result<Settings, ConfigError> {
         let raw = self.or(Self::defaults());
+        let mqtt = MqttSettings::resolve(&raw)?;
+        let webhooks = WebhookSettings::resolve(raw.webhooks.as_deref().unwrap_or_default())?;
         let listen_clear = raw.listen_clear.filter(|text| !text.is_empty());
         let listen_clear = listen_clear
             .map(|text| socket_addr("listen_clear", &text))
@@ -544,6 +540,8 @@ impl RawSettings {
             store_timeout: positive("store_timeout", raw.store_timeout)?,
             store_queue_calls_max: taken(raw.store_queue_calls_max),
             redis: RedisSettings::resolve(raw.redis_url, taken(raw.redis_prefix))?,
+            mqtt,
+            webhooks,
             page_origins: origins(&taken(raw.page_origins))?,
             behind_proxy: taken(raw.behind_proxy),
             proxy_protocol: taken(raw.proxy_protocol),
@@ -609,6 +607,8 @@ impl Settings {
                 files.key.display()
             ));
         }
+        warnings.extend(self.mqtt.iter().filter_map(MqttSettings::warning));
+        warnings.extend(self.webhooks.iter().filter_map(WebhookSettings::warning));
         warnings
     }
 

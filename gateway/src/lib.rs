@@ -9,7 +9,7 @@
 //! - [`fleet`]: what many controllers are to run, and how they come to it.
 //! - [`cli`]: the program's commands.
 //! - [`keys`]: how one key of a controller follows another.
-//! - `inside`: parts of this process that act in the yard as tools do.
+//! - `inside`: parts of this process that act in the yard as tools do; `bridge` (MQTT) and `webhook` are such.
 //!
 //! Three sorts of threads. The *yard* is the thread on which live sessions are read, routed and
 //! written, with shards of its sockets on further ones where the settings want any. The *door* is
@@ -19,6 +19,8 @@
 
 mod access;
 pub mod audit;
+mod backoff;
+mod bridge;
 pub mod cli;
 mod clock;
 pub mod compiler;
@@ -36,6 +38,7 @@ mod inside;
 mod journal;
 mod keyring;
 pub mod keys;
+mod outward;
 mod priority;
 mod private;
 mod proxy;
@@ -48,6 +51,7 @@ mod telemetry;
 mod throttle;
 mod tls;
 mod totp;
+mod webhook;
 mod wire;
 mod yard;
 

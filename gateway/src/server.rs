@@ -2,6 +2,7 @@
 
 use crate::{
     audit::AuditLog,
+    bridge,
     clock::Clock,
     config::{ConfigError, ProxiedListeners, Settings, TrustedNetwork},
     door::{Door, Pending, Permit},
@@ -24,6 +25,7 @@ use crate::{
     telemetry::Telemetry,
     throttle::Throttle,
     tls::Tls,
+    webhook,
     yard::{self, YardContext, YardHandle},
 };
 use anyhow::Context as _;
@@ -278,6 +280,7 @@ pub async fn serve_supervised(
     // All that can fail comes before the yard, which would have to be told that it is for nothing.
     let nobodys_hash = crate::access::nobodys_hash()?;
     let setup = Setup::new(&settings.data, accounts.is_empty())?;
+    let integrations = Integrations::open(&settings, opened.memory).await?;
     if listeners.clear.is_some() {
         tracing::warn!("offering the unencrypted controller link");
     }
@@ -312,13 +315,14 @@ pub async fn serve_supervised(
     let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
     tasks.spawn(opened.drain.run(stopping.clone()));
     let leases = Leases::new(Arc::clone(&stores.config));
-    let insides = Insides::new(
+    let insides = Arc::new(Insides::new(
         yard.clone(),
         Arc::clone(&leases),
         Arc::clone(&telemetry),
         tasks.clone(),
         settings.ping_interval,
-    );
+    ));
+    integrations.start(&insides, &telemetry, &tasks, &stopping);
     if let Some(keeper) = history_keeper {
         // It ends by itself once the yard has.
         tasks.spawn(keeper.keep());
@@ -423,6 +427,47 @@ pub async fn serve_supervised(
             Ok(())
         }
         panicked => Err(yard_failed(panicked)),
+    }
+}
+
+/// What speaks with others than peers, ready to begin.
+struct Integrations {
+    bridge: Option<bridge::Bridge>,
+    webhooks: webhook::Webhooks,
+}
+
+impl Integrations {
+    /// Reads the files that they need.
+    ///
+    /// # Errors
+    /// When one is not what it should be.
+    async fn open(settings: &Arc<Settings>, identity: [u8; 16]) -> anyhow::Result<Self> {
+        let settings = Arc::clone(settings);
+        let opening = move || {
+            let bridge = settings.mqtt.as_ref();
+            let bridge = bridge.map(|mqtt| bridge::Bridge::open(mqtt, &identity));
+            anyhow::Ok(Integrations {
+                bridge: bridge.transpose()?,
+                webhooks: webhook::Webhooks::open(&settings.webhooks)?,
+            })
+        };
+        tokio::task::spawn_blocking(opening)
+            .await
+            .context("reading files of authorities panicked")?
+    }
+
+    fn start(
+        self,
+        insides: &Arc<Insides>,
+        telemetry: &Telemetry,
+        tasks: &TaskTracker,
+        stopping: &CancellationToken,
+    ) {
+        if let Some(bridge) = self.bridge {
+            bridge.start(Arc::clone(insides), &telemetry.mqtt, tasks, stopping);
+        }
+        self.webhooks
+            .start(insides, &telemetry.webhooks, tasks, stopping);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Counters that more than one thread adds to, and the start of the log.
 
-use crate::{config::LogFormat, proxy::ProxyFault};
+use crate::{bridge, config::LogFormat, proxy::ProxyFault, webhook};
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
@@ -74,6 +74,10 @@ pub(crate) struct Telemetry {
     pub(crate) journal_segments_dropped: AtomicU64,
     /// What the journal takes on the disk.
     pub(crate) journal_bytes: AtomicU64,
+    /// Of the bridge to an MQTT broker.
+    pub(crate) mqtt: Arc<bridge::Counters>,
+    /// Of webhooks.
+    pub(crate) webhooks: Arc<webhook::Counters>,
 }
 
 impl Telemetry {
@@ -113,6 +117,8 @@ impl Telemetry {
             journal_denials_skipped: AtomicU64::new(0),
             journal_segments_dropped: AtomicU64::new(0),
             journal_bytes: AtomicU64::new(0),
+            mqtt: Arc::default(),
+            webhooks: Arc::default(),
         })
     }
 

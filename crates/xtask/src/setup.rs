@@ -68,6 +68,7 @@ pub(crate) const PROGRAMS: &[Need] = &[need("procps", Probe::Program("kill"))];
 pub(crate) const SERVICES: &[Need] = &[
     need("redis-server", Probe::Program("redis-server")),
     need("mariadb-server", Probe::File("/usr/sbin/mariadbd")),
+    need("mosquitto", Probe::File("/usr/sbin/mosquitto")),
 ];
 
 /// What the stories in a browser need.

@@ -7,6 +7,7 @@
 mod certificate;
 mod controller;
 mod files;
+mod integrations;
 mod machine;
 mod probe;
 mod trip;
@@ -162,6 +163,14 @@ const CHECKS: &[Check] = &[
         run: |patient| {
             Box::pin(async move { probe::listeners(&patient.settings, &patient.neighbour) })
         },
+    },
+    Check {
+        name: "mqtt",
+        run: |patient| Box::pin(integrations::mqtt(patient.settings)),
+    },
+    Check {
+        name: "webhooks",
+        run: |patient| Box::pin(integrations::webhooks(patient.settings)),
     },
     Check {
         name: "round trip",

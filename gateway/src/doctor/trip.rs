@@ -70,6 +70,9 @@ async fn through_own(settings: &Settings) -> anyhow::Result<String> {
         database: Database::Sqlite(folder.0.join("switchyard.db")),
         master_key: MasterKey::File(folder.0.join("master.key")),
         redis: None,
+        // It would speak for the gateway, to people who took its word for it.
+        mqtt: None,
+        webhooks: Vec::new(),
         drain_delay: Duration::ZERO,
         listen_clear: None,
         proxy_protocol: ProxiedListeners::Off,

@@ -1,7 +1,7 @@
 //! `GET /metrics`: the counters of gateway and relay as Prometheus text.
 
 use super::{Api, Client, problem::Problem};
-use crate::proxy::ProxyFault;
+use crate::{proxy::ProxyFault, telemetry::Telemetry};
 use axum::{
     Extension,
     extract::State,
@@ -10,7 +10,10 @@ use axum::{
 };
 use std::{
     fmt::Write as _,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 use switchyard_protocol::{Code, message::Stage};
 use switchyard_relay::CodeCounts;
@@ -59,6 +62,69 @@ fn by_code(counts: &CodeCounts) -> impl Iterator<Item = (&'static str, u64)> + '
         .map(|(code, count)| (code.name(), count))
 }
 
+/// What concerns others than peers: the MQTT broker, and webhooks' targets.
+fn integrations(text: &mut Exposition, telemetry: &Telemetry) {
+    let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let (mqtt, webhooks) = (&telemetry.mqtt, &telemetry.webhooks);
+    text.gauge(
+        "mqtt_connected",
+        "1 while the MQTT broker is there, 0 while it is not or none is set.",
+        load(&mqtt.connected) as usize,
+    );
+    for (name, help, counter) in [
+        (
+            "mqtt_connections_total",
+            "Connections to the MQTT broker that were made.",
+            &mqtt.connections,
+        ),
+        (
+            "mqtt_published_total",
+            "Messages sent to the MQTT broker.",
+            &mqtt.published,
+        ),
+        (
+            "mqtt_conflated_total",
+            "Changes of status that the MQTT broker was told together with later ones.",
+            &mqtt.conflated,
+        ),
+        (
+            "mqtt_dropped_total",
+            "Events and receipts for which there was no room while the MQTT broker did not take them.",
+            &mqtt.dropped,
+        ),
+    ] {
+        text.counter(name, help, load(counter));
+    }
+    text.labelled(
+        "mqtt_commands_total",
+        "Commands from the MQTT broker: given to the yard, come once more, turned away before.",
+        "outcome",
+        [
+            ("given", load(&mqtt.commands_given)),
+            ("repeated", load(&mqtt.commands_repeated)),
+            ("refused", load(&mqtt.commands_refused)),
+        ]
+        .into_iter(),
+    );
+    text.labelled(
+        "webhooks_total",
+        "What webhooks' targets were to be told: taken, not wanted, given up; and attempts that failed.",
+        "outcome",
+        [
+            ("delivered", load(&webhooks.delivered)),
+            ("unwanted", load(&webhooks.unwanted)),
+            ("dropped", load(&webhooks.dropped)),
+            ("failed_attempt", load(&webhooks.failed)),
+        ]
+        .into_iter(),
+    );
+    text.gauge(
+        "webhooks_waiting",
+        "What webhooks' targets are still to be told.",
+        load(&webhooks.waiting) as usize,
+    );
+}
+
 /// `GET /metrics`.
 pub(super) async fn metrics(
     State(api): State<Arc<Api>>,
@@ -72,7 +138,7 @@ pub(super) async fn metrics(
     }
     let mut text = Exposition::default();
     let telemetry = &api.telemetry;
-    let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     text.counter(
         "connections_accepted_total",
         "Connections taken, of every sort.",
@@ -242,6 +308,7 @@ pub(super) async fn metrics(
         "What the journal takes on the disk.",
         load(&telemetry.journal_bytes) as usize,
     );
+    integrations(&mut text, telemetry);
     let Some(report) = api.yard.report().await else {
         return Err(Problem::store_unavailable());
     };

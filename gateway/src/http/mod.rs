@@ -79,7 +79,7 @@ pub(crate) struct Api {
     pub(crate) yard: YardHandle,
     pub(crate) greeter: Greeter,
     /// Opens peers for handlers that act in the yard.
-    insides: Insides,
+    insides: Arc<Insides>,
     pub(crate) tasks: TaskTracker,
     pub(crate) stopping: CancellationToken,
     /// Bounds the records of what was not allowed.
@@ -118,7 +118,7 @@ impl Client {
 impl Api {
     pub(crate) fn new(
         telemetry: Arc<Telemetry>,
-        insides: Insides,
+        insides: Arc<Insides>,
         greeter: Greeter,
         tasks: TaskTracker,
         stopping: CancellationToken,

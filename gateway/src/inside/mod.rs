@@ -7,11 +7,15 @@
 //!
 //! - [`Insides::open`]: a [`Peer`] that asks and commands, and [`Frames`] that it is sent unasked.
 //! - [`Authority`](crate::yard::Authority): in whose name; a log-in's peer ends with the log-in.
+//! - [`Watch`]: a peer that is told of all that it may see, for as long as the gateway runs.
 //! - `session`: the task that moves frames.
 
+mod observer;
 mod session;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use observer::{Observer, Watch};
 
 use crate::{
     hello::Leases,
@@ -53,7 +57,6 @@ const RECEIPTS_MAX: usize = 8;
 
 /// The name of an account that is the gateway's own, for a part of it. Nobody's account can have it: the
 /// store takes no name with white space around it.
-#[allow(dead_code, reason = "for parts of the gateway that act by themselves")]
 pub(crate) fn own_account(part: &str) -> Option<Title> {
     Title::new(&format!(" {part}")).ok()
 }
@@ -242,7 +245,6 @@ pub(crate) struct Peer {
 
 impl Peer {
     /// Its address in the yard, for as long as it lives.
-    #[allow(dead_code, reason = "for parts of the gateway that others answer to")]
     pub(crate) fn address(&self) -> Address {
         self.address
     }
@@ -334,7 +336,6 @@ pub(crate) struct Receipts {
 
 impl Receipts {
     /// The key of the command.
-    #[allow(dead_code, reason = "for parts of the gateway that act by themselves")]
     pub(crate) fn key(&self) -> Key {
         self.key
     }

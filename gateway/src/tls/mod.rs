@@ -1,10 +1,13 @@
 //! TLS to operators: certificates, and connections by rustls without I/O of its own.
 //!
 //! [`Session`] is one connection, bytes in and bytes out. It serves HTTP in `http/tls`, and a live
-//! WebSocket in `wire/tls`.
+//! WebSocket in `wire/tls`. What others' certificates are checked by, where this gateway dials, is in
+//! `outgoing`.
 
+mod outgoing;
 mod session;
 
+pub(crate) use outgoing::client_config;
 pub(crate) use session::{Fault, Session};
 
 use crate::config::TlsFiles;

@@ -1,10 +1,14 @@
 //! A gateway on free ports and what speaks to it: plain HTTP here, a controller by `snow` and a tool
 //! by `tokio-tungstenite` in the files below.
 
+mod authority;
 mod controller;
+mod ear;
 mod tool;
 
+pub(crate) use authority::Authority;
 pub(crate) use controller::{Controller, initiator};
+pub(crate) use ear::Ear;
 pub(crate) use tool::{Tool, next_frame, tool_hello, web_socket, web_socket_on};
 
 use std::{
