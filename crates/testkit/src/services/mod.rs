@@ -2,6 +2,8 @@
 
 mod mariadb;
 mod redis;
+mod slow;
 
 pub use mariadb::MariaDb;
 pub use redis::Redis;
+pub use slow::SlowLine;
