@@ -24,7 +24,7 @@ use std::{
     time::Duration,
 };
 use switchyard_protocol::{
-    Address, Code, Flags, Frame, Kind, limits,
+    Address, Code, Flags, Frame, Header, Kind, limits,
     message::{ControllerHello, ErrorMessage, HelloReply},
 };
 use tokio::{
@@ -35,7 +35,7 @@ use tokio::{
 /// Message 1: an X25519 key and the tag of an empty payload.
 const MESSAGE_1_BYTES: usize = 48;
 /// A hello has two small fields; this leaves room for later ones.
-const HELLO_BYTES_MAX: usize = 256;
+pub(crate) const HELLO_BYTES_MAX: usize = 256;
 /// First messages remembered for each address. One that was forgotten again still opens nothing:
 /// only a valid record does, and a replayer cannot make one.
 const REPLAYS_REMEMBERED: usize = 16;
@@ -190,23 +190,55 @@ impl Prover {
     }
 }
 
+/// Who says hello. Pure, as the two that follow.
+///
+/// # Errors
+/// The code of the refusal.
+pub(crate) fn hello_source(hello: &Header) -> Result<Address, Code> {
+    if hello.kind != Kind::Hello || hello.flags != Flags::NONE {
+        return Err(Code::Malformed);
+    }
+    if !hello.source.is_controller() || hello.destination != Address::GATEWAY {
+        return Err(Code::ForgedSource);
+    }
+    Ok(hello.source)
+}
+
+/// What its hello wishes.
+///
+/// # Errors
+/// The code of the refusal.
+pub(crate) fn wishes_of(payload: &[u8]) -> Result<ControllerHello, Code> {
+    let wishes = ControllerHello::decode(payload).map_err(|_| Code::Malformed)?;
+    if wishes.version != limits::LINK_VERSION {
+        return Err(Code::UnsupportedVersion);
+    }
+    Ok(wishes)
+}
+
+/// Whether a frame is message 1 of whoever said hello.
+///
+/// # Errors
+/// The code of the refusal.
+pub(crate) fn check_message_1(frame: &Frame, address: Address) -> Result<(), Code> {
+    let header = frame.header();
+    if header.kind != Kind::Handshake || frame.payload().len() != MESSAGE_1_BYTES {
+        return Err(Code::Malformed);
+    }
+    if header.source != address || header.destination != Address::GATEWAY {
+        return Err(Code::ForgedSource);
+    }
+    Ok(())
+}
+
 impl Attempt<'_> {
     /// To the frames of the first record; with them, see [`Proven::entry`].
     async fn run(&mut self, clear: bool) -> Result<(Option<Box<ControllerEntry>>, Vec<u8>), Code> {
         let hello = self.frame(HELLO_BYTES_MAX).await?;
         let header = *hello.header();
-        if header.kind != Kind::Hello || header.flags != Flags::NONE {
-            return Err(Code::Malformed);
-        }
-        if !header.source.is_controller() || header.destination != Address::GATEWAY {
-            return Err(Code::ForgedSource);
-        }
-        self.address = header.source;
+        self.address = hello_source(&header)?;
         self.prover.door.hello(self.ip, Some(self.address))?;
-        let wishes = ControllerHello::decode(hello.payload()).map_err(|_| Code::Malformed)?;
-        if wishes.version != limits::LINK_VERSION {
-            return Err(Code::UnsupportedVersion);
-        }
+        let wishes = wishes_of(hello.payload())?;
         let settings = &self.prover.settings;
         self.record_bytes_max = wishes.record_bytes_max.min(settings.record_bytes_max);
         let reply = HelloReply {
@@ -225,7 +257,7 @@ impl Attempt<'_> {
 
     async fn run_clear(
         &mut self,
-        hello: &switchyard_protocol::Header,
+        hello: &Header,
         reply: &HelloReply,
     ) -> Result<(Option<Box<ControllerEntry>>, Vec<u8>), Code> {
         let Some(known) = self.known().await? else {
@@ -255,12 +287,7 @@ impl Attempt<'_> {
     ) -> Result<(Option<Box<ControllerEntry>>, Vec<u8>), Code> {
         let frame = self.frame(HELLO_BYTES_MAX).await?;
         let header = *frame.header();
-        if header.kind != Kind::Handshake || frame.payload().len() != MESSAGE_1_BYTES {
-            return Err(Code::Malformed);
-        }
-        if header.source != self.address || header.destination != Address::GATEWAY {
-            return Err(Code::ForgedSource);
-        }
+        check_message_1(&frame, self.address)?;
         // An address that nobody has gets keys that nobody has, and then goes the same way.
         let known = self.known().await?;
         let keys = known.as_ref().map(|it| &it.keys);

@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 use switchyard_protocol::{
-    Address, Code, Flags, Frame, FrameRef, Kind, limits,
+    Address, Code, Flags, Frame, FrameRef, Header, Kind, limits,
     message::{ErrorMessage, ToolHello},
 };
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -118,22 +118,7 @@ impl Greeter {
         self.door.hello(ip, None)?;
         let mut wire = WebWire::default();
         let message = first_message(stream, &mut wire, &mut rest).await?;
-        check_whole(&message, limits::PAYLOAD_BYTES_MAX)?;
-        let first = FrameRef::split(&message, limits::PAYLOAD_BYTES_MAX);
-        let Ok(Some((hello, frames))) = first else {
-            return Err(Code::Malformed);
-        };
-        let header = *hello.header();
-        if header.kind != Kind::Hello || header.flags != Flags::NONE {
-            return Err(Code::Malformed);
-        }
-        if header.source != Address::GATEWAY || header.destination != Address::GATEWAY {
-            return Err(Code::ForgedSource);
-        }
-        let hello = ToolHello::decode(hello.payload()).map_err(|_| Code::Malformed)?;
-        if hello.version != limits::LINK_VERSION {
-            return Err(Code::UnsupportedVersion);
-        }
+        let (header, hello, frames) = read_hello(&message)?;
         let token = hello.token.as_deref().map(access::token_hash).or(cookie);
         let token = token.ok_or(Code::BadToken)?;
         let (now, looks) = (crate::clock::time(), self.yard.looks());
@@ -166,6 +151,30 @@ impl Greeter {
             rest,
         })
     }
+}
+
+/// What a tool's first message says: its hello with the header, and the frames behind it, all whole. Pure.
+///
+/// # Errors
+/// Why nobody comes in by it.
+pub(crate) fn read_hello(message: &[u8]) -> Result<(Header, ToolHello, &[u8]), Code> {
+    check_whole(message, limits::PAYLOAD_BYTES_MAX)?;
+    let first = FrameRef::split(message, limits::PAYLOAD_BYTES_MAX);
+    let Ok(Some((hello, frames))) = first else {
+        return Err(Code::Malformed);
+    };
+    let header = *hello.header();
+    if header.kind != Kind::Hello || header.flags != Flags::NONE {
+        return Err(Code::Malformed);
+    }
+    if header.source != Address::GATEWAY || header.destination != Address::GATEWAY {
+        return Err(Code::ForgedSource);
+    }
+    let hello = ToolHello::decode(hello.payload()).map_err(|_| Code::Malformed)?;
+    if hello.version != limits::LINK_VERSION {
+        return Err(Code::UnsupportedVersion);
+    }
+    Ok((header, hello, frames))
 }
 
 /// Reads up to the first message; what came after it is left in `rest`.

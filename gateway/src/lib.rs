@@ -29,6 +29,9 @@ mod digest;
 mod doctor;
 mod door;
 pub mod fleet;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handshake;
 mod hello;
 mod hex;

@@ -2,14 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is a test's report")]
 
+mod backup;
 mod browser;
 mod command;
+mod failures;
 mod inside;
 mod kept;
 mod kills;
+mod load;
 mod lx106;
 mod refusals;
 mod restart;
+mod rights;
 mod script;
 mod slow;
 mod tools;
@@ -22,8 +26,8 @@ fn yard(flags: &[&str]) -> Yard {
     Yard::start(
         &Programs::find().unwrap(),
         YardOptions {
-            clear: false,
             flags,
+            ..YardOptions::default()
         },
     )
     .unwrap()

@@ -22,6 +22,10 @@ pub fn request(authority: &str, head: &str, body: &str) -> Result<(u16, String)>
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     )?;
+    read_answer(stream)
+}
+
+fn read_answer(mut stream: TcpStream) -> Result<(u16, String)> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (head, body) = answer
@@ -33,6 +37,34 @@ pub fn request(authority: &str, head: &str, body: &str) -> Result<(u16, String)>
         .context("expected a status")?
         .parse()?;
     Ok((status, body.into()))
+}
+
+/// Asks the API with a token, or as nobody, and gives the status and what the answer says.
+///
+/// # Errors
+/// When the connection breaks or the answer is neither empty nor JSON.
+pub fn call(
+    authority: &str,
+    token: Option<&str>,
+    (method, path): (&str, &str),
+    body: Option<&serde_json::Value>,
+) -> Result<(u16, serde_json::Value)> {
+    let bearer = token.map_or_else(String::new, |it| format!("\r\nAuthorization: Bearer {it}"));
+    let mut stream = TcpStream::connect(authority)?;
+    stream.set_read_timeout(Some(SOCKET_TIMEOUT))?;
+    let body = body.map_or_else(String::new, ToString::to_string);
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close{bearer}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )?;
+    let (status, text) = read_answer(stream)?;
+    let said = match text.as_str() {
+        "" => serde_json::Value::Null,
+        text => serde_json::from_str(text).with_context(|| format!("reading {text:?}"))?,
+    };
+    Ok((status, said))
 }
 
 /// Logs an account of the yard in and gives its token.

@@ -27,6 +27,8 @@ pub struct YardOptions {
     pub clear: bool,
     /// Further flags of the gateway.
     pub flags: Vec<String>,
+    /// What is in the environment of the gateway and its commands: settings that bear passwords.
+    pub environment: Vec<(String, String)>,
 }
 
 /// A running gateway. It keeps its ports over a restart, so that peers find it again.
@@ -64,6 +66,36 @@ impl Yard {
     pub fn start_new(programs: &Programs) -> Result<Self> {
         let mut yard = Self::prepare(programs, YardOptions::default())?;
         yard.start_gateway()?;
+        Ok(yard)
+    }
+
+    /// A gateway on another host: its database is filled from a backup of another yard, whose master key it has.
+    ///
+    /// # Errors
+    /// What the gateway complained of.
+    pub fn start_restored(
+        programs: &Programs,
+        options: YardOptions,
+        from: &Yard,
+        backup: &Path,
+    ) -> Result<Self> {
+        let mut yard = Self::prepared(programs, options, from)?;
+        let backup = backup.to_str().context("the backup's name is no text")?;
+        yard.manage(&["restore", backup])?;
+        yard.start_gateway()?;
+        Ok(yard)
+    }
+
+    /// An empty host with the master key of another yard, whose gateway is still to be started.
+    ///
+    /// # Errors
+    /// When the key is not to be copied.
+    pub fn prepared(programs: &Programs, options: YardOptions, from: &Yard) -> Result<Self> {
+        let yard = Self::prepare(programs, options)?;
+        let data = yard.folder().join("data");
+        std::fs::create_dir(&data)?;
+        let master_key = from.folder().join("data/master.key");
+        std::fs::copy(master_key, data.join("master.key"))?;
         Ok(yard)
     }
 
@@ -165,6 +197,16 @@ impl Yard {
         let mut command = self.gateway_command()?;
         command.args(arguments);
         run(&mut command, "")
+    }
+
+    /// The same with something on its standard input.
+    ///
+    /// # Errors
+    /// What it complained of.
+    pub fn manage_with(&self, arguments: &[&str], input: &str) -> Result<String> {
+        let mut command = self.gateway_command()?;
+        command.args(arguments);
+        run(&mut command, input)
     }
 
     /// Enrols controllers by the gateway's own command.
@@ -288,6 +330,7 @@ impl Yard {
         command.arg("--data").arg(self.folder().join("data"));
         // Whatever this host has under /etc.
         command.env("SWITCHYARD_GATEWAY_CONFIG", "");
+        command.envs(self.options.environment.iter().cloned());
         Ok(command)
     }
 }

@@ -1,7 +1,8 @@
-//! `cargo xtask fuzz`: the controller's C core under libFuzzer, for so many minutes of CPU in all.
+//! `cargo xtask fuzz`: the controller's C core and what the gateway reads under libFuzzer, for so many minutes
+//! of CPU in all.
 //!
-//! The targets are those of `firmware/fuzz`, which is a workspace of its own. What a run finds to be worth
-//! keeping, and what it finds at all, stays outside the repository.
+//! The targets are those of `firmware/fuzz` and `gateway/fuzz`, each a workspace of its own. What a run finds to be
+//! worth keeping, and what it finds at all, stays outside the repository.
 
 use crate::{
     run::{cache_folder, output, root, run, target_folder},
@@ -10,6 +11,7 @@ use crate::{
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -27,6 +29,9 @@ pub(crate) struct Fuzz {
     #[arg(long)]
     folder: Option<PathBuf>,
 }
+
+/// Where there are targets. Their names differ.
+const ROOMS: [&str; 2] = ["firmware/fuzz", "gateway/fuzz"];
 
 /// How the C core is compiled, by clang: instrumented as the Rust is, and undefined behaviour ends it.
 const C_FLAGS: &str = "-fsanitize=fuzzer-no-link,address,undefined -fsanitize-trap=undefined -g";
@@ -58,30 +63,30 @@ pub(crate) fn fuzz(options: &Fuzz) -> Result<()> {
     setup::cargo_fuzz()?;
     let known = targets()?;
     for name in &options.targets {
+        let names: Vec<_> = known.keys().map(String::as_str).collect();
         ensure!(
-            known.contains(name),
+            known.contains_key(name),
             "expected one of {} and found {name}",
-            known.join(", ")
+            names.join(", ")
         );
     }
-    let chosen = match &options.targets[..] {
-        [] => &known,
-        named => named,
-    };
+    let is_chosen = |name: &String| options.targets.is_empty() || options.targets.contains(name);
+    let chosen: Vec<_> = known.iter().filter(|(name, _)| is_chosen(name)).collect();
     let folder = match &options.folder {
         Some(folder) => folder.clone(),
         None => cache_folder()?.join("fuzz"),
     };
-    let programs = build()?;
+    let mut programs = BTreeMap::new();
+    for room in ROOMS {
+        if chosen.iter().any(|(_, it)| **it == room) {
+            programs.insert(room, build(room)?);
+        }
+    }
     let each_seconds = options.minutes * 60 / chosen.len() as u64;
     let mut outcomes = Vec::new();
-    for target in chosen {
-        outcomes.push(run_target(
-            target,
-            &programs.join(target),
-            &folder,
-            each_seconds,
-        )?);
+    for (target, room) in &chosen {
+        let program = programs[**room].join(target);
+        outcomes.push(run_target((target, room), &program, &folder, each_seconds)?);
     }
     println!(
         "{:10} {:>10} {:>8} {:>9}",
@@ -99,11 +104,8 @@ pub(crate) fn fuzz(options: &Fuzz) -> Result<()> {
     let mut found = 0;
     for outcome in &outcomes {
         for input in &outcome.findings {
-            println!(
-                "once more: {} {}",
-                programs.join(&outcome.target).display(),
-                input.display()
-            );
+            let program = programs[known[&outcome.target]].join(&outcome.target);
+            println!("once more: {} {}", program.display(), input.display());
             found += 1;
         }
     }
@@ -111,41 +113,52 @@ pub(crate) fn fuzz(options: &Fuzz) -> Result<()> {
     Ok(())
 }
 
-/// The targets by their names, sorted.
-fn targets() -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(root().join("firmware/fuzz/targets"))? {
-        let path = entry?.path();
-        let name = path.file_stem().unwrap_or_default();
-        names.push(name.to_string_lossy().into_owned());
+/// The targets by their names, each with its room.
+fn targets() -> Result<BTreeMap<String, &'static str>> {
+    let mut targets = BTreeMap::new();
+    for room in ROOMS {
+        for entry in fs::read_dir(root().join(room).join("targets"))? {
+            let path = entry?.path();
+            let name = path.file_stem().unwrap_or_default();
+            let other = targets.insert(name.to_string_lossy().into_owned(), room);
+            ensure!(other.is_none(), "expected {name:?} in one room alone");
+        }
     }
-    names.sort();
-    Ok(names)
+    Ok(targets)
 }
 
-/// Builds all targets, and gives the folder that they lie in.
-fn build() -> Result<PathBuf> {
+/// Builds all targets of a room, and gives the folder that they lie in.
+fn build(room: &str) -> Result<PathBuf> {
     let versions = output(Command::new("rustc").arg("-vV")).context("asking rustc what it is")?;
     let host = versions
         .lines()
         .find_map(|line| line.strip_prefix("host: "))
         .context("expected rustc to name its host")?;
     let folder = target_folder().join("fuzz");
-    run(Command::new("cargo-fuzz")
+    let mut command = Command::new("cargo-fuzz");
+    command
         .args(["fuzz", "build", "--fuzz-dir", ".", "--target", host])
         .arg("--target-dir")
         .arg(&folder)
-        .current_dir(root().join("firmware/fuzz"))
+        .current_dir(root().join(room))
         // Sanitizers are no part of a stable compiler, though it has them.
-        .env("RUSTC_BOOTSTRAP", "1")
-        .env("CC", "clang")
-        .env("CFLAGS", C_FLAGS))?;
+        .env("RUSTC_BOOTSTRAP", "1");
+    // The gateway's C is other people's: cryptography and the database.
+    if room == ROOMS[0] {
+        command.env("CC", "clang").env("CFLAGS", C_FLAGS);
+    }
+    run(&mut command)?;
     Ok(folder.join(host).join("release"))
 }
 
 /// Runs one target until it has had its share of CPU time, or has found something. Its seeds are always
 /// tried first, then what earlier runs left.
-fn run_target(target: &str, program: &Path, folder: &Path, seconds: u64) -> Result<Outcome> {
+fn run_target(
+    (target, room): (&str, &str),
+    program: &Path,
+    folder: &Path,
+    seconds: u64,
+) -> Result<Outcome> {
     let corpus = folder.join("corpus").join(target);
     let findings = folder.join("findings").join(target);
     for place in [&corpus, &findings] {
@@ -170,7 +183,7 @@ fn run_target(target: &str, program: &Path, folder: &Path, seconds: u64) -> Resu
             .arg(format!("-timeout={INPUT_SECONDS_MAX}"))
             .arg("-print_final_stats=1")
             .arg(&corpus)
-            .arg(root().join("firmware/fuzz/seeds").join(target))
+            .arg(root().join(room).join("seeds").join(target))
             // Rust and C bring the same symbols twice, and that is well.
             .env("ASAN_OPTIONS", "detect_odr_violation=0")
             .stdout(Stdio::null())
@@ -259,11 +272,13 @@ mod tests {
 
     #[test]
     fn every_target_has_seeds_and_a_binary() {
-        let manifest = fs::read_to_string(root().join("firmware/fuzz/Cargo.toml")).unwrap();
         let known = targets().unwrap();
-        assert!(!known.is_empty());
-        for target in known {
-            let seeds = root().join("firmware/fuzz/seeds").join(&target);
+        for room in ROOMS {
+            assert!(known.values().any(|it| *it == room), "{room}");
+        }
+        for (target, room) in known {
+            let manifest = fs::read_to_string(root().join(room).join("Cargo.toml")).unwrap();
+            let seeds = root().join(room).join("seeds").join(&target);
             assert!(fs::read_dir(seeds).unwrap().count() > 0, "{target}");
             assert!(
                 manifest.contains(&format!("path = \"targets/{target}.rs\"")),

@@ -42,7 +42,7 @@ impl Part {
             Part::Qemu => &[BUILD, CHIP],
             Part::Ui => &[PAGE],
             Part::Desktop => &[BUILD, PAGE, PROGRAMS, DESKTOP, BROWSER],
-            Part::E2e => &[BUILD, CHIP, PAGE, PROGRAMS, BROWSER],
+            Part::E2e => &[BUILD, CHIP, PAGE, PROGRAMS, SERVICES, BROWSER],
             Part::Api => &[BUILD, PROGRAMS, PYTHON],
             Part::Deb => &[BUILD, PAGE, PROGRAMS, PACKAGE, DEBIAN],
         }

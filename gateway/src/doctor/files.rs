@@ -157,7 +157,7 @@ fn trouble(fault: &StoreError) -> Trouble {
             ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt => Trouble::Damaged,
             _ => Trouble::Other,
         },
-        StoreError::MySql(_) | StoreError::Gone(_) => Trouble::Elsewhere,
+        StoreError::MySql(_) | StoreError::Gone(_) | StoreError::NotDone => Trouble::Elsewhere,
         _ => Trouble::Other,
     }
 }

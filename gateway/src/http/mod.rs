@@ -2,6 +2,8 @@
 
 mod api;
 mod changes;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod login;
 mod metrics;
 mod page;
@@ -155,13 +157,7 @@ impl Api {
         if !self.settings.behind_proxy {
             return client.ip;
         }
-        // The last entry is the proxy's own; those before it are whatever the client made up.
-        headers
-            .get_all("x-forwarded-for")
-            .iter()
-            .next_back()
-            .and_then(|value| value.to_str().ok()?.rsplit(',').next()?.trim().parse().ok())
-            .unwrap_or(client.ip)
+        forwarded_for(headers).unwrap_or(client.ip)
     }
 
     /// Whether the client came over TLS.
@@ -172,6 +168,13 @@ impl Api {
                     .get("x-forwarded-proto")
                     .is_some_and(|scheme| scheme == "https")
     }
+}
+
+/// For whom a proxy asks. The last entry is its own; those before it are whatever the client made up.
+fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
+    let values = headers.get_all("x-forwarded-for");
+    let last = values.iter().next_back()?.to_str().ok()?;
+    last.rsplit(',').next()?.trim().parse().ok()
 }
 
 /// Every route.

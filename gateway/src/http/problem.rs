@@ -103,6 +103,12 @@ impl Problem {
         }
     }
 
+    /// Whether it says what was expected, and that it was the caller's fault.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn is_told(&self) -> bool {
+        self.status.is_client_error() && !self.detail.is_empty()
+    }
+
     pub(super) fn conflict(code: &'static str, detail: &str) -> Self {
         let title = "not possible as things stand";
         Self::new(StatusCode::CONFLICT, code, title, detail)

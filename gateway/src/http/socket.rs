@@ -127,7 +127,7 @@ pub(super) async fn upgrade(
     Ok((StatusCode::SWITCHING_PROTOCOLS, headers, Body::empty()).into_response())
 }
 
-fn accept_key(headers: &HeaderMap) -> Option<HeaderValue> {
+pub(super) fn accept_key(headers: &HeaderMap) -> Option<HeaderValue> {
     let is = |name, wanted: &str| {
         headers
             .get(name)
@@ -154,18 +154,34 @@ fn lists(headers: &HeaderMap, name: header::HeaderName, wanted: &str) -> bool {
 
 /// Whether the page that asks came from this very host, or from one that the settings name.
 pub(super) fn is_own_origin(api: &Api, headers: &HeaderMap, origin: &HeaderValue) -> bool {
+    let settings = &api.settings;
+    is_origin_of(
+        headers,
+        origin,
+        settings.tls.is_some(),
+        &settings.page_origins,
+    )
+}
+
+/// The same of a gateway that speaks TLS, or does not, and of these other origins. Pure.
+pub(super) fn is_origin_of(
+    headers: &HeaderMap,
+    origin: &HeaderValue,
+    speaks_tls: bool,
+    page_origins: &[String],
+) -> bool {
     let (Ok(origin), Some(host)) = (origin.to_str(), headers.get(header::HOST)) else {
         return false;
     };
     let origin = origin.to_lowercase();
     // Who speaks TLS has no page in the clear: one that came so may be anybody's.
     let own = match origin.strip_prefix("http://") {
-        Some(_) if api.settings.tls.is_some() => None,
+        Some(_) if speaks_tls => None,
         Some(own) => Some(own),
         None => origin.strip_prefix("https://"),
     };
     own.is_some_and(|own| {
         host.to_str()
             .is_ok_and(|host| host.eq_ignore_ascii_case(own))
-    }) || api.settings.page_origins.contains(&origin)
+    }) || page_origins.contains(&origin)
 }

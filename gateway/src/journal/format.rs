@@ -370,6 +370,14 @@ fn append(bytes: &mut Vec<u8>, number: u64, write: impl FnOnce(&mut Vec<u8>)) {
     bytes[at + 4..at + 8].copy_from_slice(&crc.to_be_bytes());
 }
 
+/// A record of any content, with its length and checksum.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn sealed(number: u64, content: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    append(&mut bytes, number, |bytes| bytes.extend_from_slice(content));
+    bytes
+}
+
 fn checksum(number: u64, length: u32, content: &[u8]) -> u32 {
     let mut head = [0; 12];
     head[..8].copy_from_slice(&number.to_be_bytes());

@@ -12,6 +12,8 @@
 
 mod drain;
 mod format;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzz;
 mod pins;
 mod reader;
 mod segments;

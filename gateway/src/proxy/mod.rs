@@ -6,6 +6,9 @@
 
 mod header;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use header::parse as parse_header;
+
 use header::{HEADER_BYTES_MAX, HeaderError, Told};
 use std::{
     io,

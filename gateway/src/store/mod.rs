@@ -112,6 +112,9 @@ pub enum StoreError {
     /// The server undid the transaction for another's sake, again and again.
     #[error("expected the database to let the transaction through")]
     Undone,
+    /// The store was not there, or went before it had done anything.
+    #[error("expected the database to be there, and nothing was done")]
+    NotDone,
     /// The store is gone, or was made to fail by a test.
     #[error("expected the store to be there: {0}")]
     Gone(&'static str),

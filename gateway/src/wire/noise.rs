@@ -100,6 +100,18 @@ impl NoiseWire {
         Ok(Step::Frames(start..start + plain_bytes))
     }
 
+    /// Appends one record of any content to `wire`: what a controller could say that knows no rules.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn seal(&mut self, plain: &[u8], wire: &mut Vec<u8>) {
+        let (key, nonce) = self.send.next().expect("few records");
+        let length = plain.len() + limits::RECORD_TAG_BYTES;
+        wire.extend_from_slice(&(length as u16).to_be_bytes());
+        let start = wire.len();
+        wire.extend_from_slice(plain);
+        let tag = key.seal_in_place_separate_tag(nonce, Aad::empty(), &mut wire[start..]);
+        wire.extend_from_slice(tag.expect("a short record").as_ref());
+    }
+
     /// Appends `frames`, all whole, to `wire` as records, each as full as frames allow.
     ///
     /// # Errors

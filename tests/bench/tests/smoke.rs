@@ -148,6 +148,7 @@ fn the_gateway_carries_every_workload() {
     let options = YardOptions {
         clear: true,
         flags: flags.map(String::from).into(),
+        ..YardOptions::default()
     };
     let mut yard = Yard::start(&programs, options).unwrap();
     let lines: String = yard

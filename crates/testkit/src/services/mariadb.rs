@@ -15,6 +15,12 @@ const PROGRAM: &str = "mariadbd";
 const INSTALLER: &str = "mariadb-install-db";
 /// Databases that there are, all empty.
 const DATABASES: u32 = 8;
+/// What talks to it by hand.
+const CLIENT: &str = "mariadb";
+/// The room that there is for data, so that it can be full.
+const SPACE_MEBIBYTES: usize = 96;
+/// Pieces of ballast of one size: more do not fit.
+const STONES_MAX: usize = 200;
 /// How often another number is tried when somebody else has taken the free one.
 const TRIES: usize = 10;
 
@@ -24,6 +30,8 @@ pub struct MariaDb {
     server: Option<Program>,
     folder: tempfile::TempDir,
     tcp_port: u16,
+    /// What all its data may take.
+    space_mebibytes: usize,
 }
 
 impl MariaDb {
@@ -39,6 +47,7 @@ impl MariaDb {
             server: None,
             folder,
             tcp_port: 0,
+            space_mebibytes: SPACE_MEBIBYTES,
         };
         mariadb.install()?;
         for _ in 0..TRIES {
@@ -63,6 +72,80 @@ impl MariaDb {
         format!("mysql://switchyard:secret@127.0.0.1:{tcp_port}/yard_{database}")
     }
 
+    /// Where it listens, on loopback.
+    pub fn tcp_port(&self) -> u16 {
+        self.tcp_port
+    }
+
+    /// Has it say something as its root, and gives what it answers.
+    ///
+    /// # Errors
+    /// When it refuses.
+    pub fn say(&self, sql: &str) -> Result<String> {
+        let socket = self.folder.path().join("socket");
+        let said = Command::new(CLIENT)
+            .arg("--no-defaults")
+            .arg(format!("--socket={}", socket.display()))
+            .args(["--user=root", "--batch", "--skip-column-names", "--execute"])
+            .arg(sql)
+            .stdin(Stdio::null())
+            .output()
+            .with_context(|| format!("starting {CLIENT}"))?;
+        if !said.status.success() {
+            bail!("{}", String::from_utf8_lossy(&said.stderr).trim());
+        }
+        Ok(String::from_utf8(said.stdout)?)
+    }
+
+    /// Takes all the room that it has: nothing new finds any, until [`unfill`](Self::unfill).
+    ///
+    /// # Errors
+    /// When it is not running, or does not get full.
+    pub fn fill(&self) -> Result<()> {
+        self.say("CREATE DATABASE ballast; CREATE TABLE ballast.stone (weight LONGBLOB)")?;
+        // Large stones first, then such that fit between them.
+        for bytes in [1 << 20, 1 << 14, 1 << 10] {
+            let stone = format!("INSERT INTO ballast.stone VALUES (REPEAT('x', {bytes}))");
+            let filled = (0..STONES_MAX).find_map(|_| self.say(&stone).err());
+            match filled {
+                Some(error) if error.to_string().contains("is full") => {}
+                Some(error) => return Err(error),
+                None => bail!("expected {} MiB to get full", self.space_mebibytes),
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts anew with more room.
+    ///
+    /// # Errors
+    /// When it does not end or come up.
+    pub fn unfill(&mut self) -> Result<()> {
+        self.stop()?;
+        self.space_mebibytes *= 4;
+        self.start_again()
+    }
+
+    /// Throws away all that one of its databases holds.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn empty(&self, database: u32) -> Result<()> {
+        self.say(&format!(
+            "DROP DATABASE yard_{database}; CREATE DATABASE yard_{database}"
+        ))
+        .map(drop)
+    }
+
+    /// All data in one file that grows no further than this.
+    fn space(&self) -> [String; 2] {
+        let max = self.space_mebibytes;
+        [
+            "--innodb-file-per-table=0".into(),
+            format!("--innodb-data-file-path=ibdata1:12M:autoextend:max:{max}M"),
+        ]
+    }
+
     fn install(&self) -> Result<()> {
         let folder = self.folder.path();
         let made = Command::new(INSTALLER)
@@ -73,6 +156,7 @@ impl MariaDb {
                 "--skip-test-db",
                 "--auth-root-authentication-method=normal",
             ])
+            .args(self.space())
             .stdin(Stdio::null())
             .output()
             .with_context(|| format!("starting {INSTALLER}: is mariadb-server installed?"))?;
@@ -111,7 +195,8 @@ impl MariaDb {
                 "--skip-name-resolve",
                 "--innodb-buffer-pool-size=16M",
                 "--innodb-log-file-size=8M",
-            ]);
+            ])
+            .args(self.space());
         let server =
             Program::start(PROGRAM, &mut command).context("is mariadb-server installed?")?;
         let server = self.server.insert(server);

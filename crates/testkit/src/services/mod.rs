@@ -3,7 +3,9 @@
 mod mariadb;
 mod mosquitto;
 mod redis;
+mod slow;
 
 pub use mariadb::MariaDb;
 pub use mosquitto::{Mosquitto, MosquittoOptions};
 pub use redis::Redis;
+pub use slow::SlowLine;

@@ -55,6 +55,11 @@ impl Redis {
         format!("redis://127.0.0.1:{}/0", self.tcp_port)
     }
 
+    /// Where it listens, on loopback.
+    pub fn tcp_port(&self) -> u16 {
+        self.tcp_port
+    }
+
     /// Starts it after a stop, empty, where it was.
     ///
     /// # Errors

@@ -262,10 +262,17 @@ pub(super) async fn read_json<T: DeserializeOwned>(
     if essence.is_none_or(|it| !it.trim().eq_ignore_ascii_case("application/json")) {
         return Err(Problem::not_json());
     }
-    let bytes = read_bytes(body, bytes_max).await?;
+    understand(&read_bytes(body, bytes_max).await?)
+}
+
+/// What a body says. Pure.
+///
+/// # Errors
+/// A problem to answer with; it says what was expected.
+pub(super) fn understand<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     // The text names what was expected; what it quotes is the caller's own.
     let not_understood = |error: serde_json::Error| Problem::bad_request(&error.to_string());
-    let mut value: Value = serde_json::from_slice(&bytes).map_err(not_understood)?;
+    let mut value: Value = serde_json::from_slice(body).map_err(not_understood)?;
     make_whole(&mut value);
     T::deserialize(value).map_err(not_understood)
 }

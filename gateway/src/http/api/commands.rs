@@ -107,6 +107,25 @@ impl ActionView {
     }
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+impl NewCommand {
+    /// Reads what stands in it, for fuzzers: what is taken is a command that goes over the wire as it is.
+    pub(super) fn fuzz(self) {
+        let is_in_time = self.expires <= limits::INTEGER_MAX as u64;
+        let (Ok(key), Ok(action), true) = (text::key(&self.key), self.action.read(), is_in_time)
+        else {
+            return;
+        };
+        let command = Command {
+            key,
+            expiry: Time(self.expires),
+            wait: self.queue,
+            action,
+        };
+        assert_eq!(Command::decode(&command.encode()), Ok(command));
+    }
+}
+
 /// How long to wait for the last receipt.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -208,6 +208,18 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
+    /// Reads what stands in it, for fuzzers.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn fuzz(&self) {
+        if let Some(Ok(after)) = self.after.as_deref().map(cursor) {
+            let text = after.to_string();
+            assert!(
+                matches!(cursor(&text), Ok(again) if again == after),
+                "{text}"
+            );
+        }
+    }
+
     /// Whether what the store keeps of a controller is what is wanted.
     fn takes(&self, entry: &ControllerEntry) -> bool {
         let tag = |wanted: &String| entry.tags.iter().any(|tag| tag.as_str() == wanted);

@@ -171,9 +171,7 @@ pub(super) async fn revoke_token(
 ) -> Result<StatusCode, Problem> {
     let account = AccountPath::of(name).kept_by(&caller)?;
     let none = || Problem::not_found("the account has no token of this number");
-    let id = Some(id).filter(|id| id.len() == 16 && id.bytes().all(|it| it.is_ascii_hexdigit()));
-    let id = id.and_then(|id| u64::from_str_radix(&id, 16).ok());
-    let id = TokenId(id.ok_or_else(none)?);
+    let id = token_id(&id).ok_or_else(none)?;
     let text = format!("end token {:016x} of account {account}", id.0);
     let by = Arc::clone(&api);
     let revoking = async move {
@@ -187,6 +185,13 @@ pub(super) async fn revoke_token(
     caller
         .change(&api, (Address::GATEWAY, text), revoking)
         .await
+}
+
+/// A token's number, as it is listed.
+pub(super) fn token_id(text: &str) -> Option<TokenId> {
+    let is_one = text.len() == 16 && text.bytes().all(|it| it.is_ascii_hexdigit());
+    let number = is_one.then(|| u64::from_str_radix(text, 16).ok())?;
+    number.map(TokenId)
 }
 
 /// A public key for SSH.
@@ -243,6 +248,14 @@ pub(super) struct Fingerprint {
     /// As it is listed.
     #[param(pattern = "^SHA256:[A-Za-z0-9+/]{43}$")]
     fingerprint: String,
+}
+
+#[cfg(any(test, feature = "fuzzing"))]
+impl Fingerprint {
+    /// What was asked for.
+    pub(super) fn as_text(&self) -> &str {
+        &self.fingerprint
+    }
 }
 
 /// An account's keys for SSH. For itself, and for admins everywhere.

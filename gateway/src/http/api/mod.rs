@@ -16,6 +16,8 @@ mod accounts;
 mod caller;
 mod commands;
 mod controllers;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzz;
 mod inner;
 mod keys;
 mod records;

@@ -21,8 +21,19 @@ pub(super) trait Call: Send {
     /// Why it did not go well, where only doing the whole transaction again helps.
     fn failure(&self) -> Option<&StoreError>;
 
-    /// Tells the caller what came of it; it is done only if the transaction was `committed`.
-    fn answer(self: Box<Self>, committed: bool);
+    /// Tells the caller what came of it, by how its transaction ended.
+    fn answer(self: Box<Self>, end: TransactionEnd);
+}
+
+/// How a transaction ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TransactionEnd {
+    /// It is done.
+    Committed,
+    /// It did not come to its commit, so nothing of it is done, nor will be.
+    NotDone,
+    /// It was lost while it was being committed: nobody knows.
+    Unclear,
 }
 
 /// A call that returns a `T`.
@@ -54,13 +65,13 @@ where
         self.result.as_ref()?.as_ref().err()
     }
 
-    fn answer(self: Box<Self>, committed: bool) {
-        let lost = || Err(StoreError::Gone("the commit failed"));
-        let result = match self.result {
+    fn answer(self: Box<Self>, end: TransactionEnd) {
+        let result = match (self.result, end) {
             // What failed by itself did so whether or not its neighbours were committed.
-            Some(Err(error)) => Err(error),
-            Some(Ok(value)) if committed => Ok(value),
-            _ => lost(),
+            (Some(Err(error)), _) => Err(error),
+            (_, TransactionEnd::NotDone) => Err(StoreError::NotDone),
+            (Some(Ok(value)), TransactionEnd::Committed) => Ok(value),
+            _ => Err(StoreError::Gone("the commit failed")),
         };
         // Nobody waits any more when the time limit has struck.
         let _ = self.caller.send(result);

@@ -6,7 +6,7 @@
 
 use super::{
     Tx,
-    calls::{Call, Queue, batch},
+    calls::{Call, Queue, TransactionEnd, batch},
     value::{Row, Value},
 };
 use crate::store::StoreError;
@@ -15,6 +15,7 @@ use mysql_async::{
     prelude::Queryable as _,
 };
 use std::{
+    cell::Cell,
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
@@ -123,9 +124,12 @@ async fn write(server: &Server, mut queue: Queue) {
         {
             connection = None;
         }
+        // Whoever is told that nothing was done must be able to rely on that: from the word "commit" on the server
+        // may have done it, whatever comes back.
+        let is_committing = Cell::new(false);
         let committed = match writer(server, &mut connection).await {
             Ok(writer) => {
-                let work = run_batch(writer, &mut calls);
+                let work = run_batch(writer, &mut calls, &is_committing);
                 let in_time = tokio::time::timeout(server.time_limit, work).await;
                 in_time.unwrap_or(Err(StoreError::Gone("the server does not answer")))
             }
@@ -138,8 +142,13 @@ async fn write(server: &Server, mut queue: Queue) {
             connection = None;
         }
         used = Instant::now();
+        let end = match committed {
+            Ok(()) => TransactionEnd::Committed,
+            Err(_) if is_committing.get() => TransactionEnd::Unclear,
+            Err(_) => TransactionEnd::NotDone,
+        };
         for call in calls {
-            call.answer(committed.is_ok());
+            call.answer(end);
         }
     }
     if let Some(connection) = connection {
@@ -202,10 +211,15 @@ async fn writer<'a>(
     connection.as_mut().ok_or(StoreError::Gone("no connection"))
 }
 
-async fn run_batch(connection: &mut Conn, calls: &mut [Box<dyn Call>]) -> Result<(), StoreError> {
+async fn run_batch(
+    connection: &mut Conn,
+    calls: &mut [Box<dyn Call>],
+    is_committing: &Cell<bool>,
+) -> Result<(), StoreError> {
     for tries_left in (0..TRIES).rev() {
-        match try_batch(connection, calls).await {
+        match try_batch(connection, calls, is_committing).await {
             Err(error) if tries_left > 0 && was_undone(&error) => {
+                is_committing.set(false);
                 connection.query_drop("ROLLBACK").await?;
             }
             outcome => return outcome,
@@ -214,7 +228,11 @@ async fn run_batch(connection: &mut Conn, calls: &mut [Box<dyn Call>]) -> Result
     unreachable!("the last try returns")
 }
 
-async fn try_batch(connection: &mut Conn, calls: &mut [Box<dyn Call>]) -> Result<(), StoreError> {
+async fn try_batch(
+    connection: &mut Conn,
+    calls: &mut [Box<dyn Call>],
+    is_committing: &Cell<bool>,
+) -> Result<(), StoreError> {
     begin(connection).await?;
     let is_alone = calls.len() == 1;
     for call in calls.iter_mut() {
@@ -237,6 +255,7 @@ async fn try_batch(connection: &mut Conn, calls: &mut [Box<dyn Call>]) -> Result
             })
             .await?;
     }
+    is_committing.set(true);
     commit(connection).await
 }
 
@@ -279,7 +298,11 @@ async fn read(server: &Server, mut queue: Queue) {
                 let error = error as &dyn std::error::Error;
                 tracing::warn!(error, "config store: cannot read");
             }
-            call.answer(outcome.is_ok());
+            // What only reads leaves nothing that could be unclear.
+            call.answer(match outcome {
+                Ok(()) => TransactionEnd::Committed,
+                Err(_) => TransactionEnd::NotDone,
+            });
         });
     }
 }

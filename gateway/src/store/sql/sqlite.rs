@@ -5,7 +5,7 @@
 
 use super::{
     Tx,
-    calls::{Call, Queue, batch},
+    calls::{Call, Queue, TransactionEnd, batch},
     value::{Row, Value},
 };
 use crate::store::StoreError;
@@ -77,7 +77,10 @@ pub(super) fn run(mut connection: Connection, mut queue: Queue) {
             tracing::error!(%error, "config store: a commit failed");
         }
         for call in calls {
-            call.answer(committed.is_ok());
+            call.answer(match committed {
+                Ok(()) => TransactionEnd::Committed,
+                Err(_) => TransactionEnd::Unclear,
+            });
         }
     }
 }

@@ -59,7 +59,7 @@ fn yard(clear: bool) -> Result<Yard> {
         &Programs::find()?,
         YardOptions {
             clear,
-            flags: Vec::new(),
+            ..YardOptions::default()
         },
     )
 }

@@ -374,6 +374,7 @@ impl Ours {
         let options = YardOptions {
             clear: !is_real,
             flags,
+            ..YardOptions::default()
         };
         let yard = Yard::start(&Programs::in_folder(folder), options)?;
         let mut lines = String::new();
