@@ -147,17 +147,23 @@ impl Scene<'_> {
         format!("{what} {}", self.names.get())
     }
 
-    /// Somebody new with these rights, logged in.
-    fn person(&self, what: &str, rights: Value) -> Person {
+    /// Somebody new with these rights.
+    fn stranger(&self, what: &str, rights: Value) -> Person {
         let name = self.new_name(what).replace(' ', "-");
         let wanted = json!({ "name": name, "password": PASSWORD, "rights": rights });
         self.cast.do_so(("POST", "/api/accounts"), wanted, &[201]);
-        let token = log_in(self.cast.yard.http(), &name).unwrap();
         Person {
             name,
             password: PASSWORD,
-            token,
+            token: String::new(),
         }
+    }
+
+    /// The same, logged in.
+    fn person(&self, what: &str, rights: Value) -> Person {
+        let person = self.stranger(what, rights);
+        let token = log_in(self.cast.yard.http(), &person.name).unwrap();
+        Person { token, ..person }
     }
 
     /// Asks for an operation.
@@ -383,7 +389,7 @@ impl Deed<'_, '_> {
             })),
             "set_rights" | "remove_account" => {
                 // Both are about somebody, whoever asks.
-                self.subject = self.scene.person("somebody", json!({}));
+                self.subject = self.scene.stranger("somebody", json!({}));
                 let request = Request::of(&[("name", &self.subject.name)]);
                 match self.operation {
                     "set_rights" => request.with(json!({ "everywhere": "viewer" })),
