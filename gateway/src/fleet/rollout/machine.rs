@@ -8,7 +8,7 @@ use super::{
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use switchyard_protocol::Address;
+use switchyard_protocol::{Address, message::Time};
 
 /// Of what is stored.
 const FORMAT: u8 = 1;
@@ -65,6 +65,31 @@ impl Head {
     /// Where the roll-out stands.
     pub fn phase(&self) -> Phase {
         self.phase
+    }
+
+    /// What it was asked to do.
+    pub fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// Why it was halted last, if ever.
+    pub fn halt(&self) -> Option<Halt> {
+        self.halt
+    }
+
+    /// 0 is the canary, then come the steps of the terms.
+    pub fn step(&self) -> u32 {
+        self.step
+    }
+
+    /// The controllers of the list.
+    pub fn controllers(&self) -> u32 {
+        self.controllers
+    }
+
+    /// When absent controllers are waited for no longer, in gateway time.
+    pub fn deadline(&self) -> Time {
+        Time(self.deadline)
     }
 }
 
