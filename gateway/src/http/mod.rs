@@ -12,6 +12,7 @@ mod tls;
 
 use crate::{
     access::LoginLimits,
+    compiler::Compiler,
     config::Settings,
     door::{Pending, Permit},
     hello::Greeter,
@@ -75,6 +76,8 @@ pub(crate) struct Api {
     pub(crate) greeter: Greeter,
     /// Opens peers for handlers that act in the yard.
     insides: Insides,
+    /// Compiles what is to come into the library.
+    compiler: Compiler,
     pub(crate) tasks: TaskTracker,
     pub(crate) stopping: CancellationToken,
     setup: Setup,
@@ -130,6 +133,7 @@ impl Api {
             yard: greeter.yard.clone(),
             greeter,
             insides,
+            compiler: Compiler::default(),
             tasks,
             stopping,
             readiness: Readiness::default(),

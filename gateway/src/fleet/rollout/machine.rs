@@ -100,6 +100,9 @@ pub struct Changes {
     pub head: Head,
     /// The controllers that have changed.
     pub entries: Vec<Entry>,
+    /// How many controllers are at each stage, as [`Summary`] has it: told by whoever lists roll-outs without
+    /// looking at their controllers.
+    pub stages: Vec<(Stage, u32)>,
 }
 
 /// A roll-out that runs.
@@ -297,20 +300,20 @@ impl Rollout {
     /// It in numbers.
     pub fn summary(&self) -> Summary {
         let tally = &self.index.tally;
-        let mut stages: Vec<(Stage, u32)> = Vec::new();
-        for stage in Stage::ALL {
-            if tally.of(stage) > 0 {
-                stages.push((stage, tally.of(stage)));
-            }
-        }
         Summary {
             phase: self.head.phase,
             halt: self.head.halt,
             step: self.head.step,
             controllers: self.head.controllers,
             touched: tally.begun,
-            stages,
+            stages: self.stages(),
         }
+    }
+
+    fn stages(&self) -> Vec<(Stage, u32)> {
+        let tally = &self.index.tally;
+        let stages = Stage::ALL.iter().map(|stage| (*stage, tally.of(*stage)));
+        stages.filter(|(_, count)| *count > 0).collect()
     }
 
     /// What has to be stored before the next action is begun.
@@ -320,6 +323,7 @@ impl Rollout {
         Changes {
             head: self.head.clone(),
             entries: changed.into_iter().map(entry).collect(),
+            stages: self.stages(),
         }
     }
 

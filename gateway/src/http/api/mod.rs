@@ -2,7 +2,7 @@
 //!
 //! - `caller`: log-in, limits, bodies and parameters.
 //! - `rights`: who may do what that the relay does not judge.
-//! - `sites`, `controllers`, `commands`, `inner`, `accounts`: the resources. What concerns a live
+//! - `sites`, `controllers`, `commands`, `inner`, `scripts`, `accounts`: the resources. What concerns a live
 //!   controller goes over the yard, by a peer with the caller's rights ([`crate::inside`]).
 //!
 //! Every route is declared once, by what also documents it; so nothing is served that the document does
@@ -19,6 +19,7 @@ mod controllers;
 mod inner;
 mod keys;
 mod rights;
+mod scripts;
 mod sites;
 mod text;
 
@@ -57,6 +58,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
         (name = "controllers", description = "Controllers and what is live of them"),
         (name = "commands", description = "Commands and their receipts"),
         (name = "inside", description = "What is inside a controller that runs a script"),
+        (name = "scripts", description = "The library of scripts"),
         (name = "accounts", description = "Accounts and how they log in"),
     )
 )]
@@ -181,6 +183,10 @@ pub(super) fn router(api: &Arc<Api>) -> Router<Arc<Api>> {
         .routes(routes!(inner::restart))
         .routes(routes!(inner::read_script, inner::write_script))
         .routes(routes!(inner::end_trial))
+        .routes(routes!(scripts::list))
+        .routes(routes!(scripts::versions, scripts::add, scripts::remove))
+        .routes(routes!(scripts::show))
+        .routes(routes!(scripts::diff))
         .routes(routes!(accounts::list, accounts::add))
         .routes(routes!(accounts::show, accounts::remove))
         .routes(routes!(accounts::set_rights))

@@ -94,6 +94,7 @@ pub(super) async fn add(
     let id = added.map_err(|error| failed(&api, &error))?;
     tracing::info!(ip = %caller.ip, account = %caller.login.account, site = %id, "made a site");
     let site = Site {
+        label: None,
         id,
         name,
         created: now,
