@@ -13,8 +13,8 @@ use switchyard_gateway::{
 };
 use switchyard_protocol::Address;
 
-const LAMP: &str = "out lamp = RL1 safe off\nlamp := DI1\n";
-const FAN: &str = "out fan = RL2 safe off\nfan := DI2\n";
+const LAMP: &str = "in door = DI1\nout lamp = RL1 safe off\nlamp := door\n";
+const FAN: &str = "in heat = DI2\nout fan = RL2 safe off\nfan := heat\n";
 
 /// Runs a command: its exit status, what it printed, what it complained of.
 async fn told(data: &Path, arguments: &[&str]) -> (i32, String, String) {
@@ -76,7 +76,7 @@ async fn scripts_are_compiled_and_kept_in_versions() {
     );
     assert!(complaint.contains("\"tonn\""), "{complaint}");
     // One board has to take it unless some are named: this one has no fourth relay.
-    let fourth = "out lamp = RL4 safe off\nlamp := DI1\n";
+    let fourth = "out lamp = RL4 safe off\nlamp := true\n";
     let add = ["script", "add", "fourth", "--board", "sonoff-basic"];
     let (ok, _, complaint) = run(&data, &add, fourth).await;
     assert!(
@@ -101,7 +101,7 @@ async fn scripts_are_compiled_and_kept_in_versions() {
         "{complaint}"
     );
 
-    fs::write(&file, LAMP.replace("DI1", "not DI1")).unwrap();
+    fs::write(&file, LAMP.replace(":= door", ":= not door")).unwrap();
     done(
         &data,
         &["script", "add", "lamp", path, "--note", "the other way"],
@@ -122,12 +122,12 @@ async fn scripts_are_compiled_and_kept_in_versions() {
     assert!(
         done(&data, &["script", "show", "lamp"])
             .await
-            .contains("not DI1")
+            .contains("not door")
     );
     let diff = done(&data, &["script", "diff", "lamp"]).await;
     assert_eq!(
         diff,
-        "--- lamp 1\n+++ lamp 2\n@@ -1,2 +1,2 @@\n out lamp = RL1 safe off\n-lamp := DI1\n+lamp := not DI1\n"
+        "--- lamp 1\n+++ lamp 2\n@@ -1,3 +1,3 @@\n in door = DI1\n out lamp = RL1 safe off\n-lamp := door\n+lamp := not door\n"
     );
     let whole = done(&data, &["script", "diff", "lamp", "0", "1"]).await;
     assert!(whole.starts_with("--- lamp 0\n+++ lamp 1\n"), "{whole}");
@@ -272,9 +272,10 @@ async fn what_is_applied_is_there_and_drift_is_told_by_the_exit_status() {
 + script fan
 --- fan (library)
 +++ fan (files)
-@@ -0,0 +1,2 @@
+@@ -0,0 +1,3 @@
++in heat = DI2
 +out fan = RL2 safe off
-+fan := DI2
++fan := heat
 ~ controller 1: title \"Pump 1\" -> \"Pump house\"
 ~ controller 1: site site-1 -> river
 ~ controller 1: tags -\"new boards\"
@@ -537,7 +538,7 @@ async fn the_library_over_http() {
     let diff = ask("GET", "/api/scripts/lamp/diff", Value::Null, 200).await;
     assert_eq!((&diff["from"], &diff["to"]), (&json!(1), &json!(2)));
     let text = diff["diff"].as_str().unwrap();
-    assert!(text.contains("-lamp := DI1\n+lamp := DI2\n"), "{text}");
+    assert!(text.contains("-in door = DI1\n+in door = DI2\n"), "{text}");
     for missing in [
         "lamp/versions/3",
         "nobody",

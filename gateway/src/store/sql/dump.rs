@@ -522,7 +522,7 @@ mod tests {
         let mut out = Vec::new();
         let summary =
             at_once(export(tx, (schema::VERSION, Time(1)), Scope::All, &mut out)).unwrap();
-        let counters = 9;
+        let counters = 12;
         assert_eq!(summary.rows, count + counters);
     }
 }
