@@ -25,7 +25,7 @@ use switchyard_protocol::{Address, message::Time};
 const NOW: u64 = 1_800_000_000_000;
 const DAY_MS: u64 = 24 * 3_600_000;
 
-pub(crate) fn label(text: &str) -> Label {
+fn label(text: &str) -> Label {
     text.parse().unwrap()
 }
 
@@ -354,7 +354,11 @@ fn release(source: &str) -> Release {
 }
 
 /// A roll-out of a script to some controllers, as whoever begins it has it.
-fn new_rollout(source: &str, controllers: &[u32], begun: u64) -> (Rollout, Arc<Changes>) {
+pub(crate) fn new_rollout(
+    source: &str,
+    controllers: &[u32],
+    begun: u64,
+) -> (Rollout, Arc<Changes>) {
     let controllers: Vec<_> = controllers.iter().copied().map(Address).collect();
     let terms = Terms::new(release(source));
     let mut rollout = Rollout::new(terms, &controllers, 0, begun).unwrap();
@@ -362,7 +366,7 @@ fn new_rollout(source: &str, controllers: &[u32], begun: u64) -> (Rollout, Arc<C
     (rollout, first)
 }
 
-fn about(name: &str) -> NewRollout {
+pub(crate) fn about(name: &str) -> NewRollout {
     NewRollout {
         title: title(name),
         by: title("li"),

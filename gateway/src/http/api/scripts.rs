@@ -113,7 +113,12 @@ pub(super) struct ScriptsWanted {
 #[serde(deny_unknown_fields)]
 pub(super) struct VersionsWanted {
     /// `next` of the page before.
-    #[param(required = false, nullable = false, minimum = 1)]
+    #[param(
+        required = false,
+        nullable = false,
+        minimum = 1,
+        maximum = 4_294_967_295u32
+    )]
     before: Option<u32>,
     /// How many at most.
     #[param(required = false, nullable = false, minimum = 1, maximum = 200)]
@@ -126,10 +131,20 @@ pub(super) struct VersionsWanted {
 #[serde(deny_unknown_fields)]
 pub(super) struct Between {
     /// The older one; the one before `to` without it. Before the first there is nothing.
-    #[param(required = false, nullable = false, minimum = 0)]
+    #[param(
+        required = false,
+        nullable = false,
+        minimum = 0,
+        maximum = 4_294_967_295u32
+    )]
     from: Option<u32>,
     /// The newer one; the newest without it.
-    #[param(required = false, nullable = false, minimum = 1)]
+    #[param(
+        required = false,
+        nullable = false,
+        minimum = 1,
+        maximum = 4_294_967_295u32
+    )]
     to: Option<u32>,
 }
 
@@ -150,7 +165,7 @@ pub(super) struct VersionPath {
     #[param(pattern = "^[a-z0-9_-]{1,64}$")]
     script: String,
     /// The version's number.
-    #[param(minimum = 1)]
+    #[param(minimum = 1, maximum = 4_294_967_295u32)]
     version: u32,
 }
 
@@ -257,6 +272,11 @@ pub(super) async fn versions(
 ) -> Result<axum::Json<ScriptVersions>, Problem> {
     caller.may(&Deed::SeeLibrary)?;
     let (limit, label) = (page_size(wanted.limit)?, label("script", &path.script)?);
+    if wanted.before == Some(0) {
+        return Err(Problem::bad_request(
+            "before: expected a version's number, 1 and up",
+        ));
+    }
     let page = api
         .config
         .script_versions(label, wanted.before, limit)
