@@ -3,8 +3,10 @@
 mod accounts;
 mod audit;
 mod data;
+mod fleet;
 mod history;
 mod moment;
+mod scripts;
 mod sites;
 
 use crate::{
@@ -24,7 +26,9 @@ use clap::{
     builder::{OsStringValueParser, TypedValueParser as _},
 };
 use data::DataTask;
+use fleet::FleetTask;
 use history::HistoryTask;
+use scripts::ScriptTask;
 pub(crate) use sites::SITES_MAX;
 use sites::{ControllerTask, SiteTask};
 use std::{
@@ -93,6 +97,12 @@ enum Task {
     },
     /// List the enrolled controllers
     Controllers,
+    /// The library of scripts
+    #[command(subcommand)]
+    Script(ScriptTask),
+    /// The fleet as files, for keeping in git
+    #[command(subcommand)]
+    Fleet(FleetTask),
     /// Show who asked for what, from where, and what became of it; or check that nobody changed that
     Audit(AuditTask),
     /// Tell what a point was, or which points of a controller have a history
@@ -127,6 +137,11 @@ fn parse_role(name: &str) -> Result<Role, String> {
     Role::from_name(name).ok_or_else(|| "expected viewer, operator, technician or admin".to_owned())
 }
 
+/// An end that is no failure, and that scripts tell by its number.
+#[derive(Debug, thiserror::Error)]
+#[error("{1}")]
+struct ExitWith(u8, String);
+
 /// Runs the program; every failure is one line on standard error.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -138,6 +153,10 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let mut stderr = std::io::stderr().lock();
+            if let Some(ExitWith(status, said)) = error.downcast_ref() {
+                let _ = writeln!(stderr, "{said}");
+                return ExitCode::from(*status);
+            }
             // Without a standard error the exit code alone has to tell.
             let _ = writeln!(stderr, "error: {error:#}");
             ExitCode::FAILURE
@@ -284,6 +303,8 @@ async fn run_task(task: Task, settings: Settings) -> anyhow::Result<()> {
             }
         }
         Task::Audit(task) => audit::run(task, config, &mut stdout).await?,
+        Task::Script(task) => scripts::run(task, config, &mut stdout).await?,
+        Task::Fleet(task) => fleet::run(task, config, &mut stdout).await?,
         // Done above.
         Task::CheckConfig
         | Task::CompileScript(_)

@@ -15,6 +15,7 @@ mod tls;
 
 use crate::{
     access::LoginLimits,
+    compiler::Compiler,
     config::Settings,
     door::{Pending, Permit},
     hello::Greeter,
@@ -82,6 +83,8 @@ pub(crate) struct Api {
     pub(crate) greeter: Greeter,
     /// Opens peers for handlers that act in the yard.
     insides: Arc<Insides>,
+    /// Compiles what is to come into the library.
+    compiler: Compiler,
     pub(crate) tasks: TaskTracker,
     pub(crate) stopping: CancellationToken,
     /// Bounds the records of what was not allowed.
@@ -144,6 +147,7 @@ impl Api {
             yard: greeter.yard.clone(),
             greeter,
             insides,
+            compiler: Compiler::default(),
             tasks,
             stopping,
             changes: AtomicU32::new(rand::random()),

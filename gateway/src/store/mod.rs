@@ -5,12 +5,19 @@
 //! time-bounded: no caller waits longer than `store_timeout`, whatever lies underneath. SQL is
 //! known only to `sql`, Redis only to `redis`. Secrets lie there sealed under the master key ([`Sealer`]).
 
+mod fleet;
 mod guard;
 mod memory;
 mod redis;
 mod seal;
 mod sql;
 
+pub use fleet::{
+    AddedScript, CONTENTS_MAX, Content, FIRMWARES_MAX, NOTE_BYTES_MAX, NewRollout, NewScript,
+    PARAMETERS_BYTES_MAX, ROLLOUT_ENTRIES_MAX, ROLLOUTS_MAX, RolloutId, SCRIPTS_MAX, ScriptVersion,
+    Seen, Selection, StoredRollout, UPDATE_BYTES_MAX, UPDATES_MAX, VERSIONS_MAX, WISHES_MAX, Wish,
+    WishId, select_all,
+};
 pub use guard::{Fault, Faults, Guard, Guarded, TimeLimit};
 pub use memory::MemoryStatusStore;
 pub use redis::{RedisSettings, RedisStatusStore};
@@ -22,6 +29,11 @@ use crate::{
     audit::{
         AuditFilter, AuditLog, AuditRecord,
         chain::{Chained, Hash},
+    },
+    digest::Digest,
+    fleet::{
+        plan::Label,
+        rollout::{Changes, Control, Entry, ReleaseKind},
     },
     history::{Minute, Part, Recorded, SeriesId, StoredMinute, Swept},
     keys::{Keys, NextKey},
@@ -78,6 +90,26 @@ pub enum StoreError {
         what: &'static str,
         /// The bound.
         max: u64,
+    },
+    /// It is longer than such a thing may be, or of more parts.
+    #[error("expected a {what} of at most {max} bytes, got {bytes}")]
+    TooLarge {
+        /// What it is.
+        what: &'static str,
+        /// Its length.
+        bytes: usize,
+        /// The bound.
+        max: usize,
+    },
+    /// Two roll-outs of one kind would be at the same controller.
+    #[error(
+        "expected controllers that are in no other roll-out that goes on: {controller} is in roll-out {rollout}"
+    )]
+    Overlaps {
+        /// The other one.
+        rollout: RolloutId,
+        /// One of the controllers that are in both.
+        controller: Address,
     },
     /// The database was written by a later version of this program.
     #[error("expected a database of schema version {known} or older and found {found}")]
@@ -236,6 +268,8 @@ pub struct Site {
     pub id: SiteId,
     /// What people call it; unique.
     pub name: Title,
+    /// What a fleet's files call it, where it was given such a name; unique.
+    pub label: Option<Label>,
     /// When it was made.
     pub created: Time,
 }
@@ -339,8 +373,8 @@ macro_rules! store_trait {
 }
 
 store_trait! {
-    /// Accounts, tokens, sites, controllers, addresses, waiting commands and numbers of events:
-    /// committed when a call returns.
+    /// Accounts, tokens, sites, controllers, addresses, waiting commands, numbers of events, and the
+    /// fleet: committed when a call returns.
     ConfigStore {
         /// Adds an account; [`StoreError::Exists`] when the name is taken.
         fn add_account(&self, account: Account) -> ();
@@ -394,6 +428,10 @@ store_trait! {
         fn sites(&self) -> Vec<Site>;
         /// Gives a site another name; false when there is none.
         fn rename_site(&self, site: SiteId, name: Title) -> bool;
+        /// Sees to it that there is a site of this label and name, and tells its number: the one of that
+        /// label gets that name; else the one of that name gets that label, if it has none; else one is made.
+        /// [`StoreError::Exists`] when a site of another label has the name, [`StoreError::Full`] as above.
+        fn put_site(&self, label: Label, name: Title, max: u32, now: Time) -> SiteId;
         /// Removes a site and all roles there; false when there was none, [`StoreError::InUse`]
         /// while controllers belong to it.
         fn remove_site(&self, site: SiteId) -> bool;
@@ -465,6 +503,66 @@ store_trait! {
         /// have none left. [`StoreError::Fenced`] unless `token` is that of the owner of the chore
         /// [`CHORE`](crate::history::CHORE).
         fn sweep_history(&self, token: FencingToken, before: u32, after: Option<SeriesId>, limit: u32) -> Swept;
+
+        /// Adds a version of a script, unless its newest one is the same. [`StoreError::TooLarge`] past the
+        /// language's bound or that of notes, [`StoreError::Full`] past those of the library.
+        fn add_script(&self, script: NewScript, now: Time) -> AddedScript;
+        /// The newest version of at most `limit` scripts behind `after`, by label.
+        fn scripts(&self, after: Option<Label>, limit: u32) -> Vec<ScriptVersion>;
+        /// At most `limit` versions of a script below `before`, the newest first.
+        fn script_versions(&self, label: Label, before: Option<u32>, limit: u32) -> Vec<ScriptVersion>;
+        /// One version of a script, by default the newest, with its source.
+        fn script(&self, label: Label, number: Option<u32>) -> Option<(ScriptVersion, String)>;
+        /// The newest version there is of each of these contents, of whichever script.
+        fn scripts_of(&self, digests: Vec<Digest>) -> Vec<ScriptVersion>;
+        /// Removes a script with all its versions; false when there was none, [`StoreError::InUse`] while a
+        /// roll-out that is kept is of one of them, or may have to bring one back.
+        fn remove_script(&self, label: Label, now: Time) -> bool;
+
+        /// Keeps a content for a day at least, and for as long as a script or a roll-out refers to it.
+        /// [`StoreError::Full`] past the library's bounds. May be repeated.
+        fn put_content(&self, content: Content, now: Time) -> Digest;
+        /// The content of a digest.
+        fn content(&self, digest: Digest) -> Option<Content>;
+
+        /// Keeps what these controllers said that they run, where nothing later is kept. May be repeated.
+        fn put_seen(&self, seen: Vec<Seen>) -> ();
+        /// What at most `limit` controllers above `after` last said that they run of a kind, by address. Of
+        /// those that are not there nothing is known.
+        fn seen(&self, kind: ReleaseKind, after: Address, limit: u32) -> Vec<Seen>;
+
+        /// At most `limit` enrolled controllers of a selection above `after`, by address, with their sites.
+        fn selected(&self, selection: Arc<Selection>, after: Address, limit: u32)
+            -> Vec<(Address, Option<SiteId>)>;
+
+        /// Keeps a new roll-out whole. [`StoreError::Missing`] without its content, [`StoreError::Overlaps`]
+        /// where one of its kind that has not ended has one of its controllers, [`StoreError::Full`] when too
+        /// many have not ended.
+        fn create_rollout(&self, about: NewRollout, first: Arc<Changes>) -> RolloutId;
+        /// Makes whoever bears `token` the owner of a roll-out: what an older one writes is refused from now
+        /// on. [`StoreError::Fenced`] when there is a newer one already; `None` without such a roll-out.
+        fn claim_rollout(&self, rollout: RolloutId, token: FencingToken) -> Option<StoredRollout>;
+        /// Keeps what has changed of a roll-out, and has its wishes up to `granted` done with: all of it or
+        /// nothing. [`StoreError::Fenced`] when the head's token is not the newest that has claimed it,
+        /// [`StoreError::Missing`] without such a roll-out, or without a content to which an entry refers as
+        /// saved. May be repeated.
+        fn save_rollout(&self, rollout: RolloutId, changes: Arc<Changes>, granted: Option<WishId>) -> ();
+        /// A roll-out.
+        fn rollout(&self, rollout: RolloutId) -> Option<StoredRollout>;
+        /// At most `limit` roll-outs below `before`, the newest first; only those that have not ended, if
+        /// `open` says so.
+        fn rollouts(&self, open: bool, before: Option<RolloutId>, limit: u32) -> Vec<StoredRollout>;
+        /// At most `limit` controllers of a roll-out behind the one of this position, in the list's order.
+        fn rollout_entries(&self, rollout: RolloutId, after: Option<u32>, limit: u32) -> Vec<Entry>;
+        /// Forgets a roll-out and what people want of it; false when there was none, [`StoreError::InUse`]
+        /// before it has ended.
+        fn remove_rollout(&self, rollout: RolloutId) -> bool;
+
+        /// Notes what a person wants of a roll-out, for its owner to take. [`StoreError::Missing`] without
+        /// such a roll-out, [`StoreError::Full`] past 16 that wait.
+        fn add_wish(&self, rollout: RolloutId, control: Control, by: Title, now: Time) -> WishId;
+        /// What people want, of one roll-out or of all, in the order in which it was asked for.
+        fn wishes(&self, rollout: Option<RolloutId>) -> Vec<Wish>;
 
         /// Makes `holder` the owner of a chore for `ttl` from `now`, or keeps it that; `None` while
         /// somebody else is. The token rises with each new owner.

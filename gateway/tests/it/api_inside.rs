@@ -7,8 +7,9 @@ use crate::{
 use blake2::{Blake2b, Digest as _, digest::consts::U32};
 use bytes::Bytes;
 use serde_json::json;
+use switchyard_gateway::{Digest, fleet::rollout::ReleaseKind};
 use switchyard_protocol::{
-    Code, Flags, Frame, Kind,
+    Address, Code, Flags, Frame, Kind,
     limits::TRANSFER_PIECE_BYTES_MAX,
     message::{
         Answer, Body, Cause, CauseKind, Content, GapCause, Health, LogEntry, Name, NamedValue,
@@ -224,6 +225,11 @@ async fn what_is_inside_a_controller_is_read_and_written() {
     let health = read("health").await;
     assert_eq!(health["script"]["state"], "kept");
     assert_eq!(health["scan"]["gap_cause"], "erase");
+    // What it runs is kept, for plans of the fleet.
+    let before = Address(pump.address.0 - 1);
+    let seen = gateway.stores.config.seen(ReleaseKind::Script, before, 1);
+    let running = seen.await.unwrap()[0].running;
+    assert_eq!(running, Some(Digest::of(b"RL1 := DI1")));
     let log = read("log").await;
     assert_eq!(log["items"][0]["cause"]["kind"], "script");
     assert_eq!(log["next"], 9);

@@ -1,7 +1,7 @@
 //! What every config store keeps to, whichever lies underneath: written over the trait, and run against
 //! each database in `databases`.
 
-use crate::{history_contract::history_of_points, support::title};
+use crate::{fleet_contract, history_contract::history_of_points, support::title};
 use bytes::Bytes;
 use std::{sync::Arc, time::Duration};
 use switchyard_gateway::{
@@ -790,6 +790,7 @@ pub(crate) async fn config_contract(store: &dyn ConfigStore) {
     leases(store).await;
     audit_log(store).await;
     history_of_points(store).await;
+    fleet_contract::fleet(store).await;
 }
 
 /// A store that fails says so, one that hangs is given up in time, and either is itself again after.

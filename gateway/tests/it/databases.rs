@@ -2,6 +2,7 @@
 
 use crate::{
     contract::{command, config_contract, faults_contract, new_controller},
+    fleet_contract::{about, new_rollout, script},
     support::{now, open_sqlite, title, until},
 };
 use std::{sync::Arc, time::Duration};
@@ -20,6 +21,7 @@ async fn races(stores: &[Arc<SqlConfigStore>]) {
         let store = Arc::clone(store);
         tasks.push(tokio::spawn(async move {
             let mut got = (Vec::new(), Vec::new(), Vec::new());
+            let (mut versions, mut rollouts) = (Vec::new(), 0);
             for round in 0..20_u64 {
                 let wanted = vec![new_controller("racer", 1), new_controller("racer", 2)];
                 got.0
@@ -30,13 +32,25 @@ async fn races(stores: &[Arc<SqlConfigStore>]) {
                 let ttl = Duration::from_secs(60);
                 let lease = store.acquire_lease(name, holder, ttl, Time(round + 1));
                 got.2.extend(lease.await.unwrap().map(|_| round));
+                let source = format!("# {number} {round}\n");
+                let added = store.add_script(script("raced", &source), now()).await;
+                versions.push(added.unwrap().number);
+                let (_, first) = new_rollout(&source, &[1_000 + number as u32, 2_000], now().0);
+                match store.create_rollout(about("raced"), first).await {
+                    Ok(_) => rollouts += 1,
+                    Err(StoreError::Overlaps { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
             }
-            got
+            (got, versions, rollouts)
         }));
     }
     let (mut addresses, mut blocks, mut chores) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut versions, mut rollouts) = (Vec::new(), 0);
     for task in tasks {
-        let got = task.await.unwrap();
+        let (got, added, begun) = task.await.unwrap();
+        versions.extend(added);
+        rollouts += begun;
         addresses.extend(got.0);
         blocks.extend(got.1);
         chores.extend(got.2);
@@ -48,6 +62,8 @@ async fn races(stores: &[Arc<SqlConfigStore>]) {
     }
     assert_eq!(distinct(addresses), stores.len() * 40);
     assert_eq!(distinct(blocks), stores.len() * 20);
+    assert_eq!(distinct(versions), stores.len() * 20);
+    assert_eq!(rollouts, 1, "at one controller");
     chores.sort_unstable();
     assert_eq!(chores, (0..20).collect::<Vec<_>>(), "one owner each");
 }

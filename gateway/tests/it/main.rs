@@ -10,6 +10,8 @@ mod contract;
 mod controllers;
 mod databases;
 mod events;
+mod fleet;
+mod fleet_contract;
 mod history;
 mod history_contract;
 mod http;

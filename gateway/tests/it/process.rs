@@ -49,7 +49,7 @@ pub(crate) async fn run(data: &Path, arguments: &[&str], input: &str) -> (bool, 
 }
 
 /// Makes the account that the tests here log in with.
-async fn add_li(data: &Path, role: &str) {
+pub(crate) async fn add_li(data: &Path, role: &str) {
     let words = ["account", "add", "li", "--password-stdin", "--role", role];
     let (ok, _, complaint) = run(data, &words, PASSWORD).await;
     assert!(ok, "{complaint}");

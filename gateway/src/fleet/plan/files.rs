@@ -59,7 +59,7 @@ struct File<S> {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SiteInFile {
-    title: TextInFile<Title>,
+    title: TextInFile<Bare>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -70,7 +70,7 @@ struct ControllerInFile<L> {
     #[serde(skip_serializing_if = "Option::is_none")]
     site: Option<L>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tags: Option<BTreeSet<Label>>,
+    tags: Option<BTreeSet<TextInFile<Bare>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     script: Option<L>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -118,6 +118,25 @@ impl Text for Title {
 
     fn text(&self) -> &str {
         self.as_str()
+    }
+}
+
+/// A title without white space around it: the store takes names of sites and tags in no other form.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Bare(Title);
+
+impl Text for Bare {
+    fn of(text: &str) -> Result<Self, String> {
+        if text.trim() != text {
+            return Err(format!(
+                "expected a text without white space around it, got {text:?}"
+            ));
+        }
+        Title::of(text).map(Self)
+    }
+
+    fn text(&self) -> &str {
+        self.0.as_str()
     }
 }
 
@@ -207,7 +226,9 @@ impl Fleet {
             let read = Controller {
                 title: controller.title.map(|title| title.0),
                 site,
-                tags: controller.tags,
+                tags: controller
+                    .tags
+                    .map(|tags| tags.into_iter().map(|tag| tag.0.0).collect()),
                 script,
                 parameters: parameters.map(|(name, value)| (name.0, value)).collect(),
             };
@@ -215,7 +236,7 @@ impl Fleet {
         }
         let sites = file.sites.into_iter();
         Ok(Self {
-            sites: sites.map(|(site, told)| (site, told.title.0)).collect(),
+            sites: sites.map(|(site, told)| (site, told.title.0.0)).collect(),
             scripts,
             controllers,
         })
@@ -224,15 +245,17 @@ impl Fleet {
     /// Writes the fleet's file; its scripts are written beside it.
     pub fn to_toml(&self) -> String {
         let sites = self.sites.iter().map(|(site, title)| {
-            let title = TextInFile(title.clone());
+            let title = TextInFile(Bare(title.clone()));
             (site.clone(), SiteInFile { title })
         });
         let controllers = self.controllers.iter().map(|(address, controller)| {
             let parameters = controller.parameters.iter();
+            let in_file = |tag: &Title| TextInFile(Bare(tag.clone()));
+            let tags = controller.tags.as_ref();
             let written = ControllerInFile {
                 title: controller.title.clone().map(TextInFile),
                 site: controller.site.clone(),
-                tags: controller.tags.clone(),
+                tags: tags.map(|tags| tags.iter().map(in_file).collect()),
                 script: controller.script.clone(),
                 parameters: parameters
                     .map(|(name, value)| (TextInFile(name.clone()), *value))

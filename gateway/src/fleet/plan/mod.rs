@@ -15,7 +15,8 @@
 //! ```
 //!
 //! What a file does not say it does not manage: a controller, a site, a field or a parameter that is not
-//! in it stays as it is, and nothing is ever removed. There is no place in it for keys or passwords. A
+//! in it stays as it is, and nothing is ever removed. A site that was given no name for files is `site-N`, N its
+//! number; no other site is called so. There is no place in it for keys or passwords. A
 //! parameter's type shows in how it is written: `true`, `3`, `80.5` (a `num`, to the thousandth),
 //! `"1m30s"` (a `time`).
 
@@ -45,7 +46,7 @@ pub const CONTROLLERS_MAX: usize = super::rollout::CONTROLLERS_MAX;
 /// Sites and scripts, each: more than anybody keeps in one head, or one folder.
 pub const GROUPS_MAX: usize = 10_000;
 /// Tags of one controller: they are for finding it, not for describing it.
-pub const TAGS_MAX: usize = 16;
+pub const TAGS_MAX: usize = 32;
 /// Parameters of one controller, as the protocol's `parameters` has them.
 pub const PARAMETERS_MAX: usize = 128;
 
@@ -71,7 +72,7 @@ pub struct Controller {
     /// Where it belongs.
     pub site: Option<Label>,
     /// What it is found by.
-    pub tags: Option<BTreeSet<Label>>,
+    pub tags: Option<BTreeSet<Title>>,
     /// What it runs.
     pub script: Option<Label>,
     /// By which values.
@@ -97,11 +98,23 @@ pub struct ActualController {
     /// Where it belongs.
     pub site: Option<Label>,
     /// What it is found by.
-    pub tags: BTreeSet<Label>,
+    pub tags: BTreeSet<Title>,
     /// What it runs, as far as is known.
-    pub running: Option<Digest>,
+    pub running: Running,
     /// Its parameters, as far as they are known.
     pub parameters: BTreeMap<Name, Value>,
+}
+
+/// What a controller runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Running {
+    /// It has not said so.
+    #[default]
+    Unknown,
+    /// No script.
+    Nothing,
+    /// This one.
+    Script(Digest),
 }
 
 /// One difference between what a fleet is and what it is to be.
@@ -153,16 +166,16 @@ pub enum Change {
         /// Which.
         controller: Address,
         /// Its tags.
-        from: BTreeSet<Label>,
+        from: BTreeSet<Title>,
         /// What they are to be.
-        to: BTreeSet<Label>,
+        to: BTreeSet<Title>,
     },
     /// A controller runs another script: a roll-out's work.
     Script {
         /// Which.
         controller: Address,
         /// What it runs, as far as is known.
-        from: Option<Digest>,
+        from: Running,
         /// What it is to run.
         script: Label,
         /// Of that.
@@ -253,7 +266,7 @@ fn plan_controller(
         && let Some(source) = scripts.get(script)
     {
         let to = Digest::of(source.as_bytes());
-        if found.running != Some(to) {
+        if found.running != Running::Script(to) {
             changes.push(Change::Script {
                 controller,
                 from: found.running,
@@ -278,12 +291,28 @@ fn plan_controller(
 impl Change {
     /// Whether it can be applied; what cannot wants a person.
     pub fn is_applicable(&self) -> bool {
-        !matches!(self, Self::NotEnrolled { .. })
+        match self {
+            Self::NotEnrolled { .. } => false,
+            // The gateway gives sites their numbers.
+            Self::Site { site, from, .. } => from.is_some() || site.site_number().is_none(),
+            _ => true,
+        }
+    }
+
+    /// Whether there is a difference for sure. Of what is not known there may be none.
+    pub fn is_known(&self) -> bool {
+        !matches!(
+            self,
+            Self::Script {
+                from: Running::Unknown,
+                ..
+            } | Self::Parameter { from: None, .. }
+        )
     }
 }
 
-/// A plan as people read it: `+` what is made, `~` what is changed, `!` what cannot be. The drift of a fleet is
-/// the same report, with nothing applied.
+/// A plan as people read it: `+` what is made, `~` what is changed, `?` what may have to be, since what there is is
+/// not known, `!` what cannot be. The drift of a fleet is the same report, with nothing applied.
 #[derive(Clone, Copy, Debug)]
 pub struct Report<'a>(pub &'a [Change]);
 
@@ -292,16 +321,22 @@ impl fmt::Display for Report<'_> {
         for change in self.0 {
             writeln!(out, "{change}")?;
         }
-        let applicable = self
-            .0
-            .iter()
-            .filter(|change| change.is_applicable())
-            .count();
-        match (applicable, self.0.len() - applicable) {
-            (0, 0) => writeln!(out, "the fleet is as the files say"),
-            (changes, 0) => writeln!(out, "to change: {changes}"),
-            (changes, wants) => writeln!(out, "to change: {changes}; cannot be applied: {wants}"),
-        }
+        let count = |is: &dyn Fn(&Change) -> bool| self.0.iter().filter(|it| is(it)).count();
+        let counts = [
+            (
+                "to change",
+                count(&|it| it.is_applicable() && it.is_known()),
+            ),
+            ("not known", count(&|it| !it.is_known())),
+            ("cannot be applied", count(&|it| !it.is_applicable())),
+        ];
+        let mut said = counts.iter().filter(|(_, count)| *count > 0);
+        let Some((what, count)) = said.next() else {
+            return writeln!(out, "the fleet is as the files say");
+        };
+        write!(out, "{what}: {count}")?;
+        said.try_for_each(|(what, count)| write!(out, "; {what}: {count}"))?;
+        writeln!(out)
     }
 }
 
@@ -309,6 +344,10 @@ impl fmt::Display for Change {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Site { site, from, to } => match from {
+                None if !self.is_applicable() => write!(
+                    out,
+                    "! site {site}: expected one that there is: the gateway gives sites their numbers"
+                ),
                 None => write!(out, "+ site {site}: {:?}", to.as_str()),
                 Some(from) => write!(
                     out,
@@ -320,7 +359,9 @@ impl fmt::Display for Change {
             Self::Library { script, from, to } => {
                 let sign = if from.is_some() { "~" } else { "+" };
                 writeln!(out, "{sign} script {script}")?;
-                let diff = script_diff(script, from.as_deref().unwrap_or_default(), to);
+                let (old, new) = (format!("{script} (library)"), format!("{script} (files)"));
+                let from = from.as_deref().unwrap_or_default();
+                let diff = script_diff((&old, from), (&new, to));
                 out.write_str(diff.trim_end_matches('\n'))
             }
             Self::NotEnrolled { controller } => {
@@ -356,9 +397,9 @@ impl fmt::Display for Change {
             } => {
                 write!(out, "~ controller {}: tags", controller.0)?;
                 from.difference(to)
-                    .try_for_each(|tag| write!(out, " -{tag}"))?;
+                    .try_for_each(|tag| write!(out, " -{:?}", tag.as_str()))?;
                 to.difference(from)
-                    .try_for_each(|tag| write!(out, " +{tag}"))
+                    .try_for_each(|tag| write!(out, " +{:?}", tag.as_str()))
             }
             Self::Script {
                 controller,
@@ -367,11 +408,15 @@ impl fmt::Display for Change {
                 to,
             } => {
                 let short = |digest: &Digest| digest.to_string()[..12].to_owned();
-                let from = from.as_ref().map_or_else(|| "unknown".to_owned(), short);
+                let (sign, from) = match from {
+                    Running::Unknown => ('?', "not known".to_owned()),
+                    Running::Nothing => ('~', "none".to_owned()),
+                    Running::Script(digest) => ('~', short(digest)),
+                };
                 let (controller, to) = (controller.0, short(to));
                 write!(
                     out,
-                    "~ controller {controller}: script {from} -> {script} {to}"
+                    "{sign} controller {controller}: script {from} -> {script} {to}"
                 )
             }
             Self::Parameter {
@@ -380,24 +425,26 @@ impl fmt::Display for Change {
                 from,
                 to,
             } => {
-                let from = from.map_or_else(|| "unknown".to_owned(), |from| from.to_string());
+                let (sign, from) = match from {
+                    None => ('?', "not known".to_owned()),
+                    Some(from) => ('~', from.to_string()),
+                };
                 let (controller, name) = (controller.0, name.as_str());
                 write!(
                     out,
-                    "~ controller {controller}: parameter {name} {from} -> {to}"
+                    "{sign} controller {controller}: parameter {name} {from} -> {to}"
                 )
             }
         }
     }
 }
 
-/// What changes from one version of a script to another, as a unified diff; empty if nothing does. Both are
-/// as long as a script may be, so this takes no time that matters.
-pub fn script_diff(script: &Label, from: &str, to: &str) -> String {
-    let (old, new) = (format!("{script} (library)"), format!("{script} (files)"));
+/// What changes from one version of a script to another, as a unified diff with these names in its head; empty if
+/// nothing does. Both are as long as a script may be, so this takes no time that matters.
+pub fn script_diff((old, from): (&str, &str), (new, to): (&str, &str)) -> String {
     TextDiff::from_lines(from, to)
         .unified_diff()
         .context_radius(CONTEXT_LINES)
-        .header(&old, &new)
+        .header(old, new)
         .to_string()
 }

@@ -23,6 +23,10 @@ fn label(text: &str) -> Label {
     text.parse().unwrap()
 }
 
+fn title(text: &str) -> Title {
+    Title::new(text).unwrap()
+}
+
 fn scripts() -> BTreeMap<Label, String> {
     [(
         label("tank"),
@@ -75,7 +79,18 @@ fn errors_tell_the_line_and_what_was_expected() {
             "expected a script beside this file",
         ),
         ("\"tank\"", "\"../tank\"", 9, "expected a name of 1 to 64"),
-        ("\"pumps\"", "\"Pumps\"", 8, "expected a name of 1 to 64"),
+        (
+            "\"pumps\"",
+            "\"pumps \"",
+            8,
+            "expected a text without white space around it",
+        ),
+        (
+            "\"Pumping stations\"",
+            "\" Pumping stations\"",
+            3,
+            "expected a text without white space around it",
+        ),
         (
             "most = 80.5",
             "most = 80.5001",
@@ -109,11 +124,11 @@ fn errors_tell_the_line_and_what_was_expected() {
         assert!(message.contains(expected), "{to}: {error}");
         assert_eq!(*at, line, "{to}: {error}");
     }
-    let tags: Vec<_> = (0..17).map(|number| format!("\"t{number}\"")).collect();
+    let tags: Vec<_> = (0..33).map(|number| format!("\"t{number}\"")).collect();
     let text = FILE.replace("tags = []", &format!("tags = [{}]", tags.join(",")));
     let error = Fleet::parse(&text, scripts()).unwrap_err().to_string();
     assert!(
-        error.contains("expected at most 16 tags, got 17"),
+        error.contains("expected at most 32 tags, got 33"),
         "{error}"
     );
     let long = [(label("tank"), "#".repeat(SOURCE_BYTES_MAX + 1))].into();
@@ -130,8 +145,8 @@ fn a_report_reads_like_a_diff() {
     let found = ActualController {
         title: Title::new("Pump 1").unwrap(),
         site: None,
-        tags: [label("old-boards"), label("pumps")].into(),
-        running: Some(Digest([0xab; 32])),
+        tags: [title("old boards"), title("pumps")].into(),
+        running: Running::Script(Digest([0xab; 32])),
         parameters: [
             (name("most"), Value::Num(80_000)),
             (name("tries"), Value::Int(3)),
@@ -157,18 +172,51 @@ fn a_report_reads_like_a_diff() {
 ! controller 7: expected one that is enrolled
 ~ controller 100042: title \"Pump 1\" -> \"Pump house\"
 ~ controller 100042: site none -> river
-~ controller 100042: tags -old-boards +new-boards
+~ controller 100042: tags -\"old boards\" +\"new-boards\"
 ~ controller 100042: script abababababab -> tank {}
 ~ controller 100042: parameter most 80.0 -> 80.5
-~ controller 100042: parameter quiet unknown -> true
-~ controller 100042: parameter stay unknown -> \"1m30s\"
-to change: 9; cannot be applied: 1
+? controller 100042: parameter quiet not known -> true
+? controller 100042: parameter stay not known -> \"1m30s\"
+to change: 7; not known: 2; cannot be applied: 1
 ",
         &digest[..12]
     );
     let changes = plan(&desired, &actual);
     assert_eq!(Report(&changes).to_string(), expected);
     assert_eq!(Report(&[]).to_string(), "the fleet is as the files say\n");
+}
+
+#[test]
+fn what_is_not_known_is_said_and_what_is_not_there_cannot_be() {
+    let site = |site: &str, from: Option<&str>| Change::Site {
+        site: label(site),
+        from: from.map(title),
+        to: title("River"),
+    };
+    assert!(!site("site-7", None).is_applicable());
+    assert!(site("site-7", Some("Stream")).is_applicable());
+    // No number is written so.
+    assert!(site("site-07", None).is_applicable() && site("site-0", None).is_applicable());
+    let runs = |from| Change::Script {
+        controller: Address(7),
+        from,
+        script: label("tank"),
+        to: Digest([0xab; 32]),
+    };
+    let changes = [
+        site("site-7", None),
+        runs(Running::Unknown),
+        runs(Running::Nothing),
+    ];
+    assert_eq!(
+        Report(&changes).to_string(),
+        "\
+! site site-7: expected one that there is: the gateway gives sites their numbers
+? controller 7: script not known -> tank abababababab
+~ controller 7: script none -> tank abababababab
+to change: 1; not known: 1; cannot be applied: 1
+"
+    );
 }
 
 fn at(actual: &mut Actual, controller: Address) -> &mut ActualController {
@@ -185,7 +233,7 @@ fn apply(actual: &mut Actual, change: Change) {
                 title: Title::new("new").unwrap(),
                 site: None,
                 tags: BTreeSet::new(),
-                running: None,
+                running: Running::Unknown,
                 parameters: BTreeMap::new(),
             };
             actual.controllers.insert(controller, enrolled);
@@ -193,7 +241,9 @@ fn apply(actual: &mut Actual, change: Change) {
         Change::Title { controller, to, .. } => at(actual, controller).title = to,
         Change::Belongs { controller, to, .. } => at(actual, controller).site = Some(to),
         Change::Tags { controller, to, .. } => at(actual, controller).tags = to,
-        Change::Script { controller, to, .. } => at(actual, controller).running = Some(to),
+        Change::Script { controller, to, .. } => {
+            at(actual, controller).running = Running::Script(to);
+        }
         Change::Parameter {
             controller,
             name,
@@ -224,7 +274,7 @@ prop_compose! {
     fn controllers(sites: Vec<Label>, scripts: Vec<Label>)(
         title in proptest::option::of(titles()),
         site in proptest::option::of(proptest::sample::select(sites)),
-        tags in proptest::option::of(proptest::collection::btree_set(labels(), 0..3)),
+        tags in proptest::option::of(proptest::collection::btree_set(titles(), 0..3)),
         script in proptest::option::of(proptest::sample::select(scripts)),
         parameters in proptest::collection::btree_map("[x-z]".prop_map(|text| name(&text)), values(), 0..3),
     ) -> Controller {

@@ -2,8 +2,12 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::{fmt, str::FromStr};
+use switchyard_protocol::SiteId;
 
-/// The name of a site, a script or a tag: also a file's, so it has nothing that a file system minds.
+/// In front of the number of a site that has no other name.
+const SITE: &str = "site-";
+
+/// The name of a site or a script: also a file's, so it has nothing that a file system minds.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Label(String);
@@ -12,6 +16,18 @@ impl Label {
     /// As text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// What a site is called that nobody has given a name for files: by its number.
+    pub fn of_site(number: SiteId) -> Self {
+        Self(format!("{SITE}{}", number.0))
+    }
+
+    /// The number of the site that this stands for, where it is such a name.
+    pub fn site_number(&self) -> Option<u32> {
+        let number = self.0.strip_prefix(SITE)?;
+        let parsed = number.parse().ok().filter(|number| *number > 0)?;
+        (u32::to_string(&parsed) == number).then_some(parsed)
     }
 }
 

@@ -152,15 +152,17 @@ pub(super) enum Asked {
 }
 
 /// The steps of a way back. Each begins with a look, and ends with one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Way {
+    #[default]
     Look,
     EndTrial,
     SendPrevious,
 }
 
-/// One controller of a roll-out.
+/// One controller of a roll-out. What is as it was at the beginning is not written: a long list is stored whole when it
+/// begins, and whenever somebody takes it over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// Its place in the list.
@@ -169,31 +171,48 @@ pub struct Entry {
     pub(super) address: u32,
     pub(super) stage: Stage,
     /// Why it is there; none where nothing is to be said.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(super) reason: Option<Reason>,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(super) previous: Option<Previous>,
     /// A send of the release was given out: it has been touched.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(super) begun: bool,
     /// It may have the release at this moment.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(super) holds: bool,
     /// Counted as lost, once for all.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(super) lost: bool,
     /// On its way back for another try, in place of an end.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(super) again: bool,
     /// What comes next on its way back.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(super) way: Way,
     /// Whether its link is up. Told anew after a restart.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(super) online: bool,
     /// Since when it has not been.
     pub(super) offline_since: u64,
     /// Attempts in a row that led nowhere.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(super) attempts: u8,
     /// When it runs the release since.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(super) since: u64,
     /// Faults that it had before.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(super) faults_before: u32,
     /// Nothing is asked of it before that.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(super) due: u64,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub(super) outstanding: Option<Outstanding>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Entry {

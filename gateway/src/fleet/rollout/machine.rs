@@ -8,7 +8,7 @@ use super::{
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use switchyard_protocol::Address;
+use switchyard_protocol::{Address, message::Time};
 
 /// Of what is stored.
 const FORMAT: u8 = 1;
@@ -66,6 +66,31 @@ impl Head {
     pub fn phase(&self) -> Phase {
         self.phase
     }
+
+    /// What it was asked to do.
+    pub fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// Why it was halted last, if ever.
+    pub fn halt(&self) -> Option<Halt> {
+        self.halt
+    }
+
+    /// 0 is the canary, then come the steps of the terms.
+    pub fn step(&self) -> u32 {
+        self.step
+    }
+
+    /// The controllers of the list.
+    pub fn controllers(&self) -> u32 {
+        self.controllers
+    }
+
+    /// When absent controllers are waited for no longer, in gateway time.
+    pub fn deadline(&self) -> Time {
+        Time(self.deadline)
+    }
 }
 
 /// What has changed since it was last asked for, to be stored in one transaction.
@@ -75,6 +100,9 @@ pub struct Changes {
     pub head: Head,
     /// The controllers that have changed.
     pub entries: Vec<Entry>,
+    /// How many controllers are at each stage, as [`Summary`] has it: told by whoever lists roll-outs without
+    /// looking at their controllers.
+    pub stages: Vec<(Stage, u32)>,
 }
 
 /// A roll-out that runs.
@@ -272,20 +300,20 @@ impl Rollout {
     /// It in numbers.
     pub fn summary(&self) -> Summary {
         let tally = &self.index.tally;
-        let mut stages: Vec<(Stage, u32)> = Vec::new();
-        for stage in Stage::ALL {
-            if tally.of(stage) > 0 {
-                stages.push((stage, tally.of(stage)));
-            }
-        }
         Summary {
             phase: self.head.phase,
             halt: self.head.halt,
             step: self.head.step,
             controllers: self.head.controllers,
             touched: tally.begun,
-            stages,
+            stages: self.stages(),
         }
+    }
+
+    fn stages(&self) -> Vec<(Stage, u32)> {
+        let tally = &self.index.tally;
+        let stages = Stage::ALL.iter().map(|stage| (*stage, tally.of(*stage)));
+        stages.filter(|(_, count)| *count > 0).collect()
     }
 
     /// What has to be stored before the next action is begun.
@@ -295,6 +323,7 @@ impl Rollout {
         Changes {
             head: self.head.clone(),
             entries: changed.into_iter().map(entry).collect(),
+            stages: self.stages(),
         }
     }
 

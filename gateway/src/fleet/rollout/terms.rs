@@ -33,6 +33,11 @@ pub enum ReleaseKind {
     Firmware,
 }
 
+impl ReleaseKind {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Script, Self::Parameters, Self::Firmware];
+}
+
 /// What is rolled out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Release {

@@ -254,7 +254,7 @@ fn terms_and_lists_are_judged() {
 fn what_was_stored_is_judged_before_it_goes_on() {
     let list = [Address(1), Address(2)];
     let mut machine = Rollout::new(terms(ReleaseKind::Script), &list, 5, 0).unwrap();
-    let Changes { head, entries } = machine.take_changes();
+    let Changes { head, entries, .. } = machine.take_changes();
     let resume = |head: &Head, entries: &[Entry], token| {
         Rollout::resume(head.clone(), entries.to_vec(), token, 9).map(drop)
     };

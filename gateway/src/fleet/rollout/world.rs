@@ -150,7 +150,7 @@ impl World {
             .collect();
         let addresses: Vec<Address> = devices.iter().map(|device| device.address).collect();
         let mut machine = Rollout::new(terms, &addresses, 1, 0).unwrap();
-        let Changes { head, entries } = machine.take_changes();
+        let Changes { head, entries, .. } = machine.take_changes();
         assert_eq!(entries.len(), devices.len());
         let entries = entries.into_iter().map(|entry| (entry.position, entry));
         Self {
@@ -369,7 +369,7 @@ impl World {
 
     /// As a store does: it takes text, and refuses an older owner's.
     fn save(&mut self) {
-        let Changes { head, entries } = self.machine.take_changes();
+        let Changes { head, entries, .. } = self.machine.take_changes();
         let clock = self.store.0.clock;
         if entries.is_empty()
             && (Head {

@@ -231,6 +231,8 @@ pub(super) fn failed(api: &Api, error: &StoreError) -> Problem {
         StoreError::Missing { .. } => Problem::conflict("missing", &error.to_string()),
         StoreError::InUse { .. } => Problem::conflict("in_use", &error.to_string()),
         StoreError::Full { .. } => Problem::conflict("full", &error.to_string()),
+        StoreError::Overlaps { .. } => Problem::conflict("overlaps", &error.to_string()),
+        StoreError::TooLarge { .. } => Problem::of(Code::BadField, &error.to_string()),
         StoreError::Padded(_) => Problem::bad_request(&error.to_string()),
         _ => login::unavailable(api, error),
     }

@@ -7,6 +7,7 @@ use super::{
     text,
 };
 use crate::{
+    fleet::plan::TAGS_MAX,
     hex,
     http::{Api, problem::Problem},
     inside::{Frames, Peer, Refusal},
@@ -33,8 +34,6 @@ const READ_AT_ONCE: u32 = 500;
 const LOOKED_AT_MAX: u32 = 10_000;
 /// Times that the yard is asked for one page: where few are as they are wanted, the page is short.
 const ROUNDS_MAX: usize = 16;
-/// Tags that a controller may have.
-const TAGS_MAX: usize = 32;
 
 /// A controller.
 #[derive(Serialize, ToSchema)]

@@ -7,9 +7,13 @@ use super::{
     text,
 };
 use crate::{
+    compiler,
+    digest::Digest,
+    fleet::rollout::ReleaseKind,
     hex,
     http::{Api, problem::Problem},
     inside::Peer,
+    store::Seen,
 };
 use axum::{
     extract::{Request as HttpRequest, State},
@@ -22,7 +26,10 @@ use std::{sync::Arc, time::Duration};
 use switchyard_protocol::{
     Address, Code,
     limits::{FORCE_MAX, NAMES_MAX, TRANSFER_BYTES_MAX, TRANSFER_PIECE_BYTES_MAX},
-    message::{Body, Content, Health, LogEntry, NamedValue, Parameter, Request, ScriptFault},
+    message::{
+        Body, Content, Health, LogEntry, NamedValue, Parameter, Request, ScriptFault, ScriptHealth,
+        ScriptState,
+    },
 };
 use utoipa::{IntoParams, ToSchema};
 
@@ -275,8 +282,30 @@ pub(super) async fn health(
 ) -> Result<axum::Json<HealthView>, Problem> {
     let address = text::controller(path.address)?;
     match caller.ask(&api, address, Request::Health).await? {
-        Body::Health(health) => Ok(axum::Json((*health).into())),
+        Body::Health(health) => {
+            note_running(&api, address, &health.script).await;
+            Ok(axum::Json((*health).into()))
+        }
         _ => Err(Code::Internal.into()),
+    }
+}
+
+/// Keeps what a controller has just said that it runs, which is what plans of the fleet know of it. What is on
+/// trial may go back by itself, and says nothing.
+async fn note_running(api: &Api, controller: Address, script: &ScriptHealth) {
+    let running = match (script.state, script.digest) {
+        (ScriptState::None, _) => None,
+        (ScriptState::Kept, Some(digest)) => Some(Digest(digest)),
+        _ => return,
+    };
+    let seen = Seen {
+        controller,
+        kind: ReleaseKind::Script,
+        running,
+        at: crate::clock::time(),
+    };
+    if let Err(error) = api.config.put_seen(vec![seen]).await {
+        tracing::debug!(%error, %controller, "cannot keep what a controller runs");
     }
 }
 
@@ -496,6 +525,32 @@ impl From<ScriptFault> for FaultView {
     }
 }
 
+impl From<compiler::Fault> for FaultView {
+    fn from(it: compiler::Fault) -> Self {
+        FaultView {
+            line: it.line.into(),
+            column: it.column.into(),
+            expected: it.expected,
+            fix: it.fix,
+            other_line: it.other_line.map(u32::from),
+        }
+    }
+}
+
+impl FaultView {
+    /// The refusal that bears it.
+    pub(super) fn into_problem(self, detail: &str) -> Problem {
+        let problem = Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "not_compiled",
+            "the script does not compile",
+            detail,
+        );
+        let fault = serde_json::to_value(self).unwrap_or_default();
+        problem.with("fault", fault)
+    }
+}
+
 /// How a trial is to end.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -548,14 +603,7 @@ pub(super) async fn write_script(
         Some(fault) => {
             let fault = FaultView::from(fault);
             let detail = format!("line {}: expected {}", fault.line, fault.expected);
-            let problem = Problem::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "not_compiled",
-                "the script does not compile",
-                &detail,
-            );
-            let fault = serde_json::to_value(fault).unwrap_or_default();
-            Err(problem.with("fault", fault))
+            Err(fault.into_problem(&detail))
         }
     }
 }

@@ -27,6 +27,12 @@ pub(super) enum Deed<'a> {
     AdministerController(Option<SiteId>),
     /// Read who did what.
     ReadAudit,
+    /// See the scripts of the library.
+    SeeLibrary,
+    /// Add a script to it: it runs nowhere until somebody rolls it out, who has to be trusted there.
+    AddToLibrary,
+    /// Remove a script with all its versions.
+    RemoveFromLibrary,
     /// See, make, change or remove accounts, and what they may do.
     ManageAccounts,
     /// See or change how an account logs in: password, second factor, tokens, keys.
@@ -44,6 +50,10 @@ pub(super) fn judge(account: &Title, rights: &Rights, deed: &Deed<'_>) -> Result
         Some(role) if role < wanted => Err(Code::Forbidden),
         Some(_) => Ok(()),
     };
+    let anywhere = |wanted: Role| match rights.highest() {
+        Some(role) if role >= wanted => Ok(()),
+        _ => Err(Code::Forbidden),
+    };
     let admin_everywhere = || match everywhere {
         Some(Role::Admin) => Ok(()),
         _ => Err(Code::Forbidden),
@@ -60,7 +70,11 @@ pub(super) fn judge(account: &Title, rights: &Rights, deed: &Deed<'_>) -> Result
             }
         }
         Deed::AdministerController(site) => at_least(rights.role_at(*site), Role::Admin),
-        Deed::ManageSites | Deed::ReadAudit | Deed::ManageAccounts => admin_everywhere(),
+        Deed::SeeLibrary => anywhere(Role::Viewer),
+        Deed::AddToLibrary => anywhere(Role::Technician),
+        Deed::ManageSites | Deed::ReadAudit | Deed::ManageAccounts | Deed::RemoveFromLibrary => {
+            admin_everywhere()
+        }
         Deed::Keep(whose) if *whose == account => Ok(()),
         Deed::Keep(_) => admin_everywhere(),
     }
@@ -110,6 +124,9 @@ mod tests {
             (Deed::AdministerController(Some(there)), "?????fff."),
             (Deed::AdministerController(None), "?????fff."),
             (Deed::ReadAudit, "ffffffff."),
+            (Deed::SeeLibrary, "f........"),
+            (Deed::AddToLibrary, "fff..ff.."),
+            (Deed::RemoveFromLibrary, "ffffffff."),
             (Deed::ManageAccounts, "ffffffff."),
             (Deed::Keep(&own), "........."),
             (Deed::Keep(&other), "ffffffff."),

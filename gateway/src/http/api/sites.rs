@@ -96,6 +96,7 @@ pub(super) async fn add(
     let adding = async move {
         let added = by.config.add_site(name.clone(), SITES_MAX, now).await;
         Ok(Site {
+            label: None,
             id: added.map_err(|error| failed(&by, &error))?,
             name,
             created: now,

@@ -2,13 +2,17 @@
 
 use super::{
     Tx,
-    value::{Row, params},
+    value::{Row, Value, params},
 };
 use crate::{
+    fleet::{
+        plan::{Label, TAGS_MAX},
+        rollout::ReleaseKind,
+    },
     keys::{Keys, NextKey},
     store::{
         ControllerChange, ControllerEdit, ControllerEntry, ControllerKey, NewController, Revision,
-        Sealer, Site, StoreError, TokenHash,
+        Sealer, Seen, Selection, Site, StoreError, TokenHash,
     },
 };
 use std::collections::HashMap;
@@ -17,8 +21,8 @@ use switchyard_protocol::{
     message::{Time, Title},
 };
 
-/// Tags that one controller may have.
-const TAGS_MAX: u64 = 32;
+/// Addresses in one statement; each count is a statement that stays prepared.
+const ADDRESSES_PER_STATEMENT: usize = 64;
 
 /// Refuses a site that there is not.
 pub(super) async fn check_site(tx: &mut Tx<'_>, site: SiteId) -> Result<(), StoreError> {
@@ -58,13 +62,14 @@ async fn count(tx: &mut Tx<'_>, sql: &str) -> Result<u64, StoreError> {
 }
 
 pub(super) async fn sites(tx: &mut Tx<'_>) -> Result<Vec<Site>, StoreError> {
-    let sql = "SELECT id, name, created_ms FROM site ORDER BY id";
+    let sql = "SELECT id, name, label, created_ms FROM site ORDER BY id";
     let rows = tx.rows(sql, params![]).await?;
     let rows = rows.iter().map(|row| {
         Ok(Site {
             id: row.get(0)?,
             name: row.get(1)?,
-            created: row.get(2)?,
+            label: row.get(2)?,
+            created: row.get(3)?,
         })
     });
     rows.collect()
@@ -82,6 +87,40 @@ pub(super) async fn rename_site(
     }
     let sql = "UPDATE site SET name = ? WHERE id = ?";
     Ok(tx.execute(sql, params![name, site]).await? > 0)
+}
+
+/// The site of a label and name: found by either, or made.
+pub(super) async fn put_site(
+    tx: &mut Tx<'_>,
+    label: &Label,
+    name: &Title,
+    max: u32,
+    now: Time,
+) -> Result<SiteId, StoreError> {
+    let known = match label.site_number() {
+        // Told by its number, which nobody gives but the gateway.
+        Some(number) => Some(SiteId(number)),
+        None => {
+            let sql = "SELECT id FROM site WHERE label = ?";
+            let row = tx.row(sql, params![label]).await?;
+            row.map(|row| row.get(0)).transpose()?
+        }
+    };
+    if let Some(site) = known {
+        let is_there = rename_site(tx, site, name).await?;
+        return is_there.then_some(site).ok_or_else(|| StoreError::Missing {
+            what: "site",
+            name: site.to_string(),
+        });
+    }
+    let sql = "SELECT id FROM site WHERE name = ? AND label IS NULL";
+    let site = match tx.row(sql, params![name]).await? {
+        Some(row) => row.get(0)?,
+        None => add_site(tx, name, max, now).await?,
+    };
+    let sql = "UPDATE site SET label = ? WHERE id = ?";
+    tx.execute(sql, params![label, site]).await?;
+    Ok(site)
 }
 
 pub(super) async fn remove_site(tx: &mut Tx<'_>, site: SiteId) -> Result<bool, StoreError> {
@@ -240,10 +279,10 @@ pub(super) async fn edit(
         tx.execute(sql, params![site, address]).await?;
     }
     if let Some(tags) = &edit.tags {
-        if tags.len() as u64 > TAGS_MAX {
+        if tags.len() > TAGS_MAX {
             return Err(StoreError::Full {
                 what: "tags",
-                max: TAGS_MAX,
+                max: TAGS_MAX as u64,
             });
         }
         let sql = "DELETE FROM controller_tag WHERE controller = ?";
@@ -332,7 +371,100 @@ pub(super) async fn revoke(
     }
     let sql = "UPDATE controller SET revoked_ms = ? WHERE address = ?";
     tx.execute(sql, params![now, address]).await?;
+    for kind in ReleaseKind::ALL {
+        let sql = "DELETE FROM controller_seen WHERE kind = ? AND controller = ?";
+        tx.execute(sql, params![kind, address]).await?;
+    }
     Ok(true)
+}
+
+/// The enrolled controllers of a selection behind one.
+pub(super) async fn selected(
+    tx: &mut Tx<'_>,
+    selection: &Selection,
+    after: Address,
+    limit: u32,
+) -> Result<Vec<(Address, Option<SiteId>)>, StoreError> {
+    let found = |row: &Row| Ok((row.get(0)?, row.get(1)?));
+    let rows = match selection {
+        Selection::Site(site) => {
+            let sql = "SELECT address, site FROM controller
+                       WHERE site = ? AND address > ? AND revoked_ms IS NULL
+                       ORDER BY address LIMIT ?";
+            tx.rows(sql, params![*site, after, limit]).await?
+        }
+        Selection::Tag(tag) => {
+            let sql = "SELECT c.address, c.site FROM controller_tag t
+                       JOIN controller c ON c.address = t.controller
+                       WHERE t.tag = ? AND t.controller > ? AND c.revoked_ms IS NULL
+                       ORDER BY t.controller LIMIT ?";
+            tx.rows(sql, params![tag, after, limit]).await?
+        }
+        Selection::List(list) => {
+            let mut list: Vec<_> = list.iter().filter(|it| **it > after).collect();
+            list.sort_unstable();
+            list.dedup();
+            let mut rows = Vec::new();
+            for part in list.chunks(ADDRESSES_PER_STATEMENT) {
+                let marks = vec!["?"; part.len()].join(", ");
+                let sql = format!(
+                    "SELECT address, site FROM controller
+                     WHERE address IN ({marks}) AND revoked_ms IS NULL ORDER BY address"
+                );
+                let values: Vec<Value> = part.iter().map(|it| (**it).into()).collect();
+                rows.extend(tx.rows(&sql, &values).await?);
+                if rows.len() >= limit as usize {
+                    break;
+                }
+            }
+            rows.truncate(limit as usize);
+            rows
+        }
+    };
+    rows.iter().map(found).collect()
+}
+
+/// Keeps what controllers said that they run, unless something later is kept.
+pub(super) async fn put_seen(tx: &mut Tx<'_>, seen: &[Seen]) -> Result<(), StoreError> {
+    for &Seen {
+        controller,
+        kind,
+        running,
+        at,
+    } in seen
+    {
+        let sql = "UPDATE controller_seen SET content = ?, seen_ms = ?
+                   WHERE kind = ? AND controller = ? AND seen_ms <= ?";
+        let values = params![running, at, kind, controller, at];
+        if tx.execute(sql, values).await? > 0 {
+            continue;
+        }
+        let sql = "INSERT INTO controller_seen (kind, controller, content, seen_ms)
+                   VALUES (?, ?, ?, ?)";
+        tx.insert(sql, params![kind, controller, running, at])
+            .await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn seen(
+    tx: &mut Tx<'_>,
+    kind: ReleaseKind,
+    after: Address,
+    limit: u32,
+) -> Result<Vec<Seen>, StoreError> {
+    let sql = "SELECT controller, content, seen_ms FROM controller_seen
+               WHERE kind = ? AND controller > ? ORDER BY controller LIMIT ?";
+    let rows = tx.rows(sql, params![kind, after, limit]).await?;
+    let rows = rows.iter().map(|row| {
+        Ok(Seen {
+            controller: row.get(0)?,
+            kind,
+            running: row.get(1)?,
+            at: row.get(2)?,
+        })
+    });
+    rows.collect()
 }
 
 pub(super) async fn changes(

@@ -23,7 +23,7 @@ use std::io::{BufRead, Write};
 use switchyard_protocol::message::Time;
 
 /// Every table, those that others refer to first.
-const TABLES: [&str; 17] = [
+const TABLES: [&str; 25] = [
     "account",
     "account_role",
     "token",
@@ -38,6 +38,14 @@ const TABLES: [&str; 17] = [
     "audit_journal",
     "history_series",
     "history_minute",
+    "content",
+    "content_part",
+    "script_version",
+    "controller_seen",
+    "rollout",
+    "rollout_entry",
+    "rollout_content",
+    "rollout_wish",
     "lease",
     "fact",
     "counter",
@@ -46,8 +54,12 @@ const TABLES: [&str; 17] = [
 const HISTORY: [&str; 2] = ["history_series", "history_minute"];
 /// Tables that are not empty in a store that holds nothing.
 const SEEDED: [&str; 2] = ["fact", "counter"];
-/// Rows that are read at once.
+/// Rows that are read at once …
 const ROWS_PER_PAGE: usize = 500;
+/// … but of those that may be a megabyte each.
+const LARGE_ROWS_PER_PAGE: usize = 8;
+/// Tables of such rows.
+const LARGE: [&str; 1] = ["content_part"];
 /// The longest line that is read: a row of the largest blob, several times over.
 const LINE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// This format.
@@ -234,7 +246,7 @@ pub(super) async fn export(
                 digest.update(write_line(out, &cells)?);
                 rows += 1;
             }
-            if page.len() < ROWS_PER_PAGE {
+            if page.len() < rows_per_page(name) {
                 break;
             }
             after = page.last().map(|row| {
@@ -262,6 +274,13 @@ pub(super) async fn export(
     })
 }
 
+fn rows_per_page(table: &str) -> usize {
+    match LARGE.contains(&table) {
+        true => LARGE_ROWS_PER_PAGE,
+        false => ROWS_PER_PAGE,
+    }
+}
+
 async fn page(
     tx: &mut Tx<'_>,
     table: &str,
@@ -270,8 +289,8 @@ async fn page(
 ) -> Result<Vec<Vec<Value>>, StoreError> {
     let (columns, key) = (list(&shape.columns), list(&shape.key));
     let (beyond, values) = after.map_or_else(Default::default, |after| beyond(&shape.key, after));
-    let sql =
-        format!("SELECT {columns} FROM {table} {beyond} ORDER BY {key} LIMIT {ROWS_PER_PAGE}");
+    let limit = rows_per_page(table);
+    let sql = format!("SELECT {columns} FROM {table} {beyond} ORDER BY {key} LIMIT {limit}");
     let rows = tx.rows(&sql, &values).await?;
     Ok(rows.into_iter().map(|row| row.0).collect())
 }
@@ -503,7 +522,7 @@ mod tests {
         let mut out = Vec::new();
         let summary =
             at_once(export(tx, (schema::VERSION, Time(1)), Scope::All, &mut out)).unwrap();
-        let counters = 9;
+        let counters = 12;
         assert_eq!(summary.rows, count + counters);
     }
 }

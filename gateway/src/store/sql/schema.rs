@@ -182,6 +182,81 @@ const STEPS: &[Step] = &[
         INSERT INTO counter (name, value) VALUES ('history_series', 0);
         ",
     ),
+    // 8: the fleet. Kinds are numbers that never change; heads and entries are JSON of the roll-out's own
+    // format, which bears its own version.
+    Step::Statements(
+        "
+        ALTER TABLE site ADD COLUMN label $text(64);
+        CREATE UNIQUE INDEX site_label ON site (label);
+        CREATE TABLE content (
+            digest  $blob(32) PRIMARY KEY NOT NULL,
+            kind    $int NOT NULL,
+            bytes   $int NOT NULL,
+            kept_ms $int NOT NULL
+        ) $table;
+        CREATE INDEX content_kind ON content (kind, kept_ms);
+        CREATE TABLE content_part (
+            content $blob(32) NOT NULL REFERENCES content (digest) ON DELETE CASCADE,
+            part    $int NOT NULL,
+            bytes   $long NOT NULL,
+            PRIMARY KEY (content, part)
+        ) $table;
+        CREATE TABLE script_version (
+            label    $text(64) NOT NULL,
+            number   $int NOT NULL,
+            content  $blob(32) NOT NULL REFERENCES content (digest),
+            bytes    $int NOT NULL,
+            added_ms $int NOT NULL,
+            author   $text(64) NOT NULL,
+            note     $text(500) NOT NULL,
+            PRIMARY KEY (label, number)
+        ) $table;
+        CREATE INDEX script_version_content ON script_version (content);
+        CREATE TABLE controller_seen (
+            kind       $int NOT NULL,
+            controller $int NOT NULL,
+            content    $blob(32),
+            seen_ms    $int NOT NULL,
+            PRIMARY KEY (kind, controller)
+        ) $table;
+        CREATE TABLE rollout (
+            id          $int PRIMARY KEY NOT NULL,
+            title       $text(64) NOT NULL,
+            author      $text(64) NOT NULL,
+            began_ms    $int NOT NULL,
+            kind        $int NOT NULL,
+            is_open     $int NOT NULL,
+            token       $int NOT NULL,
+            controllers $int NOT NULL,
+            head        $words NOT NULL,
+            stages      $words NOT NULL
+        ) $table;
+        CREATE INDEX rollout_open ON rollout (is_open, id);
+        CREATE TABLE rollout_entry (
+            rollout    $int NOT NULL REFERENCES rollout (id),
+            position   $int NOT NULL,
+            controller $int NOT NULL,
+            entry      $words NOT NULL,
+            PRIMARY KEY (rollout, position)
+        ) $clustered;
+        CREATE INDEX rollout_entry_controller ON rollout_entry (controller, rollout);
+        CREATE TABLE rollout_content (
+            rollout $int NOT NULL REFERENCES rollout (id),
+            content $blob(32) NOT NULL REFERENCES content (digest),
+            PRIMARY KEY (rollout, content)
+        ) $table;
+        CREATE INDEX rollout_content_content ON rollout_content (content);
+        CREATE TABLE rollout_wish (
+            id       $int PRIMARY KEY NOT NULL,
+            rollout  $int NOT NULL REFERENCES rollout (id),
+            control  $int NOT NULL,
+            author   $text(64) NOT NULL,
+            asked_ms $int NOT NULL
+        ) $table;
+        CREATE INDEX rollout_wish_rollout ON rollout_wish (rollout, id);
+        INSERT INTO counter (name, value) VALUES ('library', 0), ('rollout', 0), ('rollout_wish', 0);
+        ",
+    ),
 ];
 
 /// One step.
@@ -478,7 +553,7 @@ mod tests {
             for table in ["account", "token", "controller", "account_role"] {
                 assert_eq!(count(table), kept, "{table} from version {version}");
             }
-            assert_eq!((count("counter"), count("event_number")), (9, 0));
+            assert_eq!((count("counter"), count("event_number")), (12, 0));
             if version == 0 {
                 continue;
             }
@@ -567,7 +642,7 @@ mod tests {
             assert_eq!(*columns.get_or_insert(found), found, "cut after {done}");
             let sql = "SELECT count(*) FROM counter";
             let counters: Option<u32> = connection.query_first(sql).await.unwrap();
-            assert_eq!(counters, Some(9), "cut after {done}");
+            assert_eq!(counters, Some(12), "cut after {done}");
         }
     }
 

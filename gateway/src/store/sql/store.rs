@@ -5,7 +5,7 @@ use super::{
     calls::{Call, submit},
     commands, controllers,
     dump::{self, DumpError, DumpSummary, Lines, Scope},
-    history, leases, mysql,
+    history, leases, library, mysql, rollouts,
     schema::{self, SchemaVersion},
     sqlite,
     value::params,
@@ -16,12 +16,18 @@ use crate::{
         chain::{Chained, Hash},
     },
     config::Secret,
+    digest::Digest,
+    fleet::{
+        plan::Label,
+        rollout::{Changes, Control, Entry, ReleaseKind},
+    },
     history::{Minute, Part, Recorded, SeriesId, StoredMinute, Swept},
     keys::{Keys, NextKey},
     store::{
-        Account, ConfigStore, ControllerChange, ControllerEdit, ControllerEntry, ControllerKey,
-        FencingToken, Login, NewController, NewToken, Revision, Sealer, Site, SshKey, StoreError,
-        StoreFuture, TokenEntry, TokenHash, TokenId,
+        Account, AddedScript, ConfigStore, Content, ControllerChange, ControllerEdit,
+        ControllerEntry, ControllerKey, FencingToken, Login, NewController, NewRollout, NewScript,
+        NewToken, Revision, RolloutId, ScriptVersion, Sealer, Seen, Selection, Site, SshKey,
+        StoreError, StoreFuture, StoredRollout, TokenEntry, TokenHash, TokenId, Wish, WishId,
     },
 };
 use std::{
@@ -395,6 +401,8 @@ impl ConfigStore for SqlConfigStore {
             = controllers::add_site[&name, max, now];
         read fn sites() -> Vec<Site> = controllers::sites[];
         write fn rename_site(site: SiteId, name: Title) -> bool = controllers::rename_site[site, &name];
+        write fn put_site(label: Label, name: Title, max: u32, now: Time) -> SiteId
+            = controllers::put_site[&label, &name, max, now];
         write fn remove_site(site: SiteId) -> bool = controllers::remove_site[site];
 
         write fn enrol(controllers: Vec<NewController>, max: u32, now: Time) -> Vec<Address>
@@ -440,6 +448,42 @@ impl ConfigStore for SqlConfigStore {
             -> Vec<StoredMinute> = history::page[series, minutes, after, limit];
         write fn sweep_history(token: FencingToken, before: u32, after: Option<SeriesId>, limit: u32) -> Swept
             = history::sweep[token, before, after, limit];
+
+        write fn add_script(script: NewScript, now: Time) -> AddedScript = library::add[&script, now];
+        read fn scripts(after: Option<Label>, limit: u32) -> Vec<ScriptVersion>
+            = library::scripts[after.as_ref(), limit];
+        read fn script_versions(label: Label, before: Option<u32>, limit: u32) -> Vec<ScriptVersion>
+            = library::versions[&label, before, limit];
+        read fn script(label: Label, number: Option<u32>) -> Option<(ScriptVersion, String)>
+            = library::find[&label, number];
+        read fn scripts_of(digests: Vec<Digest>) -> Vec<ScriptVersion> = library::of_contents[&digests];
+        write fn remove_script(label: Label, now: Time) -> bool = library::remove[&label, now];
+
+        write fn put_content(content: Content, now: Time) -> Digest = library::put[&content, now];
+        read fn content(digest: Digest) -> Option<Content> = library::content[digest];
+
+        write fn put_seen(seen: Vec<Seen>) -> () = controllers::put_seen[&seen];
+        read fn seen(kind: ReleaseKind, after: Address, limit: u32) -> Vec<Seen>
+            = controllers::seen[kind, after, limit];
+        read fn selected(selection: Arc<Selection>, after: Address, limit: u32)
+            -> Vec<(Address, Option<SiteId>)> = controllers::selected[&selection, after, limit];
+
+        write fn create_rollout(about: NewRollout, first: Arc<Changes>) -> RolloutId
+            = rollouts::create[&about, &first];
+        write fn claim_rollout(rollout: RolloutId, token: FencingToken) -> Option<StoredRollout>
+            = rollouts::claim[rollout, token];
+        write fn save_rollout(rollout: RolloutId, changes: Arc<Changes>, granted: Option<WishId>) -> ()
+            = rollouts::save[rollout, &changes, granted];
+        read fn rollout(rollout: RolloutId) -> Option<StoredRollout> = rollouts::find[rollout];
+        read fn rollouts(open: bool, before: Option<RolloutId>, limit: u32) -> Vec<StoredRollout>
+            = rollouts::page[open, before, limit];
+        read fn rollout_entries(rollout: RolloutId, after: Option<u32>, limit: u32) -> Vec<Entry>
+            = rollouts::entries[rollout, after, limit];
+        write fn remove_rollout(rollout: RolloutId) -> bool = rollouts::remove[rollout];
+
+        write fn add_wish(rollout: RolloutId, control: Control, by: Title, now: Time) -> WishId
+            = rollouts::add_wish[rollout, control, &by, now];
+        read fn wishes(rollout: Option<RolloutId>) -> Vec<Wish> = rollouts::wishes[rollout];
 
         write fn acquire_lease(name: Title, holder: [u8; 16], ttl: Duration, now: Time) -> Option<FencingToken>
             = leases::acquire[&name, holder, ttl, now];
