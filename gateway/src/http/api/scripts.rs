@@ -20,7 +20,7 @@ use crate::{
 use axum::{extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use switchyard_protocol::Code;
+use switchyard_protocol::{Address, Code};
 use utoipa::{IntoParams, ToSchema};
 
 /// Scripts or versions on a page unless another number is asked for.
@@ -339,24 +339,24 @@ pub(super) async fn add(
     }
     let taken = library::check(&api.compiler, &body.boards, &body.source).await;
     let taken = taken.map_err(not_taken)?;
+    let text = format!("add a version of script {label} to the library");
     let script = NewScript {
-        label: label.clone(),
+        label,
         source: body.source,
         by: caller.login.account.clone(),
         note: body.note,
     };
-    let added = api.config.add_script(script, crate::clock::time()).await;
-    let added = added.map_err(|error| failed(&api, &error))?;
+    let by = Arc::clone(&api);
+    let adding = async move {
+        let added = by.config.add_script(script, crate::clock::time()).await;
+        added.map_err(|error| failed(&by, &error))
+    };
+    let what = (Address::GATEWAY, text);
+    let added = caller.change(&api, what, adding).await?;
     let (version, digest) = (added.number, added.digest);
     let status = match added.is_new {
         false => StatusCode::OK,
-        true => {
-            tracing::info!(
-                ip = %caller.ip, account = %caller.login.account, script = %label, version, %digest,
-                "added a script to the library"
-            );
-            StatusCode::CREATED
-        }
+        true => StatusCode::CREATED,
     };
     let added = AddedVersion {
         version,
@@ -401,18 +401,18 @@ pub(super) async fn remove(
 ) -> Result<StatusCode, Problem> {
     caller.may(&Deed::RemoveFromLibrary)?;
     let label = label("script", &path.script)?;
-    let removed = api
-        .config
-        .remove_script(label.clone(), crate::clock::time());
-    let removed = removed.await.map_err(|error| failed(&api, &error))?;
-    if !removed {
-        return Err(no_script());
-    }
-    tracing::info!(
-        ip = %caller.ip, account = %caller.login.account, script = %label,
-        "removed a script from the library"
-    );
-    Ok(StatusCode::NO_CONTENT)
+    let text = format!("remove script {label} from the library");
+    let by = Arc::clone(&api);
+    let removing = async move {
+        let removed = by.config.remove_script(label, crate::clock::time());
+        let removed = removed.await.map_err(|error| failed(&by, &error))?;
+        removed
+            .then_some(StatusCode::NO_CONTENT)
+            .ok_or_else(no_script)
+    };
+    caller
+        .change(&api, (Address::GATEWAY, text), removing)
+        .await
 }
 
 async fn find(
