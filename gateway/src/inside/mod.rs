@@ -7,11 +7,15 @@
 //!
 //! - [`Insides::open`]: a [`Peer`] that asks and commands, and [`Frames`] that it is sent unasked.
 //! - [`Authority`](crate::yard::Authority): in whose name; a log-in's peer ends with the log-in.
+//! - [`Transfer`]: scripts and images to and from a controller, in pieces.
 //! - `session`: the task that moves frames.
 
 mod session;
 #[cfg(test)]
 mod tests;
+mod transfer;
+
+pub(crate) use transfer::Transfer;
 
 use crate::{
     hello::Leases,
@@ -53,7 +57,6 @@ const RECEIPTS_MAX: usize = 8;
 
 /// The name of an account that is the gateway's own, for a part of it. Nobody's account can have it: the
 /// store takes no name with white space around it.
-#[allow(dead_code, reason = "for parts of the gateway that act by themselves")]
 pub(crate) fn own_account(part: &str) -> Option<Title> {
     Title::new(&format!(" {part}")).ok()
 }
@@ -292,6 +295,11 @@ impl Peer {
             outcomes,
             peer: self.clone(),
         })
+    }
+
+    /// Whether it is no more: nobody answers by it.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.end.borrow().is_some() || self.wishes.is_closed()
     }
 
     /// Why the peer ended, such as [`Code::Revoked`], [`Code::SlowPeer`], [`Code::ShuttingDown`];

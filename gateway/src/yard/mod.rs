@@ -219,7 +219,6 @@ pub(crate) enum Authority {
         looks: u64,
     },
     /// The gateway's own, which nobody withdraws.
-    #[allow(dead_code, reason = "for parts of the gateway that act by themselves")]
     Gateway {
         /// What others see it act as; see [`own_account`](crate::inside::own_account).
         account: Title,
