@@ -5,6 +5,7 @@ use crate::{
     clock::Clock,
     config::{ConfigError, ProxiedListeners, Settings, TrustedNetwork},
     door::{Door, Pending, Permit},
+    fleet::executor::{Bell, Executor},
     handshake::{Prover, Replays},
     hello::{Greeter, Leases},
     history,
@@ -311,13 +312,22 @@ pub async fn serve_supervised(
     let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
     tasks.spawn(opened.drain.run(stopping.clone()));
     let leases = Leases::new(Arc::clone(&stores.config));
-    let insides = Insides::new(
+    let insides = Arc::new(Insides::new(
         yard.clone(),
         Arc::clone(&leases),
         Arc::clone(&telemetry),
         tasks.clone(),
         settings.ping_interval,
+    ));
+    let bell = Bell::default();
+    let executor = Executor::new(
+        Arc::clone(&stores.config),
+        Arc::clone(&insides),
+        Arc::clone(&telemetry),
+        bell.clone(),
+        stopping.clone(),
     );
+    tasks.spawn(executor.run());
     if let Some(keeper) = history_keeper {
         // It ends by itself once the yard has.
         tasks.spawn(keeper.keep());
@@ -330,7 +340,7 @@ pub async fn serve_supervised(
     ));
     let api = Api::new(
         Arc::clone(&telemetry),
-        insides,
+        (insides, bell),
         Greeter {
             settings: Arc::clone(&settings),
             config: Arc::clone(&stores.config),

@@ -15,6 +15,7 @@ use crate::{
     compiler::Compiler,
     config::Settings,
     door::{Pending, Permit},
+    fleet::executor::Bell,
     hello::Greeter,
     inside::Insides,
     setup::Setup,
@@ -75,7 +76,9 @@ pub(crate) struct Api {
     pub(crate) yard: YardHandle,
     pub(crate) greeter: Greeter,
     /// Opens peers for handlers that act in the yard.
-    insides: Insides,
+    insides: Arc<Insides>,
+    /// Rung when somebody wants something of a roll-out.
+    rollouts: Bell,
     /// Compiles what is to come into the library.
     compiler: Compiler,
     pub(crate) tasks: TaskTracker,
@@ -110,7 +113,7 @@ impl Client {
 impl Api {
     pub(crate) fn new(
         telemetry: Arc<Telemetry>,
-        insides: Insides,
+        (insides, rollouts): (Arc<Insides>, Bell),
         greeter: Greeter,
         tasks: TaskTracker,
         stopping: CancellationToken,
@@ -134,6 +137,7 @@ impl Api {
             greeter,
             insides,
             compiler: Compiler::default(),
+            rollouts,
             tasks,
             stopping,
             readiness: Readiness::default(),

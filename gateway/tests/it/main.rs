@@ -20,6 +20,7 @@ mod operations;
 mod people;
 mod process;
 mod proxy;
+mod rollouts;
 mod status_contract;
 mod status_store;
 mod support;

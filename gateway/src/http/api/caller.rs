@@ -54,7 +54,15 @@ impl Caller {
     /// # Errors
     /// A problem to answer with.
     pub(super) fn may(&self, deed: &Deed<'_>) -> Result<(), Problem> {
-        judge(&self.login.account, &self.login.rights, deed).map_err(Problem::from)
+        self.judged(deed).map_err(Problem::from)
+    }
+
+    /// The same, told by a code.
+    ///
+    /// # Errors
+    /// As [`judge`].
+    pub(super) fn judged(&self, deed: &Deed<'_>) -> Result<(), Code> {
+        judge(&self.login.account, &self.login.rights, deed)
     }
 
     /// A peer that acts in the yard with their rights, and no longer than their log-in holds.
