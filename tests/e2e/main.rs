@@ -10,6 +10,7 @@ mod kills;
 mod lx106;
 mod refusals;
 mod restart;
+mod rollouts;
 mod script;
 mod slow;
 mod tools;
