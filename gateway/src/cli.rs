@@ -6,6 +6,7 @@ mod data;
 mod fleet;
 mod history;
 mod moment;
+mod rollouts;
 mod scripts;
 mod sites;
 
@@ -28,6 +29,7 @@ use clap::{
 use data::DataTask;
 use fleet::FleetTask;
 use history::HistoryTask;
+use rollouts::RolloutTask;
 use scripts::ScriptTask;
 pub(crate) use sites::SITES_MAX;
 use sites::{ControllerTask, SiteTask};
@@ -107,6 +109,9 @@ enum Task {
     Audit(AuditTask),
     /// Tell what a point was, or which points of a controller have a history
     History(HistoryTask),
+    /// Bring a script to many controllers: a few first, then in steps, and back again when it does no good
+    #[command(subcommand)]
+    Rollout(RolloutTask),
     /// Read the settings and say whether they are in order
     CheckConfig,
     /// Compile a script from standard input: what the gateway starts itself for
@@ -288,6 +293,7 @@ async fn run_task(task: Task, settings: Settings) -> anyhow::Result<()> {
             let max = settings.controllers_max;
             enrol(config, &title, (count, site), max, &mut stdout).await?;
         }
+        Task::Rollout(task) => rollouts::run(task, config, &mut stdout).await?,
         Task::History(task) => history::run(task, config, &mut stdout).await?,
         Task::Controllers => {
             let mut after = Address::GATEWAY;

@@ -6,6 +6,7 @@ use crate::{
     clock::Clock,
     config::{ConfigError, ProxiedListeners, Settings, TrustedNetwork},
     door::{Door, Pending, Permit},
+    fleet::executor::{Bell, Executor},
     handshake::{Prover, Replays},
     hello::{Greeter, Leases},
     history,
@@ -323,6 +324,15 @@ pub async fn serve_supervised(
         settings.ping_interval,
     ));
     integrations.start(&insides, &telemetry, &tasks, &stopping);
+    let bell = Bell::default();
+    let executor = Executor::new(
+        Arc::clone(&stores.config),
+        Arc::clone(&insides),
+        Arc::clone(&telemetry),
+        bell.clone(),
+        stopping.clone(),
+    );
+    tasks.spawn(executor.run());
     if let Some(keeper) = history_keeper {
         // It ends by itself once the yard has.
         tasks.spawn(keeper.keep());
@@ -335,7 +345,7 @@ pub async fn serve_supervised(
     ));
     let api = Api::new(
         Arc::clone(&telemetry),
-        insides,
+        (insides, bell),
         Greeter {
             settings: Arc::clone(&settings),
             config: Arc::clone(&stores.config),

@@ -64,6 +64,26 @@ pub(crate) struct Telemetry {
     pub(crate) history_points: AtomicU64,
     /// Times that a chosen point found no room.
     pub(crate) history_points_refused: AtomicU64,
+    /// 1 while roll-outs are this gateway's chore.
+    pub(crate) rollouts_owned: AtomicU64,
+    /// Roll-outs in this gateway's hands.
+    pub(crate) rollouts_under_way: AtomicU64,
+    /// Roll-outs that wait for their turn.
+    pub(crate) rollouts_waiting: AtomicU64,
+    /// Roll-outs that a rule has halted and nobody has resumed, broken off or rolled back.
+    pub(crate) rollouts_halted: AtomicU64,
+    /// Times that a rule has halted a roll-out.
+    pub(crate) rollout_halts: AtomicU64,
+    /// Looks at what controllers run.
+    pub(crate) rollout_looks: AtomicU64,
+    /// Contents sent, trials kept or ended.
+    pub(crate) rollout_changes: AtomicU64,
+    /// Actions that controllers refused for good.
+    pub(crate) rollout_refusals: AtomicU64,
+    /// Actions that came to nothing and are tried again.
+    pub(crate) rollout_unreached: AtomicU64,
+    /// Times that a roll-out had to wait for the store, or its lease was not renewed.
+    pub(crate) rollout_store_failures: AtomicU64,
     /// Writes, syncs and reads of the journal that failed.
     pub(crate) journal_failures: AtomicU64,
     /// Records that could not be written to the journal.
@@ -112,6 +132,16 @@ impl Telemetry {
             history_minutes_swept: AtomicU64::new(0),
             history_points: AtomicU64::new(0),
             history_points_refused: AtomicU64::new(0),
+            rollouts_owned: AtomicU64::new(0),
+            rollouts_under_way: AtomicU64::new(0),
+            rollouts_waiting: AtomicU64::new(0),
+            rollouts_halted: AtomicU64::new(0),
+            rollout_halts: AtomicU64::new(0),
+            rollout_looks: AtomicU64::new(0),
+            rollout_changes: AtomicU64::new(0),
+            rollout_refusals: AtomicU64::new(0),
+            rollout_unreached: AtomicU64::new(0),
+            rollout_store_failures: AtomicU64::new(0),
             journal_failures: AtomicU64::new(0),
             journal_records_lost: AtomicU64::new(0),
             journal_denials_skipped: AtomicU64::new(0),

@@ -14,6 +14,7 @@ mod lx106;
 mod refusals;
 mod restart;
 mod rights;
+mod rollouts;
 mod script;
 mod slow;
 mod tools;

@@ -283,6 +283,52 @@ pub(super) async fn metrics(
         "Points that history is recorded of.",
         load(&telemetry.history_points) as usize,
     );
+    for (name, help, gauge) in [
+        (
+            "rollouts_owned",
+            "1 while roll-outs are this gateway's chore; the rest is told by the gateway whose chore they are.",
+            &telemetry.rollouts_owned,
+        ),
+        (
+            "rollouts_under_way",
+            "Roll-outs in this gateway's hands.",
+            &telemetry.rollouts_under_way,
+        ),
+        (
+            "rollouts_waiting",
+            "Roll-outs that wait for their turn.",
+            &telemetry.rollouts_waiting,
+        ),
+        (
+            "rollouts_halted",
+            "Roll-outs that a rule has halted and that wait for a person.",
+            &telemetry.rollouts_halted,
+        ),
+    ] {
+        text.gauge(name, help, load(gauge) as usize);
+    }
+    text.counter(
+        "rollout_halts_total",
+        "Times that a rule has halted a roll-out, those included that were then rolled back by themselves.",
+        load(&telemetry.rollout_halts),
+    );
+    text.labelled(
+        "rollout_actions_total",
+        "What was done at controllers for roll-outs, by how it ended.",
+        "outcome",
+        [
+            ("looked", load(&telemetry.rollout_looks)),
+            ("changed", load(&telemetry.rollout_changes)),
+            ("refused", load(&telemetry.rollout_refusals)),
+            ("unreached", load(&telemetry.rollout_unreached)),
+        ]
+        .into_iter(),
+    );
+    text.counter(
+        "rollout_store_failures_total",
+        "Times that a roll-out had to wait for the store, or the lease was not renewed.",
+        load(&telemetry.rollout_store_failures),
+    );
     text.counter(
         "journal_failures_total",
         "Writes, syncs and reads of the journal that failed.",

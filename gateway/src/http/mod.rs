@@ -18,6 +18,7 @@ use crate::{
     compiler::Compiler,
     config::Settings,
     door::{Pending, Permit},
+    fleet::executor::Bell,
     hello::Greeter,
     inside::Insides,
     setup::Setup,
@@ -83,6 +84,8 @@ pub(crate) struct Api {
     pub(crate) greeter: Greeter,
     /// Opens peers for handlers that act in the yard.
     insides: Arc<Insides>,
+    /// Rung when somebody wants something of a roll-out.
+    rollouts: Bell,
     /// Compiles what is to come into the library.
     compiler: Compiler,
     pub(crate) tasks: TaskTracker,
@@ -123,7 +126,7 @@ impl Client {
 impl Api {
     pub(crate) fn new(
         telemetry: Arc<Telemetry>,
-        insides: Arc<Insides>,
+        (insides, rollouts): (Arc<Insides>, Bell),
         greeter: Greeter,
         tasks: TaskTracker,
         stopping: CancellationToken,
@@ -148,6 +151,7 @@ impl Api {
             greeter,
             insides,
             compiler: Compiler::default(),
+            rollouts,
             tasks,
             stopping,
             changes: AtomicU32::new(rand::random()),

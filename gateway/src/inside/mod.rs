@@ -7,6 +7,7 @@
 //!
 //! - [`Insides::open`]: a [`Peer`] that asks and commands, and [`Frames`] that it is sent unasked.
 //! - [`Authority`](crate::yard::Authority): in whose name; a log-in's peer ends with the log-in.
+//! - [`Transfer`]: scripts and images to and from a controller, in pieces.
 //! - [`Watch`]: a peer that is told of all that it may see, for as long as the gateway runs.
 //! - `session`: the task that moves frames.
 
@@ -14,6 +15,9 @@ mod observer;
 mod session;
 #[cfg(test)]
 mod tests;
+mod transfer;
+
+pub(crate) use transfer::Transfer;
 
 pub(crate) use observer::{Observer, Watch};
 
@@ -294,6 +298,11 @@ impl Peer {
             outcomes,
             peer: self.clone(),
         })
+    }
+
+    /// Whether it is no more: nobody answers by it.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.end.borrow().is_some() || self.wishes.is_closed()
     }
 
     /// Why the peer ended, such as [`Code::Revoked`], [`Code::SlowPeer`], [`Code::ShuttingDown`];

@@ -24,6 +24,7 @@ mod people;
 mod process;
 mod proxy;
 mod records;
+mod rollouts;
 mod status_contract;
 mod status_store;
 mod support;

@@ -55,6 +55,25 @@ impl Stage {
         Self::Absent,
     ];
 
+    /// The stable lowercase name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Inspecting => "inspecting",
+            Self::Sending => "sending",
+            Self::OnTrial => "on_trial",
+            Self::Keeping => "keeping",
+            Self::Soaking => "soaking",
+            Self::Returning => "returning",
+            Self::Kept => "kept",
+            Self::Skipped => "skipped",
+            Self::Reverted => "reverted",
+            Self::Left => "left",
+            Self::Failed => "failed",
+            Self::Absent => "absent",
+        }
+    }
+
     /// Whether nothing more happens there, but for a roll-back.
     pub const fn is_end(self) -> bool {
         matches!(
@@ -97,6 +116,34 @@ pub enum Reason {
     TrialBrokenOff,
     /// The roll-out was rolled back.
     RolledBack,
+}
+
+impl Reason {
+    /// The stable lowercase name.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Matches => "matches",
+            Self::NothingToGoBackTo => "nothing_to_go_back_to",
+            Self::ChangedElsewhere => "changed_elsewhere",
+            Self::OtherTrial => "other_trial",
+            Self::Refused(_) => "refused",
+            Self::Unreached(_) => "unreached",
+            Self::TrialFailed => "trial_failed",
+            Self::Faulty => "faulty",
+            Self::LinkLost => "link_lost",
+            Self::Deadline => "deadline",
+            Self::TrialBrokenOff => "trial_broken_off",
+            Self::RolledBack => "rolled_back",
+        }
+    }
+
+    /// What was said about it, where something was.
+    pub fn words(&self) -> Option<&str> {
+        match self {
+            Self::Refused(words) | Self::Unreached(words) => Some(words),
+            _ => None,
+        }
+    }
 }
 
 /// What a controller had before it was sent anything. Told before the first send, and never again

@@ -91,6 +91,15 @@ impl Head {
     pub fn deadline(&self) -> Time {
         Time(self.deadline)
     }
+
+    /// Whether it tells more than the one that was stored: what the clock alone brings does not count, and
+    /// sends that are forgotten are so after a restart too.
+    pub(crate) fn is_news_after(&self, stored: &Self) -> bool {
+        let mut same = stored.clone();
+        same.clock = self.clock;
+        same.sends.clone_from(&self.sends);
+        same != *self
+    }
 }
 
 /// What has changed since it was last asked for, to be stored in one transaction.
@@ -209,8 +218,9 @@ impl Rollout {
         Ok(rollout)
     }
 
-    /// Goes on from what was stored, under a new token. Nothing is assumed of what was under way: it may
-    /// have been done or not. Presence is told anew.
+    /// Goes on from what was stored, under a new token, or under the same one by whoever bears it and has
+    /// let go of all that was under way. Nothing is assumed of that: it may have been done or not.
+    /// Presence is told anew.
     pub fn resume(
         head: Head,
         mut entries: Vec<Entry>,
@@ -224,7 +234,7 @@ impl Rollout {
             });
         }
         head.terms.check()?;
-        if token <= head.token {
+        if token < head.token {
             let stored = head.token;
             return Err(ResumeError::Token { stored, token });
         }
@@ -292,6 +302,13 @@ impl Rollout {
         self.head.phase
     }
 
+    /// Whether nothing happens until a person, or the deadline, wants something: nobody comes up, and
+    /// nobody is watched, brought back or waited for.
+    pub(crate) fn is_resting(&self) -> bool {
+        let waits = matches!(self.head.phase, Phase::Paused | Phase::Halted);
+        waits && self.index.tally.active == 0 && self.index.actions.is_empty()
+    }
+
     /// Its controllers, in the order of the list.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter()
@@ -351,25 +368,7 @@ impl Rollout {
     /// What a person wants.
     pub fn control(&mut self, control: Control, now: u64) -> Result<(), ControlError> {
         self.advance_clock(now);
-        let phase = self.head.phase;
-        let (is_possible, expected) = match control {
-            Control::Pause => (phase == Phase::Running, "running"),
-            Control::Resume => (
-                matches!(phase, Phase::Paused | Phase::Halted),
-                "paused or halted",
-            ),
-            Control::Abort => (
-                matches!(phase, Phase::Running | Phase::Paused | Phase::Halted),
-                "running, paused or halted",
-            ),
-            Control::RollBack => (
-                !matches!(phase, Phase::RollingBack | Phase::RolledBack),
-                "not yet rolled back",
-            ),
-        };
-        if !is_possible {
-            return Err(ControlError { phase, expected });
-        }
+        self.head.phase.allows(control)?;
         match control {
             Control::Pause => {
                 self.head.phase = Phase::Paused;

@@ -68,6 +68,10 @@ pub enum Ask {
     Inspect {
         /// See to it as well that what it runs lies in the library, so that it can be brought back.
         save: bool,
+        /// What it had before, where it may have come half-way from that to the release, as parameters
+        /// can. On the way there (`save`) half-way counts as that; on the way back as the release. Without
+        /// it half-way is something else.
+        before: Option<Digest>,
     },
     /// Bring it this content from the library and run it; answered by [`Answer::Sent`]. The transfer goes
     /// on where an earlier one of the same digest was cut off.
@@ -156,6 +160,21 @@ pub enum Control {
     RollBack,
 }
 
+impl Control {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::Pause, Self::Resume, Self::Abort, Self::RollBack];
+
+    /// The stable lowercase name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Abort => "abort",
+            Self::RollBack => "roll_back",
+        }
+    }
+}
+
 /// Not possible in the phase that the roll-out is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("the roll-out is {phase}: expected one that is {expected}")]
@@ -203,6 +222,33 @@ impl Phase {
         }
     }
 
+    /// Whether a person may want that in this phase.
+    ///
+    /// # Errors
+    /// In which phases they may.
+    pub const fn allows(self, control: Control) -> Result<(), ControlError> {
+        let (is_possible, expected) = match control {
+            Control::Pause => (matches!(self, Self::Running), "running"),
+            Control::Resume => (
+                matches!(self, Self::Paused | Self::Halted),
+                "paused or halted",
+            ),
+            Control::Abort => (
+                matches!(self, Self::Running | Self::Paused | Self::Halted),
+                "running, paused or halted",
+            ),
+            Control::RollBack => (
+                !matches!(self, Self::RollingBack | Self::RolledBack),
+                "not yet rolled back",
+            ),
+        };
+        if is_possible {
+            return Ok(());
+        }
+        let phase = self;
+        Err(ControlError { phase, expected })
+    }
+
     /// Whether nothing more happens but by a roll-back.
     pub const fn is_end(self) -> bool {
         matches!(self, Self::Done | Self::Aborted | Self::RolledBack)
@@ -227,6 +273,18 @@ pub enum Rule {
     FailedTrials,
     /// Too many refusals.
     Refused,
+}
+
+impl Rule {
+    /// The stable lowercase name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Faulty => "faulty",
+            Self::Lost => "lost",
+            Self::FailedTrials => "failed_trials",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 /// Why a roll-out was halted.
@@ -280,7 +338,7 @@ pub enum ResumeError {
     )]
     Entries(u32),
     /// Somebody has taken it over already.
-    #[error("expected a token above {stored}, got {token}")]
+    #[error("expected a token of {stored} or above, got {token}")]
     Token {
         /// The newest that was stored.
         stored: u64,

@@ -609,10 +609,19 @@ impl Rollout {
             way,
             previous,
             address,
+            holds,
             ..
         } = *self.entry(position);
+        let had = previous.and_then(Previous::digest);
+        let look = Ask::Inspect {
+            save: false,
+            before: None,
+        };
         let ask = match (stage, way) {
-            (Stage::Pending, _) => Ask::Inspect { save: true },
+            (Stage::Pending, _) => Ask::Inspect {
+                save: true,
+                before: had.filter(|_| holds),
+            },
             (Stage::Sending, _) => Ask::Send {
                 digest: release.digest,
                 trial: true,
@@ -624,9 +633,13 @@ impl Rollout {
                     digest,
                     trial: false,
                 },
-                None => Ask::Inspect { save: false },
+                None => look,
             },
-            _ => Ask::Inspect { save: false },
+            (Stage::Returning, _) => Ask::Inspect {
+                save: false,
+                before: had,
+            },
+            _ => look,
         };
         let (asked, within_ms) = match ask {
             Ask::Inspect { .. } => (Asked::Inspect, ASK_MS),

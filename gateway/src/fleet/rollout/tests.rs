@@ -259,11 +259,12 @@ fn what_was_stored_is_judged_before_it_goes_on() {
         Rollout::resume(head.clone(), entries.to_vec(), token, 9).map(drop)
     };
     assert_eq!(resume(&head, &entries, 6), Ok(()));
+    assert_eq!(resume(&head, &entries, 5), Ok(()), "its owner once more");
     let old = ResumeError::Token {
         stored: 5,
-        token: 5,
+        token: 4,
     };
-    assert_eq!(resume(&head, &entries, 5), Err(old));
+    assert_eq!(resume(&head, &entries, 4), Err(old));
     assert_eq!(
         resume(&head, &entries[..1], 6),
         Err(ResumeError::Entries(1))

@@ -337,8 +337,8 @@ impl World {
         self.was_told = true;
         let (head, entries) = self.store.clone();
         let entries: Vec<Entry> = entries.into_values().collect();
-        let old = Rollout::resume(head.clone(), entries.clone(), head.token(), self.now);
-        assert!(old.is_err(), "a token that is not new");
+        let old = Rollout::resume(head.clone(), entries.clone(), head.token() - 1, self.now);
+        assert!(old.is_err(), "a token that is an older one");
         self.machine = Rollout::resume(head, entries, self.token, self.now).unwrap();
         for device in &self.devices {
             let (controller, online) = (device.address, device.online);

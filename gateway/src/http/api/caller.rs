@@ -58,8 +58,16 @@ impl Caller {
     /// # Errors
     /// A problem to answer with.
     pub(super) fn may(&self, deed: &Deed<'_>) -> Result<(), Problem> {
-        let judged = judge(&self.login.account, &self.login.rights, deed);
-        judged.map_err(|code| Problem::from(code).denied())
+        self.judged(deed)
+            .map_err(|code| Problem::from(code).denied())
+    }
+
+    /// The same, told by a code.
+    ///
+    /// # Errors
+    /// As [`judge`].
+    pub(super) fn judged(&self, deed: &Deed<'_>) -> Result<(), Code> {
+        judge(&self.login.account, &self.login.rights, deed)
     }
 
     /// A peer that acts in the yard with their rights, and no longer than their log-in holds.

@@ -2,7 +2,7 @@
 
 use super::{
     Refused,
-    caller::{Caller, Json, Parameters, Place, ask, read_json},
+    caller::{ANSWER_TIMEOUT, Caller, Json, Parameters, Place, ask, read_json},
     controllers::{CauseView, ControllerPath},
     text,
 };
@@ -12,20 +12,18 @@ use crate::{
     fleet::rollout::ReleaseKind,
     hex,
     http::{Api, problem::Problem},
-    inside::Peer,
+    inside::{Refusal, Transfer},
     store::Seen,
 };
 use axum::{
     extract::{Request as HttpRequest, State},
     http::StatusCode,
 };
-use blake2::{Blake2b, Digest as _, digest::consts::U32};
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 use switchyard_protocol::{
     Address, Code,
-    limits::{FORCE_MAX, NAMES_MAX, TRANSFER_BYTES_MAX, TRANSFER_PIECE_BYTES_MAX},
+    limits::{FORCE_MAX, NAMES_MAX},
     message::{
         Body, Content, Health, LogEntry, NamedValue, Parameter, Request, ScriptFault, ScriptHealth,
         ScriptState,
@@ -39,12 +37,6 @@ const SCRIPT_BYTES_MAX: usize = 128 * 1024;
 const SCRIPT_BODY_BYTES_MAX: usize = 6 * SCRIPT_BYTES_MAX + 1024;
 /// How long a script may take to go over: a controller on a poor line takes a piece a second.
 const TRANSFER_TIMEOUT: Duration = Duration::from_secs(120);
-/// The smallest piece that is tried where links do not take larger ones.
-const PIECE_BYTES_MIN: usize = 56;
-/// Pieces in a row of which a controller may take nothing before it is given up.
-const UNTAKEN_MAX: u32 = 16;
-/// How often something that changes meanwhile is read anew.
-const READINGS_MAX: u32 = 3;
 
 /// What a controller's script can do.
 #[derive(Serialize, ToSchema)]
@@ -570,11 +562,12 @@ pub(super) async fn read_script(
 ) -> Result<axum::Json<ScriptView>, Problem> {
     let address = text::controller(path.address)?;
     let (peer, _) = caller.peer(&api).await?;
-    let bytes = in_time(read(&peer, address, Content::Script)).await?;
+    let transfer = Transfer::new(&peer, address, ANSWER_TIMEOUT);
+    let bytes = in_time(transfer.read(Content::Script)).await?;
     if bytes.is_empty() {
         return Err(Problem::not_found("the controller runs no script"));
     }
-    let digest = hex::encode(&digest_of(&bytes));
+    let digest = Digest::of(&bytes).to_string();
     let source = String::from_utf8_lossy(&bytes).into_owned();
     Ok(axum::Json(ScriptView { source, digest }))
 }
@@ -598,7 +591,12 @@ pub(super) async fn write_script(
     }
     let (peer, _) = caller.peer(&api).await?;
     let source = body.source.as_bytes();
-    match in_time(write(&peer, address, Content::Script, source, body.keep)).await? {
+    let transfer = Transfer::new(&peer, address, ANSWER_TIMEOUT);
+    let running = async {
+        transfer.write(Content::Script, source).await?;
+        transfer.commit(Digest::of(source), body.keep).await
+    };
+    match in_time(running).await? {
         None => Ok(StatusCode::NO_CONTENT),
         Some(fault) => {
             let fault = FaultView::from(fault);
@@ -623,107 +621,8 @@ pub(super) async fn end_trial(
     have_done(&api, &caller, path.address, question).await
 }
 
-async fn in_time<T>(transfer: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+async fn in_time<T>(transfer: impl Future<Output = Result<T, Refusal>>) -> Result<T, Problem> {
     let done = tokio::time::timeout(TRANSFER_TIMEOUT, transfer).await;
-    done.unwrap_or_else(|_| Err(Code::TimedOut.into()))
-}
-
-fn digest_of(bytes: &[u8]) -> [u8; 32] {
-    Blake2b::<U32>::digest(bytes).into()
-}
-
-/// Reads something from a controller, whole; empty where it keeps none.
-async fn read(peer: &Peer, address: Address, content: Content) -> Result<Vec<u8>, Problem> {
-    for _ in 0..READINGS_MAX {
-        if let Some(bytes) = read_once(peer, address, content).await? {
-            return Ok(bytes);
-        }
-    }
-    Err(Problem::conflict(
-        "wrong_state",
-        "it changed again and again while it was read",
-    ))
-}
-
-/// `None` when it changed meanwhile.
-async fn read_once(
-    peer: &Peer,
-    address: Address,
-    content: Content,
-) -> Result<Option<Vec<u8>>, Problem> {
-    let mut all = Vec::new();
-    let mut first = None;
-    loop {
-        let offset = all.len() as u32;
-        let question = Request::TransferRead { content, offset };
-        let Body::TransferRead {
-            size,
-            bytes,
-            digest,
-        } = ask(peer, address, question).await?
-        else {
-            return Err(Code::Internal.into());
-        };
-        if *first.get_or_insert((size, digest)) != (size, digest) {
-            return Ok(None);
-        }
-        all.extend_from_slice(&bytes);
-        if all.len() >= size as usize {
-            let is_right = all.len() == size as usize && digest_of(&all) == digest;
-            return Ok((is_right || size == 0).then_some(all));
-        }
-        if bytes.is_empty() || size > TRANSFER_BYTES_MAX {
-            return Err(Code::Internal.into());
-        }
-    }
-}
-
-/// Writes something to a controller, and has it used; why a script is not taken.
-async fn write(
-    peer: &Peer,
-    address: Address,
-    content: Content,
-    bytes: &[u8],
-    keep: bool,
-) -> Result<Option<ScriptFault>, Problem> {
-    let digest = digest_of(bytes);
-    let question = Request::TransferOpen {
-        content,
-        size: bytes.len() as u32,
-        digest,
-    };
-    let Body::TransferOpen { offset } = ask(peer, address, question).await? else {
-        return Err(Code::Internal.into());
-    };
-    let (mut at, mut piece, mut untaken) = (offset as usize, TRANSFER_PIECE_BYTES_MAX, 0);
-    while at < bytes.len() {
-        let end = bytes.len().min(at + piece);
-        let question = Request::TransferWrite {
-            offset: at as u32,
-            bytes: Bytes::copy_from_slice(&bytes[at..end]),
-        };
-        let asked = peer.ask(address, question, super::caller::ANSWER_TIMEOUT);
-        let next = match asked.await {
-            Ok(Body::TransferWrite { offset }) => offset as usize,
-            Ok(_) => return Err(Code::Internal.into()),
-            // Links differ: a smaller piece may fit.
-            Err(refusal) if refusal.code == Code::TooLarge && piece > PIECE_BYTES_MIN => {
-                piece /= 2;
-                continue;
-            }
-            Err(refusal) => return Err(refusal.into()),
-        };
-        // It may take the first bytes of a piece alone: flash has sectors.
-        let has_come_on = next > at && next <= end;
-        untaken = if has_come_on { 0 } else { untaken + 1 };
-        if untaken > UNTAKEN_MAX || next > bytes.len() {
-            return Err(Code::Internal.into());
-        }
-        at = next;
-    }
-    let question = Request::TransferCommit { digest, keep };
-    match ask(peer, address, question).await? {
-        Body::TransferCommit { fault } => Ok(fault),
-        _ => Err(Code::Internal.into()),
-    }
+    let done = done.unwrap_or_else(|_| Err(Code::TimedOut.into()));
+    done.map_err(Problem::from)
 }

@@ -2,7 +2,7 @@
 //!
 //! - `caller`: log-in, limits, bodies and parameters.
 //! - `rights`: who may do what that the relay does not judge.
-//! - `sites`, `controllers`, `commands`, `inner`, `scripts`, `records`, `accounts`: the resources. What concerns a live
+//! - `sites`, `controllers`, `commands`, `inner`, `scripts`, `rollouts`, `records`, `accounts`: the resources. What concerns a live
 //!   controller goes over the yard, by a peer with the caller's rights ([`crate::inside`]).
 //!
 //! Every route is declared once, by what also documents it; so nothing is served that the document does
@@ -22,6 +22,7 @@ mod inner;
 mod keys;
 mod records;
 mod rights;
+mod rollouts;
 mod scripts;
 mod sites;
 mod text;
@@ -62,6 +63,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
         (name = "commands", description = "Commands and their receipts"),
         (name = "inside", description = "What is inside a controller that runs a script"),
         (name = "scripts", description = "The library of scripts"),
+        (name = "rollouts", description = "Scripts and parameters brought to many controllers, step by step"),
         (name = "records", description = "What was: the history of points, and who did what"),
         (name = "accounts", description = "Accounts and how they log in"),
     )
@@ -195,6 +197,11 @@ pub(super) fn router(api: &Arc<Api>) -> Router<Arc<Api>> {
         .routes(routes!(scripts::versions, scripts::add, scripts::remove))
         .routes(routes!(scripts::show))
         .routes(routes!(scripts::diff))
+        .routes(routes!(rollouts::list, rollouts::begin))
+        .routes(routes!(rollouts::forecast))
+        .routes(routes!(rollouts::show))
+        .routes(routes!(rollouts::controllers))
+        .routes(routes!(rollouts::wish))
         .routes(routes!(accounts::list, accounts::add))
         .routes(routes!(accounts::show, accounts::remove))
         .routes(routes!(accounts::set_rights))

@@ -33,6 +33,8 @@ pub(super) enum Deed<'a> {
     AddToLibrary,
     /// Remove a script with all its versions.
     RemoveFromLibrary,
+    /// Roll something out to the controllers of this site, or of none, or want something of such a roll-out.
+    RollOut(Option<SiteId>),
     /// See, make, change or remove accounts, and what they may do.
     ManageAccounts,
     /// See or change how an account logs in: password, second factor, tokens, keys.
@@ -70,6 +72,7 @@ pub(super) fn judge(account: &Title, rights: &Rights, deed: &Deed<'_>) -> Result
             }
         }
         Deed::AdministerController(site) => at_least(rights.role_at(*site), Role::Admin),
+        Deed::RollOut(site) => at_least(rights.role_at(*site), Role::Technician),
         Deed::SeeLibrary => anywhere(Role::Viewer),
         Deed::AddToLibrary => anywhere(Role::Technician),
         Deed::ManageSites | Deed::ReadAudit | Deed::ManageAccounts | Deed::RemoveFromLibrary => {
@@ -127,6 +130,9 @@ mod tests {
             (Deed::SeeLibrary, "f........"),
             (Deed::AddToLibrary, "fff..ff.."),
             (Deed::RemoveFromLibrary, "ffffffff."),
+            (Deed::RollOut(Some(here)), "?ff..ff.."),
+            (Deed::RollOut(Some(there)), "?????ff.."),
+            (Deed::RollOut(None), "?????ff.."),
             (Deed::ManageAccounts, "ffffffff."),
             (Deed::Keep(&own), "........."),
             (Deed::Keep(&other), "ffffffff."),

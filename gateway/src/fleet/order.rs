@@ -1,0 +1,202 @@
+//! A roll-out as a person orders it: by page, program or command line.
+//!
+//! Whoever orders one only writes it into the store; the gateway whose chore roll-outs are takes it up
+//! (`fleet::executor`). So an order needs no running gateway, and what it says is judged here, once.
+
+use super::{
+    plan::Label,
+    rollout::{Release, ReleaseKind, Rollout, Terms, TermsError},
+    values::Values,
+};
+use crate::{
+    digest::Digest,
+    store::{ConfigStore, Content, NewRollout, RolloutId, Seen, StoreError},
+};
+use std::sync::Arc;
+use switchyard_protocol::{
+    Address,
+    limits::NAMES_MAX,
+    message::{Time, Title},
+};
+use thiserror::Error;
+
+/// Controllers of which it is read at once what they were last seen to run.
+const SEEN_PER_PAGE: u32 = 2_000;
+/// Digits of a digest by which people know a script that has no name.
+const DIGITS: usize = 12;
+
+/// What is to be rolled out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Chosen {
+    /// A script of the library, by default its newest version.
+    Script(Label, Option<u32>),
+    /// Values of parameters.
+    Values(Values),
+    /// Any content that is kept, by what it is known by.
+    Digest(Digest),
+}
+
+/// Why a roll-out cannot be had.
+#[derive(Debug, Error)]
+pub(crate) enum OrderError {
+    /// There is no such script.
+    #[error("expected a script in the library and found no {0}")]
+    NoScript(String),
+    /// What is kept under that digest is a firmware.
+    #[error(
+        "expected a script or values of parameters: {0} is a firmware, which this version does not roll out"
+    )]
+    Firmware(Digest),
+    /// There are no values, or too many.
+    #[error("expected 1 to {NAMES_MAX} values of parameters, got {0}")]
+    Values(usize),
+    /// The terms or the list are none.
+    #[error(transparent)]
+    Terms(#[from] TermsError),
+    /// The store did not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What is rolled out, and what people call it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Goods {
+    /// It.
+    pub(crate) release: Release,
+    /// `tank 3`, `most and 2 more`, or the first digits of its digest.
+    pub(crate) name: String,
+    /// What is to be kept first, where that may not be kept yet.
+    content: Option<Content>,
+}
+
+/// Finds what was chosen.
+///
+/// # Errors
+/// What is wrong with it, or the store's failure.
+pub(crate) async fn find(store: &dyn ConfigStore, chosen: &Chosen) -> Result<Goods, OrderError> {
+    let (mut kind, mut kept) = (ReleaseKind::Script, None);
+    let (digest, name) = match chosen {
+        Chosen::Values(values) => {
+            if values.is_empty() || values.len() > NAMES_MAX {
+                return Err(OrderError::Values(values.len()));
+            }
+            let content = Content::parameters(values.encode().into())?;
+            (kind, kept) = (ReleaseKind::Parameters, Some(content));
+            let first = values.iter().next().map(|(name, ..)| name.to_string());
+            let first = first.unwrap_or_default();
+            let name = match values.len() - 1 {
+                0 => first,
+                others => format!("{first} and {others} more"),
+            };
+            (values.digest(), name)
+        }
+        Chosen::Script(label, number) => {
+            let found = store.script(label.clone(), *number).await?;
+            let Some((version, _)) = found else {
+                let name = match number {
+                    Some(number) => format!("{label} {number}"),
+                    None => label.to_string(),
+                };
+                return Err(OrderError::NoScript(name));
+            };
+            (version.digest, format!("{label} {}", version.number))
+        }
+        Chosen::Digest(digest) => {
+            let Some(content) = store.content(*digest).await? else {
+                return Err(OrderError::NoScript(digest.to_string()));
+            };
+            kind = content.kind();
+            if kind == ReleaseKind::Firmware {
+                return Err(OrderError::Firmware(*digest));
+            }
+            let versions = store.scripts_of(vec![*digest]).await?;
+            let name = match versions.first() {
+                Some(version) => format!("{} {}", version.label, version.number),
+                None => digest.to_string()[..DIGITS].to_owned(),
+            };
+            (*digest, name)
+        }
+    };
+    let release = Release { kind, digest };
+    Ok(Goods {
+        release,
+        name,
+        content: kept,
+    })
+}
+
+/// What a roll-out would come to, as far as is known: what controllers were last seen to run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Forecast {
+    /// All of them.
+    pub(crate) controllers: u32,
+    /// They ran something else.
+    pub(crate) outdated: u32,
+    /// They ran it.
+    pub(crate) current: u32,
+    /// Nobody has seen what they run.
+    pub(crate) unknown: u32,
+}
+
+/// Counts what is known of these controllers, which ascend.
+///
+/// # Errors
+/// The store's failure.
+pub(crate) async fn forecast(
+    store: &dyn ConfigStore,
+    release: Release,
+    controllers: &[Address],
+) -> Result<Forecast, StoreError> {
+    let mut forecast = Forecast {
+        controllers: u32::try_from(controllers.len()).unwrap_or(u32::MAX),
+        ..Forecast::default()
+    };
+    let (Some(first), Some(last)) = (controllers.first(), controllers.last()) else {
+        return Ok(forecast);
+    };
+    let mut after = Address(first.0 - 1);
+    let mut seen: Vec<Seen> = Vec::new();
+    while after < *last {
+        let page = store.seen(release.kind, after, SEEN_PER_PAGE).await?;
+        let is_last = page.len() < SEEN_PER_PAGE as usize;
+        after = page.last().map_or(*last, |it| it.controller);
+        seen.extend(page);
+        if is_last {
+            break;
+        }
+    }
+    for controller in controllers {
+        let known = seen.binary_search_by_key(controller, |it| it.controller);
+        match known.map(|at| seen[at].running) {
+            Ok(running) if running == Some(release.digest) => forecast.current += 1,
+            Ok(_) => forecast.outdated += 1,
+            Err(_) => forecast.unknown += 1,
+        }
+    }
+    Ok(forecast)
+}
+
+/// Writes a roll-out into the store, for its owner to take up.
+///
+/// # Errors
+/// What is wrong with its terms or its list, or why the store does not take it.
+pub(crate) async fn place(
+    store: &dyn ConfigStore,
+    goods: Goods,
+    (title, by): (Title, Title),
+    (terms, controllers): (Terms, &[Address]),
+    now: Time,
+) -> Result<RolloutId, OrderError> {
+    // Below every owner's token, so that the first that claims it has it.
+    let nobodys = 0;
+    let first = Rollout::new(terms, controllers, nobodys, now.0)?.take_changes();
+    if let Some(content) = goods.content {
+        store.put_content(content, now).await?;
+    }
+    let about = NewRollout {
+        title,
+        by,
+        began: now,
+    };
+    Ok(store.create_rollout(about, Arc::new(first)).await?)
+}
