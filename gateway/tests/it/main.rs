@@ -16,6 +16,7 @@ mod history;
 mod history_contract;
 mod http;
 mod keys;
+mod keys_contract;
 mod limits;
 mod mqtt;
 mod mqtt_faults;

@@ -441,11 +441,19 @@ pub(super) async fn begin(
     };
     let (account, now) = (caller.login.account.clone(), crate::clock::time());
     let (terms, about) = (terms.terms(goods.release), (title, account.clone()));
-    let placed = order::place(&*api.config, goods, about, (terms, &controllers), now).await;
-    let id = placed.map_err(|error| refused(&api, &error))?;
-    api.rollouts.ring();
     let count = controllers.len();
-    tracing::info!(ip = %caller.ip, %account, rollout = %id, controllers = count, "began a roll-out");
+    let text = format!("begin a roll-out of {} to {count} controllers", goods.name);
+    let by = Arc::clone(&api);
+    let beginning = async move {
+        let placed = order::place(&*by.config, goods, about, (terms, &controllers), now).await;
+        let id = placed.map_err(|error| refused(&by, &error))?;
+        by.rollouts.ring();
+        tracing::info!(%account, rollout = %id, controllers = count, "began a roll-out");
+        Ok(id)
+    };
+    let id = caller
+        .change(&api, (Address::GATEWAY, text), beginning)
+        .await?;
     Ok((StatusCode::CREATED, axum::Json(Begun { rollout: id.0 })))
 }
 
@@ -541,12 +549,15 @@ pub(super) async fn wish(
     let allowed = rollout.head.phase().allows(control);
     allowed.map_err(|error| Problem::conflict("wrong_state", &error.to_string()))?;
     let (account, now) = (caller.login.account.clone(), crate::clock::time());
-    let noted = api.config.add_wish(id, control, account.clone(), now).await;
-    noted.map_err(|error| failed(&api, &error))?;
-    api.rollouts.ring();
-    let wanted = control.name();
-    tracing::info!(ip = %caller.ip, %account, rollout = %id, wanted, "wants something of a roll-out");
-    Ok(StatusCode::ACCEPTED)
+    let text = format!("roll-out {id}: {}", control.name());
+    let by = Arc::clone(&api);
+    let noting = async move {
+        let noted = by.config.add_wish(id, control, account, now).await;
+        noted.map_err(|error| failed(&by, &error))?;
+        by.rollouts.ring();
+        Ok(StatusCode::ACCEPTED)
+    };
+    caller.change(&api, (Address::GATEWAY, text), noting).await
 }
 
 fn limit(given: Option<u32>, (default, max): (u32, u32)) -> Result<u32, Problem> {
