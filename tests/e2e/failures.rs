@@ -40,12 +40,11 @@ fn start(environment: &[(&str, String)]) -> Yard {
     .unwrap()
 }
 
-/// Waits for something that must come within a time, and tells how long it took.
+/// Waits for something that must come within a time.
 fn comes_within(limit: Duration, what: &str, condition: impl FnMut() -> Option<()>) {
     let begun = Instant::now();
     wait_until(what, condition).unwrap();
     let took = begun.elapsed();
-    println!("{what}: after {took:?}");
     assert!(took <= limit, "{what} came after {took:?}");
 }
 

@@ -5,7 +5,7 @@ use std::{
     collections::HashMap,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread::JoinHandle,
@@ -81,7 +81,6 @@ struct Shared {
     is_ending: AtomicBool,
     /// Commands that were executed, by operator.
     executed: [AtomicUsize; OPERATORS],
-    worst: Mutex<Duration>,
 }
 
 /// Operators at work. Whoever is not served in time panics, and with him [`Load::goes_on`].
@@ -126,9 +125,6 @@ impl Load {
                 .then_some(())
         })
         .unwrap();
-        let worst = self.shared.worst.lock();
-        let worst = std::mem::take(&mut *worst.unwrap_or_else(PoisonError::into_inner));
-        println!("{meanwhile}: {worst:?} at worst");
     }
 
     /// Ends, and gives every command.
@@ -162,9 +158,6 @@ fn operate(tool: &mut Tool, number: usize, addresses: &[u32], shared: &Shared) -
         let last = receipts.last().unwrap();
         assert_eq!(last.stage, Stage::Executed, "{last:?} after {took:?}");
         assert!(took < COMMAND_TIME_MAX, "it took {took:?}");
-        let mut worst = shared.worst.lock().unwrap_or_else(PoisonError::into_inner);
-        *worst = worst.max(took);
-        drop(worst);
         keys.push(key);
         shared.executed[number].fetch_add(1, Ordering::Relaxed);
     }

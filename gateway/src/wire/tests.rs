@@ -504,6 +504,15 @@ fn what_breaks_the_framing_is_named() {
             fragment_flood,
             Code::TooLarge,
         ),
+        (
+            "the longest fragment that there is",
+            [
+                masked(0x02, b"a"),
+                [&[0x80][..], &[0xFF; 9], &[0; 4]].concat(),
+            ]
+            .concat(),
+            Code::TooLarge,
+        ),
         ("a close", masked(0x88, &[0x03, 0xE8]), Code::LinkLost),
     ] {
         let mut wire = Wire::Web(Box::default());

@@ -76,7 +76,9 @@ impl Head {
         if is_control && (!is_last || length > CONTROL_BYTES_MAX as u64) {
             return Err(Code::Malformed);
         }
-        if !is_control && length + fragments_bytes as u64 > limits::TOOL_MESSAGE_BYTES_MAX as u64 {
+        // The length is the peer's own word, up to the largest that there is.
+        let message_bytes = length.saturating_add(fragments_bytes as u64);
+        if !is_control && message_bytes > limits::TOOL_MESSAGE_BYTES_MAX as u64 {
             return Err(Code::TooLarge);
         }
         let start = 2 + length_bytes + 4;
