@@ -16,7 +16,7 @@ use switchyard_protocol::{
     Address, limits,
     message::{Answer, Key, Request, Stage, Title, ToolHello},
 };
-use switchyard_testkit::{Controller, Program, Yard, wait_until};
+use switchyard_testkit::{Controller, PATIENCE, Program, Yard, wait_until};
 
 /// Controllers that are commanded.
 pub(crate) const CONTROLLERS: usize = 4;
@@ -26,6 +26,8 @@ const OPERATORS: usize = 3;
 pub(crate) const COMMAND_TIME_MAX: Duration = Duration::from_millis(2_500);
 /// How long the gateway waits for a store.
 pub(crate) const STORE_TIMEOUT: &str = "3s";
+/// From one command to an operator's next: a load, and no flood, of which every command is looked up at the end.
+const PAUSE: Duration = Duration::from_millis(20);
 /// Commands of each operator that show that it goes on.
 const ENOUGH: usize = 15;
 
@@ -159,6 +161,7 @@ fn operate(tool: &mut Tool, number: usize, addresses: &[u32], shared: &Shared) -
         assert_eq!(last.stage, Stage::Executed, "{last:?} after {took:?}");
         assert!(took < COMMAND_TIME_MAX, "it took {took:?}");
         keys.push(key);
+        std::thread::sleep(PAUSE);
         shared.executed[number].fetch_add(1, Ordering::Relaxed);
     }
     keys
@@ -171,27 +174,32 @@ pub(crate) fn all_were_executed_once(yard: &Yard, fleet: &Fleet, keys: &[Key]) {
         let times = executions.get(&key.to_string()).copied().unwrap_or(0);
         assert_eq!(times, 1, "{key}");
     }
-    wait_until("the audit log to have all ends", || {
-        let told = yard.manage(&["audit", "--json"]).ok()?;
-        let ended = told.lines().filter_map(|line| {
-            let record: Value = serde_json::from_str(line).ok()?;
-            assert_ne!(record["what"], "lost", "{record}");
-            (record["final"] == true).then(|| record["key"].as_str().map(str::to_owned))?
-        });
-        let mut ends = HashMap::<String, usize>::new();
-        for key in ended {
-            *ends.entry(key).or_default() += 1;
-        }
-        keys.iter()
-            .all(|key| ends.get(&key.to_string()) == Some(&1))
-            .then_some(())
-    })
-    .unwrap();
+    // After a failure of the database the log is tried again every half minute at last.
+    let begun = Instant::now();
+    while !has_all_ends(yard, keys) {
+        assert!(begun.elapsed() < 3 * PATIENCE, "the audit log lacks ends");
+        std::thread::sleep(Duration::from_millis(500));
+    }
     let checked = yard.manage(&["audit", "--verify"]).unwrap();
     assert!(
         checked.contains(" records hold, up to number "),
         "{checked}"
     );
+}
+
+/// Whether the audit log has the end of every command, once.
+fn has_all_ends(yard: &Yard, keys: &[Key]) -> bool {
+    let told = yard.manage(&["audit", "--json"]).unwrap();
+    let mut ends = HashMap::<String, usize>::new();
+    for line in told.lines() {
+        let record: Value = serde_json::from_str(line).unwrap();
+        assert_ne!(record["what"], "lost", "{record}");
+        if let (true, Some(key)) = (record["final"] == true, record["key"].as_str()) {
+            *ends.entry(key.to_owned()).or_default() += 1;
+        }
+    }
+    keys.iter()
+        .all(|key| ends.get(&key.to_string()) == Some(&1))
 }
 
 /// What a tool with a token says first.

@@ -99,11 +99,13 @@ struct Person {
     token: String,
 }
 
-/// Those whom a caller's requests about accounts are about.
+/// Those whom requests about accounts are about. Each costs the hash of a password, so they stay for as long as they can.
 struct People {
     /// What is about oneself is about a double with the same rights, since some of it ends log-ins.
     double: Person,
     another: Person,
+    /// Whose rights are changed, and who is removed, by whoever may.
+    somebody: Person,
 }
 
 /// One request: what it says besides its path's parts.
@@ -193,9 +195,11 @@ impl Scene<'_> {
         let is_allowed = (200..300).contains(&expected);
         let operation = line.operation.clone();
         let whose = line.whose;
+        let is_about_somebody = matches!(operation.as_str(), "set_rights" | "remove_account");
         let subject = match whose {
             Whose::Own => people.double.clone(),
             Whose::Anothers => people.another.clone(),
+            Whose::Nobodys if is_about_somebody => people.somebody.clone(),
             Whose::Nobodys => Person::default(),
         };
         let mut deed = Deed {
@@ -233,6 +237,9 @@ impl Scene<'_> {
         match whose {
             Whose::Own => people.double = subject,
             Whose::Anothers => people.another = subject,
+            Whose::Nobodys if is_about_somebody && is_allowed => {
+                people.somebody = self.stranger("somebody", json!({}));
+            }
             Whose::Nobodys => {}
         }
         self.seen.insert((operation, column(standing)));
@@ -388,8 +395,6 @@ impl Deed<'_, '_> {
                 "name": self.scene.new_name("made"), "password": PASSWORD, "rights": {},
             })),
             "set_rights" | "remove_account" => {
-                // Both are about somebody, whoever asks.
-                self.subject = self.scene.stranger("somebody", json!({}));
                 let request = Request::of(&[("name", &self.subject.name)]);
                 match self.operation {
                     "set_rights" => request.with(json!({ "everywhere": "viewer" })),
@@ -608,7 +613,17 @@ fn code_of(secret: &str) -> String {
 }
 
 #[test]
-fn every_operation_of_everybody_is_answered_as_the_table_says() {
+fn every_operation_of_people_is_answered_as_the_table_says() {
+    check_all(false);
+}
+
+#[test]
+fn every_operation_of_programs_is_answered_as_the_table_says() {
+    check_all(true);
+}
+
+/// The whole table, by log-ins or by programs' tokens; and by nobody.
+fn check_all(by_programs: bool) {
     let cast = Cast::assemble();
     let (operations, lines) = (operations(&cast), lines());
     let told: BTreeSet<_> = lines.iter().map(|line| line.operation.as_str()).collect();
@@ -621,14 +636,25 @@ fn every_operation_of_everybody_is_answered_as_the_table_says() {
         names: Cell::new(0),
         seen: BTreeSet::new(),
     };
-    for caller in &cast.callers {
-        let mut double = scene.person("double", rights_of(caller.everywhere, caller.north));
+    let mut people = People {
+        double: Person::default(),
+        another: scene.person("another", rights_of(None, Some(Role::Viewer))),
+        somebody: scene.stranger("somebody", json!({})),
+    };
+    let is_meant = |caller: &&Caller| caller.token.is_none() || caller.is_program == by_programs;
+    for caller in cast.callers.iter().filter(is_meant) {
+        let mut double = match caller.token {
+            Some(_) => scene.person("double", rights_of(caller.everywhere, caller.north)),
+            None => Person {
+                name: "viewer".into(),
+                ..Person::default()
+            },
+        };
         if caller.is_program {
             let add = ["account", "token", "add", &double.name, "its own"];
             double.token = cast.yard.manage(&add).unwrap().trim().to_owned();
         }
-        let another = scene.person("another", rights_of(None, Some(Role::Viewer)));
-        let mut people = People { double, another };
+        people.double = double;
         for at in 0..scene.lines.len() {
             let places: &[Place] = match scene.lines[at].counts.as_str() {
                 "at its site" | "at the site that it names" => &[Place::North, Place::South],
