@@ -1,3 +1,5 @@
+//! What is written is read again, whatever was torn off or changed: properties of the journal's bytes.
+
 use super::*;
 use proptest::{collection::vec, prelude::*};
 
