@@ -20,6 +20,8 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
+/// Of that, how long one of a host's addresses may take.
+const ADDRESS_TIMEOUT: Duration = Duration::from_secs(4);
 /// From dialling to the broker's welcome: names are looked up, and a poor line has three turns.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long the broker may take nothing of what is written, or over the answer to a ping.
@@ -99,7 +101,7 @@ impl Dialler {
 
     async fn connect(&self) -> Result<Box<dyn Stream>, Fault> {
         let (host, tcp_port) = (self.settings.bare_host(), self.settings.tcp_port);
-        let stream = TcpStream::connect((host, tcp_port)).await?;
+        let stream = dial_any(host, tcp_port).await?;
         // Packets are written together; waiting for acknowledgements only slows them.
         let _ = stream.set_nodelay(true);
         let Some(config) = &self.tls else {
@@ -287,6 +289,19 @@ async fn push(
         return Ok(None);
     }
     writer.write_buf(bytes).await.map(Some)
+}
+
+/// Connects to the first address of a host that answers in time: one that is dead must not hide the others.
+async fn dial_any(host: &str, tcp_port: u16) -> io::Result<TcpStream> {
+    let mut latest = io::Error::from(io::ErrorKind::NotFound);
+    for address in tokio::net::lookup_host((host, tcp_port)).await? {
+        let dialled = tokio::time::timeout(ADDRESS_TIMEOUT, TcpStream::connect(address)).await;
+        match dialled.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => latest = error,
+        }
+    }
+    Err(latest)
 }
 
 #[cfg(test)]

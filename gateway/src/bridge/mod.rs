@@ -279,11 +279,16 @@ impl Observer for Watcher {
         for controller in strangers.into_iter().chain(state.fleet.synced()) {
             state.outbox.mark(controller, Due::REMOVAL);
         }
+        state.outbox.sees();
         self.0.due.notify_one();
     }
 
     fn lost(&mut self) {
-        self.0.state().peer = None;
+        let mut state = self.0.state();
+        state.peer = None;
+        state.outbox.blinded();
+        drop(state);
+        self.0.due.notify_one();
     }
 }
 

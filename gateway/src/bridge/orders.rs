@@ -5,7 +5,12 @@ use super::{
     command::{self, Heard, Mark, Refusal},
     topics::Aim,
 };
-use crate::{clock, hex, inside::Peer, telemetry::count, throttle::Throttle};
+use crate::{
+    clock, hex,
+    inside::{Peer, Receipts},
+    telemetry::count,
+    throttle::Throttle,
+};
 use rumqttc::Publish;
 use serde_json::{Map, Value, json};
 use std::{
@@ -16,6 +21,7 @@ use switchyard_protocol::{
     Address, Code,
     message::{Command, Key, Receipt, Stage},
 };
+use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 /// Commands under way: each has a task that waits for its receipts.
@@ -25,13 +31,14 @@ const PER_MINUTE_MAX: u32 = 1_200;
 /// Lines a minute in the log about commands that were turned away.
 const COMPLAINTS_PER_MINUTE_MAX: u32 = 10;
 
-/// The commands under way, by their keys.
-type Open = Arc<Mutex<HashMap<Key, Command>>>;
+/// The commands under way, by their keys, and for whom.
+type Open = Arc<Mutex<HashMap<Key, (Address, Command)>>>;
 
 /// See the module.
 pub(super) struct Orders {
     shared: Arc<Shared>,
-    tasks: TaskTracker,
+    /// Commands in the order in which they came: they go to the yard in just that.
+    queue: mpsc::Sender<(Order, Peer, Command)>,
     heard: Heard,
     open: Open,
     rate: Throttle<()>,
@@ -41,9 +48,12 @@ pub(super) struct Orders {
 impl Orders {
     /// None yet.
     pub(super) fn new(shared: Arc<Shared>, tasks: TaskTracker) -> Self {
+        let (queue, orders) = mpsc::channel(OPEN_MAX);
+        let receipts = tasks.clone();
+        tasks.spawn(give_in_order(orders, receipts));
         Orders {
             shared,
-            tasks,
+            queue,
             heard: Heard::default(),
             open: Open::default(),
             rate: Throttle::new(PER_MINUTE_MAX),
@@ -119,13 +129,14 @@ impl Orders {
         let mut open = lock(&self.open);
         match open.get(&command.key) {
             // Its receipts are being waited for as it is.
-            Some(known) if *known == command => return Ok(()),
+            Some((controller, known)) if *controller == aim.controller && *known == command => {
+                return Ok(());
+            }
             Some(_) => return Err(Refusal::new(Code::BadField, "another command has this key")),
             None if open.len() >= OPEN_MAX => return Err(Code::Busy.into()),
-            None => open.insert(command.key, command.clone()),
+            None => open.insert(command.key, (aim.controller, command.clone())),
         };
         drop(open);
-        count(&self.shared.counters.commands_given);
         let order = Order {
             shared: Arc::clone(&self.shared),
             open: Arc::clone(&self.open),
@@ -133,7 +144,13 @@ impl Orders {
             label: aim.label(),
             key: command.key,
         };
-        self.tasks.spawn(order.run(peer, command));
+        // There is room for all that are open; without anybody who takes them the gateway is ending.
+        if let Err(unsent) = self.queue.try_send((order, peer, command)) {
+            let (order, ..) = unsent.into_inner();
+            lock(&self.open).remove(&order.key);
+            return Err(Code::ShuttingDown.into());
+        }
+        count(&self.shared.counters.commands_given);
         Ok(())
     }
 
@@ -145,13 +162,13 @@ impl Orders {
         }
         // Of what there is not, or not for the broker, nothing is told on any topic of it.
         if self.knows(controller) {
-            let receipt = refused(label, None, refusal);
+            let receipt = ended(label, None, Stage::Refused, refusal);
             self.shared.post(controller, "receipt", &receipt);
         }
     }
 }
 
-fn lock(open: &Open) -> MutexGuard<'_, HashMap<Key, Command>> {
+fn lock(open: &Open) -> MutexGuard<'_, HashMap<Key, (Address, Command)>> {
     open.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -164,31 +181,42 @@ struct Order {
     key: Key,
 }
 
+/// Gives commands to the yard in the order in which they came, each as soon as the one before is there: one
+/// that overtakes another could leave on what was switched off last.
+async fn give_in_order(mut orders: mpsc::Receiver<(Order, Peer, Command)>, tasks: TaskTracker) {
+    while let Some((order, peer, command)) = orders.recv().await {
+        match peer.command(order.controller, command).await {
+            Ok(receipts) => drop(tasks.spawn(order.follow(peer, receipts))),
+            // It has not gone anywhere.
+            Err(refusal) => order.end(Some((Stage::Refused, refusal))),
+        }
+    }
+}
+
 impl Order {
-    /// Gives the command, and tells its receipts until the last one.
-    async fn run(self, peer: Peer, command: Command) {
-        let mut is_told = false;
-        let refusal = match peer.command(self.controller, command).await {
-            Err(refusal) => Some(refusal),
-            Ok(mut receipts) => loop {
-                match receipts.next().await {
-                    Ok(receipt) => {
-                        is_told = true;
-                        let is_final = receipt.is_final;
-                        self.tell(&told(&self.label, receipts.key(), &receipt));
-                        if is_final {
-                            break None;
-                        }
+    /// Tells the command's receipts until the last one.
+    async fn follow(self, peer: Peer, mut receipts: Receipts) {
+        let ending = loop {
+            match receipts.next().await {
+                Ok(receipt) => {
+                    let is_final = receipt.is_final;
+                    self.tell(&told(&self.label, receipts.key(), &receipt));
+                    if is_final {
+                        break None;
                     }
-                    // Where it had begun, the yard knows more of it than that this peer is gone.
-                    Err(refusal) => break (!is_told).then_some(refusal),
                 }
-            },
+                // The yard may have it: whoever takes this for a refusal and tries again switches twice.
+                Err(refusal) if peer.has_ended() => break Some((Stage::Unknown, refusal)),
+                Err(refusal) => break Some((Stage::Refused, refusal)),
+            }
         };
-        if let Some(refusal) = refusal {
-            let crate::inside::Refusal { code, detail } = refusal;
+        self.end(ending);
+    }
+
+    fn end(self, ending: Option<(Stage, crate::inside::Refusal)>) {
+        if let Some((stage, crate::inside::Refusal { code, detail })) = ending {
             let refusal = Refusal { code, detail };
-            self.tell(&refused(&self.label, Some(self.key), &refusal));
+            self.tell(&ended(&self.label, Some(self.key), stage, &refusal));
         }
         lock(&self.open).remove(&self.key);
     }
@@ -212,10 +240,10 @@ fn told(label: &str, key: Key, receipt: &Receipt) -> Value {
     Value::Object(told)
 }
 
-/// The only receipt of a command that came to nothing.
-fn refused(label: &str, key: Option<Key>, refusal: &Refusal) -> Value {
+/// The last receipt of a command that came to nothing, or of which nothing more is known.
+fn ended(label: &str, key: Option<Key>, stage: Stage, refusal: &Refusal) -> Value {
     let detail = refusal.detail.clone();
-    let mut told = fields(label, key, Stage::Refused, true);
+    let mut told = fields(label, key, stage, true);
     told.insert("at".into(), clock::time().0.into());
     told.insert("reason".into(), refusal.code.name().into());
     told.extend(detail.map(|it| ("detail".to_owned(), it.into())));

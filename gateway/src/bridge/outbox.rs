@@ -98,7 +98,12 @@ pub(super) struct Outbox {
     flying: VecDeque<(u16, Letter)>,
     packet_id: u16,
     /// Whether the broker is to be told that the gateway is there.
+    /// The broker is to be told that all it has is live, once it has all of it.
     hello_due: bool,
+    /// It is to be told that nothing is.
+    bye_due: bool,
+    /// The gateway's own parts do not tell this one anything now.
+    is_blind: bool,
     next_round: Option<Instant>,
     described: HashMap<Address, Described>,
     hash: RandomState,
@@ -116,6 +121,8 @@ impl Outbox {
             flying: VecDeque::new(),
             packet_id: 0,
             hello_due: false,
+            bye_due: false,
+            is_blind: false,
             next_round: None,
             described: HashMap::new(),
             hash: RandomState::new(),
@@ -166,6 +173,28 @@ impl Outbox {
         Packet::Subscribe(subscribe)
     }
 
+    /// Nothing is known of the fleet from now on: what the broker has is not live any more.
+    pub(super) fn blinded(&mut self) {
+        (self.is_blind, self.bye_due) = (true, true);
+    }
+
+    /// All of the fleet is known again.
+    pub(super) fn sees(&mut self) {
+        self.hello_due |= std::mem::take(&mut self.is_blind);
+    }
+
+    /// Says that what the broker has is live, where it has not been told and has all of it.
+    fn greet(&mut self, fleet: &Fleet, out: &mut BytesMut, sent: &mut Sent) {
+        if self.hello_due && !self.is_blind && fleet.is_synced() {
+            self.hello_due = false;
+            put(
+                retained(self.topics.availability(), picture::ONLINE),
+                out,
+                sent,
+            );
+        }
+    }
+
     /// Home Assistant has forgotten everything.
     pub(super) fn describe_anew(&mut self, fleet: &Fleet) {
         for described in self.described.values_mut() {
@@ -195,9 +224,12 @@ impl Outbox {
         out: &mut BytesMut,
         sent: &mut Sent,
     ) -> Option<Instant> {
-        if std::mem::take(&mut self.hello_due) {
-            let hello = retained(self.topics.availability(), picture::ONLINE);
-            put(hello, out, sent);
+        if std::mem::take(&mut self.bye_due) {
+            put(
+                retained(self.topics.availability(), picture::OFFLINE),
+                out,
+                sent,
+            );
         }
         while out.len() < READY_BYTES_MAX
             && self.flying.len() < FLYING_MAX
@@ -211,6 +243,7 @@ impl Outbox {
             put(publish, out, sent);
         }
         if self.marks.is_empty() {
+            self.greet(fleet, out, sent);
             return None;
         }
         if let Some(at) = self.next_round.filter(|at| *at > now) {
@@ -225,6 +258,7 @@ impl Outbox {
         }
         if self.turns.is_empty() {
             self.next_round = Some(now + ROUND);
+            self.greet(fleet, out, sent);
         }
         None
     }
@@ -240,7 +274,8 @@ impl Outbox {
         let Some(controller) = fleet.controller(address) else {
             // Retained messages go by an empty one.
             self.described.remove(&address);
-            let gone = ["availability", "status"].map(|what| self.topics.of(address, what));
+            // By its availability a stranger is found, so that goes last.
+            let gone = ["status", "availability"].map(|what| self.topics.of(address, what));
             for topic in self.topics.discovery(address).into_iter().chain(gone) {
                 put(retained(topic, ""), out, sent);
             }
@@ -388,10 +423,10 @@ mod tests {
         };
         assert_eq!(subscribe.filters.len(), 3);
         let whole = [
-            "switchyard/availability",
             "homeassistant/device/switchyard_100042/config",
             "switchyard/100042/status",
             "switchyard/100042/availability",
+            "switchyard/availability",
         ];
         let (sent, next) = house.sent();
         assert!(sent.iter().all(|it| it.retain && it.qos == QoS::AtMostOnce));
@@ -402,13 +437,32 @@ mod tests {
         let (sent, next) = house.sent();
         assert_eq!((sent.len(), next), (0, Some(house.now + ROUND)));
         house.now += ROUND;
-        assert_eq!(house.topics(), whole[2..]);
+        assert_eq!(house.topics(), whole[1..3]);
         // A new connection, or a Home Assistant that has started anew, gets it all again.
         house.now += ROUND;
         house.outbox.describe_anew(&house.fleet);
-        assert_eq!(house.topics(), whole[1..]);
+        assert_eq!(house.topics(), whole[..3]);
         house.outbox.connected(&house.fleet);
         assert_eq!(house.topics(), whole);
+    }
+
+    #[test]
+    fn what_is_not_live_is_not_called_so() {
+        let mut house = House::new();
+        house.fleet.begin();
+        house.outbox.connected(&house.fleet);
+        assert!(!house.topics().contains(&"switchyard/availability".into()));
+        house.fleet.take(&presence(true, Some(1)), TIME);
+        house.fleet.synced();
+        let (sent, _) = house.sent();
+        assert_eq!((sent.len(), &sent[0].payload[..]), (1, &b"online"[..]));
+        house.outbox.blinded();
+        let (sent, _) = house.sent();
+        assert_eq!((sent.len(), &sent[0].payload[..]), (1, &b"offline"[..]));
+        assert_eq!(house.topics(), [""; 0]);
+        house.outbox.sees();
+        let (sent, _) = house.sent();
+        assert_eq!((sent.len(), &sent[0].payload[..]), (1, &b"online"[..]));
     }
 
     #[test]
@@ -435,8 +489,8 @@ mod tests {
         let topics: Vec<_> = sent.iter().map(|it| it.topic.as_str()).collect();
         let cleared = [
             "homeassistant/device/switchyard_100042/config",
-            "switchyard/100042/availability",
             "switchyard/100042/status",
+            "switchyard/100042/availability",
         ];
         assert_eq!(topics, cleared);
         assert!(house.outbox.described.is_empty());
@@ -463,7 +517,7 @@ mod tests {
         let again: Vec<_> = again
             .map(|number| Bytes::from(number.to_string()))
             .collect();
-        assert_eq!(payloads[1..], again);
+        assert_eq!(payloads[..payloads.len() - 1], again);
     }
 
     #[test]

@@ -169,8 +169,10 @@ impl About<'_> {
     fn point(&self, point: &Point, platform: Platform) -> Value {
         let Point { name, .. } = point;
         let status = self.topics.of(self.address, "status");
-        // A value that the controller itself does not trust is not shown as one.
-        let trusted = format!("{{{{ 'offline' if value_json.points.{name}.bad else 'online' }}}}");
+        // A value that the controller itself does not trust is not shown as one. In brackets, since a point may be
+        // called what a mapping has for a method there: `items`, `keys`.
+        let trusted =
+            format!("{{{{ 'offline' if value_json.points['{name}'].bad else 'online' }}}}");
         let mut availability = self.availability();
         availability.push(json!({ "t": status, "val_tpl": trusted }));
         let mut part = json!({
@@ -178,7 +180,7 @@ impl About<'_> {
             "uniq_id": format!("{}_{name}", self.id),
             "name": name.as_str(),
             "stat_t": status,
-            "val_tpl": format!("{{{{ value_json.points.{name}.value }}}}"),
+            "val_tpl": format!("{{{{ value_json.points['{name}'].value }}}}"),
             "avty": availability,
             "avty_mode": "all",
         });
@@ -337,7 +339,7 @@ mod tests {
         let switch = &payload["cmps"]["switch_RL1"];
         assert_eq!(switch["cmd_t"], "switchyard/100042/command/set/RL1");
         assert_eq!(switch["ret"], false, "a retained command would be refused");
-        assert_eq!(switch["val_tpl"], "{{ value_json.points.RL1.value }}");
+        assert_eq!(switch["val_tpl"], "{{ value_json.points['RL1'].value }}");
         assert_eq!(switch["avty"][1]["t"], "switchyard/100042/availability");
     }
 

@@ -131,7 +131,8 @@ impl Topics {
         let rest = topic.strip_prefix(&*self.prefix)?.strip_prefix('/')?;
         let (address, rest) = rest.split_once('/')?;
         let controller: Address = address.parse().ok()?;
-        if !controller.is_controller() {
+        // Whoever closes a topic at the broker closes this one, and not `000042` as well.
+        if !controller.is_controller() || address != controller.to_string() {
             return None;
         }
         if rest == "availability" {

@@ -139,6 +139,10 @@ impl Target {
         let mut request = Request::new(Body::from(parcel.body.clone()));
         *request.method_mut() = axum::http::Method::POST;
         let path = url.path_and_query().map_or("/", |path| path.as_str());
+        let path = match path.starts_with('/') {
+            true => path.to_owned(),
+            false => format!("/{path}"),
+        };
         // It was part of a URL that was understood.
         *request.uri_mut() = path.parse().unwrap_or_default();
         let host = url.authority().map_or("", |authority| authority.as_str());
