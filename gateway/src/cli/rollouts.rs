@@ -340,7 +340,7 @@ async fn start(
     }
     let title = match task.title {
         Some(title) => title,
-        None => Title::new(&goods.name)?,
+        None => goods.title()?,
     };
     let (terms, now) = (task.terms.terms(goods.release), crate::clock::time());
     let about = (title, command_line()?);

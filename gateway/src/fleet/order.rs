@@ -12,11 +12,11 @@ use crate::{
     digest::Digest,
     store::{ConfigStore, Content, NewRollout, RolloutId, Seen, StoreError},
 };
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 use switchyard_protocol::{
     Address,
-    limits::NAMES_MAX,
-    message::{Time, Title},
+    limits::{NAMES_MAX, TITLE_BYTES_MAX},
+    message::{TextError, Time, Title},
 };
 use thiserror::Error;
 
@@ -67,6 +67,17 @@ pub(crate) struct Goods {
     pub(crate) name: String,
     /// What is to be kept first, where that may not be kept yet.
     content: Option<Content>,
+}
+
+impl Goods {
+    /// What a roll-out of it is called where nobody says: its name, as far as there is room.
+    ///
+    /// # Errors
+    /// None, but for a name that is no title.
+    pub(crate) fn title(&self) -> Result<Title, TextError> {
+        let end = self.name.floor_char_boundary(TITLE_BYTES_MAX);
+        Title::new(&self.name[..end])
+    }
 }
 
 /// Finds what was chosen.
@@ -147,6 +158,7 @@ pub(crate) async fn forecast(
     release: Release,
     controllers: &[Address],
 ) -> Result<Forecast, StoreError> {
+    let controllers: BTreeSet<Address> = controllers.iter().copied().collect();
     let mut forecast = Forecast {
         controllers: u32::try_from(controllers.len()).unwrap_or(u32::MAX),
         ..Forecast::default()
@@ -165,7 +177,7 @@ pub(crate) async fn forecast(
             break;
         }
     }
-    for controller in controllers {
+    for controller in &controllers {
         let known = seen.binary_search_by_key(controller, |it| it.controller);
         match known.map(|at| seen[at].running) {
             Ok(running) if running == Some(release.digest) => forecast.current += 1,

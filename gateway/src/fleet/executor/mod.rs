@@ -68,8 +68,9 @@ const WISHES_MAX: usize = crate::store::WISHES_MAX as usize;
 const ROLLOUTS_PER_PAGE: u32 = 100;
 /// How long one is left alone that somebody else has claimed.
 const LOST_PAUSE: Duration = Duration::from_secs(5);
-/// How long one is left alone that cannot be gone on with.
-const BROKEN_PAUSE: Duration = Duration::from_secs(10 * 60);
+/// How long one is left alone that cannot be gone on with: less than a trial takes, which ends by itself as if all
+/// was well.
+const BROKEN_PAUSE: Duration = Duration::from_secs(60);
 
 /// Says that there is something to do, so that it is looked for at once. Cloning it gives the same one.
 #[derive(Clone, Default)]
@@ -243,6 +244,8 @@ impl<'a> Owner<'a> {
         while self.running.join_next().await.is_some() {}
         telemetry.rollouts_owned.store(0, Ordering::Relaxed);
         self.in_hand.clear();
+        // They are somebody else's to tell of.
+        self.open.clear();
         self.tell_counts();
         if is_over {
             tracing::warn!(

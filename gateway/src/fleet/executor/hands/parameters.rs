@@ -39,6 +39,7 @@ impl At<'_> {
         if script.state == ScriptState::OnTrial {
             return Err(Early::later("a script is on trial there"));
         }
+        self.runs_its_script(script.state)?;
         let found = wanted.of_controller(&self.parameters().await?);
         let before = match before {
             Some(digest) if digest != release.digest => Some(self.values(digest).await?),
@@ -62,9 +63,19 @@ impl At<'_> {
         }))
     }
 
+    /// In safe mode parameters are told and can be set, and no script shows what they do: it would look as if all
+    /// was well.
+    fn runs_its_script(&self, state: ScriptState) -> Result<(), Early> {
+        match state {
+            ScriptState::SafeMode => Err(Early::later("it is in safe mode: its script is stopped")),
+            _ => Ok(()),
+        }
+    }
+
     /// Sets what is not as it is to be, once it is clear that all of it can be.
     pub(super) async fn send_parameters(&self, digest: Digest) -> Result<Answer, Early> {
         let wanted = self.values(digest).await?;
+        self.runs_its_script(self.health().await?.script.state)?;
         let parameters = self.parameters().await?;
         let mut changes: Vec<(Name, i64)> = Vec::new();
         for (name, kind, value) in wanted.iter() {

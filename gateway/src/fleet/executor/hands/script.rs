@@ -79,7 +79,9 @@ impl At<'_> {
 
     /// Whether that script is in the library by now.
     async fn save(&self, digest: Digest) -> Result<bool, Early> {
-        if self.store.content(digest).await?.is_some() {
+        if let Some(known) = self.store.content(digest).await? {
+            // Kept anew: nothing may refer to it until this roll-out does.
+            self.store.put_content(known, crate::clock::time()).await?;
             return Ok(true);
         }
         let bytes = self.transfer().read(Content::Script).await?;

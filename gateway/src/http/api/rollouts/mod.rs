@@ -21,10 +21,7 @@ use crate::{
 use axum::{extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
-use switchyard_protocol::{
-    Address, Code, SiteId,
-    message::{Title, ValueType},
-};
+use switchyard_protocol::{Address, Code, SiteId, message::ValueType};
 use terms::TermsView;
 use utoipa::{IntoParams, ToSchema};
 
@@ -396,6 +393,11 @@ pub(super) async fn list(
     Parameters(which): Parameters<WhichRollouts>,
 ) -> Result<axum::Json<Page>, Problem> {
     let limit = limit(which.limit, (PAGE_DEFAULT, PAGE_MAX))?;
+    if which.before == Some(0) {
+        return Err(Problem::bad_request(
+            "before: expected a roll-out's number, 1 and up",
+        ));
+    }
     let (open, before) = (which.open == Some(true), which.before.map(RolloutId));
     let found = api.config.rollouts(open, before, limit).await;
     let found = found.map_err(|error| failed(&api, &error))?;
@@ -437,7 +439,7 @@ pub(super) async fn begin(
     let (goods, controllers) = understood(&api, &caller, &body).await?;
     let title = match title {
         Some(title) => title,
-        None => Title::new(&goods.name).map_err(|_| Problem::from(Code::Internal))?,
+        None => goods.title().map_err(|_| Problem::from(Code::Internal))?,
     };
     let (account, now) = (caller.login.account.clone(), crate::clock::time());
     let (terms, about) = (terms.terms(goods.release), (title, account.clone()));
@@ -542,8 +544,8 @@ pub(super) async fn wish(
     let (id, control) = (rollout.id, Control::from(body.want));
     match Judge::new(&api, &caller).may(id, Deed::RollOut).await? {
         Judged::Yes => {}
-        Judged::No(code) => return Err(code.into()),
-        Judged::TooMany => return Err(Code::Forbidden.into()),
+        Judged::No(code) => return Err(Problem::from(code).denied()),
+        Judged::TooMany => return Err(Problem::from(Code::Forbidden).denied()),
     }
     // Its owner judges it again: by then it may have come further.
     let allowed = rollout.head.phase().allows(control);
