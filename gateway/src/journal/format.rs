@@ -359,7 +359,8 @@ pub(super) fn append_started(bytes: &mut Vec<u8>, number: u64, time: Time, is_un
     });
 }
 
-fn append(bytes: &mut Vec<u8>, number: u64, write: impl FnOnce(&mut Vec<u8>)) {
+/// Appends a record of any content, with its length and checksum.
+pub(super) fn append(bytes: &mut Vec<u8>, number: u64, write: impl FnOnce(&mut Vec<u8>)) {
     let at = bytes.len();
     bytes.extend_from_slice(&[0; RECORD_HEAD_BYTES]);
     write(bytes);
@@ -368,14 +369,6 @@ fn append(bytes: &mut Vec<u8>, number: u64, write: impl FnOnce(&mut Vec<u8>)) {
     let crc = checksum(number, length, content);
     bytes[at..at + 4].copy_from_slice(&length.to_be_bytes());
     bytes[at + 4..at + 8].copy_from_slice(&crc.to_be_bytes());
-}
-
-/// A record of any content, with its length and checksum.
-#[cfg(any(test, feature = "fuzzing"))]
-pub(super) fn sealed(number: u64, content: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    append(&mut bytes, number, |bytes| bytes.extend_from_slice(content));
-    bytes
 }
 
 fn checksum(number: u64, length: u32, content: &[u8]) -> u32 {

@@ -20,7 +20,8 @@ pub fn journal(data: &[u8]) {
         number += 1;
         rest = &rest[length..];
     }
-    let sealed = format::sealed(7, data);
+    let mut sealed = Vec::new();
+    format::append(&mut sealed, 7, |bytes| bytes.extend_from_slice(data));
     if let Next::Record(record, length) = format::next(&sealed, 7) {
         assert_eq!(length, sealed.len());
         read(&record, 7);

@@ -156,6 +156,8 @@ impl MariaDb {
                 "--skip-test-db",
                 "--auth-root-authentication-method=normal",
             ])
+            // One that starts clears the folder for temporary tables, also of another's.
+            .arg(format!("--tmpdir={}", folder.display()))
             .args(self.space())
             .stdin(Stdio::null())
             .output()
@@ -187,6 +189,7 @@ impl MariaDb {
             .arg(format!("--datadir={}", file("data")))
             .arg(format!("--socket={}", file("socket")))
             .arg(format!("--pid-file={}", file("pid")))
+            .arg(format!("--tmpdir={}", folder.display()))
             .arg(format!("--init-file={}", file("init.sql")))
             .arg(format!("--port={}", self.tcp_port))
             .args([
