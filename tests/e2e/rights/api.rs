@@ -463,10 +463,58 @@ impl Deed<'_, '_> {
                     "current": self.subject.password,
                 }))
             }
+            "rekey_controller" => {
+                self.spare = enrol();
+                Request::of(&[("address", &self.spare)]).with(json!({ "keep_old_s": 0 }))
+            }
+            "list_recorded_points" => of_controller(),
+            "read_history" => Request::of(&[("address", &address), ("point", &"nothing")]),
+            "read_audit" | "list_scripts" | "list_rollouts" => Request::of(&[]),
+            "list_script_versions" | "diff_script_versions" | "remove_script" => {
+                self.spare = self.new_script();
+                Request::of(&[("script", &self.spare)])
+            }
+            "show_script_version" => {
+                Request::of(&[("script", &self.new_script()), ("version", &1)])
+            }
+            "add_script_version" => {
+                self.spare = new_label();
+                Request::of(&[("script", &self.spare)]).with(json!({ "source": SCRIPT }))
+            }
+            "forecast_rollout" | "begin_rollout" => {
+                self.spare = enrol();
+                Request::of(&[]).with(self.order())
+            }
+            "show_rollout" | "list_rollout_controllers" | "wish_of_rollout" => {
+                self.spare = enrol();
+                let order = self.order();
+                let begun = self.do_so("POST", "/api/rollouts", order, &[201]);
+                let request = Request::of(&[("rollout", &begun["rollout"])]);
+                match self.operation {
+                    "wish_of_rollout" => request.with(json!({ "want": "pause" })),
+                    _ => request,
+                }
+            }
             other => {
                 panic!("{other} is new: say here how it is asked for, and in docs/http.md who may")
             }
         }
+    }
+
+    /// A script of the library, with one version.
+    fn new_script(&self) -> String {
+        let label = new_label();
+        let path = format!("/api/scripts/{label}");
+        // What a roll-out is of is not removed, whatever it is called: of another one nothing is.
+        let source = format!("# {label}\n{SCRIPT}");
+        self.do_so("POST", &path, json!({ "source": source }), &[201]);
+        label
+    }
+
+    /// A roll-out to the spare controller, which never comes.
+    fn order(&self) -> Value {
+        let spare: u32 = self.spare.parse().unwrap();
+        json!({ "script": self.new_script(), "controllers": [spare] })
     }
 
     fn command(&self, key: Key) -> Value {
@@ -491,6 +539,14 @@ impl Deed<'_, '_> {
         let cast = self.scene.cast;
         match self.operation {
             "add_site" | "rename_site" | "remove_site" => cast.look("/api/sites"),
+            "add_script_version" | "remove_script" => {
+                let path = format!("/api/scripts/{}", self.spare);
+                let token = Some(&*cast.admin);
+                let told = call(cast.yard.http(), token, ("GET", &path), None);
+                told.unwrap().0.into()
+            }
+            // The newest; those that are under way change by themselves.
+            "begin_rollout" => cast.look("/api/rollouts")["items"][0]["rollout"].clone(),
             "enrol_controller" => {
                 let known = metric(&cast.yard, "switchyard_controllers_known");
                 known.unwrap().into()
@@ -598,6 +654,11 @@ impl Deed<'_, '_> {
             _ => {}
         }
     }
+}
+
+/// A name that no script has.
+fn new_label() -> String {
+    format!("s-{:08x}", rand::random::<u32>())
 }
 
 /// The code that an app shows now (RFC 6238).
