@@ -55,6 +55,12 @@ impl Fleet {
         for controller in &controllers {
             soon("a controller", controller.wait_live()).await.unwrap();
         }
+        // A controller calls its link live a moment before the yard has it.
+        until("the yard to have them all", async || {
+            let online = gateway.metric("controllers_online").await;
+            (online == count as u64).then_some(())
+        })
+        .await;
         let technician = gateway.log_in("technician").await;
         Fleet {
             gateway,
