@@ -222,9 +222,9 @@ async fn history_is_told_to_who_may_see_the_controller() {
 
     for (path, status) in [
         (format!("{base}/depth"), 404),
-        (format!("{base}/level?from={to}&to=0"), 400),
-        (format!("{base}/level?buckets=5000"), 400),
-        (format!("{base}/level?from=0"), 400),
+        (format!("{base}/level?from={to}&to=0"), 422),
+        (format!("{base}/level?buckets=5000"), 422),
+        (format!("{base}/level?from=0"), 422),
         ("/api/controllers/77/history".to_owned(), 404),
         ("/api/controllers/77/history/level".to_owned(), 404),
     ] {

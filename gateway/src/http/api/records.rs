@@ -153,7 +153,7 @@ pub(super) async fn chart(
     let chart = history::chart(&*api.config, &question).await;
     let chart = chart.map_err(|error| match error {
         history::ChartError::Store(error) => failed(&api, &error),
-        error => Problem::bad_request(&error.to_string()),
+        error => text::bad_field(&error.to_string()),
     })?;
     let none = || Problem::not_found("there is no history of this point");
     let chart = chart.ok_or_else(none)?;

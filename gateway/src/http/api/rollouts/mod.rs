@@ -607,7 +607,7 @@ async fn understood(
         _ => {
             let expected =
                 "expected one of `script` (with or without `version`), `parameters` and `digest`";
-            return Err(Problem::bad_request(expected));
+            return Err(text::bad_field(expected));
         }
     };
     let listed = body.controllers.as_deref();
@@ -617,7 +617,7 @@ async fn understood(
         (None, None, Some(listed)) => Selection::List(addresses(listed)?),
         _ => {
             let expected = "expected one of `site`, `tag` and `controllers`";
-            return Err(Problem::bad_request(expected));
+            return Err(text::bad_field(expected));
         }
     };
     // Before anything is told of what there is.
