@@ -3,7 +3,7 @@
 
 use crate::{
     key_of,
-    load::{CONTROLLERS, Fleet, Load, hello},
+    load::{CONTROLLERS, Fleet, Load, give_waiting, hello},
 };
 use serde_json::{Value, json};
 use std::{
@@ -20,10 +20,7 @@ use switchyard_e2e::{
 };
 use switchyard_protocol::{
     Address,
-    message::{
-        Action, AlarmLevel, Answer, Body, Command, Event, Key, Name, Receipt, Request, Stage, Text,
-        Time, Verb,
-    },
+    message::{AlarmLevel, Answer, Body, Event, Key, Receipt, Request, Stage, Text, Verb},
 };
 use switchyard_testkit::{
     Controller, PASSWORD, Programs, Yard, YardOptions, services::MariaDb, wait_until,
@@ -289,23 +286,13 @@ fn a_backup_under_load_is_one_moment_on_any_host() {
 
 /// A command that waits for a controller that is away.
 fn queue(tool: &mut Tool, away: &Controller) -> Key {
-    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
-    let command = Command {
-        key: Key(rand::random()),
-        expiry: Time(now.as_millis() as u64 + 600_000),
-        wait: true,
-        action: Action::Set {
-            point: Name::new("RL1").unwrap(),
-            value: 1,
-        },
-    };
-    tool.command(away.address, &command).unwrap();
+    let key = give_waiting(tool, away);
     let stage = tool.receive_until(|frame| {
         let receipt = Receipt::decode(frame.payload()).ok()?;
-        (receipt.key == command.key).then_some(receipt.stage)
+        (receipt.key == key).then_some(receipt.stage)
     });
     assert_eq!(stage.unwrap(), Stage::Queued);
-    let answer = tool.ask(Address::GATEWAY, &Request::Receipt { key: command.key });
+    let answer = tool.ask(Address::GATEWAY, &Request::Receipt { key });
     assert!(matches!(answer.unwrap(), Answer::Ok(_)));
-    command.key
+    key
 }

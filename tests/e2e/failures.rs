@@ -1,7 +1,9 @@
 //! Redis and MariaDB are stopped, hung, slow, emptied and full while operators command controllers: commands go on in
 //! time, what is refused is what `docs/operating.md` says, and afterwards all is whole again.
 
-use crate::load::{COMMAND_TIME_MAX, Fleet, Load, STORE_TIMEOUT, all_were_executed_once, hello};
+use crate::load::{
+    COMMAND_TIME_MAX, Fleet, Load, STORE_TIMEOUT, all_were_executed_once, give_waiting, hello,
+};
 use serde_json::json;
 use std::{
     collections::BTreeMap,
@@ -13,7 +15,7 @@ use switchyard_e2e::{
 };
 use switchyard_protocol::{
     Code,
-    message::{Action, Command, Key, Name, Stage, Time},
+    message::{Key, Stage},
 };
 use switchyard_testkit::{
     Controller, PASSWORD, Programs, Yard, YardOptions,
@@ -151,22 +153,6 @@ fn redis_fails_under_load_and_nobody_waits_for_it() {
         (relays(&yard, &token) == known).then_some(())
     })
     .unwrap();
-}
-
-/// Gives a command that may wait for a controller that is away.
-fn give_waiting(tool: &mut Tool, controller: &Controller) -> Key {
-    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
-    let command = Command {
-        key: Key(rand::random()),
-        expiry: Time(now.as_millis() as u64 + 600_000),
-        wait: true,
-        action: Action::Set {
-            point: Name::new("RL1").unwrap(),
-            value: 1,
-        },
-    };
-    tool.command(controller.address, &command).unwrap();
-    command.key
 }
 
 /// Its first receipt.

@@ -14,7 +14,7 @@ use std::{
 use switchyard_e2e::{LATCH_RL1, Tool, http, value_in};
 use switchyard_protocol::{
     Address, limits,
-    message::{Answer, Key, Request, Stage, Title, ToolHello},
+    message::{Action, Answer, Command, Key, Name, Request, Stage, Time, Title, ToolHello},
 };
 use switchyard_testkit::{Controller, PATIENCE, Program, Yard, wait_until};
 
@@ -210,4 +210,20 @@ pub(crate) fn hello(token: &str) -> ToolHello {
         installation: None,
         software: Title::new("hand-made 1").unwrap(),
     }
+}
+
+/// Gives a command that may wait for a controller that is away.
+pub(crate) fn give_waiting(tool: &mut Tool, controller: &Controller) -> Key {
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
+    let command = Command {
+        key: Key(rand::random()),
+        expiry: Time(now.as_millis() as u64 + 600_000),
+        wait: true,
+        action: Action::Set {
+            point: Name::new("RL1").unwrap(),
+            value: 1,
+        },
+    };
+    tool.command(controller.address, &command).unwrap();
+    command.key
 }

@@ -1,7 +1,9 @@
 //! The API over a real gateway: every resource, who may do what, and commands to a controller that answers.
 
 use crate::support::{
-    Controller, Enrolled, Gateway, PASSWORD, Response, now, request, title, totp_code, until,
+    Controller, Enrolled, Gateway, PASSWORD,
+    api::{NOTHING, call, code, told},
+    now, request, title, totp_code, until,
 };
 use serde_json::{Value, json};
 use switchyard_gateway::{hash_password, store::Account};
@@ -10,70 +12,6 @@ use switchyard_protocol::{
     message::{Command, Stage},
 };
 use switchyard_relay::Rights;
-
-/// One request with a token.
-pub(crate) async fn call(
-    gateway: &Gateway,
-    token: &str,
-    method: &str,
-    path: &str,
-    body: &Value,
-) -> Response {
-    let bearer = format!("Bearer {token}");
-    let mut headers = vec![("authorization", bearer.as_str())];
-    let body = match body {
-        Value::Null => String::new(),
-        body => {
-            headers.push(("content-type", "application/json"));
-            body.to_string()
-        }
-    };
-    request(gateway.http, method, path, &headers, &body).await
-}
-
-/// The same, and the answer as JSON; the status must be this.
-pub(crate) async fn told(
-    gateway: &Gateway,
-    token: &str,
-    (method, path): (&str, &str),
-    body: &Value,
-    status: u16,
-) -> Value {
-    let response = call(gateway, token, method, path, body).await;
-    assert_eq!(
-        response.status, status,
-        "{method} {path}: {}",
-        response.body
-    );
-    match response.body.is_empty() {
-        true => Value::Null,
-        false => response.json(),
-    }
-}
-
-/// The code of a refusal, which is a problem in due form.
-pub(crate) async fn code(
-    gateway: &Gateway,
-    token: &str,
-    (method, path): (&str, &str),
-    body: &Value,
-    status: u16,
-) -> String {
-    let response = call(gateway, token, method, path, body).await;
-    assert_eq!(
-        response.status, status,
-        "{method} {path}: {}",
-        response.body
-    );
-    let content_type = response.header("content-type");
-    assert_eq!(content_type, Some("application/problem+json"));
-    let problem = response.json();
-    assert_eq!(problem["status"], status);
-    assert!(!problem["detail"].as_str().unwrap().is_empty());
-    problem["code"].as_str().unwrap().to_owned()
-}
-
-pub(crate) const NOTHING: Value = Value::Null;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_in_is_wanted_and_told() {

@@ -1,8 +1,9 @@
 //! The API's way into a controller that runs a script: here one by hand, which answers as a real one does.
 
-use crate::{
+use crate::support::{
+    Controller, Gateway,
     api::{NOTHING, code, told},
-    support::{Controller, Gateway, title, until},
+    title, until,
 };
 use blake2::{Blake2b, Digest as _, digest::consts::U32};
 use bytes::Bytes;
@@ -284,7 +285,8 @@ async fn what_is_inside_a_controller_is_read_and_written() {
     assert_eq!(script["source"], source);
     assert_eq!(script["digest"].as_str().unwrap().len(), 64);
     let bad = json!({"source": "bad"});
-    let refused = crate::api::call(&gateway, &technician, "PUT", &at("script"), &bad).await;
+    let refused =
+        crate::support::api::call(&gateway, &technician, "PUT", &at("script"), &bad).await;
     assert_eq!(refused.status, 422);
     let problem = refused.json();
     assert_eq!(problem["code"], "not_compiled");

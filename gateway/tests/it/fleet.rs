@@ -2,7 +2,7 @@
 
 use crate::{
     process::{Running, add_li, program, run},
-    support::{Response, now, open_sqlite, request, soon, title},
+    support::{api::call_at, now, open_sqlite, soon, title},
 };
 use serde_json::{Value, json};
 use std::{fs, path::Path, time::Duration};
@@ -453,19 +453,6 @@ async fn what_is_wrong_with_files_is_told_by_file_and_line() {
     );
 }
 
-async fn call(gateway: &Running, token: &str, method: &str, path: &str, body: &Value) -> Response {
-    let bearer = format!("Bearer {token}");
-    let mut headers = vec![("authorization", bearer.as_str())];
-    let body = match body {
-        Value::Null => String::new(),
-        body => {
-            headers.push(("content-type", "application/json"));
-            body.to_string()
-        }
-    };
-    request(gateway.http, method, path, &headers, &body).await
-}
-
 #[tokio::test]
 async fn the_library_over_http() {
     let folder = tempfile::tempdir().unwrap();
@@ -474,7 +461,7 @@ async fn the_library_over_http() {
     let mut gateway = Running::start(&data).await;
     let token = gateway.log_in().await;
     let ask = async |method: &str, path: &str, body: Value, status: u16| {
-        let response = call(&gateway, &token, method, path, &body).await;
+        let response = call_at(gateway.http, &token, method, path, &body).await;
         assert_eq!(
             response.status, status,
             "{method} {path}: {}",

@@ -1,9 +1,10 @@
 //! A controller's key is replaced over its link: from the store by way of the watch and the door to the
 //! controller, and back.
 
-use crate::{
+use crate::support::{
+    Controller, Gateway,
     api::{NOTHING, told},
-    support::{Controller, Gateway, now, until},
+    now, until,
 };
 use std::time::Duration;
 use switchyard_gateway::{

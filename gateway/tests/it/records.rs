@@ -1,8 +1,9 @@
 //! What was, over HTTP: who changed what of what the gateway keeps, and the history of points.
 
-use crate::{
+use crate::support::{
+    Controller, Gateway,
     api::{NOTHING, call, code, told},
-    support::{Controller, Gateway, now, title, until},
+    now, title, until,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;

@@ -1,9 +1,10 @@
 //! Roll-outs by a whole gateway, to controllers of the real core over real sockets: what comes of a
 //! script that is good, of one that is not, and of whatever happens in between.
 
-use crate::{
+use crate::support::{
+    Controller, Enrolled, Gateway,
     api::{NOTHING, call, code, told},
-    support::{Controller, Enrolled, Gateway, now, soon, title, until},
+    now, soon, title, until,
 };
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -356,11 +357,14 @@ async fn it_waits_for_its_lease_and_for_the_store() {
     assert!(head.token() > token, "{} after {token}", head.token());
     // A while without the store changes nothing of what comes of it.
     faults.set(Some(Fault::FailAfter));
-    tokio::time::sleep(Duration::from_secs(6)).await;
+    until("the executor to miss the store", async || {
+        let failures = fleet.gateway.metric("rollout_store_failures_total").await;
+        (failures > 0).then_some(())
+    })
+    .await;
     faults.set(None);
     let done = fleet.comes_to(number, "done").await;
     assert_eq!(done["stages"], json!({"kept": 1}));
-    assert!(fleet.gateway.metric("rollout_store_failures_total").await > 0);
     fleet.end().await;
 }
 
@@ -641,10 +645,10 @@ async fn only_technicians_of_every_site_roll_anything_out_there() {
         (
             &local,
             order(json!({"tag": "pumps", "site": 1})),
-            400,
-            "bad_request",
+            422,
+            "bad_field",
         ),
-        (&local, json!({"site": river.0}), 400, "bad_request"),
+        (&local, json!({"site": river.0}), 422, "bad_field"),
         (
             &local,
             json!({"script": "none", "site": river.0}),

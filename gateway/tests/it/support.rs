@@ -1,6 +1,7 @@
 //! A gateway on free ports and what speaks to it: plain HTTP here, a controller by `snow` and a tool
 //! by `tokio-tungstenite` in the files below.
 
+pub(crate) mod api;
 mod authority;
 mod controller;
 mod ear;

@@ -251,11 +251,7 @@ pub(super) async fn list(
     caller: Caller,
     Parameters(wanted): Parameters<Wanted>,
 ) -> Result<axum::Json<Page>, Problem> {
-    let limit = wanted.limit.unwrap_or(PAGE_DEFAULT);
-    if !(1..=PAGE_MAX).contains(&limit) {
-        let expected = format!("limit: expected 1 to {PAGE_MAX}");
-        return Err(Problem::bad_request(&expected));
-    }
+    let limit = text::limit(wanted.limit, (PAGE_DEFAULT, PAGE_MAX))?;
     if let Some(site) = wanted.site {
         text::site(site)?;
     }

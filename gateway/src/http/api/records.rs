@@ -313,11 +313,7 @@ pub(super) async fn audit(
     Parameters(wanted): Parameters<Wanted>,
 ) -> Result<axum::Json<AuditPage>, Problem> {
     caller.may(&Deed::ReadAudit)?;
-    let limit = wanted.limit.unwrap_or(RECORDS_DEFAULT);
-    if !(1..=RECORDS_MAX).contains(&limit) {
-        let expected = format!("limit: expected 1 to {RECORDS_MAX}");
-        return Err(Problem::bad_request(&expected));
-    }
+    let limit = text::limit(wanted.limit, (RECORDS_DEFAULT, RECORDS_MAX))?;
     let account = wanted.account.map(|name| text::title("account", &name));
     let filter = AuditFilter {
         account: account.transpose()?,

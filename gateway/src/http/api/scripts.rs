@@ -245,7 +245,7 @@ pub(super) async fn list(
     Parameters(wanted): Parameters<ScriptsWanted>,
 ) -> Result<axum::Json<Scripts>, Problem> {
     caller.may(&Deed::SeeLibrary)?;
-    let limit = page_size(wanted.limit)?;
+    let limit = text::limit(wanted.limit, (PAGE_DEFAULT, PAGE_MAX))?;
     let after = wanted
         .after
         .map(|after| label("after", &after))
@@ -271,7 +271,10 @@ pub(super) async fn versions(
     Parameters(wanted): Parameters<VersionsWanted>,
 ) -> Result<axum::Json<ScriptVersions>, Problem> {
     caller.may(&Deed::SeeLibrary)?;
-    let (limit, label) = (page_size(wanted.limit)?, label("script", &path.script)?);
+    let (limit, label) = (
+        text::limit(wanted.limit, (PAGE_DEFAULT, PAGE_MAX))?,
+        label("script", &path.script)?,
+    );
     if wanted.before == Some(0) {
         return Err(Problem::bad_request(
             "before: expected a version's number, 1 and up",
@@ -462,12 +465,4 @@ fn label(field: &str, text: &str) -> Result<Label, Problem> {
             "{field}: expected a name of 1 to 64 characters among a-z, 0-9, - and _"
         ))
     })
-}
-
-fn page_size(limit: Option<u32>) -> Result<u32, Problem> {
-    let limit = limit.unwrap_or(PAGE_DEFAULT);
-    let is_within = (1..=PAGE_MAX).contains(&limit);
-    is_within
-        .then_some(limit)
-        .ok_or_else(|| Problem::bad_request(&format!("limit: expected 1 to {PAGE_MAX}")))
 }

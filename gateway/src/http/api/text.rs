@@ -50,6 +50,19 @@ pub(super) fn bad_field(expected: &str) -> Problem {
     Problem::of(Code::BadField, expected)
 }
 
+/// How many a page is to have.
+///
+/// # Errors
+/// Says what was expected.
+pub(super) fn limit(given: Option<u32>, (default, max): (u32, u32)) -> Result<u32, Problem> {
+    let limit = given.unwrap_or(default);
+    let expected = || Problem::bad_request(&format!("limit: expected 1 to {max}"));
+    (1..=max)
+        .contains(&limit)
+        .then_some(limit)
+        .ok_or_else(expected)
+}
+
 /// What people call something.
 ///
 /// # Errors

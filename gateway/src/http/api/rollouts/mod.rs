@@ -23,7 +23,10 @@ use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
 use switchyard_protocol::{Address, Code, SiteId, message::ValueType};
 use terms::TermsView;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{
+    IntoParams, ToSchema,
+    openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Type},
+};
 
 /// Roll-outs on a page unless another number is asked for.
 const PAGE_DEFAULT: u32 = 20;
@@ -128,7 +131,7 @@ pub(super) struct Order {
     #[schema(nullable = false, min_length = 1, max_length = 64)]
     tag: Option<String>,
     /// These controllers; the first of them come first.
-    #[schema(nullable = false, min_items = 1, max_items = 5_000)]
+    #[schema(schema_with = listed, required = false)]
     controllers: Option<Vec<u32>>,
     /// What people will call it; what is rolled out unless given.
     #[schema(nullable = false, min_length = 1, max_length = 64)]
@@ -136,6 +139,20 @@ pub(super) struct Order {
     /// Its terms.
     #[serde(default)]
     terms: TermsView,
+}
+
+/// What the macros cannot say: how large the items of a list are.
+fn listed() -> Array {
+    let address = ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .minimum(Some(1))
+        .maximum(Some(Address::CONTROLLER_MAX.0));
+    ArrayBuilder::new()
+        .items(address)
+        .min_items(Some(1))
+        .max_items(Some(LISTED_MAX))
+        .description(Some("These controllers; the first of them come first."))
+        .build()
 }
 
 /// Where a roll-out stands.
@@ -392,7 +409,7 @@ pub(super) async fn list(
     caller: Caller,
     Parameters(which): Parameters<WhichRollouts>,
 ) -> Result<axum::Json<Page>, Problem> {
-    let limit = limit(which.limit, (PAGE_DEFAULT, PAGE_MAX))?;
+    let limit = text::limit(which.limit, (PAGE_DEFAULT, PAGE_MAX))?;
     if which.before == Some(0) {
         return Err(Problem::bad_request(
             "before: expected a roll-out's number, 1 and up",
@@ -515,7 +532,7 @@ pub(super) async fn controllers(
     Place(path): Place<RolloutPath>,
     Parameters(which): Parameters<WhichEntries>,
 ) -> Result<axum::Json<EntryPage>, Problem> {
-    let limit = limit(which.limit, (ENTRIES_DEFAULT, ENTRIES_MAX))?;
+    let limit = text::limit(which.limit, (ENTRIES_DEFAULT, ENTRIES_MAX))?;
     let rollout = visible(&api, &caller, path.rollout).await?;
     let page = api
         .config
@@ -560,15 +577,6 @@ pub(super) async fn wish(
         Ok(StatusCode::ACCEPTED)
     };
     caller.change(&api, (Address::GATEWAY, text), noting).await
-}
-
-fn limit(given: Option<u32>, (default, max): (u32, u32)) -> Result<u32, Problem> {
-    let limit = given.unwrap_or(default);
-    if !(1..=max).contains(&limit) {
-        let expected = format!("limit: expected 1 to {max}");
-        return Err(Problem::bad_request(&expected));
-    }
-    Ok(limit)
 }
 
 fn refused(api: &Api, error: &OrderError) -> Problem {

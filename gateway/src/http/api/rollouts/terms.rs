@@ -1,8 +1,11 @@
 //! A roll-out's terms as JSON has them: what is left out is as usual.
 
-use crate::fleet::rollout::{Bound, Halts, Release, RollBackOn, Terms};
+use crate::fleet::rollout::{Bound, Halts, Release, RollBackOn, STEPS_MAX, Terms};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::schema::{Array, ArrayBuilder, ObjectBuilder, Type},
+};
 
 /// When a halt rolls back by itself.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
@@ -85,7 +88,7 @@ pub(super) struct TermsView {
     /// What part of the outdated ones has had it at the end of each step, in percent, rising to 100; 10, 50
     /// and 100 unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, min_items = 1, max_items = 10)]
+    #[schema(schema_with = steps, required = false)]
     steps: Option<Vec<u8>>,
     /// How long a controller is watched before it counts as kept; five minutes unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -119,6 +122,22 @@ pub(super) struct TermsView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     without_previous: Option<bool>,
+}
+
+/// What the macros cannot say: how large the items of a list are.
+fn steps() -> Array {
+    let percent = ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .minimum(Some(1))
+        .maximum(Some(100));
+    let description = "What part of the outdated ones has had it at the end of each step, in percent, rising to \
+                       100; 10, 50 and 100 unless given.";
+    ArrayBuilder::new()
+        .items(percent)
+        .min_items(Some(1))
+        .max_items(Some(STEPS_MAX))
+        .description(Some(description))
+        .build()
 }
 
 impl TermsView {
