@@ -183,6 +183,13 @@ typedef enum {
 } fw_script_state_t;
 
 typedef enum {
+    FW_FIRMWARE_SETTLED = 0,
+    FW_FIRMWARE_WAITING = 1, /* another one is whole, and is tried at the next restart */
+    FW_FIRMWARE_ON_TRIAL = 2,
+    FW_FIRMWARE_FELL_BACK = 3, /* from the one that was tried last */
+} fw_firmware_state_t;
+
+typedef enum {
     FW_RESET_POWER = 0,
     FW_RESET_WATCHDOG = 1,
     FW_RESET_EXCEPTION = 2,
@@ -262,6 +269,7 @@ enum {
     FW_KEY_HEALTH_FREE_BYTES = 6,
     FW_KEY_HEALTH_SCAN = 7,
     FW_KEY_HEALTH_SCRIPT = 8,
+    FW_KEY_HEALTH_FIRMWARE = 9,
     FW_KEY_SCAN_LATE = 0,
     FW_KEY_SCAN_LONGEST_GAP_MS = 1,
     FW_KEY_SCAN_GAP_CAUSE = 2,
@@ -271,6 +279,10 @@ enum {
     FW_KEY_SCRIPT_TITLE = 2,
     FW_KEY_SCRIPT_DIGEST = 3,
     FW_KEY_SCRIPT_FAULTS = 4,
+    FW_KEY_FIRMWARE_STATE = 0,
+    FW_KEY_FIRMWARE_SLOT = 1,
+    FW_KEY_FIRMWARE_VERSION = 2,
+    FW_KEY_FIRMWARE_PROFILE = 3,
 
     FW_KEY_FORCE_POINT = 3,
     FW_KEY_FORCE_VALUE = 4,

@@ -30,6 +30,7 @@
 #include "port.h"
 #include "recorder.h"
 #include "status.h"
+#include "update.h"
 
 /* Whether the clear link can be asked for. Release firmware is built without it. */
 #ifndef FW_CLEAR_LINK
@@ -144,6 +145,7 @@ _Static_assert(FW_MESSAGE_2_FRAME_BYTES_MAX >=
 /* What health tells that the controller does not know by itself: whoever is around it says so. */
 typedef struct {
     const uint8_t *digest; /* of the script's source; NULL = not known yet */
+    const fw_update_t *update; /* NULL = its firmware is not replaced through the link */
     uint32_t trial_left_ms;
     uint32_t free_bytes; /* 0 = nobody knows */
     uint8_t reset;  /* fw_reset_t */

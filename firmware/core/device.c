@@ -335,6 +335,7 @@ uint32_t fw_device_poll(fw_device_t *device)
         .script = device->scripts.state,
         .free_bytes = device->setup->machine->free_bytes(device->setup->machine->ctx),
         .digest = device->kept.generation == device->scripts.generation ? device->kept.digest : NULL,
+        .update = &device->update,
     };
     bool is_asked = fw_device_kept_step(device);
     save_step(device);

@@ -151,6 +151,31 @@ size_t fw_tell_values(const fw_controller_t *controller, fw_cbor_writer_t *write
 
 /* ---- health ---- */
 
+static fw_firmware_state_t firmware_state(const fw_update_t *update)
+{
+    switch (update->phase) {
+    case FW_UPDATE_PENDING:
+        return FW_FIRMWARE_WAITING;
+    case FW_UPDATE_TRIAL:
+        return FW_FIRMWARE_ON_TRIAL;
+    case FW_UPDATE_FALLEN_BACK:
+        return FW_FIRMWARE_FELL_BACK;
+    default:
+        return FW_FIRMWARE_SETTLED;
+    }
+}
+
+/* What runs is known by slot and version alone: that is how it knows itself (update.h). */
+static void tell_firmware(const fw_update_t *update, fw_cbor_writer_t *writer)
+{
+    const fw_update_identity_t *identity = update->identity;
+    fw_cbor_put_map(writer, FW_KEY_HEALTH_FIRMWARE, 4);
+    fw_cbor_put_unsigned(writer, FW_KEY_FIRMWARE_STATE, firmware_state(update));
+    fw_cbor_put_unsigned(writer, FW_KEY_FIRMWARE_SLOT, identity->slot);
+    fw_cbor_put_unsigned(writer, FW_KEY_FIRMWARE_VERSION, identity->version);
+    fw_cbor_put_string(writer, FW_KEY_FIRMWARE_PROFILE, identity->profile);
+}
+
 size_t fw_tell_health(const fw_controller_t *controller, fw_cbor_writer_t *writer)
 {
     const fw_vm_t *vm = &controller->runner.vm;
@@ -179,5 +204,8 @@ size_t fw_tell_health(const fw_controller_t *controller, fw_cbor_writer_t *write
         fw_cbor_put_bytes(writer, FW_KEY_SCRIPT_DIGEST, condition->digest, FW_DIGEST_BYTES);
     }
     fw_cbor_put_unsigned(writer, FW_KEY_SCRIPT_FAULTS, vm->divisions_by_zero);
-    return condition->free_bytes > 0u ? 6u : 5u;
+    if (condition->update != NULL) {
+        tell_firmware(condition->update, writer);
+    }
+    return 5u + (condition->free_bytes > 0u ? 1u : 0u) + (condition->update != NULL ? 1u : 0u);
 }

@@ -17,7 +17,8 @@ use switchyard_client::{Error, Order, signature::ArgumentType};
 use switchyard_protocol::{
     Address, Code,
     message::{
-        Action, Content, GapCause, Health, LogEntry, Name, Parameter, ResetReason, ScriptFault,
+        Action, Content, FirmwareState, GapCause, Health, LogEntry, Name, Parameter, ResetReason,
+        ScriptFault,
     },
 };
 
@@ -314,10 +315,25 @@ async fn health(link: &Link, address: Address, json: bool) -> Result<(), Failure
         format!(" for {span} more")
     });
     let left = left.unwrap_or_default();
-    Ok(output::line(format!(
+    output::line(format!(
         "script  {title}{state}{left}, {} faults",
         script.faults
-    ))?)
+    ))?;
+    if let Some(firmware) = &health.firmware {
+        let state = match firmware.state {
+            FirmwareState::Settled => String::new(),
+            FirmwareState::Waiting => ", another one waits for a restart".to_owned(),
+            FirmwareState::OnTrial => ", on trial".to_owned(),
+            FirmwareState::FellBack => ", fell back from the one tried last".to_owned(),
+            FirmwareState::Later(number) => format!(", state {number}"),
+            _ => format!(", {}", firmware.state.name()),
+        };
+        output::line(format!(
+            "firm    {} {} in slot {}{state}",
+            firmware.profile, firmware.version, firmware.slot
+        ))?;
+    }
+    Ok(())
 }
 
 fn health_fields(health: &Health) -> Value {
@@ -338,6 +354,12 @@ fn health_fields(health: &Health) -> Value {
             "digest": script.digest.map(|it| it.iter().map(|it| format!("{it:02x}")).collect::<String>()),
             "faults": script.faults,
         },
+        "firmware": health.firmware.as_ref().map(|firmware| json!({
+            "state": firmware.state.name(),
+            "slot": firmware.slot,
+            "version": firmware.version.to_string(),
+            "profile": firmware.profile.as_str(),
+        })),
     })
 }
 

@@ -7,14 +7,13 @@ use bytes::Bytes;
 use std::time::Duration;
 use switchyard_protocol::{
     Address, Code,
+    firmware::HEAD_BYTES,
     limits::{NAMES_MAX, TRANSFER_BYTES_MAX, TRANSFER_PIECE_BYTES_MAX},
     message::{Body, Content, Health, LogEntry, Name, NamedValue, Parameter, Request, Verb},
 };
 
 /// The smallest piece that is tried where links do not take larger ones.
 const PIECE_BYTES_MIN: usize = 56;
-/// Manifest and signature, before an image.
-const RELEASE_HEAD_BYTES: usize = 72 + 64;
 /// Pieces in which something may be read: so many of the smallest are the largest.
 const PIECES_MAX: u32 = TRANSFER_BYTES_MAX / PIECE_BYTES_MIN as u32;
 /// Pieces in a row of which a controller may take nothing before it is given up.
@@ -29,8 +28,8 @@ fn digest_of(bytes: &[u8]) -> [u8; 32] {
 
 /// Manifest and signature of a release.
 fn head_of(release: &[u8]) -> Result<&[u8], Error> {
-    let head = release.get(..RELEASE_HEAD_BYTES);
-    head.filter(|_| release.len() > RELEASE_HEAD_BYTES)
+    let head = release.get(..HEAD_BYTES);
+    head.filter(|_| release.len() > HEAD_BYTES)
         .ok_or_else(|| Error::Refused {
             code: Code::OutOfRange,
             detail: Some("expected a signed image".into()),
@@ -188,7 +187,7 @@ impl Client {
         progress: &mut (dyn FnMut(usize) + Send),
     ) -> Result<(), Error> {
         let image = &release[head_of(release)?.len()..];
-        let mut in_all = |bytes| progress(RELEASE_HEAD_BYTES + bytes);
+        let mut in_all = |bytes| progress(HEAD_BYTES + bytes);
         let content = Content::FirmwareImage;
         self.write_telling(address, content, image, false, &mut in_all)
             .await

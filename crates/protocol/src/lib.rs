@@ -9,6 +9,7 @@
 //!   a borrowed buffer.
 //! - [`cbor::check`]: the one gate that every payload passes before a field is read.
 //! - [`message`]: typed payloads.
+//! - [`firmware`]: versions, and what stands before an image.
 //! - [`Code`]: the registry of reasons.
 //! - [`limits`]: every bound, with its reason.
 //!
@@ -32,6 +33,7 @@ mod address;
 pub mod cbor;
 mod code;
 mod fields;
+pub mod firmware;
 mod frame;
 pub mod limits;
 pub mod message;

@@ -25,8 +25,8 @@ pub use link::{
 };
 pub use request::{PeerKind, Request, Verb, features, verb_of};
 pub use script::{
-    AlarmLevel, Content, GapCause, Health, LogEntry, NamedValue, Parameter, ResetReason,
-    ScanHealth, ScriptFault, ScriptHealth, ScriptState, ValueType,
+    AlarmLevel, Content, FirmwareHealth, FirmwareState, GapCause, Health, LogEntry, NamedValue,
+    Parameter, ResetReason, ScanHealth, ScriptFault, ScriptHealth, ScriptState, ValueType,
 };
 pub use status::{Cause, CauseKind, Change, Delta, Full, Point, PointFlags, PointType, StatusHead};
 pub use text::{Name, Text, TextError, Title};

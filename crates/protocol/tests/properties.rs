@@ -4,14 +4,16 @@ use bytes::{Bytes, BytesMut};
 use proptest::{collection::vec, option, prelude::*};
 use std::time::Duration;
 use switchyard_protocol::{
-    Address, Code, Flags, Frame, FrameRef, Header, Kind, Role, SiteId, cbor, limits,
+    Address, Code, Flags, Frame, FrameRef, Header, Kind, Role, SiteId, cbor,
+    firmware::FirmwareVersion,
+    limits,
     message::{
         Action, AlarmLevel, Answer, Body, Cause, CauseKind, Change, Command, CommandHead, Content,
-        ControllerHello, Delta, ErrorMessage, Event, Full, GapCause, Health, HelloReply, Key,
-        LinkKey, LogEntry, Name, NamedValue, Parameter, PeerKind, Ping, PingReply, Point,
-        PointFlags, PointType, Receipt, ReceiptHead, Request, ResetReason, ScanHealth, ScriptFault,
-        ScriptHealth, ScriptState, Stage, StatusHead, Text, Time, Title, ToolHello, ToolWelcome,
-        ValueType, Verb, verb_of,
+        ControllerHello, Delta, ErrorMessage, Event, FirmwareHealth, FirmwareState, Full, GapCause,
+        Health, HelloReply, Key, LinkKey, LogEntry, Name, NamedValue, Parameter, PeerKind, Ping,
+        PingReply, Point, PointFlags, PointType, Receipt, ReceiptHead, Request, ResetReason,
+        ScanHealth, ScriptFault, ScriptHealth, ScriptState, Stage, StatusHead, Text, Time, Title,
+        ToolHello, ToolWelcome, ValueType, Verb, verb_of,
     },
 };
 
@@ -239,15 +241,25 @@ fn health() -> impl Strategy<Value = Health> {
             faults,
         },
     );
+    let firmware =
+        (any::<(u8, u8, u32)>(), title()).prop_map(|((state, slot, version), profile)| {
+            FirmwareHealth {
+                state: FirmwareState::from_number(state),
+                slot,
+                version: FirmwareVersion(version),
+                profile,
+            }
+        });
     let head = (unsigned(), any::<(u32, u8, Option<u32>)>());
-    (head, scan, script).prop_map(
-        |((uptime_ms, (boot, reset, free_bytes)), scan, script)| Health {
+    (head, scan, script, option::of(firmware)).prop_map(
+        |((uptime_ms, (boot, reset, free_bytes)), scan, script, firmware)| Health {
             uptime_ms,
             boot,
             reset: ResetReason::from_number(reset),
             free_bytes,
             scan,
             script,
+            firmware,
         },
     )
 }

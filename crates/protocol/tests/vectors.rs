@@ -10,8 +10,8 @@ use switchyard_protocol::{
     cbor::{self, Fault},
     limits,
     message::{
-        AlarmLevel, CauseKind, Content, GapCause, MessageError, PointType, ResetReason,
-        ScriptState, Stage, ValueType, Verb,
+        AlarmLevel, CauseKind, Content, FirmwareState, GapCause, MessageError, PointType,
+        ResetReason, ScriptState, Stage, ValueType, Verb,
     },
 };
 
@@ -285,6 +285,9 @@ fn every_number_of_a_registry_has_a_vector() {
     let states = ScriptState::ALL.iter().map(|it| *it as i64);
     let found = numbers_in("answer.health", "script", "state");
     assert_covered("script state", states, &found);
+    let states = FirmwareState::ALL.iter().map(|it| i64::from(it.number()));
+    let found = numbers_in("answer.health", "firmware", "state");
+    assert_covered("firmware state", states, &found);
     let levels = AlarmLevel::ALL.iter().map(|it| *it as i64);
     assert_covered("level", levels, &numbers("event.alarm", "level"));
     let contents = |of: fn(Content) -> bool| {

@@ -99,6 +99,48 @@ static void restart(void *ctx)
     host->wants_restart = true;
 }
 
+/* ---- the loader ----
+ *
+ * Nothing of an image runs here, so what stands for one is its first words: what it is, its version, and whether it
+ * runs. A slot without such an image has what this program is, version 1. Which slot runs is noted in the first
+ * sector behind ours, where a chip's loader has it. */
+
+enum {
+    AT_SLOT = FW_LAYOUT_OURS_END / 4u,
+    IMAGE_MAGIC = 0x56575356u, /* "VSWV", lowest byte first */
+    IMAGE_CRASHES = 1u,        /* it restarts by itself, for ever */
+    BOOTS_MAX = 16,
+};
+
+static const uint32_t *image_in(const fw_host_device_t *host, uint8_t slot)
+{
+    const uint32_t *image = host->flash + (slot == 2u ? FW_LAYOUT_USER2 : FW_LAYOUT_USER1) / 4u;
+    return image[0] == IMAGE_MAGIC ? image : NULL;
+}
+
+static uint8_t noted_slot(const fw_host_device_t *host)
+{
+    return host->flash[AT_SLOT] == 2u ? 2u : 1u;
+}
+
+/* The boots of one power-on: an image may send the loader to the other one. */
+static void boot(fw_host_device_t *host)
+{
+    for (uint32_t i = 0; i < BOOTS_MAX; i++) {
+        uint8_t slot = noted_slot(host);
+        const uint32_t *image = image_in(host, slot);
+        host->setup.identity.slot = slot;
+        host->setup.identity.version = image == NULL ? 1u : image[1];
+        host->is_crashing = image != NULL && image[2] == IMAGE_CRASHES;
+        uint8_t wanted = fw_device_boot(&host->device, &host->setup);
+        if (wanted == slot) {
+            return;
+        }
+        host->flash[AT_SLOT] = wanted;
+        host->changed[4u * AT_SLOT / FW_SECTOR_BYTES] = true;
+    }
+}
+
 /* ---- for the wrapper ---- */
 
 size_t fw_host_device_bytes(void)
@@ -144,14 +186,14 @@ bool fw_host_device_init(fw_host_device_t *host, const fw_settings_t *settings, 
         .flash = &host->flash_port,
         .machine = &host->machine,
         .board = board,
-        .identity = {.profile = "virtual", .public_key = update_key, .version = 1, .slot = 1},
+        .identity = {.profile = "virtual", .public_key = update_key},
         .software = settings->software,
         .board_title = settings->board,
         .first_script = {first_script, first_script_bytes},
         .settings = *settings,
         .reset = reset,
     };
-    (void)fw_device_boot(&host->device, &host->setup); /* it has one slot */
+    boot(host);
     return fw_device_init(&host->device);
 }
 
@@ -167,6 +209,10 @@ const fw_host_api_t *fw_host_device_api(const fw_host_device_t *host)
 
 uint32_t fw_host_device_poll(fw_host_device_t *host)
 {
+    if (host->is_crashing && host->device.controller.uptime_ms >= FW_HOST_CRASH_MS) {
+        host->is_crashing = false;
+        host->wants_restart = true;
+    }
     return fw_device_poll(&host->device);
 }
 

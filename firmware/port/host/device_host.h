@@ -8,6 +8,8 @@
 
 #define FW_HOST_FLASH_BYTES 0x100000u
 #define FW_HOST_FLASH_SECTORS (FW_HOST_FLASH_BYTES / FW_SECTOR_BYTES)
+/* How long an image that crashes has run by then. */
+#define FW_HOST_CRASH_MS 500u
 
 /* What an API is given, in one. */
 typedef struct {
@@ -24,6 +26,7 @@ typedef struct {
     uint32_t *flash;                       /* FW_HOST_FLASH_BYTES; the caller's */
     bool changed[FW_HOST_FLASH_SECTORS];   /* since fw_host_device_changed told it */
     bool wants_restart;
+    bool is_crashing; /* the image that runs restarts by itself */
     bool is_configured; /* anew, since fw_host_device_gateway was asked */
 } fw_host_device_t;
 

@@ -119,6 +119,7 @@ impl Scripted {
                     digest: Some(digest(&self.script)),
                     faults: 0,
                 },
+                firmware: None,
             })),
             Request::Log { before } => Body::Log {
                 entries: match before {

@@ -474,6 +474,7 @@ impl Keeping {
                     digest: Some(Digest::of(&self.script).0),
                     faults: 0,
                 },
+                firmware: None,
             })),
             Request::TransferRead { offset, .. } => Body::TransferRead {
                 size: self.script.len() as u32,

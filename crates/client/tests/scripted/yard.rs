@@ -420,6 +420,7 @@ fn health() -> Health {
             digest: None,
             faults: 2,
         },
+        firmware: None,
     }
 }
 

@@ -5,6 +5,7 @@ use super::{Cause, MessageError, Name, Text, Time, Title};
 use crate::{
     cbor::Item,
     fields::{Encoder, Field, Fields, FromField, MapWriter},
+    firmware::FirmwareVersion,
 };
 
 /// Numbers of which no others are taken: an enum, its numbers and its names.
@@ -166,6 +167,20 @@ closed! {
 }
 
 open! {
+    /// How a controller stands with its firmware.
+    FirmwareState {
+        /// It runs what it runs for good.
+        Settled = 0, "settled";
+        /// Another one is whole in its other slot, and is tried at the next restart.
+        Waiting = 1, "waiting";
+        /// It runs one on trial.
+        OnTrial = 2, "on_trial";
+        /// It has fallen back from the one that it tried last.
+        FellBack = 3, "fell_back";
+    }
+}
+
+open! {
     /// Why a controller last restarted.
     ResetReason {
         /// The power came.
@@ -323,6 +338,8 @@ pub struct Health {
     pub scan: ScanHealth,
     /// Its script.
     pub script: ScriptHealth,
+    /// Its firmware, where that can be replaced through the link.
+    pub firmware: Option<FirmwareHealth>,
 }
 
 /// How a controller's scans are, since its boot.
@@ -399,6 +416,41 @@ impl ScriptHealth {
     }
 }
 
+/// Which firmware a controller runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FirmwareHealth {
+    /// Whether for good.
+    pub state: FirmwareState,
+    /// The slot that it runs from: 1 or 2.
+    pub slot: u8,
+    /// Its version: that of its manifest.
+    pub version: FirmwareVersion,
+    /// The board that it is for: its manifest's.
+    pub profile: Title,
+}
+
+impl Field for FirmwareHealth {
+    fn write(&self, encoder: &mut Encoder<'_>) {
+        MapWriter::new(encoder.writer_mut())
+            .put(0, &self.state)
+            .put(1, &self.slot)
+            .put(2, &self.version.0)
+            .put(3, &self.profile)
+            .end();
+    }
+}
+
+impl FirmwareHealth {
+    fn read(fields: &mut Fields<'_>) -> Result<Self, MessageError> {
+        Ok(FirmwareHealth {
+            state: fields.required(0)?,
+            slot: fields.required(1)?,
+            version: FirmwareVersion(fields.required(2)?),
+            profile: fields.required(3)?,
+        })
+    }
+}
+
 impl Health {
     pub(super) fn write<'a>(&self, head: MapWriter<'a>) -> MapWriter<'a> {
         head.put(3, &self.uptime_ms)
@@ -407,6 +459,7 @@ impl Health {
             .put_some(6, &self.free_bytes)
             .put(7, &self.scan)
             .put(8, &self.script)
+            .put_some(9, &self.firmware)
     }
 
     pub(super) fn read(fields: &mut Fields<'_>) -> Result<Self, MessageError> {
@@ -417,6 +470,10 @@ impl Health {
             free_bytes: fields.optional(6)?,
             scan: ScanHealth::read(&mut fields.map(7)?)?,
             script: ScriptHealth::read(&mut fields.map(8)?)?,
+            firmware: fields
+                .optional_map(9)?
+                .map(|mut firmware| FirmwareHealth::read(&mut firmware))
+                .transpose()?,
         })
     }
 }

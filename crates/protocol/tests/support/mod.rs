@@ -439,6 +439,14 @@ fn show_health(start: Shower, health: &Health) -> Shower {
         .some("title", script.title.as_ref().map(|title| title.as_str()))
         .some("digest", script.digest.map(|digest| hex(&digest)))
         .number("faults", script.faults);
+    let firmware = health.firmware.as_ref().map(|firmware| {
+        Shower(Table::new())
+            .number("state", firmware.state.number())
+            .number("slot", firmware.slot)
+            .number("version", firmware.version.0)
+            .put("profile", firmware.profile.as_str())
+            .0
+    });
     start
         .number("uptime_ms", health.uptime_ms)
         .number("boot", health.boot)
@@ -446,6 +454,7 @@ fn show_health(start: Shower, health: &Health) -> Shower {
         .some_number("free_bytes", health.free_bytes)
         .put("scan", scan.0)
         .put("script", script.0)
+        .some("firmware", firmware)
 }
 
 fn show_fault(fault: &ScriptFault) -> Value {

@@ -516,6 +516,20 @@ const scriptHealth: Shape<ScriptHealth> = {
   faults: required(4, u32),
 };
 
+export interface FirmwareHealth {
+  state: number;
+  slot: number;
+  version: number;
+  profile: string;
+}
+
+const firmwareHealth: Shape<FirmwareHealth> = {
+  state: required(0, u8),
+  slot: required(1, u8),
+  version: required(2, u32),
+  profile: required(3, title),
+};
+
 export interface Health {
   uptimeMs: number;
   boot: number;
@@ -523,6 +537,7 @@ export interface Health {
   freeBytes: number | null;
   scan: ScanHealth;
   script: ScriptHealth;
+  firmware: FirmwareHealth | null;
 }
 
 export interface ScriptFault {
@@ -611,6 +626,7 @@ const answerShapes: { [V in AnswerVerb]: Shape<AnswerFields[V]> } = {
     freeBytes: optional(6, u32),
     scan: required(7, nested(scanHealth)),
     script: required(8, nested(scriptHealth)),
+    firmware: optional(9, nested(firmwareHealth)),
   },
   transfer_read: {
     size: required(3, integer(0, TRANSFER_BYTES_MAX)),
