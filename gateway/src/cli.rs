@@ -3,6 +3,7 @@
 mod accounts;
 mod audit;
 mod data;
+mod firmwares;
 mod fleet;
 mod history;
 mod moment;
@@ -27,6 +28,7 @@ use clap::{
     builder::{OsStringValueParser, TypedValueParser as _},
 };
 use data::DataTask;
+use firmwares::FirmwareTask;
 use fleet::FleetTask;
 use history::HistoryTask;
 use rollouts::RolloutTask;
@@ -102,6 +104,9 @@ enum Task {
     /// The library of scripts
     #[command(subcommand)]
     Script(ScriptTask),
+    /// The library of firmwares
+    #[command(subcommand)]
+    Firmware(FirmwareTask),
     /// The fleet as files, for keeping in git
     #[command(subcommand)]
     Fleet(FleetTask),
@@ -109,7 +114,7 @@ enum Task {
     Audit(AuditTask),
     /// Tell what a point was, or which points of a controller have a history
     History(HistoryTask),
-    /// Bring a script to many controllers: a few first, then in steps, and back again when it does no good
+    /// Bring a script, parameters or a firmware to many controllers: a few first, then in steps, and back again when it does no good
     #[command(subcommand)]
     Rollout(RolloutTask),
     /// Read the settings and say whether they are in order
@@ -310,6 +315,7 @@ async fn run_task(task: Task, settings: Settings) -> anyhow::Result<()> {
         }
         Task::Audit(task) => audit::run(task, config, &mut stdout).await?,
         Task::Script(task) => scripts::run(task, config, &mut stdout).await?,
+        Task::Firmware(task) => firmwares::run(task, config, &mut stdout).await?,
         Task::Fleet(task) => fleet::run(task, config, &mut stdout).await?,
         // Done above.
         Task::CheckConfig

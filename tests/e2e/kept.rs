@@ -2,10 +2,8 @@
 //! another one, its log, and alarms that are told once whatever happens to either side.
 
 use crate::yard;
-use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::Value;
-use std::{fmt::Write as _, fs, path::Path};
-use switchyard_e2e::Keeper;
+use std::{fs, path::Path};
 use switchyard_testkit::{Controller, Program, Yard, wait_until};
 
 const TANK: &str = r#"# The tank
@@ -166,69 +164,6 @@ fn a_script_is_tried_kept_and_told_of_by_a_real_controller() {
     let kept = entries();
     assert!(kept.iter().any(|entry| entry["about"] == "fan"), "{kept:?}");
     running.stop().unwrap();
-}
-
-/// An image for a slot of the virtual board with its signed manifest.
-fn release(maker: &Ed25519KeyPair, slot: u8, image: &[u8]) -> Vec<u8> {
-    let mut release = b"SWF1".to_vec();
-    release.extend([slot, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0]);
-    release.extend((image.len() as u32).to_be_bytes());
-    release.extend(b"virtual\0\0\0\0\0\0\0\0\0\0\0\0\0");
-    release.extend(Keeper::digest_of(image));
-    let signature = maker.sign(&release);
-    release.extend_from_slice(signature.as_ref());
-    release.extend_from_slice(image);
-    release
-}
-
-#[test]
-fn firmware_goes_into_the_other_slot() {
-    let yard = yard(&[]);
-    let controller = yard.enrol("Tank", 1).unwrap().remove(0);
-    let maker = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
-    let mut public_key = String::new();
-    for byte in maker.public_key().as_ref() {
-        write!(public_key, "{byte:02x}").unwrap();
-    }
-    let flash = yard.folder().join("flash");
-    let flags = [
-        "--flash",
-        flash.to_str().unwrap(),
-        "--update-key",
-        &public_key,
-    ];
-    let mut running = yard.start_controller(&controller, &flags).unwrap();
-    let console = yard.console("technician").unwrap();
-    let number = controller.address.to_string();
-    let file = |name: &str, bytes: &[u8]| {
-        let path = yard.folder().join(name);
-        fs::write(&path, bytes).unwrap();
-        path.to_str().unwrap().to_owned()
-    };
-
-    let image: Vec<u8> = (0..20_000u32).map(|at| ((at * 7) >> 3) as u8).collect();
-    let first = file("user1.update", &release(&maker, 1, &image));
-    let mut spoilt = release(&maker, 2, &image);
-    spoilt[10_000] ^= 1;
-    let spoilt = file("spoilt.update", &spoilt);
-    let refused = |files: &[&str]| {
-        let put = [&["firmware", "put", &number], files].concat();
-        let (code, _, said) = console.run(&put).unwrap();
-        assert_eq!(code, 5, "{said}");
-        said
-    };
-    assert!(refused(&[&first]).contains("send the other image"));
-    assert!(refused(&[&spoilt]).contains("the manifest tells of"));
-    assert!(refused(&[file("none", b"nothing").as_str()]).contains("expected a signed image"));
-
-    // Of both files the one for the slot that does not run.
-    let second = file("user2.update", &release(&maker, 2, &image));
-    let put = ["firmware", "put", &number, &first, &second, "--no-restart"];
-    let told = console.json(&put).unwrap();
-    assert_eq!(told[0]["file"], second.as_str());
-    running.stop().unwrap();
-    let kept = fs::read(&flash).unwrap();
-    assert_eq!(kept[0x8_1000..0x8_1000 + image.len()], image);
 }
 
 const DIVIDES: &str = r#"# It divides by what comes in

@@ -6,6 +6,7 @@ mod backup;
 mod browser;
 mod command;
 mod failures;
+mod firmware;
 mod inside;
 mod kept;
 mod kills;

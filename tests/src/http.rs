@@ -49,16 +49,35 @@ pub fn call(
     (method, path): (&str, &str),
     body: Option<&serde_json::Value>,
 ) -> Result<(u16, serde_json::Value)> {
+    let body = body.map_or_else(String::new, ToString::to_string);
+    send(
+        authority,
+        token,
+        (method, path),
+        ("application/json", body.as_bytes()),
+    )
+}
+
+/// The same with a body of any type.
+///
+/// # Errors
+/// As [`call`].
+pub fn send(
+    authority: &str,
+    token: Option<&str>,
+    (method, path): (&str, &str),
+    (content_type, body): (&str, &[u8]),
+) -> Result<(u16, serde_json::Value)> {
     let bearer = token.map_or_else(String::new, |it| format!("\r\nAuthorization: Bearer {it}"));
     let mut stream = TcpStream::connect(authority)?;
     stream.set_read_timeout(Some(SOCKET_TIMEOUT))?;
-    let body = body.map_or_else(String::new, ToString::to_string);
     write!(
         stream,
         "{method} {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close{bearer}\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+         Content-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
         body.len()
     )?;
+    stream.write_all(body)?;
     let (status, text) = read_answer(stream)?;
     let said = match text.as_str() {
         "" => serde_json::Value::Null,

@@ -291,7 +291,15 @@ impl Program {
     /// # Errors
     /// When it does not within [`PATIENCE`]; it is killed then.
     pub fn wait(&mut self) -> Result<ExitStatus> {
-        let deadline = Instant::now() + PATIENCE;
+        self.wait_for_end(PATIENCE)
+    }
+
+    /// Waits until it ends by itself, for as long as that.
+    ///
+    /// # Errors
+    /// When it does not; it is killed then.
+    pub fn wait_for_end(&mut self, patience: Duration) -> Result<ExitStatus> {
+        let deadline = Instant::now() + patience;
         loop {
             if let Some(status) = self.child.try_wait()? {
                 return Ok(status);

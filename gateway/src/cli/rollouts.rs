@@ -37,7 +37,7 @@ const COMMAND_LINE: &str = "command line";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RolloutTask {
-    /// Begin one: a script or values of parameters to a site, a tag or a list of controllers; prints its number
+    /// Begin one: a script, values of parameters or a firmware to a site, a tag or a list of controllers; prints its number
     Start(Box<Start>),
     /// List them, the newest first: number, phase, how many controllers are done, title
     List {
@@ -110,6 +110,10 @@ struct What {
     /// A script of the library, by its name, with `@` and a version where it is not the newest
     #[arg(long, value_name = "NAME[@VERSION]", value_parser = parse_script)]
     script: Option<Chosen>,
+    /// A firmware of the library, by its board, with `@` and a version where it is not the newest; controllers with
+    /// another board are passed over
+    #[arg(long, value_name = "BOARD[@VERSION]", value_parser = Chosen::firmware)]
+    firmware: Option<Chosen>,
     /// Values of parameters, such as `most=80.5`, `stay=1m30s`, `tries=3`, `quiet=true`; may be given again
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_set)]
     set: Vec<(Name, ValueType, i64)>,
@@ -310,8 +314,8 @@ async fn start(
     config: &dyn ConfigStore,
     stdout: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let chosen = match (task.what.script, task.what.digest) {
-        (Some(script), _) => script,
+    let chosen = match (task.what.script.or(task.what.firmware), task.what.digest) {
+        (Some(chosen), _) => chosen,
         (None, Some(digest)) => Chosen::Digest(digest),
         (None, None) => {
             let mut names: Vec<_> = task

@@ -5,11 +5,12 @@
 //! - [`executor`]: what drives that machine in the running gateway.
 //! - `order`: a roll-out as a person orders it; `values`: parameters as it brings them.
 //! - `actual`, `folder`, `apply`: a plan's two sides, from the store and from disk, and what it changes at once.
-//! - [`library`]: whether a script may come into the library.
+//! - [`library`]: whether a script may come into the library; [`firmware`]: whether a firmware may.
 
 pub(crate) mod actual;
 pub(crate) mod apply;
 pub mod executor;
+pub mod firmware;
 pub(crate) mod folder;
 pub mod library;
 pub(crate) mod order;

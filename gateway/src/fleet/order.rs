@@ -4,17 +4,19 @@
 //! (`fleet::executor`). So an order needs no running gateway, and what it says is judged here, once.
 
 use super::{
+    firmware::FirmwareName,
     plan::Label,
     rollout::{Release, ReleaseKind, Rollout, Terms, TermsError},
     values::Values,
 };
 use crate::{
     digest::Digest,
-    store::{ConfigStore, Content, NewRollout, RolloutId, Seen, StoreError},
+    store::{ConfigStore, Content, Firmware, NewRollout, RolloutId, Seen, StoreError},
 };
 use std::{collections::BTreeSet, sync::Arc};
 use switchyard_protocol::{
     Address,
+    firmware::FirmwareVersion,
     limits::{NAMES_MAX, TITLE_BYTES_MAX},
     message::{TextError, Time, Title},
 };
@@ -32,8 +34,27 @@ pub(crate) enum Chosen {
     Script(Label, Option<u32>),
     /// Values of parameters.
     Values(Values),
+    /// A firmware of the library for a board, by default the newest.
+    Firmware(Label, Option<FirmwareVersion>),
     /// Any content that is kept, by what it is known by.
     Digest(Digest),
+}
+
+impl Chosen {
+    /// A firmware as people write it: a board, with `@` and a version where it is not the newest.
+    ///
+    /// # Errors
+    /// What was expected.
+    pub(crate) fn firmware(text: &str) -> Result<Self, String> {
+        match text.contains('@') {
+            false => Ok(Chosen::Firmware(text.parse()?, None)),
+            true => {
+                let name: Result<FirmwareName, _> = text.parse();
+                let FirmwareName { profile, version } = name.map_err(|error| error.to_string())?;
+                Ok(Chosen::Firmware(profile, Some(version)))
+            }
+        }
+    }
 }
 
 /// Why a roll-out cannot be had.
@@ -42,11 +63,9 @@ pub(crate) enum OrderError {
     /// There is no such script.
     #[error("expected a script in the library and found no {0}")]
     NoScript(String),
-    /// What is kept under that digest is a firmware.
-    #[error(
-        "expected a script or values of parameters: {0} is a firmware, which this version does not roll out"
-    )]
-    Firmware(Digest),
+    /// There is no such firmware.
+    #[error("expected a firmware in the library and found no {0}")]
+    NoFirmware(String),
     /// There are no values, or too many.
     #[error("expected 1 to {NAMES_MAX} values of parameters, got {0}")]
     Values(usize),
@@ -112,13 +131,27 @@ pub(crate) async fn find(store: &dyn ConfigStore, chosen: &Chosen) -> Result<Goo
             };
             (version.digest, format!("{label} {}", version.number))
         }
+        Chosen::Firmware(profile, version) => {
+            let profile = profile.clone();
+            let (wanted, found) = match *version {
+                None => (profile.to_string(), store.newest_firmware(profile).await?),
+                Some(version) => {
+                    let name = FirmwareName { profile, version };
+                    (name.to_string(), store.firmware(name).await?)
+                }
+            };
+            let firmware = found.ok_or(OrderError::NoFirmware(wanted))?;
+            return Ok(firmware_goods(&firmware));
+        }
         Chosen::Digest(digest) => {
             let Some(content) = store.content(*digest).await? else {
                 return Err(OrderError::NoScript(digest.to_string()));
             };
             kind = content.kind();
             if kind == ReleaseKind::Firmware {
-                return Err(OrderError::Firmware(*digest));
+                let firmware = store.firmware_of(*digest).await?;
+                let firmware = firmware.ok_or(OrderError::NoFirmware(digest.to_string()))?;
+                return Ok(firmware_goods(&firmware));
             }
             let versions = store.scripts_of(vec![*digest]).await?;
             let name = match versions.first() {
@@ -134,6 +167,18 @@ pub(crate) async fn find(store: &dyn ConfigStore, chosen: &Chosen) -> Result<Goo
         name,
         content: kept,
     })
+}
+
+fn firmware_goods(firmware: &Firmware) -> Goods {
+    let release = Release {
+        kind: ReleaseKind::Firmware,
+        digest: firmware.digest,
+    };
+    Goods {
+        release,
+        name: firmware.name.to_string(),
+        content: None,
+    }
 }
 
 /// What a roll-out would come to, as far as is known: what controllers were last seen to run.

@@ -114,10 +114,11 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, code, title, detail)
     }
 
-    pub(super) fn not_json() -> Self {
-        let detail = "expected a body of the type application/json";
+    pub(super) fn of_another_type(wanted: &str) -> Self {
+        let detail = format!("expected a body of the type {wanted}");
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        Self::new(status, "not_json", "another type was expected", detail)
+        let code = "unsupported_type";
+        Self::new(status, code, "another type was expected", &detail)
     }
 
     pub(super) fn bad_credentials() -> Self {

@@ -11,6 +11,7 @@ use crate::{
     compiler::SOURCE_BYTES_MAX,
     digest::Digest,
     fleet::{
+        firmware::FirmwareName,
         plan::Label,
         rollout::{CONTROLLERS_MAX, Control, Head, ReleaseKind, Stage},
     },
@@ -20,6 +21,7 @@ use bytes::Bytes;
 use std::{fmt, num::ParseIntError, str::FromStr, sync::Arc};
 use switchyard_protocol::{
     Address, SiteId,
+    firmware::FirmwareVersion,
     message::{Time, Title},
 };
 
@@ -158,6 +160,49 @@ pub struct ScriptVersion {
     /// Of its source.
     pub digest: Digest,
     /// The source's length.
+    pub bytes: u32,
+    /// When it was added.
+    pub added: Time,
+    /// Who added it.
+    pub by: Title,
+    /// Why, in their words; may be empty.
+    pub note: String,
+}
+
+/// A firmware to be added to the library.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewFirmware {
+    /// Its board and version.
+    pub name: FirmwareName,
+    /// The lowest version that may follow once a controller has confirmed it.
+    pub lowest: FirmwareVersion,
+    /// Its updates.
+    pub content: Content,
+    /// Who adds it.
+    pub by: Title,
+    /// Why, in their words; may be empty.
+    pub note: String,
+}
+
+/// What adding a firmware came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddedFirmware {
+    /// Of its updates.
+    pub digest: Digest,
+    /// False where it was there already, and nothing was added.
+    pub is_new: bool,
+}
+
+/// A firmware of the library, without its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Firmware {
+    /// Its board and version.
+    pub name: FirmwareName,
+    /// The lowest version that may follow once a controller has confirmed it.
+    pub lowest: FirmwareVersion,
+    /// Of its updates.
+    pub digest: Digest,
+    /// Their length.
     pub bytes: u32,
     /// When it was added.
     pub added: Time,

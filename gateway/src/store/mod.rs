@@ -13,10 +13,10 @@ mod seal;
 mod sql;
 
 pub use fleet::{
-    AddedScript, CONTENTS_MAX, Content, FIRMWARES_MAX, NOTE_BYTES_MAX, NewRollout, NewScript,
-    PARAMETERS_BYTES_MAX, ROLLOUT_ENTRIES_MAX, ROLLOUTS_MAX, RolloutId, SCRIPTS_MAX, ScriptVersion,
-    Seen, Selection, StoredRollout, UPDATE_BYTES_MAX, UPDATES_MAX, VERSIONS_MAX, WISHES_MAX, Wish,
-    WishId, select_all,
+    AddedFirmware, AddedScript, CONTENTS_MAX, Content, FIRMWARES_MAX, Firmware, NOTE_BYTES_MAX,
+    NewFirmware, NewRollout, NewScript, PARAMETERS_BYTES_MAX, ROLLOUT_ENTRIES_MAX, ROLLOUTS_MAX,
+    RolloutId, SCRIPTS_MAX, ScriptVersion, Seen, Selection, StoredRollout, UPDATE_BYTES_MAX,
+    UPDATES_MAX, VERSIONS_MAX, WISHES_MAX, Wish, WishId, select_all,
 };
 pub use guard::{Fault, Faults, Guard, Guarded, TimeLimit};
 pub use memory::MemoryStatusStore;
@@ -32,6 +32,7 @@ use crate::{
     },
     digest::Digest,
     fleet::{
+        firmware::FirmwareName,
         plan::Label,
         rollout::{Changes, Control, Entry, ReleaseKind},
     },
@@ -519,7 +520,22 @@ store_trait! {
         /// roll-out that is kept is of one of them, or may have to bring one back.
         fn remove_script(&self, label: Label, now: Time) -> bool;
 
-        /// Keeps a content for a day at least, and for as long as a script or a roll-out refers to it.
+        /// Adds a firmware, unless it is there. [`StoreError::Exists`] when another one has its board and
+        /// version, [`StoreError::TooLarge`] past the bound of notes, [`StoreError::Full`] past those of the library.
+        fn add_firmware(&self, new: NewFirmware, now: Time) -> AddedFirmware;
+        /// Every firmware, by board, the newest first: [`FIRMWARES_MAX`] at most.
+        fn firmwares(&self) -> Vec<Firmware>;
+        /// The firmware of a board and a version.
+        fn firmware(&self, name: FirmwareName) -> Option<Firmware>;
+        /// The newest firmware for a board.
+        fn newest_firmware(&self, profile: Label) -> Option<Firmware>;
+        /// The firmware of this content.
+        fn firmware_of(&self, digest: Digest) -> Option<Firmware>;
+        /// Removes a firmware; false when there was none, [`StoreError::InUse`] while a roll-out that is kept is of
+        /// it, or may have to bring it back.
+        fn remove_firmware(&self, name: FirmwareName, now: Time) -> bool;
+
+        /// Keeps a content for a day at least, and for as long as the library or a roll-out refers to it.
         /// [`StoreError::Full`] past the library's bounds. May be repeated.
         fn put_content(&self, content: Content, now: Time) -> Digest;
         /// The content of a digest.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use switchyard_gateway::{
     Digest,
     fleet::{
+        firmware::FirmwareName,
         plan::Label,
         rollout::{
             Action, Answer, Ask, Changes, Control, Inspected, Observation, Phase, Release,
@@ -15,11 +16,11 @@ use switchyard_gateway::{
     },
     store::{
         ConfigStore, Content, ControllerEdit, FIRMWARES_MAX, FencingToken, NOTE_BYTES_MAX,
-        NewRollout, NewScript, RolloutId, Seen, Selection, StoreError, UPDATE_BYTES_MAX,
-        WISHES_MAX, WishId, select_all,
+        NewFirmware, NewRollout, NewScript, RolloutId, Seen, Selection, StoreError,
+        UPDATE_BYTES_MAX, WISHES_MAX, WishId, select_all,
     },
 };
-use switchyard_protocol::{Address, message::Time};
+use switchyard_protocol::{Address, firmware::FirmwareVersion, message::Time};
 
 /// A moment from which there is room behind.
 const NOW: u64 = 1_800_000_000_000;
@@ -42,6 +43,7 @@ pub(crate) fn script(name: &str, source: &str) -> NewScript {
 pub(crate) async fn fleet(store: &dyn ConfigStore) {
     sites_in_files(store).await;
     library(store).await;
+    firmwares(store).await;
     contents(store).await;
     what_controllers_run(store).await;
     selections(store).await;
@@ -187,6 +189,78 @@ async fn library(store: &dyn ConfigStore) {
     for name in ["a-fan", "zone"] {
         assert!(store.remove_script(label(name), Time(16)).await.unwrap());
     }
+}
+
+async fn firmwares(store: &dyn ConfigStore) {
+    let name = |text: &str| text.parse::<FirmwareName>().unwrap();
+    let new = |text: &str, bytes: &'static [u8]| NewFirmware {
+        name: name(text),
+        lowest: FirmwareVersion(0x0100),
+        content: Content::firmware(vec![Bytes::from_static(bytes)]).unwrap(),
+        by: title("li"),
+        note: "as made".to_owned(),
+    };
+    let one = new("nodemcu@0.2.0", b"two");
+    let digest = one.content.digest();
+    let added = store.add_firmware(one.clone(), Time(NOW)).await.unwrap();
+    assert_eq!((added.digest, added.is_new), (digest, true));
+    let added = store.add_firmware(one, Time(NOW + 1)).await.unwrap();
+    assert_eq!((added.digest, added.is_new), (digest, false));
+    let other = store.add_firmware(new("nodemcu@0.2.0", b"other"), Time(NOW));
+    let other = other.await;
+    assert!(matches!(other, Err(StoreError::Exists(_))), "{other:?}");
+    for (text, bytes) in [("nodemcu@0.10.0", &b"ten"[..]), ("a-board@0.1.0", b"one")] {
+        store
+            .add_firmware(new(text, bytes), Time(NOW))
+            .await
+            .unwrap();
+    }
+    let mut wordy = new("nodemcu@0.3.0", b"three");
+    wordy.note = "n".repeat(NOTE_BYTES_MAX + 1);
+    let long = store.add_firmware(wordy, Time(NOW)).await;
+    assert!(matches!(long, Err(StoreError::TooLarge { .. })), "{long:?}");
+
+    let all = store.firmwares().await.unwrap();
+    let names: Vec<_> = all.iter().map(|it| it.name.to_string()).collect();
+    assert_eq!(names, ["a-board@0.1.0", "nodemcu@0.10.0", "nodemcu@0.2.0"]);
+    let newest = store.newest_firmware(label("nodemcu")).await.unwrap();
+    assert_eq!(newest.unwrap().name, name("nodemcu@0.10.0"));
+    assert_eq!(store.newest_firmware(label("none")).await.unwrap(), None);
+    let found = store
+        .firmware(name("nodemcu@0.2.0"))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (found.digest, found.bytes, found.lowest),
+        (digest, 3, FirmwareVersion(0x0100))
+    );
+    assert_eq!((found.added, found.by.as_str()), (Time(NOW), "li"));
+    assert_eq!(store.firmware_of(digest).await.unwrap(), Some(found));
+    assert_eq!(store.firmware_of(Digest([9; 32])).await.unwrap(), None);
+    assert_eq!(store.firmware(name("nodemcu@0.2.1")).await.unwrap(), None);
+
+    // As long as the library has it, it stays.
+    let later = Time(NOW + 2 * DAY_MS);
+    assert!(
+        store
+            .remove_firmware(name("a-board@0.1.0"), later)
+            .await
+            .unwrap()
+    );
+    assert!(
+        !store
+            .remove_firmware(name("a-board@0.1.0"), later)
+            .await
+            .unwrap()
+    );
+    let gone = store.content(Digest::of(b"one")).await.unwrap();
+    assert_eq!(gone, None, "nothing needs it");
+    assert!(store.content(digest).await.unwrap().is_some());
+    for text in ["nodemcu@0.2.0", "nodemcu@0.10.0"] {
+        assert!(store.remove_firmware(name(text), later).await.unwrap());
+    }
+    assert_eq!(store.firmwares().await.unwrap(), []);
 }
 
 async fn contents(store: &dyn ConfigStore) {
@@ -741,6 +815,14 @@ async fn what_is_needed_stays(store: &dyn ConfigStore) {
 
 /// Something in every table, for whoever moves the store.
 async fn leave_something(store: &dyn ConfigStore) {
+    let left = NewFirmware {
+        name: "left@0.1.0".parse().unwrap(),
+        lowest: FirmwareVersion(0),
+        content: Content::firmware(vec![Bytes::from_static(b"left")]).unwrap(),
+        by: title("li"),
+        note: String::new(),
+    };
+    store.add_firmware(left, Time(NOW)).await.unwrap();
     let site = store
         .put_site(label("left"), title("Left"), 100, Time(1))
         .await;

@@ -10,6 +10,7 @@ mod contract;
 mod controllers;
 mod databases;
 mod events;
+mod firmware;
 mod fleet;
 mod fleet_contract;
 mod history;

@@ -309,7 +309,7 @@ pub(crate) async fn request(
     method: &str,
     path: &str,
     headers: &[(&str, &str)],
-    body: &str,
+    body: &(impl AsRef<[u8]> + ?Sized),
 ) -> Response {
     let stream = soon("a connection", TcpStream::connect(http)).await;
     request_on(stream.unwrap(), http, method, path, headers, body).await
@@ -322,16 +322,18 @@ pub(crate) async fn request_on(
     method: &str,
     path: &str,
     headers: &[(&str, &str)],
-    body: &str,
+    body: &(impl AsRef<[u8]> + ?Sized),
 ) -> Response {
     let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {http}\r\nconnection: close\r\n");
     for (name, value) in headers {
         head += &format!("{name}: {value}\r\n");
     }
-    head += &format!("content-length: {}\r\n\r\n{body}", body.len());
+    let body = body.as_ref();
+    head += &format!("content-length: {}\r\n\r\n", body.len());
+    let sent = [head.as_bytes(), body].concat();
     let mut text = Vec::new();
     soon("an HTTP answer", async {
-        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&sent).await.unwrap();
         // A server that refuses early may reset what was still on its way.
         let _ = stream.read_to_end(&mut text).await;
     })

@@ -7,12 +7,17 @@ use std::{
     cell::Cell,
     collections::{BTreeMap, BTreeSet},
 };
-use switchyard_e2e::http::{call, log_in, metric};
-use switchyard_protocol::{Role, message::Key};
+use switchyard_e2e::{
+    Maker,
+    http::{call, log_in, metric, send},
+};
+use switchyard_protocol::{Role, firmware::FirmwareVersion, message::Key};
 use switchyard_testkit::{PASSWORD, wait_until};
 
 /// A key for SSH that nobody has; each begins anew with another last letter.
 const SSH_KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA";
+/// What updates of these tests are for.
+const BOARD: &str = "virtual";
 const ANOTHER_PASSWORD: &str = "another one on loopback only";
 
 /// Whom an operation is about, where it is about an account.
@@ -113,6 +118,7 @@ struct Request {
     parts: Vec<(&'static str, String)>,
     query: String,
     body: Option<Value>,
+    octets: Vec<u8>,
 }
 
 impl Request {
@@ -122,7 +128,13 @@ impl Request {
             parts: parts.collect(),
             query: String::new(),
             body: None,
+            octets: Vec::new(),
         }
+    }
+
+    /// With a body of bytes.
+    fn with_octets(self, octets: Vec<u8>) -> Self {
+        Request { octets, ..self }
     }
 
     fn with(self, body: Value) -> Self {
@@ -178,6 +190,10 @@ impl Scene<'_> {
         assert!(!path.contains('{'), "{operation}: what is {path}?");
         path += &request.query;
         let http = self.cast.yard.http();
+        if !request.octets.is_empty() {
+            let body = ("application/octet-stream", &*request.octets);
+            return send(http, token, (method, &path), body).unwrap();
+        }
         call(http, token, (method, &path), request.body.as_ref()).unwrap()
     }
 
@@ -469,7 +485,7 @@ impl Deed<'_, '_> {
             }
             "list_recorded_points" => of_controller(),
             "read_history" => Request::of(&[("address", &address), ("point", &"nothing")]),
-            "read_audit" | "list_scripts" | "list_rollouts" => Request::of(&[]),
+            "read_audit" | "list_scripts" | "list_firmwares" | "list_rollouts" => Request::of(&[]),
             "list_script_versions" | "diff_script_versions" | "remove_script" => {
                 self.spare = self.new_script();
                 Request::of(&[("script", &self.spare)])
@@ -480,6 +496,18 @@ impl Deed<'_, '_> {
             "add_script_version" => {
                 self.spare = new_label();
                 Request::of(&[("script", &self.spare)]).with(json!({ "source": SCRIPT }))
+            }
+            "add_firmware" => {
+                self.spare = self.new_version();
+                Request::of(&[]).with_octets(updates(&self.spare))
+            }
+            "remove_firmware" => {
+                self.spare = self.new_version();
+                let token = Some(&*self.scene.cast.admin);
+                let add = Request::of(&[]).with_octets(updates(&self.spare));
+                let (status, said) = self.scene.ask(token, "add_firmware", &add);
+                assert_eq!(status, 201, "{said}");
+                Request::of(&[("board", &BOARD), ("version", &self.spare)])
             }
             "forecast_rollout" | "begin_rollout" => {
                 self.spare = enrol();
@@ -509,6 +537,13 @@ impl Deed<'_, '_> {
         let source = format!("# {label}\n{SCRIPT}");
         self.do_so("POST", &path, json!({ "source": source }), &[201]);
         label
+    }
+
+    /// A firmware's version that there is none of.
+    fn new_version(&self) -> String {
+        self.scene.names.set(self.scene.names.get() + 1);
+        let number = self.scene.names.get();
+        format!("1.{}.{}", number / 256, number % 256)
     }
 
     /// A roll-out to the spare controller, which never comes.
@@ -545,6 +580,7 @@ impl Deed<'_, '_> {
                 let told = call(cast.yard.http(), token, ("GET", &path), None);
                 told.unwrap().0.into()
             }
+            "add_firmware" | "remove_firmware" => cast.look("/api/firmwares"),
             // The newest; those that are under way change by themselves.
             "begin_rollout" => cast.look("/api/rollouts")["items"][0]["rollout"].clone(),
             "enrol_controller" => {
@@ -736,4 +772,13 @@ fn check_all(by_programs: bool) {
             assert!(is_seen || !has_case, "{}, column {column}", line.operation);
         }
     }
+}
+
+/// Both updates of a version.
+fn updates(version: &str) -> Vec<u8> {
+    let FirmwareVersion(number) = version.parse().unwrap();
+    let maker = Maker::default();
+    [1, 2]
+        .map(|slot| maker.update(slot, number, b"VSWV image.."))
+        .concat()
 }

@@ -82,8 +82,8 @@ pub(super) struct Runner {
     /// The last wish that the machine was told of, if that is not stored yet.
     granted: Option<WishId>,
     acting: JoinSet<(u64, Address, Option<Answer>)>,
-    /// The action at each controller, by its number: the machine has one at a time.
-    under_way: HashMap<Address, (u64, AbortHandle)>,
+    /// The action at each controller: the machine has one at a time.
+    under_way: HashMap<Address, UnderWay>,
     /// What controllers said that they run, on its way to the store.
     seen: Vec<Seen>,
     seen_due: Instant,
@@ -93,6 +93,14 @@ pub(super) struct Runner {
     has_news: bool,
     /// Nothing is stored before.
     save_after: Instant,
+}
+
+/// An action that somebody carries out.
+struct UnderWay {
+    number: u64,
+    acting: AbortHandle,
+    /// It has the controller restart, and waits for what comes back.
+    outlives_link: bool,
 }
 
 /// Goes on with a roll-out until it leaves this process's hands.
@@ -301,9 +309,13 @@ impl Runner {
                 let now = crate::clock::time().0;
                 let observation = Observation::Presence { controller, online };
                 self.machine.observe(observation, now);
-                if !online && let Some((action, acting)) = self.under_way.remove(&controller) {
+                let is_moot = |it: &UnderWay| !online && !it.outlives_link;
+                if self.under_way.get(&controller).is_some_and(is_moot)
+                    && let Some(under_way) = self.under_way.remove(&controller)
+                {
                     // Nobody answers what was asked over a link that is gone.
-                    acting.abort();
+                    under_way.acting.abort();
+                    let action = under_way.number;
                     let answer = Answer::Unreached("its link was lost".into());
                     self.machine
                         .observe(Observation::Answer { action, answer }, now);
@@ -317,7 +329,7 @@ impl Runner {
         if self
             .under_way
             .get(&controller)
-            .is_some_and(|(number, _)| *number == action)
+            .is_some_and(|it| it.number == action)
         {
             self.under_way.remove(&controller);
         }
@@ -340,7 +352,7 @@ impl Runner {
     /// about, and what is on trial may go back by itself: neither says what it is to have.
     fn have_seen(&mut self, controller: Address, inspected: &Inspected) {
         let kind = self.machine.terms().release.kind;
-        if kind != ReleaseKind::Script || inspected.on_trial {
+        if kind == ReleaseKind::Parameters || inspected.on_trial {
             return;
         }
         if self.seen.is_empty() {
@@ -456,12 +468,19 @@ impl Runner {
             tracing::debug!(rollout = %self.id, %controller, ?ask, "an action begins");
         }
         let (controller, number) = (action.controller, action.number);
+        let is_send = matches!(action.ask, Ask::Send { .. });
+        let outlives_link = is_send && release.kind == ReleaseKind::Firmware;
         let acting = self.acting.spawn(async move {
             let hands = &shared.hands;
             let answer = hands.perform(release, &action, until, &tenure).await;
             (number, controller, answer)
         });
-        self.under_way.insert(controller, (number, acting));
+        let under_way = UnderWay {
+            number,
+            acting,
+            outlives_link,
+        };
+        self.under_way.insert(controller, under_way);
     }
 
     /// Keeps what controllers said that they run, now and then. It is for people's eyes: what the store does

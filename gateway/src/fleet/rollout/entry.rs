@@ -24,7 +24,7 @@ pub enum Stage {
     Returning,
     /// The end: it has the release and was well.
     Kept,
-    /// The end: it had the release before.
+    /// The end: it had the release before, or the release is not for its board.
     Skipped,
     /// The end: it has again what it had before.
     Reverted,
@@ -94,6 +94,8 @@ impl Stage {
 pub enum Reason {
     /// It ran the release before it was sent.
     Matches,
+    /// The release is for another board.
+    OtherBoard,
     /// There is nothing that it could be brought back to.
     NothingToGoBackTo,
     /// It runs what neither this roll-out nor anything before it brought.
@@ -123,6 +125,7 @@ impl Reason {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Matches => "matches",
+            Self::OtherBoard => "other_board",
             Self::NothingToGoBackTo => "nothing_to_go_back_to",
             Self::ChangedElsewhere => "changed_elsewhere",
             Self::OtherTrial => "other_trial",

@@ -10,7 +10,8 @@
 //!   absent      failed          failed    reverted ◀── returning ◀────┘   (or left)
 //! ```
 //!
-//! A parameter or a firmware has no trial of the gateway's: from sending it goes to soaking.
+//! Parameters have no trial: from sending it goes to soaking. A firmware's is the controller's own, which nobody ends by
+//! a word: from on trial it goes to soaking, or back.
 //!
 //! # What whoever drives it does
 //!
@@ -97,6 +98,8 @@ pub enum Answer {
         /// On trial: unless it is kept it may go back by itself.
         on_trial: bool,
     },
+    /// The release is not for its board; in place of what it runs.
+    OtherBoard,
     /// It did as it was told.
     Done,
     /// It ran what it was sent, and has gone back by itself; how a firmware's trial fails.

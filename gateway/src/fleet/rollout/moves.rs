@@ -110,6 +110,9 @@ impl Rollout {
                 // It told by itself what was asked, and has gone on.
                 _ => {}
             },
+            (Asked::Inspect, Answer::OtherBoard) if stage == Stage::Inspecting => {
+                self.to(position, Stage::Skipped, Some(Reason::OtherBoard));
+            }
             (Asked::Send, Answer::Sent { on_trial }) if stage == Stage::Sending => {
                 self.sent(position, on_trial);
             }
@@ -260,7 +263,10 @@ impl Rollout {
         }
         match stage {
             Stage::OnTrial if !seen.on_trial => self.kept(position),
-            Stage::OnTrial if elapsed >= self.trial_soak_ms() => {
+            // A firmware's trial is the controller's: it ends it, one way or the other.
+            Stage::OnTrial
+                if release.kind != ReleaseKind::Firmware && elapsed >= self.trial_soak_ms() =>
+            {
                 self.change(position, |entry| {
                     entry.stage = Stage::Keeping;
                     entry.due = now;
@@ -348,6 +354,11 @@ impl Rollout {
                 entry.due = now;
             });
         } else if seen.running == previous.and_then(Previous::digest) {
+            if seen.on_trial && self.release().kind == ReleaseKind::Firmware {
+                // It may yet fall back, to the release.
+                self.again(position, Reason::OtherTrial);
+                return;
+            }
             self.change(position, |entry| {
                 entry.holds = false;
                 entry.attempts = 0;

@@ -47,6 +47,37 @@ fn all_that_are_outdated_get_it_and_the_others_are_counted() {
 }
 
 #[test]
+fn those_with_another_board_are_passed_over() {
+    use Nature::{Good, OtherBoard};
+    let natures = [OtherBoard, Good, OtherBoard, Good, Good];
+    let mut world = world(terms(ReleaseKind::Firmware), &natures);
+    world.run();
+    let summary = world.machine.summary();
+    assert_eq!((summary.phase, summary.halt), (Phase::Done, None));
+    let expected = [(Stage::Kept, 3), (Stage::Skipped, 2)];
+    assert_eq!(summary.stages, expected);
+    assert_eq!(world.reason(1), Some(Reason::OtherBoard));
+}
+
+#[test]
+fn a_firmware_that_falls_back_halts_it_and_the_others_get_what_they_had() {
+    use Nature::{FailsTrial, Good};
+    let terms = Terms {
+        canary: 3,
+        ..terms(ReleaseKind::Firmware)
+    };
+    let mut world = world(terms, &[Good, FailsTrial, Good, Good, Good]);
+    world.run();
+    let summary = world.machine.summary();
+    assert_eq!(summary.phase, Phase::RolledBack);
+    assert_eq!(summary.halt.unwrap().rule, Rule::FailedTrials);
+    assert!(summary.touched <= 3);
+    for device in &world.devices {
+        assert_eq!(device.running, device.before_all);
+    }
+}
+
+#[test]
 fn a_canary_that_fails_halts_it_and_rolls_it_back() {
     use Nature::{FailsTrial, Faulty, Good, LosesLink, Refuses};
     for (nature, rule, stage) in [
@@ -331,6 +362,7 @@ const ALL: &[Nature] = &[
     Nature::Away,
     Nature::Flaps,
     Nature::OthersTrial,
+    Nature::OtherBoard,
 ];
 
 /// Those whose end hangs on nobody's timing.

@@ -17,6 +17,7 @@ const DEATHS_MAX: u64 = 50;
 /// As the firmware has them.
 const TRIAL_MS: u64 = 600_000;
 const TRIAL_AWAY_MS: u64 = 180_000;
+const FIRMWARE_TRIAL_MS: u64 = 60_000;
 
 /// What becomes of a controller that gets the release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub(super) enum Nature {
     Flaps,
     /// Somebody tries something on it, and keeps that.
     OthersTrial,
+    /// The release is not for it.
+    OtherBoard,
 }
 
 /// A controller.
@@ -223,16 +226,23 @@ impl World {
 
     fn devices_live(&mut self) {
         let now = self.now;
+        let is_firmware = self.machine.terms().release.kind == ReleaseKind::Firmware;
         for at in 0..self.devices.len() {
             let may_flap = self.one_in(20);
             let device = &mut self.devices[at];
             let elapsed = now - device.since;
             let has_release =
                 device.running == Some(target()) && device.before_all != Some(target());
-            if device.on_trial && device.online && elapsed >= TRIAL_MS {
+            let trial_ms = if is_firmware {
+                FIRMWARE_TRIAL_MS
+            } else {
+                TRIAL_MS
+            };
+            if device.on_trial && device.online && elapsed >= trial_ms {
                 device.on_trial = false;
             }
-            if device.on_trial && !device.online && now - device.changed_at >= TRIAL_AWAY_MS {
+            let is_away = !device.online && now - device.changed_at >= TRIAL_AWAY_MS;
+            if device.on_trial && is_away && !is_firmware {
                 device.goes_back(now);
             }
             match device.nature {
@@ -299,6 +309,10 @@ impl World {
             return Answer::Unreached("not there".into());
         }
         match action.ask {
+            Ask::Inspect { .. } if device.nature == Nature::OtherBoard => Answer::OtherBoard,
+            Ask::Keep | Ask::Revert if kind == ReleaseKind::Firmware => {
+                Answer::Unreached("it ends by itself".into())
+            }
             Ask::Inspect { .. } => Answer::Inspected(Inspected {
                 running: device.running,
                 on_trial: device.on_trial,
@@ -310,7 +324,11 @@ impl World {
                 Answer::Refused("line 1: expected an end".into())
             }
             Ask::Send { digest, trial } => {
-                let on_trial = trial && kind == ReleaseKind::Script;
+                let on_trial = match kind {
+                    ReleaseKind::Script => trial,
+                    ReleaseKind::Parameters => false,
+                    ReleaseKind::Firmware => true,
+                };
                 device.runs(Some(digest), on_trial, now);
                 Answer::Sent { on_trial }
             }
@@ -449,6 +467,9 @@ impl World {
         for (device, entry) in self.devices.iter().zip(self.machine.entries()) {
             let fits = match entry.stage {
                 Stage::Kept => device.running == Some(target()) && !device.on_trial,
+                Stage::Skipped if device.nature == Nature::OtherBoard => {
+                    device.running == device.before_all
+                }
                 Stage::Skipped => device.before_all == Some(target()),
                 Stage::Reverted | Stage::Absent | Stage::Pending => {
                     device.running != Some(target()) || device.before_all == Some(target())

@@ -40,6 +40,8 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 const WHOLE_MAX: f64 = (1_u64 << 53) as f64;
 /// How long a body may take to come.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same of a firmware: half a megabyte, from somewhere in the field.
+const OCTETS_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a controller may take over an answer before whoever asked by HTTP is told that none came.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -266,13 +268,10 @@ pub(super) async fn read_json<T: DeserializeOwned>(
     bytes_max: usize,
 ) -> Result<T, Problem> {
     let (head, body) = request.into_parts();
-    let content_type = head.headers.get(header::CONTENT_TYPE);
-    let content_type = content_type.and_then(|value| value.to_str().ok());
-    let essence = content_type.and_then(|value| value.split(';').next());
-    if essence.is_none_or(|it| !it.trim().eq_ignore_ascii_case("application/json")) {
-        return Err(Problem::not_json());
+    if !is_of_type(&head.headers, "application/json") {
+        return Err(Problem::of_another_type("application/json"));
     }
-    understand(&read_bytes(body, bytes_max).await?)
+    understand(&read_bytes(body, bytes_max, BODY_TIMEOUT).await?)
 }
 
 /// What a body says. Pure.
@@ -305,10 +304,39 @@ fn make_whole(value: &mut Value) {
     }
 }
 
-async fn read_bytes(body: Body, bytes_max: usize) -> Result<bytes::Bytes, Problem> {
-    let body = tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, bytes_max)).await;
+async fn read_bytes(
+    body: Body,
+    bytes_max: usize,
+    timeout: Duration,
+) -> Result<bytes::Bytes, Problem> {
+    let body = tokio::time::timeout(timeout, axum::body::to_bytes(body, bytes_max)).await;
     let body = body.map_err(|_| Problem::bad_request("the body did not come in time"))?;
     body.map_err(|_| Problem::too_large(&format!("such a body has at most {bytes_max} bytes")))
+}
+
+/// A body of bytes, at most so many.
+pub(super) struct Octets<const BYTES_MAX: usize>(pub(super) bytes::Bytes);
+
+impl<S: Send + Sync, const BYTES_MAX: usize> FromRequest<S> for Octets<BYTES_MAX> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (head, body) = request.into_parts();
+        if !is_of_type(&head.headers, "application/octet-stream") {
+            return Err(Problem::of_another_type("application/octet-stream"));
+        }
+        read_bytes(body, BYTES_MAX, OCTETS_TIMEOUT)
+            .await
+            .map(Octets)
+    }
+}
+
+/// What a body is said to be, whatever parameters follow.
+fn is_of_type(headers: &HeaderMap, wanted: &str) -> bool {
+    let told = headers.get(header::CONTENT_TYPE);
+    let told = told.and_then(|value| value.to_str().ok());
+    let essence = told.and_then(|value| value.split(';').next());
+    essence.is_some_and(|it| it.trim().eq_ignore_ascii_case(wanted))
 }
 
 /// Parameters behind the path, of which every one is known.

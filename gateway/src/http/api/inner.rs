@@ -9,7 +9,7 @@ use super::{
 use crate::{
     compiler,
     digest::Digest,
-    fleet::rollout::ReleaseKind,
+    fleet::{firmware, rollout::ReleaseKind},
     hex,
     http::{Api, problem::Problem},
     inside::{Refusal, Transfer},
@@ -25,8 +25,8 @@ use switchyard_protocol::{
     Address, Code,
     limits::{FORCE_MAX, NAMES_MAX},
     message::{
-        Body, Content, Health, LogEntry, NamedValue, Parameter, Request, ScriptFault, ScriptHealth,
-        ScriptState,
+        Body, Content, FirmwareState, Health, LogEntry, NamedValue, Parameter, Request,
+        ScriptFault, ScriptState,
     },
 };
 use utoipa::{IntoParams, ToSchema};
@@ -201,6 +201,10 @@ pub(super) struct HealthView {
     scan: ScanView,
     /// How it stands with its script.
     script: ScriptStateView,
+    /// Which firmware it runs, where that can be replaced through the link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    firmware: Option<FirmwareStateView>,
 }
 
 /// How a controller scans.
@@ -239,6 +243,20 @@ pub(super) struct ScriptStateView {
     faults: u32,
 }
 
+/// Which firmware a controller runs.
+#[derive(Serialize, ToSchema)]
+#[schema(as = FirmwareState)]
+pub(super) struct FirmwareStateView {
+    /// `settled`, `waiting` (another one is tried at the next restart), `on_trial` or `fell_back`.
+    state: &'static str,
+    /// The slot that it runs from.
+    slot: u8,
+    /// Its version.
+    version: String,
+    /// The board that it is for.
+    board: String,
+}
+
 impl From<Health> for HealthView {
     fn from(it: Health) -> Self {
         HealthView {
@@ -259,6 +277,12 @@ impl From<Health> for HealthView {
                 digest: it.script.digest.map(|digest| hex::encode(&digest)),
                 faults: it.script.faults,
             },
+            firmware: it.firmware.map(|firmware| FirmwareStateView {
+                state: firmware.state.name(),
+                slot: firmware.slot,
+                version: firmware.version.to_string(),
+                board: firmware.profile.to_string(),
+            }),
         }
     }
 }
@@ -275,7 +299,7 @@ pub(super) async fn health(
     let address = text::controller(path.address)?;
     match caller.ask(&api, address, Request::Health).await? {
         Body::Health(health) => {
-            note_running(&api, address, &health.script).await;
+            note_running(&api, address, &health).await;
             Ok(axum::Json((*health).into()))
         }
         _ => Err(Code::Internal.into()),
@@ -284,19 +308,39 @@ pub(super) async fn health(
 
 /// Keeps what a controller has just said that it runs, which is what plans of the fleet know of it. What is on
 /// trial may go back by itself, and says nothing.
-async fn note_running(api: &Api, controller: Address, script: &ScriptHealth) {
-    let running = match (script.state, script.digest) {
-        (ScriptState::None, _) => None,
-        (ScriptState::Kept, Some(digest)) => Some(Digest(digest)),
-        _ => return,
+async fn note_running(api: &Api, controller: Address, health: &Health) {
+    let script = match (health.script.state, health.script.digest) {
+        (ScriptState::None, _) => Some(None),
+        (ScriptState::Kept, Some(digest)) => Some(Some(Digest(digest))),
+        _ => None,
     };
-    let seen = Seen {
-        controller,
-        kind: ReleaseKind::Script,
-        running,
-        at: crate::clock::time(),
+    let settled = health.firmware.as_ref();
+    let settled = settled.filter(|it| it.state != FirmwareState::OnTrial);
+    let firmware = match settled.and_then(firmware::name_told) {
+        Some(name) => firmware::running(&*api.config, name).await.ok(),
+        None => None,
     };
-    if let Err(error) = api.config.put_seen(vec![seen]).await {
+    let firmware = firmware.map(|(digest, _)| Some(digest));
+    let at = crate::clock::time();
+    let seen: Vec<Seen> = [
+        (ReleaseKind::Script, script),
+        (ReleaseKind::Firmware, firmware),
+    ]
+    .into_iter()
+    .filter_map(|(kind, running)| {
+        let running = running?;
+        Some(Seen {
+            controller,
+            kind,
+            running,
+            at,
+        })
+    })
+    .collect();
+    if seen.is_empty() {
+        return;
+    }
+    if let Err(error) = api.config.put_seen(seen).await {
         tracing::debug!(%error, %controller, "cannot keep what a controller runs");
     }
 }

@@ -16,6 +16,7 @@ mod accounts;
 mod caller;
 mod commands;
 mod controllers;
+mod firmwares;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(super) mod fuzz;
 mod inner;
@@ -63,7 +64,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
         (name = "commands", description = "Commands and their receipts"),
         (name = "inside", description = "What is inside a controller that runs a script"),
         (name = "scripts", description = "The library of scripts"),
-        (name = "rollouts", description = "Scripts and parameters brought to many controllers, step by step"),
+        (name = "firmwares", description = "The library of firmwares"),
+        (name = "rollouts", description = "Scripts, parameters and firmware brought to many controllers, step by step"),
         (name = "records", description = "What was: the history of points, and who did what"),
         (name = "accounts", description = "Accounts and how they log in"),
     )
@@ -197,6 +199,8 @@ pub(super) fn router(api: &Arc<Api>) -> Router<Arc<Api>> {
         .routes(routes!(scripts::versions, scripts::add, scripts::remove))
         .routes(routes!(scripts::show))
         .routes(routes!(scripts::diff))
+        .routes(routes!(firmwares::list, firmwares::add))
+        .routes(routes!(firmwares::remove))
         .routes(routes!(rollouts::list, rollouts::begin))
         .routes(routes!(rollouts::forecast))
         .routes(routes!(rollouts::show))

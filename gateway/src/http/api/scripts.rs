@@ -15,7 +15,7 @@ use crate::{
         plan::{Label, script_diff},
     },
     http::{Api, problem::Problem},
-    store::{NOTE_BYTES_MAX, NewScript, ScriptVersion},
+    store::{NewScript, ScriptVersion},
 };
 use axum::{extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
@@ -65,7 +65,7 @@ impl From<ScriptVersion> for VersionView {
             digest: version.digest.to_string(),
             bytes: version.bytes,
             added: version.added.0,
-            by: version.by.to_string(),
+            by: text::by(&version.by),
             note: version.note,
             source: None,
         }
@@ -331,11 +331,7 @@ pub(super) async fn add(
 ) -> Result<(StatusCode, axum::Json<AddedVersion>), Problem> {
     caller.may(&Deed::AddToLibrary)?;
     let label = label("script", &path.script)?;
-    if body.note.len() > NOTE_BYTES_MAX || body.note.chars().any(char::is_control) {
-        let expected =
-            format!("note: expected at most {NOTE_BYTES_MAX} bytes without control characters");
-        return Err(text::bad_field(&expected));
-    }
+    let note = text::note(body.note)?;
     if body.boards.len() > BOARDS_MAX {
         let expected = format!("boards: expected at most {BOARDS_MAX}");
         return Err(Problem::bad_request(&expected));
@@ -347,7 +343,7 @@ pub(super) async fn add(
         label,
         source: body.source,
         by: caller.login.account.clone(),
-        note: body.note,
+        note,
     };
     let by = Arc::clone(&api);
     let adding = async move {

@@ -1,6 +1,6 @@
 //! What the API's texts and numbers are read as, and how a refusal says what was expected.
 
-use crate::http::problem::Problem;
+use crate::{http::problem::Problem, store::NOTE_BYTES_MAX};
 use serde::{Deserialize, Serialize};
 use switchyard_protocol::{
     Address, Code, Role, SiteId, limits,
@@ -48,6 +48,24 @@ impl From<RoleName> for Role {
 /// What a field holds that is of the right shape, and still cannot be.
 pub(super) fn bad_field(expected: &str) -> Problem {
     Problem::of(Code::BadField, expected)
+}
+
+/// A line that people write beside something in the library.
+///
+/// # Errors
+/// Says what was expected.
+pub(super) fn note(given: String) -> Result<String, Problem> {
+    if given.len() > NOTE_BYTES_MAX || given.chars().any(char::is_control) {
+        let expected =
+            format!("note: expected at most {NOTE_BYTES_MAX} bytes without control characters");
+        return Err(bad_field(&expected));
+    }
+    Ok(given)
+}
+
+/// Who it was, to people. What is the gateway's own begins with a space, so that nobody's account is called so.
+pub(super) fn by(account: &Title) -> String {
+    account.as_str().trim_start().to_owned()
 }
 
 /// How many a page is to have.

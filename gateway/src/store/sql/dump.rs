@@ -23,7 +23,7 @@ use std::io::{BufRead, Write};
 use switchyard_protocol::message::Time;
 
 /// Every table, those that others refer to first.
-const TABLES: [&str; 25] = [
+const TABLES: [&str; 26] = [
     "account",
     "account_role",
     "token",
@@ -41,6 +41,7 @@ const TABLES: [&str; 25] = [
     "content",
     "content_part",
     "script_version",
+    "firmware",
     "controller_seen",
     "rollout",
     "rollout_entry",

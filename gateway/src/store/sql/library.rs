@@ -242,8 +242,9 @@ async fn count(tx: &mut Tx<'_>, sql: &str, values: &[Value]) -> Result<u64, Stor
 }
 
 /// Deletes contents that nothing refers to.
-async fn sweep(tx: &mut Tx<'_>, now: Time) -> Result<(), StoreError> {
+pub(super) async fn sweep(tx: &mut Tx<'_>, now: Time) -> Result<(), StoreError> {
     const IS_UNUSED: &str = "NOT EXISTS (SELECT 1 FROM script_version v WHERE v.content = digest)
+               AND NOT EXISTS (SELECT 1 FROM firmware f WHERE f.content = digest)
                AND NOT EXISTS (SELECT 1 FROM rollout_content r WHERE r.content = digest)";
     let before = Time(now.0.saturating_sub(SPARED_MS));
     let sql = format!("SELECT digest FROM content WHERE kept_ms < ? AND {IS_UNUSED} LIMIT ?");

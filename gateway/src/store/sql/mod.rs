@@ -14,6 +14,7 @@ mod commands;
 mod controllers;
 mod dump;
 mod examine;
+mod firmwares;
 mod history;
 mod leases;
 mod library;

@@ -257,6 +257,23 @@ const STEPS: &[Step] = &[
         INSERT INTO counter (name, value) VALUES ('library', 0), ('rollout', 0), ('rollout_wish', 0);
         ",
     ),
+    // 9: the library of firmwares.
+    Step::Statements(
+        "
+        CREATE TABLE firmware (
+            profile  $text(64) NOT NULL,
+            version  $int NOT NULL,
+            lowest   $int NOT NULL,
+            content  $blob(32) NOT NULL REFERENCES content (digest),
+            bytes    $int NOT NULL,
+            added_ms $int NOT NULL,
+            author   $text(64) NOT NULL,
+            note     $text(500) NOT NULL,
+            PRIMARY KEY (profile, version)
+        ) $table;
+        CREATE INDEX firmware_content ON firmware (content);
+        ",
+    ),
 ];
 
 /// One step.

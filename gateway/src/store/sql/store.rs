@@ -5,7 +5,7 @@ use super::{
     calls::{Call, submit},
     commands, controllers,
     dump::{self, DumpError, DumpSummary, Lines, Scope},
-    history, leases, library, mysql, rollouts,
+    firmwares, history, leases, library, mysql, rollouts,
     schema::{self, SchemaVersion},
     sqlite,
     value::params,
@@ -18,16 +18,18 @@ use crate::{
     config::Secret,
     digest::Digest,
     fleet::{
+        firmware::FirmwareName,
         plan::Label,
         rollout::{Changes, Control, Entry, ReleaseKind},
     },
     history::{Minute, Part, Recorded, SeriesId, StoredMinute, Swept},
     keys::{Keys, NextKey},
     store::{
-        Account, AddedScript, ConfigStore, Content, ControllerChange, ControllerEdit,
-        ControllerEntry, ControllerKey, FencingToken, Login, NewController, NewRollout, NewScript,
-        NewToken, Revision, RolloutId, ScriptVersion, Sealer, Seen, Selection, Site, SshKey,
-        StoreError, StoreFuture, StoredRollout, TokenEntry, TokenHash, TokenId, Wish, WishId,
+        Account, AddedFirmware, AddedScript, ConfigStore, Content, ControllerChange,
+        ControllerEdit, ControllerEntry, ControllerKey, FencingToken, Firmware, Login,
+        NewController, NewFirmware, NewRollout, NewScript, NewToken, Revision, RolloutId,
+        ScriptVersion, Sealer, Seen, Selection, Site, SshKey, StoreError, StoreFuture,
+        StoredRollout, TokenEntry, TokenHash, TokenId, Wish, WishId,
     },
 };
 use std::{
@@ -458,6 +460,13 @@ impl ConfigStore for SqlConfigStore {
             = library::find[&label, number];
         read fn scripts_of(digests: Vec<Digest>) -> Vec<ScriptVersion> = library::of_contents[&digests];
         write fn remove_script(label: Label, now: Time) -> bool = library::remove[&label, now];
+
+        write fn add_firmware(new: NewFirmware, now: Time) -> AddedFirmware = firmwares::add[&new, now];
+        read fn firmwares() -> Vec<Firmware> = firmwares::all[];
+        read fn firmware(name: FirmwareName) -> Option<Firmware> = firmwares::find[&name];
+        read fn newest_firmware(profile: Label) -> Option<Firmware> = firmwares::newest[&profile];
+        read fn firmware_of(digest: Digest) -> Option<Firmware> = firmwares::of_content[digest];
+        write fn remove_firmware(name: FirmwareName, now: Time) -> bool = firmwares::remove[&name, now];
 
         write fn put_content(content: Content, now: Time) -> Digest = library::put[&content, now];
         read fn content(digest: Digest) -> Option<Content> = library::content[digest];

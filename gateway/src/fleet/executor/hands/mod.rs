@@ -5,16 +5,19 @@
 //!
 //! - `script`: scripts, which run on trial first.
 //! - `parameters`: values of parameters, which hold at once.
+//! - `firmware`: firmware, whose trial is the controller's own.
 
+mod firmware;
 mod parameters;
 mod refusals;
 mod script;
 
 use super::tenure::Tenure;
 use crate::{
+    digest::Digest,
     fleet::rollout::{Action, Answer, Ask, Release, ReleaseKind},
     inside::{Insides, Peer, Refusal, own_account},
-    store::{ConfigStore, StoreError},
+    store::{ConfigStore, Content, StoreError},
     telemetry::{Telemetry, count},
     yard::Authority,
 };
@@ -42,6 +45,9 @@ const EFFECT_TIME: Duration = limits::REQUEST_TIMEOUT;
 /// Whose name the peers of roll-outs bear.
 pub(super) const PART: &str = "roll-out";
 
+/// The content that was read from the library last, where it is large.
+type LastContent = tokio::sync::Mutex<Option<(Digest, Content)>>;
+
 /// See the module.
 pub(super) struct Hands {
     store: Arc<dyn ConfigStore>,
@@ -53,6 +59,7 @@ pub(super) struct Hands {
     /// Controllers at which something is being done: two roll-outs with the same one take turns, for a
     /// transfer belongs to a peer, and they share it.
     busy: Mutex<HashSet<Address>>,
+    contents: LastContent,
 }
 
 impl Hands {
@@ -69,6 +76,7 @@ impl Hands {
             peer: tokio::sync::Mutex::default(),
             places: Semaphore::new(ACTIONS_MAX),
             busy: Mutex::default(),
+            contents: LastContent::default(),
         }
     }
 
@@ -93,7 +101,7 @@ impl Hands {
         let acting = tokio::time::timeout_at(until, acting);
         let answer = tenure.within(acting).await?.ok()?;
         let counter = match &answer {
-            Answer::Inspected(_) => &self.telemetry.rollout_looks,
+            Answer::Inspected(_) | Answer::OtherBoard => &self.telemetry.rollout_looks,
             Answer::Sent { .. } | Answer::Done => &self.telemetry.rollout_changes,
             Answer::WentBack | Answer::Refused(_) => &self.telemetry.rollout_refusals,
             Answer::Unreached(_) => &self.telemetry.rollout_unreached,
@@ -112,6 +120,7 @@ impl Hands {
             peer: self.peer().await?,
             controller: action.controller,
             store: &*self.store,
+            contents: &self.contents,
             until,
         };
         match (release.kind, action.ask) {
@@ -127,9 +136,13 @@ impl Hands {
             (ReleaseKind::Parameters, Ask::Send { digest, .. }) => at.send_parameters(digest).await,
             // There is no trial of them.
             (ReleaseKind::Parameters, Ask::Keep | Ask::Revert) => Err(Code::WrongState.into()),
-            (ReleaseKind::Firmware, _) => Err(Early(Answer::Refused(
-                "this gateway rolls out no firmware".into(),
-            ))),
+            (ReleaseKind::Firmware, Ask::Inspect { save, .. }) => {
+                at.inspect_firmware(release, save).await
+            }
+            (ReleaseKind::Firmware, Ask::Send { digest, .. }) => at.send_firmware(digest).await,
+            (ReleaseKind::Firmware, Ask::Keep | Ask::Revert) => {
+                Err(Early::later("a firmware's trial ends by itself"))
+            }
         }
     }
 
@@ -198,6 +211,7 @@ struct At<'a> {
     peer: Peer,
     controller: Address,
     store: &'a dyn ConfigStore,
+    contents: &'a LastContent,
     until: Instant,
 }
 

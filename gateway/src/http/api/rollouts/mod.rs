@@ -108,7 +108,7 @@ impl From<TypeName> for ValueType {
     }
 }
 
-/// What goes where: exactly one of `script`, `parameters` and `digest`, and exactly one of `site`, `tag` and `controllers`.
+/// What goes where: exactly one of `script`, `parameters`, `firmware` and `digest`, and exactly one of `site`, `tag` and `controllers`.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Order {
@@ -121,7 +121,11 @@ pub(super) struct Order {
     /// Values of parameters, each once; set by commands, without a trial.
     #[schema(nullable = false, min_items = 1, max_items = 128)]
     parameters: Option<Vec<NewValue>>,
-    /// A script, or values of parameters, that is kept, by its digest.
+    /// A firmware of the library: a board, with `@` and a version where it is not the newest. Controllers with another
+    /// board are passed over.
+    #[schema(nullable = false, pattern = "^[a-z0-9_-]{1,64}(@[0-9.]{5,13})?$")]
+    firmware: Option<String>,
+    /// Anything that is kept, by its digest.
     #[schema(nullable = false, pattern = "^[0-9a-f]{64}$")]
     digest: Option<String>,
     /// The controllers of this site.
@@ -168,7 +172,7 @@ pub(super) struct RolloutView {
     by: String,
     /// When.
     began: u64,
-    /// `script` or `parameters`.
+    /// `script`, `parameters` or `firmware`.
     kind: &'static str,
     /// What is rolled out, by its digest.
     #[schema(pattern = "^[0-9a-f]{64}$")]
@@ -227,8 +231,7 @@ impl From<StoredRollout> for RolloutView {
         RolloutView {
             rollout: it.id.0,
             title: it.about.title.to_string(),
-            // What is the gateway's own begins with a space, so that nobody's account is called so.
-            by: it.about.by.as_str().trim_start().to_owned(),
+            by: text::by(&it.about.by),
             began: it.about.began.0,
             kind: match head.terms().release.kind {
                 ReleaseKind::Script => "script",
@@ -274,7 +277,7 @@ pub(super) struct EntryView {
     /// `pending`, `inspecting`, `sending`, `on_trial`, `keeping`, `soaking`, `returning`; or where it ended:
     /// `kept`, `skipped`, `reverted`, `left`, `failed` or `absent`.
     stage: &'static str,
-    /// Why it is there, where there is something to say: `matches`, `nothing_to_go_back_to`,
+    /// Why it is there, where there is something to say: `matches`, `other_board`, `nothing_to_go_back_to`,
     /// `changed_elsewhere`, `other_trial`, `refused`, `unreached`, `trial_failed`, `faulty`, `link_lost`,
     /// `deadline`, `trial_broken_off` or `rolled_back`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -581,8 +584,10 @@ pub(super) async fn wish(
 
 fn refused(api: &Api, error: &OrderError) -> Problem {
     match error {
-        OrderError::NoScript(_) => Problem::not_found(&error.to_string()),
-        OrderError::Firmware(_) | OrderError::Values(_) => text::bad_field(&error.to_string()),
+        OrderError::NoScript(_) | OrderError::NoFirmware(_) => {
+            Problem::not_found(&error.to_string())
+        }
+        OrderError::Values(_) => text::bad_field(&error.to_string()),
         OrderError::Terms(TermsError::Controllers(0)) => {
             Problem::not_found("there is no such controller")
         }
@@ -600,21 +605,27 @@ async fn understood(
     caller: &Caller,
     body: &Order,
 ) -> Result<(Goods, Vec<Address>), Problem> {
-    let chosen = match (&body.script, &body.parameters, &body.digest) {
-        (Some(label), None, None) => {
+    let chosen = match (&body.script, &body.parameters, &body.firmware, &body.digest) {
+        (Some(label), None, None, None) => {
             let label = label.parse();
             let label = label
                 .map_err(|expected: String| text::bad_field(&format!("script: {expected}")))?;
             Chosen::Script(label, body.version)
         }
-        (None, Some(values), None) if body.version.is_none() => Chosen::Values(new_values(values)?),
-        (None, None, Some(digest)) if body.version.is_none() => {
+        (None, Some(values), None, None) if body.version.is_none() => {
+            Chosen::Values(new_values(values)?)
+        }
+        (None, None, Some(firmware), None) if body.version.is_none() => {
+            let chosen = Chosen::firmware(firmware);
+            chosen.map_err(|expected| text::bad_field(&format!("firmware: {expected}")))?
+        }
+        (None, None, None, Some(digest)) if body.version.is_none() => {
             let digest = digest.parse();
             Chosen::Digest(digest.map_err(|error| text::bad_field(&format!("digest: {error}")))?)
         }
         _ => {
-            let expected =
-                "expected one of `script` (with or without `version`), `parameters` and `digest`";
+            let expected = "expected one of `script` (with or without `version`), `parameters`, \
+                            `firmware` and `digest`";
             return Err(text::bad_field(expected));
         }
     };
