@@ -7,7 +7,10 @@ mod kept;
 mod wires;
 mod yard;
 
-pub use crate::http::fuzz::{body, head};
+pub use crate::{
+    fleet::firmware::fuzz::firmware,
+    http::fuzz::{body, head},
+};
 pub use kept::{dump, journal};
 pub use wires::{hello, noise, proxy, tls, web};
 pub use yard::frames;
@@ -90,6 +93,7 @@ mod tests {
         check("body", body);
         check("journal", journal);
         check("dump", dump);
+        check("firmware", firmware);
     }
 
     #[test]
