@@ -294,7 +294,8 @@ static uint32_t step_stores(fw_device_t *device, uint32_t now_ms)
 }
 
 /* A new image is good once its gateway has been there for a minute; without one, once it has run for
- * five. Until then every boot counts against it. */
+ * five. Until then every boot counts against it; and one that does not come to its gateway boots, lest
+ * nobody ever reaches the board again. */
 static void confirm_update(fw_device_t *device, uint32_t now_ms)
 {
     const fw_controller_t *controller = &device->controller;
@@ -304,6 +305,12 @@ static void confirm_update(fw_device_t *device, uint32_t now_ms)
     bool has_run = !has_gateway && controller->uptime_ms >= FW_CONFIRM_RUN_MS;
     if (device->update.phase == FW_UPDATE_TRIAL && (is_live || has_run)) {
         (void)fw_update_confirm(&device->update); /* asked again while it is busy */
+    }
+    bool is_away = has_gateway && controller->link.state != FW_LINK_LIVE &&
+                   controller->uptime_ms >= FW_CONFIRM_AWAY_MS;
+    if (device->update.phase == FW_UPDATE_TRIAL && is_away && !device->must_restart) {
+        device->must_restart = true;
+        device->restart_ms = now_ms;
     }
 }
 

@@ -94,6 +94,8 @@ typedef struct {
 #define FW_RESTART_DELAY_MS 500u
 #define FW_CONFIRM_LINK_MS 60000u
 #define FW_CONFIRM_RUN_MS 300000u
+/* How long a new image may run that does not come to its gateway. */
+#define FW_CONFIRM_AWAY_MS 300000u
 
 typedef struct {
     const fw_device_setup_t *setup;

@@ -380,6 +380,10 @@ static uint8_t take_open(fw_device_t *device, uint32_t source, const fw_cbor_map
     if (code != FW_CODE_OK) {
         return code; /* what was begun before stays */
     }
+    if (content == FW_CONTENT_FIRMWARE_MANIFEST && device->update.phase == FW_UPDATE_PENDING &&
+        fw_update_abort(&device->update) != FW_UPDATE_OK) {
+        return FW_CODE_BUSY; /* what waits for a restart is given up first */
+    }
     kept->content = (uint8_t)content;
     kept->owner = source;
     kept->size = (uint32_t)size;

@@ -499,6 +499,7 @@ static void test_updates(void)
     CHECK(whole.update.phase == FW_UPDATE_TRIAL);
     whole_pass(FW_CONFIRM_RUN_MS + 5000);
     CHECK(whole.update.phase == FW_UPDATE_TRIAL); /* its gateway has not been there */
+    CHECK(whole_restarts > 1); /* so that it comes to its third boot, and back */
     whole_configure(FW_TEXT_GATEWAY_1, "");
     whole_pass(5000);
     CHECK(whole.update.phase == FW_UPDATE_CONFIRMED);

@@ -549,6 +549,12 @@ static void check_image_checked_by_page(void)
     CHECK(code_of(commit(image, IMAGE_BYTES, false)) == FW_CODE_OK);
     CHECK(rig->device->update.phase == FW_UPDATE_PENDING);
     CHECK(rig->device->kept.work == FW_KEPT_NOTHING && code_of(ask_log(0)) == FW_CODE_OK);
+
+    /* What waits for a restart is given up by whoever begins with another one. */
+    static const uint8_t other[FW_MANIFEST_BYTES + FW_SIGNATURE_BYTES] = {0};
+    rig_run(rig, 1000);
+    CHECK(open_transfer(FW_CONTENT_FIRMWARE_MANIFEST, other, sizeof other, &code) == 0u);
+    CHECK(code == FW_CODE_OK && rig->device->update.phase == FW_UPDATE_NONE);
     rig_free(rig);
 }
 

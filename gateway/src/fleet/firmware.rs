@@ -29,7 +29,7 @@ pub struct FirmwareName {
 
 impl FirmwareName {
     /// Stands for the bytes where nobody has them: what is known of them is their name.
-    fn digest(&self) -> Digest {
+    pub(crate) fn digest(&self) -> Digest {
         Digest::of(format!("firmware {self}").as_bytes())
     }
 }
@@ -189,7 +189,7 @@ pub(crate) fn for_slot(content: &Content, slot: u8) -> Option<&Bytes> {
     content.parts().iter().find(is_it)
 }
 
-#[cfg(feature = "fuzzing")]
+#[cfg(any(feature = "fuzzing", test))]
 pub(crate) mod fuzz {
     //! The library's parser for fuzzers: see `crate::fuzzing`.
 

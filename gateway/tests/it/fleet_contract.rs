@@ -713,6 +713,8 @@ fn answer(rollout: &mut Rollout, action: &Action, running: Digest, saved: bool) 
         Ask::Inspect { .. } => Answer::Inspected(Inspected {
             running: Some(running),
             on_trial: false,
+            waiting: false,
+            fell_back: false,
             faults: 0,
             saved,
         }),

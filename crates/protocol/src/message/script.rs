@@ -338,7 +338,7 @@ pub struct Health {
     pub scan: ScanHealth,
     /// Its script.
     pub script: ScriptHealth,
-    /// Its firmware, where that can be replaced through the link.
+    /// Its firmware, where a whole board tells it.
     pub firmware: Option<FirmwareHealth>,
 }
 

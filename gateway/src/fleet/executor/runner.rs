@@ -21,7 +21,14 @@ use crate::{
     },
     telemetry::{Telemetry, count},
 };
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use switchyard_protocol::Address;
 use tokio::{
     sync::mpsc,
@@ -101,6 +108,8 @@ struct UnderWay {
     acting: AbortHandle,
     /// It has the controller restart, and waits for what comes back.
     outlives_link: bool,
+    /// A release that is on its way there for minutes, and has had no effect until this is true.
+    is_committed: Option<Arc<AtomicBool>>,
 }
 
 /// Goes on with a roll-out until it leaves this process's hands.
@@ -388,6 +397,7 @@ impl Runner {
         if !self.is_told && self.granted.is_none() {
             return Ok(());
         }
+        self.stop_releases();
         let actions = match self.is_told {
             true => self.machine.poll(crate::clock::time().0),
             // Who is there is not known yet: what a person wants is noted, and nothing is begun.
@@ -411,6 +421,27 @@ impl Runner {
             return Err(End::Resting(self.machine.next_wake()));
         }
         Ok(())
+    }
+
+    /// Where nobody is to be sent anything more, what has only begun to be sent stops.
+    fn stop_releases(&mut self) {
+        if matches!(self.machine.phase(), Phase::Running | Phase::Paused) {
+            return;
+        }
+        let now = crate::clock::time().0;
+        let machine = &mut self.machine;
+        self.under_way.retain(|_, under_way| {
+            let is_begun = |it: &Arc<AtomicBool>| !it.load(Ordering::Relaxed);
+            if !under_way.is_committed.as_ref().is_some_and(is_begun) {
+                return true;
+            }
+            // Should it have been committed this very moment, the next look finds it waiting.
+            under_way.acting.abort();
+            let action = under_way.number;
+            let answer = Answer::Unreached("the roll-out was stopped".into());
+            machine.observe(Observation::Answer { action, answer }, now);
+            false
+        });
     }
 
     async fn save(&mut self, changes: Changes) -> Result<(), End> {
@@ -470,15 +501,21 @@ impl Runner {
         let (controller, number) = (action.controller, action.number);
         let is_send = matches!(action.ask, Ask::Send { .. });
         let outlives_link = is_send && release.kind == ReleaseKind::Firmware;
+        let is_committed = Arc::new(AtomicBool::new(false));
+        let is_release = matches!(action.ask, Ask::Send { digest, .. } if digest == release.digest);
+        let committed = Arc::clone(&is_committed);
         let acting = self.acting.spawn(async move {
             let hands = &shared.hands;
-            let answer = hands.perform(release, &action, until, &tenure).await;
+            let answer = hands
+                .perform(release, &action, (until, &committed), &tenure)
+                .await;
             (number, controller, answer)
         });
         let under_way = UnderWay {
             number,
             acting,
             outlives_link,
+            is_committed: Some(is_committed).filter(|_| outlives_link && is_release),
         };
         self.under_way.insert(controller, under_way);
     }

@@ -254,6 +254,9 @@ pub struct Entry {
     /// Faults that it had before.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(super) faults_before: u32,
+    /// It had fallen back from some firmware before it was sent this one.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub(super) fell_before: bool,
     /// Nothing is asked of it before that.
     #[serde(default, skip_serializing_if = "is_default")]
     pub(super) due: u64,
@@ -283,6 +286,7 @@ impl Entry {
             attempts: 0,
             since: 0,
             faults_before: 0,
+            fell_before: false,
             due: 0,
             outstanding: None,
         }

@@ -71,7 +71,7 @@ pub enum Ask {
         save: bool,
         /// What it had before, where it may have come half-way from that to the release, as parameters
         /// can. On the way there (`save`) half-way counts as that; on the way back as the release. Without
-        /// it half-way is something else.
+        /// it half-way is something else. A firmware that was in no library then is still known by it.
         before: Option<Digest>,
     },
     /// Bring it this content from the library and run it; answered by [`Answer::Sent`]. The transfer goes
@@ -118,6 +118,10 @@ pub struct Inspected {
     pub running: Option<Digest>,
     /// It runs that on trial.
     pub on_trial: bool,
+    /// A firmware waits in it to be tried at its next restart, whenever that is.
+    pub waiting: bool,
+    /// It has fallen back from the firmware that it tried last.
+    pub fell_back: bool,
     /// Faults since it runs it.
     pub faults: u32,
     /// What it runs lies in the library.

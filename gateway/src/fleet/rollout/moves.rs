@@ -17,6 +17,9 @@ const ASK_MS: u64 = 60_000;
 const SEND_MS: u64 = 180_000;
 /// How long a firmware may take, over a poor link and with its restart.
 const SEND_FIRMWARE_MS: u64 = 45 * 60_000;
+/// How long a firmware may be on trial, which it is for a minute on line: three boots of five minutes that do not come
+/// to that take it back.
+const FIRMWARE_TRIAL_MS_MAX: u64 = 20 * 60_000;
 /// Attempts that lead nowhere until a controller has failed. By then a trial of somebody else's is over.
 const ATTEMPTS_MAX: u8 = 8;
 /// The first wait between two of them, doubled each time …
@@ -119,6 +122,20 @@ impl Rollout {
             (Asked::Send, Answer::WentBack) if stage == Stage::Sending => {
                 self.trial_failed(position);
             }
+            // On its way back it is told once and for all, too.
+            (Asked::Send, Answer::WentBack) => {
+                self.to(position, Stage::Left, Some(Reason::TrialFailed));
+            }
+            (Asked::Send, Answer::Refused(words)) if stage == Stage::Returning => {
+                let reason = Reason::Refused(bounded(words));
+                self.to(position, Stage::Left, Some(reason));
+            }
+            (Asked::Inspect, Answer::Refused(words))
+                if stage == Stage::Inspecting && self.tells_no_firmware(position) =>
+            {
+                let reason = Reason::Refused(bounded(words));
+                self.to(position, Stage::Failed, Some(reason));
+            }
             (Asked::Send, Answer::Refused(words)) if stage == Stage::Sending => {
                 self.change(position, |entry| entry.holds = false);
                 self.head.bad.refused += 1;
@@ -147,23 +164,36 @@ impl Rollout {
         }
     }
 
+    /// Whether a look that is refused for good is to end it: it has not been sent anything, and says nothing of what it
+    /// is to be compared by.
+    fn tells_no_firmware(&self, position: u32) -> bool {
+        self.release().kind == ReleaseKind::Firmware && !self.entry(position).holds
+    }
+
     /// What it runs, before it is sent anything.
     fn inspected(&mut self, position: u32, seen: Inspected) {
         let release = self.release();
         let Entry {
-            previous, holds, ..
+            previous,
+            holds,
+            fell_before,
+            ..
         } = *self.entry(position);
         let is_there = seen.running == Some(release.digest);
-        if seen.on_trial && !(is_there && holds) {
+        let is_back = seen.running == previous.and_then(Previous::digest);
+        if (seen.on_trial && !(is_there && holds)) || (seen.waiting && !holds) {
             self.again(position, Reason::OtherTrial);
         } else if is_there && holds {
             // It was sent before, and nobody here has heard the end of it.
             self.sent(position, seen.on_trial);
         } else if is_there {
             self.to(position, Stage::Skipped, Some(Reason::Matches));
-        } else if holds && seen.running != previous.and_then(Previous::digest) {
+        } else if holds && !is_back {
             self.change(position, |entry| entry.holds = false);
             self.to(position, Stage::Failed, Some(Reason::ChangedElsewhere));
+        } else if holds && seen.fell_back && !fell_before {
+            // It was tried while nobody listened.
+            self.trial_failed(position);
         } else if self.head.past_deadline {
             self.too_late(position);
         } else {
@@ -178,10 +208,11 @@ impl Rollout {
             Some(digest) => Previous::Unsaved(digest),
             None => Previous::Nothing,
         };
-        // A script and a firmware begin to count anew.
+        // A script begins to count anew. So does the one that is there after a restart into a firmware, and
+        // may do as badly as before.
         let faults_before = match self.release().kind {
-            ReleaseKind::Parameters => seen.faults,
-            ReleaseKind::Script | ReleaseKind::Firmware => 0,
+            ReleaseKind::Parameters | ReleaseKind::Firmware => seen.faults,
+            ReleaseKind::Script => 0,
         };
         let may_go = previous.saved().is_some() || self.head.terms.without_previous;
         let stage = match self.head.phase {
@@ -194,6 +225,8 @@ impl Rollout {
             entry.holds = false;
             entry.previous = Some(previous);
             entry.faults_before = faults_before;
+            // What waits has been sent since, and the manifest of that has made an earlier fall forgotten.
+            entry.fell_before = seen.fell_back;
             entry.stage = stage;
             entry.reason = (!may_go).then_some(Reason::NothingToGoBackTo);
             entry.due = now;
@@ -227,6 +260,8 @@ impl Rollout {
     fn look_later(&mut self, position: u32) {
         let now = self.head.clock;
         let soak = match self.entry(position).stage {
+            // Its end is the controller's to find.
+            Stage::OnTrial if self.release().kind == ReleaseKind::Firmware => u64::MAX,
             Stage::OnTrial => self.trial_soak_ms(),
             _ => self.head.terms.soak_ms,
         };
@@ -244,8 +279,7 @@ impl Rollout {
         let (stage, elapsed) = (entry.stage, now - entry.since.min(now));
         if seen.running != Some(release.digest) {
             let is_back = seen.running == entry.previous.and_then(Previous::digest);
-            let goes_back = stage == Stage::OnTrial || release.kind == ReleaseKind::Firmware;
-            if is_back && goes_back {
+            if is_back && stage == Stage::OnTrial {
                 self.trial_failed(position);
             } else {
                 self.change(position, |entry| entry.holds = false);
@@ -255,15 +289,23 @@ impl Rollout {
         }
         // Fewer than before: it has restarted and counts anew.
         let before = entry.faults_before;
-        let before = if seen.faults < before { 0 } else { before };
+        let has_restarted = seen.faults < before && release.kind != ReleaseKind::Firmware;
+        let before = if has_restarted { 0 } else { before };
         self.change(position, |entry| entry.faults_before = before);
-        if seen.faults - before > self.head.terms.faults_max {
+        if seen.faults.saturating_sub(before) > self.head.terms.faults_max {
             self.faulty(position, seen.on_trial);
             return;
         }
         match stage {
             Stage::OnTrial if !seen.on_trial => self.kept(position),
-            // A firmware's trial is the controller's: it ends it, one way or the other.
+            // A firmware's trial is the controller's: it ends it, one way or the other. Where it does not come to that
+            // the new one is no good.
+            Stage::OnTrial
+                if release.kind == ReleaseKind::Firmware && elapsed >= FIRMWARE_TRIAL_MS_MAX =>
+            {
+                self.head.bad.failed_trials += 1;
+                self.bring_back(position, Reason::TrialFailed, false);
+            }
             Stage::OnTrial
                 if release.kind != ReleaseKind::Firmware && elapsed >= self.trial_soak_ms() =>
             {
@@ -340,7 +382,13 @@ impl Rollout {
     fn seen_on_the_way(&mut self, position: u32, seen: Inspected) {
         let now = self.head.clock;
         let previous = self.entry(position).previous;
-        if seen.running == Some(self.release().digest) {
+        if seen.waiting {
+            // Whatever runs now: at the next restart it would be that.
+            self.change(position, |entry| {
+                entry.way = Way::EndTrial;
+                entry.due = now;
+            });
+        } else if seen.running == Some(self.release().digest) {
             let way = if seen.on_trial {
                 Way::EndTrial
             } else if previous.and_then(Previous::saved).is_some() {
@@ -626,7 +674,7 @@ impl Rollout {
         let had = previous.and_then(Previous::digest);
         let look = Ask::Inspect {
             save: false,
-            before: None,
+            before: had.filter(|_| release.kind == ReleaseKind::Firmware),
         };
         let ask = match (stage, way) {
             (Stage::Pending, _) => Ask::Inspect {

@@ -78,6 +78,51 @@ fn a_firmware_that_falls_back_halts_it_and_the_others_get_what_they_had() {
 }
 
 #[test]
+fn a_firmware_is_looked_at_with_pauses_while_its_trial_lasts() {
+    let terms = Terms {
+        soak_ms: 10_000,
+        ..terms(ReleaseKind::Firmware)
+    };
+    let mut machine = Rollout::new(terms, &[Address(1)], 1, 0).unwrap();
+    let (controller, mut now) = (Address(1), 0);
+    let online = true;
+    machine.observe(Observation::Presence { controller, online }, now);
+    let (mut looks, mut running) = (0, Digest([7; 32]));
+    while looks < 100 {
+        assert!(now < 3_600_000, "{looks}");
+        for action in machine.poll(now) {
+            let answer = match action.ask {
+                Ask::Send { digest, .. } => {
+                    running = digest;
+                    Answer::Sent { on_trial: true }
+                }
+                Ask::Inspect { .. } => {
+                    looks += u32::from(running == target());
+                    Answer::Inspected(Inspected {
+                        running: Some(running),
+                        on_trial: running == target(),
+                        waiting: false,
+                        fell_back: false,
+                        faults: 0,
+                        saved: true,
+                    })
+                }
+                // It has lasted for too long.
+                Ask::Keep | Ask::Revert => {
+                    assert!(now >= 20 * 60_000, "{now}");
+                    assert!(looks <= 82, "{looks}");
+                    return;
+                }
+            };
+            let action = action.number;
+            machine.observe(Observation::Answer { action, answer }, now);
+        }
+        now += 1_000;
+    }
+    panic!("{looks} looks by {now}");
+}
+
+#[test]
 fn a_canary_that_fails_halts_it_and_rolls_it_back() {
     use Nature::{FailsTrial, Faulty, Good, LosesLink, Refuses};
     for (nature, rule, stage) in [
@@ -363,6 +408,7 @@ const ALL: &[Nature] = &[
     Nature::Flaps,
     Nature::OthersTrial,
     Nature::OtherBoard,
+    Nature::NeverConfirms,
 ];
 
 /// Those whose end hangs on nobody's timing.

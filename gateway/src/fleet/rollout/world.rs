@@ -46,6 +46,8 @@ pub(super) enum Nature {
     OthersTrial,
     /// The release is not for it.
     OtherBoard,
+    /// On line, and yet its trial of a firmware does not end: a link that never holds.
+    NeverConfirms,
 }
 
 /// A controller.
@@ -57,6 +59,9 @@ pub(super) struct Device {
     pub(super) before_all: Option<Digest>,
     before_trial: Option<Digest>,
     pub(super) on_trial: bool,
+    /// A firmware that it tries at its next restart.
+    waiting: Option<Digest>,
+    fell_back: bool,
     since: u64,
     faults: u32,
     pub(super) online: bool,
@@ -69,6 +74,8 @@ impl Device {
             self.before_trial = self.running;
         }
         self.running = content;
+        self.waiting = None;
+        self.fell_back = false;
         self.on_trial = on_trial;
         self.since = now;
         self.faults = 0;
@@ -77,6 +84,7 @@ impl Device {
     fn goes_back(&mut self, now: u64) {
         let before = self.before_trial;
         self.runs(before, false, now);
+        self.fell_back = true;
     }
 }
 
@@ -144,6 +152,8 @@ impl World {
                     before_all: running,
                     before_trial: None,
                     on_trial: false,
+                    waiting: None,
+                    fell_back: false,
                     since: 0,
                     faults: 0,
                     online: false,
@@ -238,7 +248,11 @@ impl World {
             } else {
                 TRIAL_MS
             };
-            if device.on_trial && device.online && elapsed >= trial_ms {
+            let never = is_firmware && device.nature == Nature::NeverConfirms && has_release;
+            if never && device.on_trial && elapsed >= 40 * FIRMWARE_TRIAL_MS {
+                device.goes_back(now);
+            }
+            if device.on_trial && device.online && elapsed >= trial_ms && !never {
                 device.on_trial = false;
             }
             let is_away = !device.online && now - device.changed_at >= TRIAL_AWAY_MS;
@@ -280,6 +294,7 @@ impl World {
             let answer = if hand.is_done {
                 self.perform(hand.action)
             } else {
+                self.half_way(hand.action);
                 Answer::Unreached("the link was lost".into())
             };
             if hand.is_answered {
@@ -299,6 +314,24 @@ impl World {
         }
     }
 
+    /// Of a firmware some come to the controller whole, and are not tried.
+    fn half_way(&mut self, action: Action) {
+        let is_firmware = self.machine.terms().release.kind == ReleaseKind::Firmware;
+        let is_whole = is_firmware && self.one_in(3);
+        let number = usize::try_from(action.controller.0).unwrap();
+        let device = &mut self.devices[number - 1];
+        let takes = !matches!(device.nature, Nature::Refuses | Nature::OtherBoard);
+        if let Ask::Send { digest, .. } = action.ask
+            && is_whole
+            && takes
+            && device.online
+            && !device.on_trial
+        {
+            device.waiting = Some(digest);
+            device.fell_back = false;
+        }
+    }
+
     fn perform(&mut self, action: Action) -> Answer {
         let now = self.now;
         let kind = self.machine.terms().release.kind;
@@ -310,20 +343,33 @@ impl World {
         }
         match action.ask {
             Ask::Inspect { .. } if device.nature == Nature::OtherBoard => Answer::OtherBoard,
+            Ask::Revert if kind == ReleaseKind::Firmware && !device.on_trial => {
+                device.waiting = None;
+                Answer::Done
+            }
             Ask::Keep | Ask::Revert if kind == ReleaseKind::Firmware => {
                 Answer::Unreached("it ends by itself".into())
             }
             Ask::Inspect { .. } => Answer::Inspected(Inspected {
                 running: device.running,
                 on_trial: device.on_trial,
+                waiting: device.waiting.is_some(),
+                fell_back: device.fell_back,
                 faults: device.faults,
                 saved: device.nature != Nature::Unsaved,
             }),
-            Ask::Send { .. } if device.on_trial => refusal(),
+            Ask::Send { .. } if device.on_trial => Answer::Unreached("wrong_state".into()),
             Ask::Send { digest, .. } if device.nature == Nature::Refuses && digest == target() => {
                 Answer::Refused("line 1: expected an end".into())
             }
             Ask::Send { digest, trial } => {
+                // Sometimes that is over before anybody comes to look.
+                let falls = device.nature == Nature::FailsTrial && digest == target();
+                if kind == ReleaseKind::Firmware && falls && number.is_multiple_of(2) {
+                    device.runs(device.running, false, now);
+                    device.fell_back = true;
+                    return Answer::WentBack;
+                }
                 let on_trial = match kind {
                     ReleaseKind::Script => trial,
                     ReleaseKind::Parameters => false,
@@ -465,6 +511,12 @@ impl World {
     /// At its end each controller is what the roll-out says of it.
     fn is_as_it_says(&self) {
         for (device, entry) in self.devices.iter().zip(self.machine.entries()) {
+            // Whatever waited would run after the next restart.
+            let is_back = matches!(entry.stage, Stage::Reverted | Stage::Kept);
+            assert!(
+                !is_back || device.waiting.is_none(),
+                "{device:?} is no {entry:?}"
+            );
             let fits = match entry.stage {
                 Stage::Kept => device.running == Some(target()) && !device.on_trial,
                 Stage::Skipped if device.nature == Nature::OtherBoard => {

@@ -40,7 +40,7 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 const WHOLE_MAX: f64 = (1_u64 << 53) as f64;
 /// How long a body may take to come.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// The same of a firmware: half a megabyte, from somewhere in the field.
+/// The same of a firmware: a megabyte, from somewhere in the field.
 const OCTETS_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a controller may take over an answer before whoever asked by HTTP is told that none came.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -314,21 +314,19 @@ async fn read_bytes(
     body.map_err(|_| Problem::too_large(&format!("such a body has at most {bytes_max} bytes")))
 }
 
-/// A body of bytes, at most so many.
-pub(super) struct Octets<const BYTES_MAX: usize>(pub(super) bytes::Bytes);
-
-impl<S: Send + Sync, const BYTES_MAX: usize> FromRequest<S> for Octets<BYTES_MAX> {
-    type Rejection = Problem;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        let (head, body) = request.into_parts();
-        if !is_of_type(&head.headers, "application/octet-stream") {
-            return Err(Problem::of_another_type("application/octet-stream"));
-        }
-        read_bytes(body, BYTES_MAX, OCTETS_TIMEOUT)
-            .await
-            .map(Octets)
+/// Reads a body of at most so many bytes that are no text.
+///
+/// # Errors
+/// A problem to answer with; it says what was expected.
+pub(super) async fn read_octets(
+    request: Request,
+    bytes_max: usize,
+) -> Result<bytes::Bytes, Problem> {
+    let (head, body) = request.into_parts();
+    if !is_of_type(&head.headers, "application/octet-stream") {
+        return Err(Problem::of_another_type("application/octet-stream"));
     }
+    read_bytes(body, bytes_max, OCTETS_TIMEOUT).await
 }
 
 /// What a body is said to be, whatever parameters follow.

@@ -3,7 +3,7 @@
 
 use super::{
     Refused,
-    caller::{Caller, Octets, Parameters, Place, failed},
+    caller::{Caller, Parameters, Place, failed, read_octets},
     rights::Deed,
     text,
 };
@@ -12,7 +12,10 @@ use crate::{
     http::{Api, problem::Problem},
     store::{Firmware, NewFirmware},
 };
-use axum::{extract::State, http::StatusCode};
+use axum::{
+    extract::{Request, State},
+    http::StatusCode,
+};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use switchyard_protocol::Address;
@@ -116,8 +119,7 @@ pub(super) async fn list(
 }
 
 /// Adds a firmware: the two signed updates of one version for one board, one behind the other, as
-/// `cargo xtask firmware --sign` makes them. For technicians at any site, since it runs nowhere until somebody rolls it
-/// out, and on no controller that does not trust its signature.
+/// `cargo xtask firmware --sign` makes them. For technicians everywhere: boards of all sites know it by its version.
 #[utoipa::path(post, path = "/api/firmwares", tag = "firmwares", operation_id = "add_firmware", params(Noted),
     request_body(content = Vec<u8>, content_type = "application/octet-stream",
         description = "The update for slot 1 and the one for slot 2, in any order"),
@@ -130,11 +132,13 @@ pub(super) async fn add(
     State(api): State<Arc<Api>>,
     caller: Caller,
     Parameters(noted): Parameters<Noted>,
-    body: Octets<{ firmware::UPDATES_BYTES_MAX }>,
+    request: Request,
 ) -> Result<(StatusCode, axum::Json<AddedFirmware>), Problem> {
-    caller.may(&Deed::AddToLibrary)?;
+    // Before so much is read.
+    caller.may(&Deed::AddFirmware)?;
     let note = text::note(noted.note)?;
-    let updates = firmware::read(body.0);
+    let bytes = read_octets(request, firmware::UPDATES_BYTES_MAX).await?;
+    let updates = firmware::read(bytes);
     let updates = updates.map_err(|error| text::bad_field(&error.to_string()))?;
     let name = updates.name.clone();
     let text = format!("add firmware {name} to the library");

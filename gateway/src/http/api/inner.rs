@@ -201,7 +201,7 @@ pub(super) struct HealthView {
     scan: ScanView,
     /// How it stands with its script.
     script: ScriptStateView,
-    /// Which firmware it runs, where that can be replaced through the link.
+    /// Which firmware it runs, where it tells that.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     firmware: Option<FirmwareStateView>,

@@ -31,7 +31,9 @@ pub(super) enum Deed<'a> {
     SeeLibrary,
     /// Add a script to it: it runs nowhere until somebody rolls it out, who has to be trusted there.
     AddToLibrary,
-    /// Remove a script with all its versions.
+    /// Add a firmware: its name is then taken, for boards at every site.
+    AddFirmware,
+    /// Remove a script with all its versions, or a firmware.
     RemoveFromLibrary,
     /// Roll something out to the controllers of this site, or of none, or want something of such a roll-out.
     RollOut(Option<SiteId>),
@@ -75,6 +77,8 @@ pub(super) fn judge(account: &Title, rights: &Rights, deed: &Deed<'_>) -> Result
         Deed::RollOut(site) => at_least(rights.role_at(*site), Role::Technician),
         Deed::SeeLibrary => anywhere(Role::Viewer),
         Deed::AddToLibrary => anywhere(Role::Technician),
+        Deed::AddFirmware if everywhere >= Some(Role::Technician) => Ok(()),
+        Deed::AddFirmware => Err(Code::Forbidden),
         Deed::ManageSites | Deed::ReadAudit | Deed::ManageAccounts | Deed::RemoveFromLibrary => {
             admin_everywhere()
         }
@@ -129,6 +133,7 @@ mod tests {
             (Deed::ReadAudit, "ffffffff."),
             (Deed::SeeLibrary, "f........"),
             (Deed::AddToLibrary, "fff..ff.."),
+            (Deed::AddFirmware, "fffffff.."),
             (Deed::RemoveFromLibrary, "ffffffff."),
             (Deed::RollOut(Some(here)), "?ff..ff.."),
             (Deed::RollOut(Some(there)), "?????ff.."),

@@ -1,30 +1,37 @@
 //! Firmware: looked at by board and version, sent into the slot that does not run, tried by a restart that the controller
 //! judges itself.
 
-use super::{ANSWER_TIMEOUT, At, Early};
+use super::{At, EFFECT_TIME, Early};
 use crate::{
     digest::Digest,
     fleet::{
         firmware::{self, FirmwareName},
         rollout::{Answer, Inspected, Release},
     },
-    inside::{Refusal, Transfer},
+    inside::Refusal,
     store::Content as Kept,
 };
 use bytes::Bytes;
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 use switchyard_protocol::{
     Code,
-    firmware::HEAD_BYTES,
-    message::{Body, Content, FirmwareHealth, FirmwareState, Health, Request},
+    firmware::{FirmwareVersion, HEAD_BYTES, Manifest},
+    message::{Body, Content, FirmwareHealth, FirmwareState, Health, Request, ScriptState},
 };
 use tokio::time::Instant;
 
-/// How long a controller may take to come back from its restart: three attempts at an image that does not run,
-/// each until a watchdog bites, and then the way back to the gateway with what it had.
-const RETURN_TIMEOUT: Duration = Duration::from_secs(240);
+/// How long a controller may take to come back from its restart: three boots of five minutes into what does not come to
+/// its gateway, and then the way back with what it had.
+const RETURN_TIMEOUT: Duration = Duration::from_secs(18 * 60);
 /// How often it is looked whether it is back.
 const RETURN_INTERVAL: Duration = Duration::from_secs(2);
+/// Contents that stay in memory: what is brought, and what some had.
+const CONTENTS_MAX: usize = 4;
+/// The digest of nothing that anybody sends: opening a transfer of it gives up what waits.
+const NOTHING: [u8; 32] = [0; 32];
+
+/// The contents that were read from the library last, the newest at the end.
+pub(super) type LastContents = tokio::sync::Mutex<Vec<(Digest, Kept)>>;
 
 /// What a controller runs.
 struct Look {
@@ -33,34 +40,78 @@ struct Look {
     slot: u8,
     boot: u32,
     faults: u32,
+    script: ScriptState,
 }
 
 impl Look {
+    fn of(health: Health) -> Result<Self, Early> {
+        let Health {
+            boot,
+            script,
+            firmware,
+            ..
+        } = health;
+        let told = firmware.and_then(|it| Some((firmware::name_told(&it)?, it)));
+        let Some((name, FirmwareHealth { state, slot, .. })) = told else {
+            let words = "it does not tell which firmware it runs: its first update is by hand";
+            return Err(Early(Answer::Refused(words.into())));
+        };
+        Ok(Look {
+            name,
+            state,
+            slot,
+            boot,
+            faults: script.faults,
+            script: script.state,
+        })
+    }
+
     fn on_trial(&self) -> bool {
         self.state == FirmwareState::OnTrial
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.state == FirmwareState::Waiting
+    }
+
+    /// Whether a restart does no harm to anybody else's doings.
+    fn may_restart(&self) -> Result<(), Early> {
+        match self.script {
+            ScriptState::OnTrial => Err(Early::later("a script is on trial on it")),
+            // Somebody has stopped it by hand, or it kept the board from starting.
+            ScriptState::SafeMode => Err(Early::later("it is in safe mode: its script is stopped")),
+            ScriptState::None | ScriptState::Kept => Ok(()),
+        }
     }
 }
 
 impl At<'_> {
-    /// Which firmware it runs; with `save` it is seen to that this stays in the library, if it is there.
+    /// Which firmware it runs; with `save` it is seen to that this stays in the library, if it is there. What it ran
+    /// `before` is still known by that, though somebody has added it to the library since.
     pub(super) async fn inspect_firmware(
         &self,
         release: Release,
-        save: bool,
+        (save, before): (bool, Option<Digest>),
     ) -> Result<Answer, Early> {
-        let wanted = self.firmware_name(release.digest).await?;
-        let look = self.firmware().await?;
+        let (wanted, lowest) = self.manifest(release.digest).await?;
+        let look = Look::of(self.health().await?)?;
         if look.name.profile != wanted.profile {
             return Ok(Answer::OtherBoard);
         }
+        let own = look.name.digest();
         let (running, is_known) = match look.name == wanted {
             true => (release.digest, true),
+            false if before == Some(own) => (own, false),
             false => firmware::running(self.store, look.name.clone()).await?,
         };
-        let saved = is_known && save && self.keep(running).await?;
+        // Once the release is confirmed the controller takes nothing below that.
+        let may_return = look.name.version >= lowest;
+        let saved = is_known && save && may_return && self.keep(running).await?;
         Ok(Answer::Inspected(Inspected {
             running: Some(running),
             on_trial: look.on_trial(),
+            waiting: look.is_waiting(),
+            fell_back: look.state == FirmwareState::FellBack,
             faults: look.faults,
             saved,
         }))
@@ -68,12 +119,13 @@ impl At<'_> {
 
     /// Brings it a firmware and has it restart into that. The answer comes when it is back.
     pub(super) async fn send_firmware(&self, digest: Digest) -> Result<Answer, Early> {
-        let wanted = self.firmware_name(digest).await?;
-        let before = self.firmware().await?;
-        if before.name == wanted {
+        let (wanted, _) = self.manifest(digest).await?;
+        let before = Look::of(self.health().await?)?;
+        if before.name == wanted && !before.is_waiting() {
             let on_trial = before.on_trial();
             return Ok(Answer::Sent { on_trial });
         }
+        before.may_restart()?;
         let content = self.content(digest).await?;
         let update = content.as_ref().and_then(|it| {
             // From the slot that runs it reads, and cannot be written.
@@ -84,9 +136,17 @@ impl At<'_> {
             return Err(Early(Answer::Refused(words)));
         };
         let (head, image) = (update.slice(..HEAD_BYTES), update.slice(HEAD_BYTES..));
-        self.bring(Content::FirmwareManifest, head).await?;
-        self.bring(Content::FirmwareImage, image).await?;
-        self.may_take_effect()?;
+        self.bring(Content::FirmwareManifest, &head).await?;
+        self.transfer()
+            .write(Content::FirmwareImage, &image)
+            .await?;
+        // What is committed is tried at the next restart, so that has to come now.
+        if Instant::now() + RETURN_TIMEOUT + EFFECT_TIME > self.until {
+            return Err(Early::later("it took too long"));
+        }
+        Look::of(self.health().await?)?.may_restart()?;
+        self.is_committed.store(true, Ordering::Relaxed);
+        self.commit(&image).await?;
         match self.ask(Request::Restart).await? {
             Body::Done(_) => {}
             _ => return Err(Refusal::from(Code::Internal).into()),
@@ -100,10 +160,34 @@ impl At<'_> {
         })
     }
 
-    async fn bring(&self, content: Content, bytes: Bytes) -> Result<(), Early> {
-        let transfer = Transfer::new(&self.peer, self.controller, ANSWER_TIMEOUT);
-        transfer.write(content, &bytes).await?;
-        match transfer.commit(Digest::of(&bytes), false).await? {
+    /// Gives up what waits for a restart. Nobody can end a trial.
+    pub(super) async fn give_up_firmware(&self) -> Result<Answer, Early> {
+        let look = Look::of(self.health().await?)?;
+        if look.on_trial() {
+            return Err(Early::later("a firmware's trial ends by itself"));
+        }
+        if look.is_waiting() {
+            self.may_take_effect()?;
+            let nothing = Request::TransferOpen {
+                content: Content::FirmwareManifest,
+                size: u32::try_from(HEAD_BYTES).unwrap_or(u32::MAX),
+                digest: NOTHING,
+            };
+            match self.ask(nothing).await? {
+                Body::TransferOpen { .. } => {}
+                _ => return Err(Refusal::from(Code::Internal).into()),
+            }
+        }
+        Ok(Answer::Done)
+    }
+
+    async fn bring(&self, content: Content, bytes: &Bytes) -> Result<(), Early> {
+        self.transfer().write(content, bytes).await?;
+        self.commit(bytes).await
+    }
+
+    async fn commit(&self, bytes: &Bytes) -> Result<(), Early> {
+        match self.transfer().commit(Digest::of(bytes), false).await? {
             None => Ok(()),
             Some(_) => Err(Refusal::from(Code::Internal).into()),
         }
@@ -115,43 +199,33 @@ impl At<'_> {
         while Instant::now() < latest {
             tokio::time::sleep(RETURN_INTERVAL).await;
             // It is away, or busy with its beginnings.
-            if let Ok(look) = self.firmware().await
-                && look.boot != boot
-            {
-                return Ok(look);
+            let Ok(health) = self.health().await else {
+                continue;
+            };
+            if health.boot != boot {
+                return Look::of(health);
             }
         }
         Err(Early::later("it has not come back from its restart"))
     }
 
-    async fn firmware(&self) -> Result<Look, Early> {
-        let Health {
-            boot,
-            script,
-            firmware,
-            ..
-        } = self.health().await?;
-        let told = firmware.and_then(|it| Some((firmware::name_told(&it)?, it)));
-        let Some((name, FirmwareHealth { state, slot, .. })) = told else {
-            let words = "it does not tell which firmware it runs";
-            return Err(Early(Answer::Refused(words.into())));
-        };
-        Ok(Look {
-            name,
-            state,
-            slot,
-            boot,
-            faults: script.faults,
-        })
-    }
-
-    async fn firmware_name(&self, digest: Digest) -> Result<FirmwareName, Early> {
-        let found = self.store.firmware_of(digest).await?;
-        let found = found.map(|it| it.name);
-        found.ok_or_else(|| {
+    /// What a firmware's own manifest says of it: its name, and the lowest version that may follow.
+    async fn manifest(&self, digest: Digest) -> Result<(FirmwareName, FirmwareVersion), Early> {
+        let content = self.content(digest).await?;
+        let part = content.as_ref().and_then(|it| it.parts().first());
+        let manifest = part.and_then(|part| Manifest::read(part).ok());
+        let read = manifest.and_then(|it| Some((it.profile.parse().ok()?, it)));
+        let Some((
+            profile,
+            Manifest {
+                version, lowest, ..
+            },
+        )) = read
+        else {
             let words = format!("the library has no firmware {digest}");
-            Early(Answer::Refused(words))
-        })
+            return Err(Early(Answer::Refused(words)));
+        };
+        Ok((FirmwareName { profile, version }, lowest))
     }
 
     /// Keeps a content anew, for nothing may refer to it until this roll-out does; whether it is there.
@@ -167,14 +241,15 @@ impl At<'_> {
     /// From the library, or from memory: a megabyte for each of many controllers would be read anew.
     async fn content(&self, digest: Digest) -> Result<Option<Kept>, Early> {
         let mut last = self.contents.lock().await;
-        if let Some((known, content)) = last.as_ref()
-            && *known == digest
-        {
+        if let Some((_, content)) = last.iter().find(|(known, _)| *known == digest) {
             return Ok(Some(content.clone()));
         }
         let content = self.store.content(digest).await?;
         if let Some(content) = &content {
-            *last = Some((digest, content.clone()));
+            if last.len() >= CONTENTS_MAX {
+                last.remove(0);
+            }
+            last.push((digest, content.clone()));
         }
         Ok(content)
     }

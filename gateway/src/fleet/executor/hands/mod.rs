@@ -12,18 +12,19 @@ mod parameters;
 mod refusals;
 mod script;
 
+use firmware::LastContents;
+
 use super::tenure::Tenure;
 use crate::{
-    digest::Digest,
     fleet::rollout::{Action, Answer, Ask, Release, ReleaseKind},
     inside::{Insides, Peer, Refusal, own_account},
-    store::{ConfigStore, Content, StoreError},
+    store::{ConfigStore, StoreError},
     telemetry::{Telemetry, count},
     yard::Authority,
 };
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 use switchyard_protocol::{
@@ -36,6 +37,8 @@ use tokio::{sync::Semaphore, time::Instant};
 /// Actions at once, of all roll-outs. Each holds one request open, and a peer may have 256; a look takes a
 /// few milliseconds and a script some seconds, so that this is not what a roll-out waits for.
 const ACTIONS_MAX: usize = 128;
+/// Of firmware at once, beside them: each takes minutes, and others are not to wait for it.
+const FIRMWARES_MAX: usize = 32;
 /// How long one answer may take: what the relay forgets a request after.
 const ANSWER_TIMEOUT: Duration = limits::REQUEST_TIMEOUT;
 /// What has an effect is not begun later than this before an action's end, so that the answer comes within
@@ -45,9 +48,6 @@ const EFFECT_TIME: Duration = limits::REQUEST_TIMEOUT;
 /// Whose name the peers of roll-outs bear.
 pub(super) const PART: &str = "roll-out";
 
-/// The content that was read from the library last, where it is large.
-type LastContent = tokio::sync::Mutex<Option<(Digest, Content)>>;
-
 /// See the module.
 pub(super) struct Hands {
     store: Arc<dyn ConfigStore>,
@@ -56,10 +56,11 @@ pub(super) struct Hands {
     /// The one by which all is asked; opened anew when it has ended.
     peer: tokio::sync::Mutex<Option<Peer>>,
     places: Semaphore,
+    places_of_firmware: Semaphore,
     /// Controllers at which something is being done: two roll-outs with the same one take turns, for a
     /// transfer belongs to a peer, and they share it.
     busy: Mutex<HashSet<Address>>,
-    contents: LastContent,
+    contents: LastContents,
 }
 
 impl Hands {
@@ -75,26 +76,31 @@ impl Hands {
             telemetry,
             peer: tokio::sync::Mutex::default(),
             places: Semaphore::new(ACTIONS_MAX),
+            places_of_firmware: Semaphore::new(FIRMWARES_MAX),
             busy: Mutex::default(),
-            contents: LastContent::default(),
+            contents: LastContents::default(),
         }
     }
 
     /// Does what is asked, by `until` at the latest; `None` when that, or the tenure, was over before there
-    /// was an answer. Dropping it stops it.
+    /// was an answer. Dropping it stops it; where it brings a firmware, without a trace until `is_committed`.
     pub(super) async fn perform(
         &self,
         release: Release,
         action: &Action,
-        until: Instant,
+        (until, is_committed): (Instant, &AtomicBool),
         tenure: &Tenure,
     ) -> Option<Answer> {
+        let places = match (release.kind, action.ask) {
+            (ReleaseKind::Firmware, Ask::Send { .. }) => &self.places_of_firmware,
+            _ => &self.places,
+        };
         let acting = async {
-            let _place = self.places.acquire().await;
+            let _place = places.acquire().await;
             let Some(_turn) = self.turn(action.controller) else {
                 return Answer::Unreached("another roll-out is at it".into());
             };
-            self.act(release, action, until)
+            self.act(release, action, (until, is_committed))
                 .await
                 .unwrap_or_else(|Early(answer)| answer)
         };
@@ -114,13 +120,14 @@ impl Hands {
         &self,
         release: Release,
         action: &Action,
-        until: Instant,
+        (until, is_committed): (Instant, &AtomicBool),
     ) -> Result<Answer, Early> {
         let at = At {
             peer: self.peer().await?,
             controller: action.controller,
             store: &*self.store,
             contents: &self.contents,
+            is_committed,
             until,
         };
         match (release.kind, action.ask) {
@@ -136,13 +143,12 @@ impl Hands {
             (ReleaseKind::Parameters, Ask::Send { digest, .. }) => at.send_parameters(digest).await,
             // There is no trial of them.
             (ReleaseKind::Parameters, Ask::Keep | Ask::Revert) => Err(Code::WrongState.into()),
-            (ReleaseKind::Firmware, Ask::Inspect { save, .. }) => {
-                at.inspect_firmware(release, save).await
+            (ReleaseKind::Firmware, Ask::Inspect { save, before }) => {
+                at.inspect_firmware(release, (save, before)).await
             }
             (ReleaseKind::Firmware, Ask::Send { digest, .. }) => at.send_firmware(digest).await,
-            (ReleaseKind::Firmware, Ask::Keep | Ask::Revert) => {
-                Err(Early::later("a firmware's trial ends by itself"))
-            }
+            (ReleaseKind::Firmware, Ask::Revert) => at.give_up_firmware().await,
+            (ReleaseKind::Firmware, Ask::Keep) => Err(Code::WrongState.into()),
         }
     }
 
@@ -211,7 +217,8 @@ struct At<'a> {
     peer: Peer,
     controller: Address,
     store: &'a dyn ConfigStore,
-    contents: &'a LastContent,
+    contents: &'a LastContents,
+    is_committed: &'a AtomicBool,
     until: Instant,
 }
 

@@ -58,6 +58,8 @@ impl At<'_> {
         Ok(Answer::Inspected(Inspected {
             running: (!running.is_empty()).then(|| running.digest()),
             on_trial: false,
+            waiting: false,
+            fell_back: false,
             faults: script.faults,
             saved,
         }))

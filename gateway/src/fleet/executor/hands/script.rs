@@ -34,6 +34,8 @@ impl At<'_> {
         Ok(Answer::Inspected(Inspected {
             running: look.running,
             on_trial: look.on_trial,
+            waiting: false,
+            fell_back: false,
             faults: look.faults,
             saved,
         }))
@@ -133,7 +135,7 @@ impl At<'_> {
         }
     }
 
-    fn transfer(&self) -> Transfer<'_> {
+    pub(super) fn transfer(&self) -> Transfer<'_> {
         Transfer::new(&self.peer, self.controller, ANSWER_TIMEOUT)
     }
 }
