@@ -6,6 +6,7 @@
 
 mod secret;
 mod span;
+mod url;
 
 pub use crate::{
     bridge::MqttSettings,
@@ -15,6 +16,7 @@ pub use crate::{
 pub use secret::Secret;
 pub(crate) use secret::read_secret;
 pub use span::Span;
+pub(crate) use url::{NotATcpPort, tcp_port};
 
 use crate::{
     history::Choice,
