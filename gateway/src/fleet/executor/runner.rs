@@ -208,7 +208,9 @@ impl Runner {
     async fn go_on(mut self, mut wishes: mpsc::Receiver<Wish>) -> End {
         let controllers = self.machine.entries();
         let controllers = controllers.map(|entry| Address(entry.address())).collect();
-        let (mut news, observing) = observer::watch(Arc::clone(&self.shared.insides), controllers);
+        let insides = Arc::clone(&self.shared.insides);
+        let telemetry = Arc::clone(&self.shared.telemetry);
+        let (mut news, observing) = observer::watch(insides, telemetry, self.id, controllers);
         let mut observing = JoinSet::from_iter([observing]);
         let end = loop {
             if let Err(end) = self.wait(&mut news, &mut wishes).await {
