@@ -128,8 +128,13 @@ async fn insist<'a, T>(
         let error = match answered {
             Ok(value) => return Ok(value),
             Err(StoreError::Fenced(_)) => return Err(End::Lost),
-            // Nothing makes these go away by itself.
-            Err(error @ (StoreError::Missing { .. } | StoreError::Corrupt { .. })) => {
+            // Nothing that is done here makes these go away. One that is to be rolled back where another one goes
+            // on by now has its turn when that has ended.
+            Err(
+                error @ (StoreError::Missing { .. }
+                | StoreError::Corrupt { .. }
+                | StoreError::Overlaps { .. }),
+            ) => {
                 return Err(End::Broken(error.to_string()));
             }
             Err(error) => error,
