@@ -25,6 +25,7 @@ mod people;
 mod process;
 mod proxy;
 mod records;
+mod rollout_rights;
 mod rollouts;
 mod status_contract;
 mod status_store;
