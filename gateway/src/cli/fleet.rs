@@ -1,10 +1,6 @@
 //! The commands about the fleet as files: export, plan, apply, drift.
 
-use super::{
-    ExitWith,
-    moment::Utc,
-    scripts::{check, command_line},
-};
+use super::{ExitWith, command_line, moment::Utc, scripts::check};
 use crate::{
     compiler::Compiler,
     digest::Digest,
@@ -12,18 +8,16 @@ use crate::{
         actual::{self, Known},
         apply::{self, Releases},
         folder::Folder,
+        order::{self, Chosen, OrderError},
         plan::{Change, Label, Report, plan},
-        rollout::{Release, ReleaseKind, Rollout, Terms},
+        rollout::Terms,
     },
-    store::{ConfigStore, NewRollout},
+    store::{ConfigStore, RolloutId, StoreError},
 };
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::Subcommand;
-use std::{io::Write, path::PathBuf, sync::Arc};
-use switchyard_protocol::{
-    Address,
-    message::{Time, Title},
-};
+use std::{io::Write, path::PathBuf};
+use switchyard_protocol::{Address, message::Time};
 
 /// What `drift` ends with where the fleet is not as the files say.
 const DRIFTED: u8 = 2;
@@ -214,17 +208,21 @@ async fn apply(
     let parameters = parameters.count();
     let cannot = changes.iter().filter(|it| !it.is_applicable()).count();
     writeln!(stdout, "changed: {count}")?;
-    roll_out(releases, how.roll_out, config, now, stdout).await?;
+    let refused = roll_out(releases, how.roll_out, config, now, stdout).await?;
     if parameters > 0 {
         writeln!(
             stdout,
             "not done: {parameters} parameters, which are not set from here"
         )?;
     }
-    if cannot > 0 {
-        bail!("{cannot} changes cannot be applied; the plan above says why");
+    match (cannot, refused) {
+        (0, 0) => Ok(()),
+        (0, refused) => bail!("{refused} roll-outs were refused; the lines above say why"),
+        (cannot, 0) => bail!("{cannot} changes cannot be applied; the plan above says why"),
+        (cannot, refused) => bail!(
+            "{cannot} changes cannot be applied, and {refused} roll-outs were refused; the lines above say why"
+        ),
     }
-    Ok(())
 }
 
 /// A change without what follows on further lines.
@@ -237,24 +235,21 @@ impl std::fmt::Display for FirstLine<'_> {
     }
 }
 
-/// Begins roll-outs, or tells which there would be.
+/// Begins roll-outs, or tells which there would be; how many were refused. One that is does not keep the others.
+///
+/// # Errors
+/// The store's failure, behind which nothing more is tried.
 async fn roll_out(
     releases: Releases,
     begin: bool,
     config: &dyn ConfigStore,
     now: Time,
     stdout: &mut impl Write,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<usize> {
+    let mut refused = 0;
     for ((script, digest), controllers) in releases {
         let count = controllers.len();
-        if begin {
-            let id = begin_one(&script, digest, &controllers, config, now).await;
-            let id = id.with_context(|| format!("cannot begin the roll-out of {script}"))?;
-            writeln!(
-                stdout,
-                "begun: roll-out {id} of {script} to {count} controllers"
-            )?;
-        } else {
+        if !begin {
             let told = controllers.iter().take(ADDRESSES_TOLD);
             let told: Vec<_> = told.map(Address::to_string).collect();
             let more = if count > ADDRESSES_TOLD { ", …" } else { "" };
@@ -263,9 +258,38 @@ async fn roll_out(
                 "to roll out: {script} to {count} controllers: {}{more}",
                 told.join(", ")
             )?;
+            continue;
+        }
+        match begin_one(&script, digest, &controllers, config, now).await {
+            Ok(id) => writeln!(
+                stdout,
+                "begun: roll-out {id} of {script} to {count} controllers"
+            )?,
+            Err(error) if is_refusal(&error) => {
+                refused += 1;
+                writeln!(
+                    stdout,
+                    "refused: the roll-out of {script} to {count} controllers: {error}"
+                )?;
+            }
+            Err(error) => {
+                let what = format!("cannot begin the roll-out of {script}");
+                return Err(anyhow::Error::new(error).context(what));
+            }
         }
     }
-    Ok(())
+    Ok(refused)
+}
+
+/// Whether it is this one roll-out that is not to be had; else the store is in trouble.
+fn is_refusal(error: &OrderError) -> bool {
+    match error {
+        OrderError::Store(error) => matches!(
+            error,
+            StoreError::Overlaps { .. } | StoreError::Full { .. } | StoreError::Missing { .. }
+        ),
+        _ => true,
+    }
 }
 
 async fn begin_one(
@@ -274,19 +298,10 @@ async fn begin_one(
     controllers: &[Address],
     config: &dyn ConfigStore,
     now: Time,
-) -> anyhow::Result<crate::store::RolloutId> {
-    let terms = Terms::new(Release {
-        kind: ReleaseKind::Script,
-        digest,
-    });
-    // Of no owner yet: those have tokens from 1 on.
-    let mut rollout = Rollout::new(terms, controllers, 0, now.0)?;
-    let about = NewRollout {
-        // A label is as long as a title may be.
-        title: Title::new(script.as_str())?,
-        by: command_line(),
-        began: now,
-    };
-    let first = Arc::new(rollout.take_changes());
-    Ok(config.create_rollout(about, first).await?)
+) -> Result<RolloutId, OrderError> {
+    let goods = order::find(config, &Chosen::Digest(digest)).await?;
+    let terms = Terms::new(goods.release);
+    // A label is as long as a title may be.
+    let about = (crate::fixed_title(script.as_str()), command_line());
+    order::place(config, goods, about, (terms, controllers), now).await
 }

@@ -315,17 +315,34 @@ to change: 8
         begun.ends_with("begun: roll-out 1 of fan to 1 controllers\n"),
         "{begun}"
     );
-    let (status, _, complaint) = told(&data, &["fleet", "apply", path, "--roll-out"]).await;
+    // One that is refused does not keep the next one, and the exit status tells of it.
+    let with_lamp = FLEET.replace("[controllers.3]", "[controllers.3]\nscript = \"lamp\"");
+    fs::write(files.join("fleet.toml"), with_lamp).unwrap();
+    fs::write(files.join("scripts/lamp.script"), LAMP).unwrap();
+    let (status, applied, complaint) = told(&data, &["fleet", "apply", path, "--roll-out"]).await;
     assert_eq!(status, 1);
-    assert!(complaint.contains("1 is in roll-out 1"), "{complaint}");
-    let rollout = store(&data).await.rollouts(true, None, 10).await.unwrap();
-    let [rollout] = &*rollout else {
-        panic!("{rollout:?}");
-    };
-    assert_eq!(
-        (&rollout.about.title, rollout.head.controllers()),
-        (&title("fan"), 1)
+    let refused = "refused: the roll-out of fan to 1 controllers: expected controllers that are in no other \
+                   roll-out that goes on: 1 is in roll-out 1\nbegun: roll-out 2 of lamp to 1 controllers\n";
+    assert!(applied.ends_with(refused), "{applied}");
+    assert!(
+        complaint.contains("1 roll-outs were refused"),
+        "{complaint}"
     );
+    let rollouts = store(&data).await.rollouts(true, None, 10).await.unwrap();
+    let begun = rollouts
+        .iter()
+        .map(|it| (&it.about.title, &it.about.by, it.head.controllers()));
+    // As all that is the gateway's own it is called so, with a space before, that no account can have.
+    let by = title(" command line");
+    assert_eq!(
+        begun.collect::<Vec<_>>(),
+        [(&title("lamp"), &by, 1), (&title("fan"), &by, 1)]
+    );
+    let config = store(&data).await;
+    let versions = config.script_versions("fan".parse().unwrap(), None, 10);
+    assert_eq!(versions.await.unwrap()[0].by, by);
+    drop(config);
+    fs::write(files.join("fleet.toml"), FLEET).unwrap();
     let needed = told(&data, &["script", "remove", "fan"]).await;
     assert!(
         needed.0 == 1 && needed.2.contains("in use by nobody"),

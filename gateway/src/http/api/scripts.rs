@@ -47,7 +47,7 @@ pub(super) struct VersionView {
     bytes: u32,
     /// When it was added.
     added: u64,
-    /// Who added it.
+    /// Who added it: an account, or `command line`.
     by: String,
     /// Why, in their words.
     note: String,
@@ -65,7 +65,8 @@ impl From<ScriptVersion> for VersionView {
             digest: version.digest.to_string(),
             bytes: version.bytes,
             added: version.added.0,
-            by: version.by.to_string(),
+            // As with roll-outs, what is the gateway's own begins with a space.
+            by: version.by.as_str().trim_start().to_owned(),
             note: version.note,
             source: None,
         }
