@@ -244,12 +244,8 @@ fn parse_set(text: &str) -> Result<(Name, ValueType, i64), String> {
     let read = |value: &str| toml::from_str::<OneValue>(&format!("value = {value}"));
     let value = read(value).or_else(|error| read(&format!("{value:?}")).map_err(|_| error));
     let value = value.map_err(|error| error.message().to_owned())?.value;
-    Ok(match value {
-        Value::Bool(value) => (name, ValueType::Bool, value.into()),
-        Value::Int(value) => (name, ValueType::Int, value.into()),
-        Value::Num(value) => (name, ValueType::Num, value.into()),
-        Value::Time(value) => (name, ValueType::Time, value.into()),
-    })
+    let (kind, value) = value.typed();
+    Ok((name, kind, value))
 }
 
 #[derive(serde::Deserialize)]
@@ -323,7 +319,7 @@ async fn start(
     let goods = order::find(config, &chosen).await?;
     let controllers = select(task.to, config).await?;
     if task.dry_run {
-        let forecast = order::forecast(config, goods.release, &controllers).await?;
+        let forecast = order::forecast(config, &goods, &controllers).await?;
         writeln!(
             stdout,
             "{}: {} controllers; {} run something else, {} run it already, of {} it is not known",

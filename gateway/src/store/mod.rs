@@ -525,7 +525,8 @@ store_trait! {
         /// The content of a digest.
         fn content(&self, digest: Digest) -> Option<Content>;
 
-        /// Keeps what these controllers said that they run, where nothing later is kept. May be repeated.
+        /// Keeps what these controllers said that they run, where nothing later is kept; of one that runs another
+        /// script than it did, which parameters it had is forgotten. May be repeated.
         fn put_seen(&self, seen: Vec<Seen>) -> ();
         /// What at most `limit` controllers above `after` last said that they run of a kind, by address. Of
         /// those that are not there nothing is known.

@@ -292,6 +292,25 @@ async fn what_controllers_run(store: &dyn ConfigStore) {
         Some((controller, None, Time(8)))
     );
     assert_eq!(seen(ReleaseKind::Firmware).await, None);
+    // Its parameters are known as long as its script is the same.
+    let has = async |at| {
+        let seen = Seen {
+            controller,
+            kind: ReleaseKind::Parameters,
+            running: first,
+            at: Time(at),
+        };
+        store.put_seen(vec![seen]).await.unwrap();
+    };
+    has(8).await;
+    see(None, 9).await;
+    let known = Some((controller, first, Time(8)));
+    assert_eq!(seen(ReleaseKind::Parameters).await, known);
+    see(later, 10).await;
+    assert_eq!(seen(ReleaseKind::Parameters).await, None);
+    has(10).await;
+    see(later, 11).await;
+    assert!(seen(ReleaseKind::Parameters).await.is_some());
     for address in enrolled {
         assert!(store.revoke_controller(address, Time(9)).await.unwrap());
     }

@@ -343,11 +343,16 @@ impl Runner {
             .observe(Observation::Answer { action, answer }, now.0);
     }
 
-    /// Notes what a controller says that it runs. Of parameters a look tells those alone that the release is
-    /// about, and what is on trial may go back by itself: neither says what it is to have.
+    /// Notes what a controller says that it runs. What is on trial may go back by itself, and does not count; of
+    /// parameters a look tells those alone that the release is about, and on the way back one that is half-way there
+    /// tells that it has the release.
     fn have_seen(&mut self, controller: Address, inspected: &Inspected) {
-        let kind = self.machine.terms().release.kind;
-        if kind != ReleaseKind::Script || inspected.on_trial {
+        let release = self.machine.terms().release;
+        let kind = release.kind;
+        let is_half_way = kind == ReleaseKind::Parameters
+            && self.machine.phase() == Phase::RollingBack
+            && inspected.running == Some(release.digest);
+        if kind == ReleaseKind::Firmware || inspected.on_trial || is_half_way {
             return;
         }
         if self.seen.is_empty() {

@@ -488,14 +488,15 @@ pub(super) async fn forecast(
     caller: Caller,
     Json(body): Json<Order>,
 ) -> Result<axum::Json<ForecastView>, Problem> {
-    let (Goods { release, .. }, mut controllers) = understood(&api, &caller, &body).await?;
+    let (goods, mut controllers) = understood(&api, &caller, &body).await?;
+    let release = goods.release;
     body.terms
         .terms(release)
         .check()
         .map_err(|error| refused(&api, &error.into()))?;
     controllers.sort_unstable();
     controllers.dedup();
-    let forecast = order::forecast(&*api.config, release, &controllers).await;
+    let forecast = order::forecast(&*api.config, &goods, &controllers).await;
     let Forecast {
         controllers,
         outdated,
