@@ -4,9 +4,9 @@
 //! file, `SWITCHYARD_LISTEN_TCP` in the environment, `--listen-tcp` on the command line. Every key
 //! is described in `gateway/switchyard.sample.toml`, and a test holds that file to this one.
 
-mod secret;
+pub(crate) mod secret;
 mod span;
-mod url;
+pub(crate) mod url;
 
 pub use crate::{
     bridge::MqttSettings,
@@ -14,9 +14,7 @@ pub use crate::{
     webhook::{RawWebhook, Told, WebhookSettings},
 };
 pub use secret::Secret;
-pub(crate) use secret::read_secret;
 pub use span::Span;
-pub(crate) use url::{NotATcpPort, tcp_port};
 
 use crate::{
     history::Choice,

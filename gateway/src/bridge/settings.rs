@@ -1,6 +1,10 @@
 //! The broker, what is told to it, and whether it may command.
 
-use crate::config::{self, ConfigError, NotATcpPort, RawSettings, Secret, read_secret};
+use crate::config::{
+    ConfigError, RawSettings, Secret,
+    secret::read_secret,
+    url::{self, NotATcpPort},
+};
 use axum::http::Uri;
 use std::{path::PathBuf, time::Duration};
 use switchyard_protocol::{Address, SiteId};
@@ -152,7 +156,7 @@ fn broker(url: &str) -> Result<(String, u16, bool), ConfigError> {
         Some("mqtts") => (true, 8_883),
         _ => return refused("mqtt_url", wanted, url),
     };
-    match config::tcp_port(uri) {
+    match url::tcp_port(uri) {
         Ok(named)
             if !host.is_empty() && matches!(uri.path(), "" | "/") && uri.query().is_none() =>
         {

@@ -1,7 +1,7 @@
 //! Who is told of events, of which, and by which secret.
 
 use crate::{
-    config::{self, ConfigError, Secret, read_secret},
+    config::{ConfigError, Secret, secret::read_secret, url::tcp_port},
     outward::Happening,
 };
 use axum::http::Uri;
@@ -130,7 +130,7 @@ impl WebhookSettings {
         let Some(url) = uri.filter(|uri| url.len() <= URL_BYTES_MAX && is_good(uri)) else {
             return refused(number, wanted);
         };
-        if config::tcp_port(&url).is_err() {
+        if tcp_port(&url).is_err() {
             return refused(number, "a URL with a TCP port from 1 to 65535, or none");
         }
         let named = [&raw.sites, &raw.controllers];

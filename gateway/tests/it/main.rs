@@ -20,6 +20,7 @@ mod keys_contract;
 mod limits;
 mod mqtt;
 mod mqtt_faults;
+mod one_of_a_kind;
 mod operations;
 mod people;
 mod process;
