@@ -420,6 +420,12 @@ fn stop_signal() -> anyhow::Result<CancellationToken> {
     Ok(stop)
 }
 
+/// Whose doing it is what is done by command line, in what is kept of it: as with all that is the gateway's own,
+/// nobody's account can be called that.
+fn command_line() -> Title {
+    crate::fixed_title(" command line")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

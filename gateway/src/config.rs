@@ -4,8 +4,9 @@
 //! file, `SWITCHYARD_LISTEN_TCP` in the environment, `--listen-tcp` on the command line. Every key
 //! is described in `gateway/switchyard.sample.toml`, and a test holds that file to this one.
 
-mod secret;
+pub(crate) mod secret;
 mod span;
+pub(crate) mod url;
 
 pub use crate::{
     bridge::MqttSettings,
@@ -13,7 +14,6 @@ pub use crate::{
     webhook::{RawWebhook, Told, WebhookSettings},
 };
 pub use secret::Secret;
-pub(crate) use secret::read_secret;
 pub use span::Span;
 
 use crate::{

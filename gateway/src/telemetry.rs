@@ -84,6 +84,8 @@ pub(crate) struct Telemetry {
     pub(crate) rollout_unreached: AtomicU64,
     /// Times that a roll-out had to wait for the store, or its lease was not renewed.
     pub(crate) rollout_store_failures: AtomicU64,
+    /// Peers of roll-outs that came to nothing before they had been told who is there.
+    pub(crate) rollout_observers_failed: AtomicU64,
     /// Writes, syncs and reads of the journal that failed.
     pub(crate) journal_failures: AtomicU64,
     /// Records that could not be written to the journal.
@@ -142,6 +144,7 @@ impl Telemetry {
             rollout_refusals: AtomicU64::new(0),
             rollout_unreached: AtomicU64::new(0),
             rollout_store_failures: AtomicU64::new(0),
+            rollout_observers_failed: AtomicU64::new(0),
             journal_failures: AtomicU64::new(0),
             journal_records_lost: AtomicU64::new(0),
             journal_denials_skipped: AtomicU64::new(0),

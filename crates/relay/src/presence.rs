@@ -408,12 +408,7 @@ impl Relay {
         controller.set_session(None);
         controller.assembly = None;
         controller.snapshot_asked = None;
-        // A controller may give any code for its last word, and this one says to tools what the
-        // gateway alone has to say.
-        controller.reason = Some(match reason {
-            Code::Forbidden => Code::LinkLost,
-            other => other,
-        });
+        controller.reason = Some(reason);
         let open = controller.open.as_mut().map(|open| &mut open.until);
         let unanswered = open.map_or(0, |until| until.drain().count());
         let was_online = std::mem::take(&mut controller.online);

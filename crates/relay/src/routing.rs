@@ -81,8 +81,8 @@ impl Relay {
             (Verdict::Refuse(code), _) => self.refuse(work, slot, frame, code),
             (Verdict::Drop(code), _) => self.counters.dropped.add(code),
             (Verdict::Farewell, _) => {
-                let code = ErrorMessage::decode(frame.payload()).map(|error| error.code);
-                self.close(work, slot, code.unwrap_or(Code::Malformed));
+                let code = ErrorMessage::decode(frame.payload());
+                self.close(work, slot, code.map_or(Code::Malformed, last_word));
             }
             // `access` gives a controller's verdicts to controllers alone.
             _ => self.end(work, slot, Code::Malformed),
@@ -135,5 +135,14 @@ impl Relay {
         self.send_own(work, slot, kind, header.correlation, |payload| {
             reply.encode_into(payload);
         });
+    }
+}
+
+/// What a peer gives for its end. It may give any code, and these two say to tools what the gateway alone has to say:
+/// that a controller is gone from view, or withdrawn for ever.
+fn last_word(error: ErrorMessage) -> Code {
+    match error.code {
+        Code::Forbidden | Code::Revoked => Code::LinkLost,
+        other => other,
     }
 }

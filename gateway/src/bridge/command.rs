@@ -21,8 +21,8 @@ use switchyard_protocol::{
 
 /// Bytes of a command's payload: the longest that makes sense has a tenth.
 const PAYLOAD_BYTES_MAX: usize = 1_024;
-/// How long a command without an expiry of its own may take: who flips a switch does not wait longer, and
-/// whatever held it up by then has made it a surprise.
+/// How long a command without an expiry of its own may take, from the latest moment before which it cannot have been
+/// published: who flips a switch does not wait longer, and whatever held it up by then has made it a surprise.
 pub(super) const EXPIRES_IN: Duration = Duration::from_secs(10);
 /// Messages that are remembered for the case that they come once more. The broker has at most some twenty
 /// of ours under way.
@@ -61,8 +61,8 @@ struct Whole {
     expires: Option<u64>,
 }
 
-/// A command as a message asks for it, at a moment of gateway time. `point_type` is that of the point that is
-/// to be set.
+/// A command as a message asks for it, at a moment of gateway time; the message may be as old as `age`. `point_type` is
+/// that of the point that is to be set.
 ///
 /// # Errors
 /// What was expected.
@@ -70,18 +70,9 @@ pub(super) fn read(
     aim: &Aim,
     point_type: Option<PointType>,
     payload: &[u8],
-    now: Time,
+    (now, age): (Time, Duration),
 ) -> Result<Command, Refusal> {
-    if payload.len() > PAYLOAD_BYTES_MAX {
-        let detail = format!("expected at most {PAYLOAD_BYTES_MAX} bytes");
-        return Err(Refusal::new(Code::TooLarge, detail));
-    }
-    let text = str::from_utf8(payload).map_err(|_| bad("expected text in UTF-8"))?;
-    let value = match serde_json::from_str(text) {
-        Ok(value) => value,
-        // Words such as ON are no JSON.
-        Err(_) => Value::from(text.trim()),
-    };
+    let value = value(payload)?;
     let whole = match value {
         Value::Object(_) => {
             serde_json::from_value(value).map_err(|error| bad(&error.to_string()))?
@@ -101,7 +92,15 @@ pub(super) fn read(
             hex_key(key).ok_or_else(|| bad("key: expected 32 hexadecimal digits"))?
         }
     };
-    let expiry = whole.expires.map_or_else(|| now.plus(EXPIRES_IN), Time);
+    let expiry = match whole.expires {
+        Some(expires) => Time(expires),
+        None if age >= EXPIRES_IN => {
+            let words =
+                "the broker did not answer for a while, and this may have lain there; send it anew";
+            return Err(Refusal::new(Code::Expired, words));
+        }
+        None => now.plus(EXPIRES_IN - age),
+    };
     if expiry.0 > INTEGER_MAX as u64 {
         return Err(bad("expires: expected milliseconds since 1970"));
     }
@@ -136,6 +135,22 @@ pub(super) fn read(
         wait: false,
         action,
     })
+}
+
+/// What a payload says, whatever that is.
+fn value(payload: &[u8]) -> Result<Value, Refusal> {
+    if payload.len() > PAYLOAD_BYTES_MAX {
+        let detail = format!("expected at most {PAYLOAD_BYTES_MAX} bytes");
+        return Err(Refusal::new(Code::TooLarge, detail));
+    }
+    let text = str::from_utf8(payload).map_err(|_| bad("expected text in UTF-8"))?;
+    // Words such as ON are no JSON.
+    Ok(serde_json::from_str(text).unwrap_or_else(|_| Value::from(text.trim())))
+}
+
+/// The key by which a message's publisher knows it, also where the rest of it makes no sense.
+pub(super) fn own_key(payload: &[u8]) -> Option<Key> {
+    hex_key(value(payload).ok()?.get("key")?.as_str()?)
 }
 
 impl Whole {
@@ -283,7 +298,12 @@ mod tests {
     }
 
     fn action(verb: Verb, point_type: Option<PointType>, payload: &str) -> Result<Action, Code> {
-        let command = read(&aim(verb), point_type, payload.as_bytes(), NOW);
+        let command = read(
+            &aim(verb),
+            point_type,
+            payload.as_bytes(),
+            (NOW, Duration::ZERO),
+        );
         let command = command.map_err(|refusal| refusal.code)?;
         assert_eq!(
             (command.expiry, command.wait),
@@ -366,7 +386,8 @@ mod tests {
         let digits = "000102030405060708090a0b0c0d0e0f";
         let point_type = Some(PointType::DigitalOutput);
         let payload = format!("{{\"value\": 1, \"key\": \"{digits}\", \"expires\": 1000500}}");
-        let read = |payload: &str| read(&aim(Verb::Set), point_type, payload.as_bytes(), NOW);
+        let now = (NOW, Duration::ZERO);
+        let read = |payload: &str| read(&aim(Verb::Set), point_type, payload.as_bytes(), now);
         let command = read(&payload).unwrap();
         assert_eq!(command.key, Key(std::array::from_fn(|index| index as u8)));
         assert_eq!(command.expiry, Time(1_000_500));
@@ -381,13 +402,57 @@ mod tests {
     }
 
     #[test]
+    fn the_time_that_a_message_may_have_lain_at_the_broker_counts() {
+        let point_type = Some(PointType::DigitalOutput);
+        let read = |payload: &str, age| {
+            let read = read(&aim(Verb::Set), point_type, payload.as_bytes(), (NOW, age));
+            read.map(|command| command.expiry).map_err(|it| it.code)
+        };
+        let second = Duration::from_secs(1);
+        for (age, expected) in [
+            (Duration::ZERO, Ok(NOW.plus(EXPIRES_IN))),
+            (3 * second, Ok(NOW.plus(7 * second))),
+            (EXPIRES_IN, Err(Code::Expired)),
+            (3_600 * second, Err(Code::Expired)),
+        ] {
+            assert_eq!(read("1", age), expected, "{age:?}");
+        }
+        // Who says by when it has to be done means that.
+        let payload = "{\"value\": 1, \"expires\": 1000500}";
+        assert_eq!(read(payload, EXPIRES_IN), Ok(Time(1_000_500)));
+    }
+
+    #[test]
+    fn a_key_is_found_whatever_stands_beside_it() {
+        let digits = "000102030405060708090a0b0c0d0e0f";
+        let key = Some(Key(std::array::from_fn(|index| index as u8)));
+        for (payload, expected) in [
+            (format!("{{\"value\": [], \"key\": \"{digits}\"}}"), key),
+            (format!("{{\"key\": \"{digits}\", \"what\": 1}}"), key),
+            (format!("\"{digits}\""), None),
+            ("{\"key\": \"00\"}".to_owned(), None),
+            ("{\"key\": 7}".to_owned(), None),
+            ("ON".to_owned(), None),
+            (
+                format!(
+                    "{{\"key\": \"{digits}\", \"value\": \"{}\"}}",
+                    "x".repeat(1_024)
+                ),
+                None,
+            ),
+        ] {
+            assert_eq!(own_key(payload.as_bytes()), expected, "{payload}");
+        }
+    }
+
+    #[test]
     fn a_message_that_comes_once_more_is_the_same_command() {
         let mut heard = Heard::default();
         let mark =
             |id, payload: &str| Mark::of(id, "switchyard/7/command/set/it", payload.as_bytes());
         let command = || {
             let point_type = Some(PointType::DigitalOutput);
-            read(&aim(Verb::Set), point_type, b"1", NOW).unwrap()
+            read(&aim(Verb::Set), point_type, b"1", (NOW, Duration::ZERO)).unwrap()
         };
         let (first, second) = (command(), command());
         heard.note(mark(1, "1"), &first);

@@ -93,6 +93,11 @@ impl Fleet {
         self.controllers.keys().copied()
     }
 
+    /// How many they are.
+    pub(super) fn len(&self) -> usize {
+        self.controllers.len()
+    }
+
     /// Whether all that there are have been told of.
     pub(super) fn is_synced(&self) -> bool {
         self.is_synced
@@ -357,7 +362,12 @@ pub(super) mod tests {
         }
     }
 
-    fn page(boot: u32, sequence: u32, (page, pages): (u8, u8), points: Vec<Point>) -> Frame {
+    pub(in crate::bridge) fn page(
+        boot: u32,
+        sequence: u32,
+        (page, pages): (u8, u8),
+        points: Vec<Point>,
+    ) -> Frame {
         let full = Full {
             head: StatusHead { boot, sequence },
             page,

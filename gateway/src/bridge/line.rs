@@ -6,13 +6,14 @@
 //! well.
 
 use super::{outbox::PACKET_BYTES_MAX, settings::MqttSettings};
-use crate::config::Secret;
+use crate::{clock, config::Secret};
 use bytes::BytesMut;
 use rumqttc::{
     ConnAck, Connect, ConnectReturnCode, LastWill, Login, Packet, mqttbytes::Error as Malformed,
 };
 use rustls::{ClientConfig, pki_types::ServerName};
-use std::{io, sync::Arc, time::Duration};
+use std::{collections::VecDeque, io, sync::Arc, time::Duration};
+use switchyard_protocol::message::Time;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadHalf, WriteHalf},
     net::TcpStream,
@@ -26,6 +27,9 @@ const ADDRESS_TIMEOUT: Duration = Duration::from_secs(4);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long the broker may take nothing of what is written, or over the answer to a ping.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Where commands are taken, how often the broker is asked whether it is there at least: MQTT's messages bear no time, so
+/// whatever comes is as old as may be since the latest question that was answered before it.
+const ASK_WHERE_COMMANDED: Duration = Duration::from_secs(5);
 /// Room for one read.
 const READ_BYTES: usize = 8 * 1024;
 /// The largest packet that is taken. A larger one on a topic that is heard ends the connection, so it must not
@@ -91,7 +95,7 @@ impl Dialler {
     pub(super) async fn dial(&self) -> Result<Line, Fault> {
         let dialled = tokio::time::timeout(CONNECT_TIMEOUT, async {
             let stream = self.connect().await?;
-            let mut line = Line::new(stream, self.settings.keep_alive);
+            let mut line = Line::new(stream, self.ask_every());
             line.say(Packet::Connect(self.hello()))?;
             line.welcomed().await?;
             Ok(line)
@@ -114,6 +118,15 @@ impl Dialler {
         Ok(Box::new(stream))
     }
 
+    /// How often the broker is asked whether it is there.
+    fn ask_every(&self) -> Duration {
+        let settings = &self.settings;
+        match settings.commands {
+            true => settings.keep_alive.min(ASK_WHERE_COMMANDED),
+            false => settings.keep_alive,
+        }
+    }
+
     fn hello(&self) -> Connect {
         let settings = &self.settings;
         let mut hello = Connect::new(self.client_id.clone());
@@ -129,6 +142,28 @@ impl Dialler {
         let user = settings.user.as_deref();
         hello.login = user.map(|user| Login::new(user, password.unwrap_or_default()));
         hello
+    }
+}
+
+/// A moment by two clocks: one that nobody sets, and one that goes on while the host sleeps.
+#[derive(Clone, Copy, Debug)]
+struct Moment {
+    at: Instant,
+    time: Time,
+}
+
+impl Moment {
+    fn now() -> Self {
+        Moment {
+            at: Instant::now(),
+            time: clock::time(),
+        }
+    }
+
+    /// Since then, by the clock by which that is longer.
+    fn elapsed(&self) -> Duration {
+        let by_time = clock::time().0.saturating_sub(self.time.0);
+        self.at.elapsed().max(Duration::from_millis(by_time))
     }
 }
 
@@ -150,17 +185,19 @@ pub(super) struct Line {
     pub(super) outgoing: BytesMut,
     /// What is written may still lie in TLS's own buffer.
     is_unflushed: bool,
-    keep_alive: Duration,
+    ask_every: Duration,
     /// When the broker is asked whether it is there.
-    ping_at: Instant,
-    /// By when it has to answer, where it was asked.
-    answer_by: Option<Instant>,
+    ask_at: Instant,
+    /// When it was, where it has not answered. It answers in that order, and is given up before there are many.
+    asked: VecDeque<Moment>,
+    /// The latest question that was answered: what has come since then was not there before it.
+    answered: Moment,
     /// By when it has to take something, where something waits.
     progress_by: Option<Instant>,
 }
 
 impl Line {
-    fn new(stream: Box<dyn Stream>, keep_alive: Duration) -> Self {
+    fn new(stream: Box<dyn Stream>, ask_every: Duration) -> Self {
         let (reader, writer) = tokio::io::split(stream);
         Line {
             reader,
@@ -168,11 +205,26 @@ impl Line {
             incoming: BytesMut::new(),
             outgoing: BytesMut::new(),
             is_unflushed: false,
-            keep_alive,
-            ping_at: Instant::now() + keep_alive,
-            answer_by: None,
+            ask_every,
+            ask_at: Instant::now() + ask_every,
+            asked: VecDeque::new(),
+            // Of a clean session nothing is older than its beginning.
+            answered: Moment::now(),
             progress_by: None,
         }
+    }
+
+    /// How old what has come last may be at most: the broker had it after it took the question that it has answered
+    /// since.
+    pub(super) fn age(&self) -> Duration {
+        self.answered.elapsed()
+    }
+
+    /// Whether a question has not been answered in time, or not even been asked: then this process was held still, and
+    /// nobody knows since when what is here has lain here. Nothing of it is taken.
+    fn is_late(&self, now: Instant) -> bool {
+        let answer_by = self.asked.front().map(|asked| asked.at + PATIENCE);
+        answer_by.is_some_and(|by| by <= now) || self.ask_at + PATIENCE <= now
     }
 
     /// Has a packet sent.
@@ -206,6 +258,10 @@ impl Line {
     /// Why the connection is over.
     pub(super) async fn next(&mut self, wake_at: Option<Instant>) -> Result<Incident, Fault> {
         loop {
+            // Before anything is taken that has been read.
+            if self.is_late(Instant::now()) {
+                return Err(Fault::Hung);
+            }
             if let Some(packet) = self.packet()? {
                 return Ok(Incident::Came(packet));
             }
@@ -213,13 +269,9 @@ impl Line {
             if has_work && self.progress_by.is_none() {
                 self.progress_by = Some(Instant::now() + PATIENCE);
             }
-            let moments = [
-                Some(self.ping_at),
-                self.answer_by,
-                self.progress_by,
-                wake_at,
-            ];
-            let moment = moments.into_iter().flatten().min().unwrap_or(self.ping_at);
+            let answer_by = self.asked.front().map(|asked| asked.at + PATIENCE);
+            let moments = [Some(self.ask_at), answer_by, self.progress_by, wake_at];
+            let moment = moments.into_iter().flatten().min().unwrap_or(self.ask_at);
             self.incoming.reserve(READ_BYTES);
             tokio::select! {
                 read = self.reader.read_buf(&mut self.incoming) => {
@@ -240,12 +292,12 @@ impl Line {
                 }
                 () = sleep_until(moment) => {
                     let now = Instant::now();
-                    if [self.answer_by, self.progress_by].into_iter().flatten().any(|by| by <= now) {
+                    if self.is_late(now) || self.progress_by.is_some_and(|by| by <= now) {
                         return Err(Fault::Hung);
                     }
-                    if self.ping_at <= now {
-                        self.ping_at = now + self.keep_alive;
-                        self.answer_by.get_or_insert(now + PATIENCE);
+                    if self.ask_at <= now {
+                        self.ask_at = now + self.ask_every;
+                        self.asked.push_back(Moment::now());
                         self.say(Packet::PingReq)?;
                     }
                     if wake_at.is_some_and(|at| at <= now) {
@@ -259,7 +311,9 @@ impl Line {
     fn packet(&mut self) -> Result<Option<Packet>, Fault> {
         loop {
             match Packet::read(&mut self.incoming, TAKEN_BYTES_MAX) {
-                Ok(Packet::PingResp) => self.answer_by = None,
+                Ok(Packet::PingResp) => {
+                    self.answered = self.asked.pop_front().unwrap_or(self.answered);
+                }
                 Ok(packet) => return Ok(Some(packet)),
                 Err(Malformed::InsufficientBytes(_)) => return Ok(None),
                 Err(error) => return Err(error.into()),
@@ -352,6 +406,62 @@ mod tests {
         };
         assert!(matches!(fault, Fault::Hung), "{fault}");
         assert_eq!(start.elapsed(), KEEP_ALIVE + PATIENCE);
+    }
+
+    /// Until the broker has been asked whether it is there.
+    async fn asks(line: &mut Line, broker: &mut DuplexStream) {
+        let mut asked = [0; 2];
+        let asking = broker.read_exact(&mut asked);
+        tokio::pin!(asking);
+        loop {
+            tokio::select! {
+                biased;
+                read = &mut asking => {
+                    read.unwrap();
+                    break;
+                }
+                incident = line.next(None) => drop(incident.unwrap()),
+            }
+        }
+        assert_eq!(asked, [0xC0, 0]);
+    }
+
+    /// A message on a topic `c`, with QoS 0, and nothing in it.
+    const MESSAGE: [u8; 5] = [0x30, 3, 0, 1, b'c'];
+
+    #[tokio::test(start_paused = true)]
+    async fn what_came_late_is_given_up_before_it_is_taken() {
+        // The answer is overdue when the broker goes on, with an old message first.
+        let (mut first, mut broker) = line();
+        asks(&mut first, &mut broker).await;
+        broker.write_all(&MESSAGE).await.unwrap();
+        broker.write_all(&[0xD0, 0]).await.unwrap();
+        // Nobody looks meanwhile, so timer and message are both there: neither is passed over.
+        tokio::time::advance(PATIENCE).await;
+        let fault = first.next(None).await.unwrap_err();
+        assert!(matches!(fault, Fault::Hung), "{fault}");
+
+        // This process was held still, and has not even asked.
+        let (mut second, mut broker) = line();
+        broker.write_all(&MESSAGE).await.unwrap();
+        tokio::time::advance(KEEP_ALIVE + PATIENCE).await;
+        let fault = second.next(None).await.unwrap_err();
+        assert!(matches!(fault, Fault::Hung), "{fault}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_is_as_old_as_the_question_before_it() {
+        let (mut line, mut broker) = line();
+        asks(&mut line, &mut broker).await;
+        // The broker stands still for some seconds, and then has a message in front of its answer and one behind.
+        tokio::time::advance(Duration::from_secs(7)).await;
+        broker.write_all(&MESSAGE).await.unwrap();
+        broker.write_all(&[0xD0, 0]).await.unwrap();
+        broker.write_all(&MESSAGE).await.unwrap();
+        for expected in [KEEP_ALIVE + Duration::from_secs(7), Duration::from_secs(7)] {
+            while !matches!(line.next(None).await.unwrap(), Incident::Came(_)) {}
+            assert_eq!(line.age(), expected);
+        }
     }
 
     #[tokio::test(start_paused = true)]

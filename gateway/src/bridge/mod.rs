@@ -61,8 +61,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(60);
 const GOOD_AFTER: Duration = Duration::from_secs(60);
 /// How long the last words may take when the gateway stops.
 const FAREWELL_TIMEOUT: Duration = Duration::from_millis(500);
-/// Controllers of an earlier life that are remembered until it is known which there are now. Those past it
-/// are found at the next connection.
+/// Controllers of an earlier life that are remembered until it is known which there are now, or until the broker has
+/// been told that they are no more. Those past it are found at the next connection.
 const STRANGERS_MAX: usize = 4_096;
 
 /// What the bridge counts.
@@ -390,7 +390,7 @@ impl Link {
         match packet {
             Packet::Publish(publish) => {
                 let packet_id = publish.pkid;
-                self.take_message(&publish);
+                self.take_message(&publish, line.age());
                 // Taken is taken, whatever becomes of it: its receipt tells.
                 if publish.qos == QoS::AtLeastOnce {
                     line.say(Packet::PubAck(rumqttc::PubAck::new(packet_id)))?;
@@ -415,7 +415,8 @@ impl Link {
         }
     }
 
-    fn take_message(&mut self, publish: &Publish) {
+    /// Takes a message that is no older than `age`.
+    fn take_message(&mut self, publish: &Publish, age: Duration) {
         match self.shared.topics.subject(&publish.topic) {
             Some(Subject::Birth) if *publish.payload == *picture::ONLINE.as_bytes() => {
                 let mut state = self.shared.state();
@@ -427,7 +428,7 @@ impl Link {
             }
             Some(Subject::Command(aim)) => {
                 if let Some(orders) = &mut self.orders {
-                    orders.take(&aim, publish);
+                    orders.take(&aim, publish, age);
                 }
             }
             Some(Subject::NoCommand(controller)) => {
@@ -447,7 +448,10 @@ impl Link {
             return;
         }
         if state.fleet.is_synced() {
-            state.outbox.mark(controller, Due::REMOVAL);
+            // Whoever publishes there may name any number there is.
+            if state.outbox.marks() < state.fleet.len() + STRANGERS_MAX {
+                state.outbox.mark(controller, Due::REMOVAL);
+            }
         } else if state.strangers.len() < STRANGERS_MAX {
             state.strangers.insert(controller);
         }

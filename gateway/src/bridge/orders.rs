@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 use switchyard_protocol::{
     Address, Code,
@@ -61,14 +62,15 @@ impl Orders {
         }
     }
 
-    /// Takes a message on a command's topic.
-    pub(super) fn take(&mut self, aim: &Aim, publish: &Publish) {
+    /// Takes a message on a command's topic, that is no older than `age`.
+    pub(super) fn take(&mut self, aim: &Aim, publish: &Publish, age: Duration) {
         // By an empty message people clear a retained one, and mean no command.
         if publish.payload.is_empty() {
             return;
         }
-        if let Err(refusal) = self.judge(aim, publish) {
-            self.refuse(aim.controller, &aim.label(), &refusal);
+        if let Err(refusal) = self.judge(aim, publish, age) {
+            let key = command::own_key(&publish.payload);
+            self.refuse(aim.controller, &aim.label(), key, &refusal);
         }
     }
 
@@ -79,14 +81,15 @@ impl Orders {
         }
         let wanted = "expected command/set/POINT, command/call/COMMAND or command/adjust/PARAMETER";
         // What they wrote may be as long as a topic can be, and is no name.
-        self.refuse(controller, "", &Refusal::new(Code::BadField, wanted));
+        let key = command::own_key(&publish.payload);
+        self.refuse(controller, "", key, &Refusal::new(Code::BadField, wanted));
     }
 
     fn knows(&self, controller: Address) -> bool {
         self.shared.state().fleet.controller(controller).is_some()
     }
 
-    fn judge(&mut self, aim: &Aim, publish: &Publish) -> Result<(), Refusal> {
+    fn judge(&mut self, aim: &Aim, publish: &Publish, age: Duration) -> Result<(), Refusal> {
         if !self.rate.pass((), std::time::Instant::now()) {
             return Err(Code::RateLimited.into());
         }
@@ -115,7 +118,8 @@ impl Orders {
                 return Err(Refusal::new(Code::Expired, words));
             }
             (false, _) => {
-                let command = command::read(aim, point_type, &publish.payload, clock::time())?;
+                let command =
+                    command::read(aim, point_type, &publish.payload, (clock::time(), age))?;
                 self.heard.note(mark, &command);
                 command
             }
@@ -154,7 +158,8 @@ impl Orders {
         Ok(())
     }
 
-    fn refuse(&self, controller: Address, label: &str, refusal: &Refusal) {
+    /// Turns a message away; `key` is the one that its publisher knows it by, if any.
+    fn refuse(&self, controller: Address, label: &str, key: Option<Key>, refusal: &Refusal) {
         count(&self.shared.counters.commands_refused);
         if self.complaints.pass((), std::time::Instant::now()) {
             let (reason, detail) = (refusal.code.name(), refusal.detail.as_deref());
@@ -162,7 +167,7 @@ impl Orders {
         }
         // Of what there is not, or not for the broker, nothing is told on any topic of it.
         if self.knows(controller) {
-            let receipt = ended(label, None, Stage::Refused, refusal);
+            let receipt = ended(label, key, Stage::Refused, refusal);
             self.shared.post(controller, "receipt", &receipt);
         }
     }

@@ -14,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 use rumqttc::{Packet, Publish, QoS, Subscribe, SubscribeFilter};
 use serde_json::Value;
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{HashMap, VecDeque},
     hash::{BuildHasher as _, RandomState},
     ops::BitOr,
     time::Duration,
@@ -30,6 +30,9 @@ pub(super) const PACKET_BYTES_MAX: usize = 256 * 1024;
 pub(super) const LETTERS_MAX: usize = 1_024;
 /// Letters that the broker has not confirmed. Brokers take more; more would only be sent twice.
 const FLYING_MAX: usize = 32;
+/// Parts that a controller had before, and that Home Assistant is told are gone: twice as many as it can have. It hears
+/// of each when it goes; those that went longest ago stay there, unavailable, where it was away ever since.
+const PAST_MAX: usize = 64;
 /// Changes are collected for so long after some were sent: nobody's eye is quicker, and a controller that tells
 /// a hundred values in a second costs ten messages.
 const ROUND: Duration = Duration::from_millis(100);
@@ -76,8 +79,8 @@ struct Described {
     /// Of what was told in this connection; `None` before.
     hash: Option<u64>,
     parts: Parts,
-    /// Parts that it had before.
-    past: BTreeMap<String, Platform>,
+    /// Parts that it had before, the latest last.
+    past: VecDeque<(String, Platform)>,
 }
 
 /// What was sent, for the counters.
@@ -145,6 +148,11 @@ impl Outbox {
                 false
             }
         }
+    }
+
+    /// How many controllers something is due of.
+    pub(super) fn marks(&self) -> usize {
+        self.marks.len()
     }
 
     /// Something happened. Whether an older letter had to go for it.
@@ -310,14 +318,18 @@ impl Outbox {
         };
         let described = self.described.entry(address).or_default();
         let (topics, with_commands) = (&self.topics, self.with_commands);
-        let mut past = described.past.clone();
-        past.append(&mut described.parts.clone());
+        let had = std::mem::take(&mut described.parts);
+        let past = &mut described.past;
+        past.retain(|(key, _)| !had.contains_key(key));
+        past.extend(had);
+        let gone: Parts = past.iter().cloned().collect();
         let (payload, parts) =
-            picture::discovery(topics, address, controller, with_commands, &past);
-        past.retain(|key, _| !parts.contains_key(key));
+            picture::discovery(topics, address, controller, with_commands, &gone);
+        past.retain(|(key, _)| !parts.contains_key(key));
+        past.drain(..past.len().saturating_sub(PAST_MAX));
         let payload = payload.to_string();
         let hash = Some(self.hash.hash_one(&payload));
-        (described.past, described.parts) = (past, parts);
+        described.parts = parts;
         if described.hash != hash {
             described.hash = hash;
             put(retained(topic, payload), out, sent);
@@ -359,7 +371,7 @@ fn put(publish: Publish, out: &mut BytesMut, sent: &mut Sent) {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::fleet::tests::{PUMP, full, point, presence},
+        super::fleet::tests::{PUMP, full, page, point, presence},
         *,
     };
     use switchyard_protocol::message::{PointType, Time};
@@ -494,6 +506,32 @@ mod tests {
         ];
         assert_eq!(topics, cleared);
         assert!(house.outbox.described.is_empty());
+    }
+
+    #[test]
+    fn parts_that_are_no_more_are_named_and_never_pile_up() {
+        let mut house = House::new();
+        let mut config = None;
+        for number in 0..3 * PAST_MAX as u32 {
+            let name = format!("P{number}");
+            let points = vec![point(0, &name, PointType::DigitalInput, 1)];
+            house.fleet.take(&presence(true, Some(number + 2)), TIME);
+            house.fleet.take(&page(number + 2, 5, (0, 1), points), TIME);
+            house.outbox.mark(PUMP, Due::ALL);
+            house.now += ROUND;
+            let (sent, _) = house.sent();
+            config = sent.into_iter().find(|it| it.topic.ends_with("/config"));
+            assert!(house.outbox.described[&PUMP].past.len() <= PAST_MAX);
+        }
+        let config: Value = serde_json::from_slice(&config.unwrap().payload).unwrap();
+        let latest = 3 * PAST_MAX - 1;
+        let part = |number: usize| &config["cmps"][format!("binary_sensor_P{number}")];
+        assert!(part(latest)["uniq_id"].is_string());
+        assert_eq!(
+            part(latest - 1),
+            &serde_json::json!({ "p": "binary_sensor" })
+        );
+        assert_eq!(part(0), &Value::Null, "that is long ago");
     }
 
     #[test]

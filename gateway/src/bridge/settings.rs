@@ -1,6 +1,10 @@
 //! The broker, what is told to it, and whether it may command.
 
-use crate::config::{ConfigError, RawSettings, Secret, read_secret};
+use crate::config::{
+    ConfigError, RawSettings, Secret,
+    secret::read_secret,
+    url::{self, NotATcpPort},
+};
 use axum::http::Uri;
 use std::{path::PathBuf, time::Duration};
 use switchyard_protocol::{Address, SiteId};
@@ -152,12 +156,15 @@ fn broker(url: &str) -> Result<(String, u16, bool), ConfigError> {
         Some("mqtts") => (true, 8_883),
         _ => return refused("mqtt_url", wanted, url),
     };
-    let tcp_port = uri.port_u16().unwrap_or(tcp_port);
-    if host.is_empty() || tcp_port == 0 || !matches!(uri.path(), "" | "/") || uri.query().is_some()
-    {
-        return refused("mqtt_url", wanted, url);
+    match url::tcp_port(uri) {
+        Ok(named)
+            if !host.is_empty() && matches!(uri.path(), "" | "/") && uri.query().is_none() =>
+        {
+            Ok((host.into(), named.unwrap_or(tcp_port), tls))
+        }
+        Err(NotATcpPort) => refused("mqtt_url", "a TCP port from 1 to 65535", url),
+        Ok(_) => refused("mqtt_url", wanted, url),
     }
-    Ok((host.into(), tcp_port, tls))
 }
 
 fn password(raw: &RawSettings) -> Result<Option<Secret>, ConfigError> {
@@ -238,6 +245,7 @@ mod tests {
             "http://broker",
             "mqtt://",
             "mqtt://broker:0",
+            "mqtt://broker:99999",
             "mqtt://broker/topic",
             "mqtt://li:secret@broker",
         ] {

@@ -1,6 +1,6 @@
 //! The commands about the library of firmwares.
 
-use super::{moment::Utc, scripts::command_line};
+use super::{command_line, moment::Utc};
 use crate::{
     fleet::firmware::{self, FirmwareName, UPDATES_BYTES_MAX},
     store::{ConfigStore, Firmware, NewFirmware},
@@ -106,6 +106,7 @@ impl std::fmt::Display for Line<'_> {
         } = self.0;
         let (name, digest) = (name.to_string(), digest.to_string());
         let (digest, added) = (&digest[..12], Utc(*added));
+        let by = by.as_str().trim_start();
         write!(f, "{name:<28} {digest} {bytes:>8} bytes {added} {by}")?;
         match note.as_str() {
             "" => Ok(()),

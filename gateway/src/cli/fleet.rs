@@ -1,29 +1,23 @@
 //! The commands about the fleet as files: export, plan, apply, drift.
 
-use super::{
-    ExitWith,
-    moment::Utc,
-    scripts::{check, command_line},
-};
+use super::{ExitWith, command_line, moment::Utc, scripts::check};
 use crate::{
     compiler::Compiler,
     digest::Digest,
     fleet::{
         actual::{self, Known},
-        apply::{self, Releases},
+        apply,
         folder::Folder,
-        plan::{Change, Label, Report, plan},
-        rollout::{Release, ReleaseKind, Rollout, Terms},
+        order::{self, Chosen, OrderError},
+        plan::{Change, Fleet, Label, Report, plan},
+        rollout::Terms,
     },
-    store::{ConfigStore, NewRollout},
+    store::{ConfigStore, StoreError},
 };
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::Subcommand;
-use std::{io::Write, path::PathBuf, sync::Arc};
-use switchyard_protocol::{
-    Address,
-    message::{Time, Title},
-};
+use std::{io::Write, path::PathBuf};
+use switchyard_protocol::{Address, message::Time};
 
 /// What `drift` ends with where the fleet is not as the files say.
 const DRIFTED: u8 = 2;
@@ -47,11 +41,11 @@ pub(super) enum FleetTask {
         /// The folder
         folder: PathBuf,
     },
-    /// Change what can be changed at once: sites, the library, titles, places, tags. Scripts of controllers want roll-outs
+    /// Change what can be changed at once: sites, the library, titles, places, tags. Scripts and parameters of controllers want roll-outs
     Apply {
         /// The folder
         folder: PathBuf,
-        /// Begin the roll-outs, one for each script, on their default terms; without it they are only told
+        /// Begin the roll-outs, one for each script and for each set of parameters, on their default terms; without it they are only told
         #[arg(long)]
         roll_out: bool,
         /// What is noted beside new versions of scripts
@@ -77,7 +71,7 @@ pub(super) async fn run(
             export(&Folder::new(&folder), replace, config, stdout).await?;
         }
         FleetTask::Plan { folder } => {
-            let (known, changes) = compare(&Folder::new(&folder), config).await?;
+            let (_, known, changes) = compare(&Folder::new(&folder), config).await?;
             write!(stdout, "{}", Report(&changes))?;
             tell_age(&known, stdout)?;
             compile(&Folder::new(&folder), &changes).await?;
@@ -91,7 +85,7 @@ pub(super) async fn run(
             apply(&Folder::new(&folder), &how, config, stdout).await?;
         }
         FleetTask::Drift { folder } => {
-            let (known, changes) = compare(&Folder::new(&folder), config).await?;
+            let (_, known, changes) = compare(&Folder::new(&folder), config).await?;
             write!(stdout, "{}", Report(&changes))?;
             tell_age(&known, stdout)?;
             let is_known = changes.iter().any(Change::is_known);
@@ -106,16 +100,16 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// The files beside what there is.
+/// The files, what there is, and how that differs.
 async fn compare(
     folder: &Folder,
     config: &dyn ConfigStore,
-) -> anyhow::Result<(Known, Vec<Change>)> {
+) -> anyhow::Result<(Fleet, Known, Vec<Change>)> {
     // First the files: what is wrong there needs no store.
     let desired = folder.read()?;
     let known = actual::read(config).await?;
     let changes = plan(&desired, &known.actual);
-    Ok((known, changes))
+    Ok((desired, known, changes))
 }
 
 /// How old the knowledge is of what controllers run.
@@ -192,7 +186,7 @@ async fn apply(
     config: &dyn ConfigStore,
     stdout: &mut impl Write,
 ) -> anyhow::Result<()> {
-    let (known, changes) = compare(folder, config).await?;
+    let (desired, known, changes) = compare(folder, config).await?;
     write!(stdout, "{}", Report(&changes))?;
     // Before anything is changed.
     compile(folder, &changes).await?;
@@ -207,24 +201,35 @@ async fn apply(
     let by = command_line();
     apply::apply_library(config, &changes, (&by, &how.note), now, &mut done).await?;
     apply::apply_controllers(config, &changes, &sites, &mut done).await?;
-    let releases = apply::releases(&changes);
-    let parameters = changes
-        .iter()
-        .filter(|it| matches!(it, Change::Parameter { .. }));
-    let parameters = parameters.count();
+    let (values, later) = apply::value_releases(&desired, &changes);
+    let scripts = apply::releases(&changes).into_iter();
+    let scripts = scripts.map(|((label, digest), controllers)| Wanted {
+        label: Some(label),
+        chosen: Chosen::Digest(digest),
+        controllers,
+    });
+    let values = values.into_values().map(|(values, controllers)| Wanted {
+        label: None,
+        chosen: Chosen::Values(values),
+        controllers,
+    });
     let cannot = changes.iter().filter(|it| !it.is_applicable()).count();
     writeln!(stdout, "changed: {count}")?;
-    roll_out(releases, how.roll_out, config, now, stdout).await?;
-    if parameters > 0 {
+    let refused = roll_out(scripts.chain(values), how.roll_out, config, now, stdout).await?;
+    if later > 0 {
         writeln!(
             stdout,
-            "not done: {parameters} parameters, which are not set from here"
+            "later: parameters of {later} controllers, whose script changes first; apply once more when it has"
         )?;
     }
-    if cannot > 0 {
-        bail!("{cannot} changes cannot be applied; the plan above says why");
+    match (cannot, refused) {
+        (0, 0) => Ok(()),
+        (0, refused) => bail!("{refused} roll-outs were refused; the lines above say why"),
+        (cannot, 0) => bail!("{cannot} changes cannot be applied; the plan above says why"),
+        (cannot, refused) => bail!(
+            "{cannot} changes cannot be applied, and {refused} roll-outs were refused; the lines above say why"
+        ),
     }
-    Ok(())
 }
 
 /// A change without what follows on further lines.
@@ -237,56 +242,79 @@ impl std::fmt::Display for FirstLine<'_> {
     }
 }
 
-/// Begins roll-outs, or tells which there would be.
+/// A roll-out that a plan wants.
+struct Wanted {
+    /// Of a script: what that is called.
+    label: Option<Label>,
+    chosen: Chosen,
+    controllers: Vec<Address>,
+}
+
+/// Begins roll-outs, or tells which there would be; how many were refused. One that is does not keep the others.
+///
+/// # Errors
+/// The store's failure, behind which nothing more is tried.
 async fn roll_out(
-    releases: Releases,
+    all: impl Iterator<Item = Wanted>,
     begin: bool,
     config: &dyn ConfigStore,
     now: Time,
     stdout: &mut impl Write,
-) -> anyhow::Result<()> {
-    for ((script, digest), controllers) in releases {
+) -> anyhow::Result<usize> {
+    let mut refused = 0;
+    for Wanted {
+        label,
+        chosen,
+        controllers,
+    } in all
+    {
+        let goods = order::find(config, &chosen).await?;
+        let (what, title) = match label {
+            // A label is as long as a title may be.
+            Some(label) => (label.to_string(), crate::fixed_title(label.as_str())),
+            None => (format!("parameters {}", goods.name), goods.title()?),
+        };
         let count = controllers.len();
-        if begin {
-            let id = begin_one(&script, digest, &controllers, config, now).await;
-            let id = id.with_context(|| format!("cannot begin the roll-out of {script}"))?;
-            writeln!(
-                stdout,
-                "begun: roll-out {id} of {script} to {count} controllers"
-            )?;
-        } else {
+        if !begin {
             let told = controllers.iter().take(ADDRESSES_TOLD);
             let told: Vec<_> = told.map(Address::to_string).collect();
             let more = if count > ADDRESSES_TOLD { ", …" } else { "" };
             writeln!(
                 stdout,
-                "to roll out: {script} to {count} controllers: {}{more}",
+                "to roll out: {what} to {count} controllers: {}{more}",
                 told.join(", ")
             )?;
+            continue;
+        }
+        let (about, terms) = ((title, command_line()), Terms::new(goods.release));
+        match order::place(config, goods, about, (terms, &controllers), now).await {
+            Ok(id) => writeln!(
+                stdout,
+                "begun: roll-out {id} of {what} to {count} controllers"
+            )?,
+            Err(error) if is_refusal(&error) => {
+                refused += 1;
+                writeln!(
+                    stdout,
+                    "refused: the roll-out of {what} to {count} controllers: {error}"
+                )?;
+            }
+            Err(error) => {
+                let what = format!("cannot begin the roll-out of {what}");
+                return Err(anyhow::Error::new(error).context(what));
+            }
         }
     }
-    Ok(())
+    Ok(refused)
 }
 
-async fn begin_one(
-    script: &Label,
-    digest: Digest,
-    controllers: &[Address],
-    config: &dyn ConfigStore,
-    now: Time,
-) -> anyhow::Result<crate::store::RolloutId> {
-    let terms = Terms::new(Release {
-        kind: ReleaseKind::Script,
-        digest,
-    });
-    // Of no owner yet: those have tokens from 1 on.
-    let mut rollout = Rollout::new(terms, controllers, 0, now.0)?;
-    let about = NewRollout {
-        // A label is as long as a title may be.
-        title: Title::new(script.as_str())?,
-        by: command_line(),
-        began: now,
-    };
-    let first = Arc::new(rollout.take_changes());
-    Ok(config.create_rollout(about, first).await?)
+/// Whether it is this one roll-out that is not to be had; else the store is in trouble.
+fn is_refusal(error: &OrderError) -> bool {
+    match error {
+        OrderError::Store(error) => matches!(
+            error,
+            StoreError::Overlaps { .. } | StoreError::Full { .. } | StoreError::Missing { .. }
+        ),
+        _ => true,
+    }
 }

@@ -1,7 +1,7 @@
 //! The commands about roll-outs. They work on the store, as all do: the gateway whose chore roll-outs are
 //! takes up within seconds what they leave there.
 
-use super::{ExitWith, moment::Utc};
+use super::{ExitWith, command_line, moment::Utc};
 use crate::{
     config::Span,
     digest::Digest,
@@ -13,7 +13,6 @@ use crate::{
         },
         values::Values,
     },
-    inside::own_account,
     store::{ConfigStore, RolloutId, Selection, StoredRollout, select_all},
 };
 use anyhow::{Context as _, bail};
@@ -32,8 +31,6 @@ const ROLLOUTS_PER_PAGE: u32 = 100;
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(500);
 /// The exit status of a roll-out that was followed and has come to something else than was wanted.
 const OTHER_END: u8 = 2;
-/// Whose doing it is what is done by command line: nobody's account can be called that.
-const COMMAND_LINE: &str = "command line";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RolloutTask {
@@ -251,12 +248,8 @@ fn parse_set(text: &str) -> Result<(Name, ValueType, i64), String> {
     let read = |value: &str| toml::from_str::<OneValue>(&format!("value = {value}"));
     let value = read(value).or_else(|error| read(&format!("{value:?}")).map_err(|_| error));
     let value = value.map_err(|error| error.message().to_owned())?.value;
-    Ok(match value {
-        Value::Bool(value) => (name, ValueType::Bool, value.into()),
-        Value::Int(value) => (name, ValueType::Int, value.into()),
-        Value::Num(value) => (name, ValueType::Num, value.into()),
-        Value::Time(value) => (name, ValueType::Time, value.into()),
-    })
+    let (kind, value) = value.typed();
+    Ok((name, kind, value))
 }
 
 #[derive(serde::Deserialize)]
@@ -305,10 +298,6 @@ pub(super) async fn run(
     }
 }
 
-fn command_line() -> anyhow::Result<Title> {
-    own_account(COMMAND_LINE).context("the command line has no name")
-}
-
 async fn start(
     task: Start,
     config: &dyn ConfigStore,
@@ -334,7 +323,7 @@ async fn start(
     let goods = order::find(config, &chosen).await?;
     let controllers = select(task.to, config).await?;
     if task.dry_run {
-        let forecast = order::forecast(config, goods.release, &controllers).await?;
+        let forecast = order::forecast(config, &goods, &controllers).await?;
         writeln!(
             stdout,
             "{}: {} controllers; {} run something else, {} run it already, of {} it is not known",
@@ -347,7 +336,7 @@ async fn start(
         None => goods.title()?,
     };
     let (terms, now) = (task.terms.terms(goods.release), crate::clock::time());
-    let about = (title, command_line()?);
+    let about = (title, command_line());
     let rollout = order::place(config, goods, about, (terms, &controllers), now).await?;
     writeln!(stdout, "{rollout}")?;
     stdout.flush()?;
@@ -559,7 +548,7 @@ async fn wish(
     // Said at once where that is clear; the owner judges it again.
     found(id, config).await?.head.phase().allows(control)?;
     config
-        .add_wish(id, control, command_line()?, crate::clock::time())
+        .add_wish(id, control, command_line(), crate::clock::time())
         .await?;
     writeln!(
         stdout,

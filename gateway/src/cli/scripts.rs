@@ -1,6 +1,6 @@
 //! The commands about the library of scripts.
 
-use super::moment::Utc;
+use super::{command_line, moment::Utc};
 use crate::{
     compiler::{Compiler, SOURCE_BYTES_MAX},
     fleet::{
@@ -15,7 +15,6 @@ use std::{
     io::{Read as _, Write},
     path::{Path, PathBuf},
 };
-use switchyard_protocol::message::Title;
 
 /// Rows that are read from the store at once.
 const PER_PAGE: u32 = 500;
@@ -61,11 +60,6 @@ pub(super) enum ScriptTask {
         /// Which
         label: Label,
     },
-}
-
-/// Who adds what the command line adds.
-pub(super) fn command_line() -> Title {
-    crate::fixed_title("command line")
 }
 
 /// Does something about the library, and says what came of it.
@@ -256,6 +250,7 @@ impl std::fmt::Display for Line<'_> {
         } = self.0;
         let digest = digest.to_string();
         let (digest, added) = (&digest[..12], Utc(*added));
+        let by = by.as_str().trim_start();
         write!(f, "{number:>4} {digest} {bytes:>5} bytes {added} {by}")?;
         match note.as_str() {
             "" => Ok(()),

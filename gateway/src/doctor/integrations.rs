@@ -43,9 +43,11 @@ pub(super) async fn webhooks(settings: Arc<Settings>) -> Vec<Said> {
         let target = hook.target();
         said.push(match webhook::probe(hook).await {
             Ok(()) => ok(format!("{target} leads where events may go")),
-            Err(fault @ webhook::Fault::Private(_)) => error(format!("{target}: {fault}"))
-                .expected("an address of the Internet")
-                .remedy("set allow_private = true for this target if it is meant to be there"),
+            Err(fault @ (webhook::Fault::Private(_) | webhook::Fault::Own(_))) => {
+                error(format!("{target}: {fault}"))
+                    .expected("an address of the Internet that is not this host's")
+                    .remedy("set allow_private = true for this target if it is meant to be there")
+            }
             Err(fault) => warning(format!("{target}: {fault}"))
                 .remedy("look at the target's name, and at this host's name servers"),
         });

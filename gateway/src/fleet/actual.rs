@@ -1,15 +1,19 @@
 //! What the store knows a fleet to be, as a plan compares it with the files, and as files.
 
 use super::{
-    plan::{Actual, ActualController, Controller, Fleet, Label, Running},
+    plan::{Actual, ActualController, Controller, Fleet, Label, Running, Value},
     rollout::ReleaseKind,
+    values::{KeptValues, Values},
 };
 use crate::{
     digest::Digest,
     store::{ConfigStore, Seen, Site, StoreError},
 };
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use switchyard_protocol::{Address, SiteId, message::Time};
+use switchyard_protocol::{
+    Address, SiteId,
+    message::{Name, Time},
+};
 
 /// Rows that are read from the store at once.
 const PER_PAGE: u32 = 1_000;
@@ -29,7 +33,9 @@ pub(crate) fn label_of(site: &Site) -> Label {
 pub(crate) async fn read(store: &dyn ConfigStore) -> Result<Known, StoreError> {
     let sites = store.sites().await?;
     let labels: HashMap<SiteId, Label> = sites.iter().map(|it| (it.id, label_of(it))).collect();
-    let seen = seen(store).await?;
+    let running = seen(store, ReleaseKind::Script).await?;
+    let values = seen(store, ReleaseKind::Parameters).await?;
+    let mut kept = KeptValues::default();
     let mut known = Known {
         actual: Actual {
             sites: sites
@@ -53,22 +59,25 @@ pub(crate) async fn read(store: &dyn ConfigStore) -> Result<Known, StoreError> {
         };
         after = last.address;
         for (entry, _) in page {
-            let seen = seen.get(&entry.address);
-            let running = match seen.map(|seen| seen.running) {
+            let (script, values) = (running.get(&entry.address), values.get(&entry.address));
+            for seen in [script, values].into_iter().flatten() {
+                known.oldest = Some(known.oldest.unwrap_or(seen.at).min(seen.at));
+            }
+            let running = match script.map(|seen| seen.running) {
                 None => Running::Unknown,
                 Some(None) => Running::Nothing,
                 Some(Some(digest)) => Running::Script(digest),
             };
-            if let Some(seen) = seen {
-                known.oldest = Some(known.oldest.unwrap_or(seen.at).min(seen.at));
-            }
+            let parameters = match values.and_then(|seen| seen.running) {
+                Some(digest) => kept.find(store, digest).await?.map(in_files),
+                None => None,
+            };
             let controller = ActualController {
                 title: entry.title,
                 site: entry.site.and_then(|site| labels.get(&site).cloned()),
                 tags: entry.tags.into_iter().collect(),
                 running,
-                // Nobody keeps them.
-                parameters: BTreeMap::new(),
+                parameters: parameters.unwrap_or_default(),
             };
             known.actual.controllers.insert(entry.address, controller);
         }
@@ -85,10 +94,21 @@ pub(crate) struct Known {
     pub(crate) oldest: Option<Time>,
 }
 
-async fn seen(store: &dyn ConfigStore) -> Result<HashMap<Address, Seen>, StoreError> {
+/// Values as files have them.
+fn in_files(values: &Values) -> BTreeMap<Name, Value> {
+    let values = values.iter();
+    values
+        .filter_map(|(name, kind, value)| Some((name.clone(), Value::of_typed(kind, value)?)))
+        .collect()
+}
+
+async fn seen(
+    store: &dyn ConfigStore,
+    kind: ReleaseKind,
+) -> Result<HashMap<Address, Seen>, StoreError> {
     let (mut all, mut after) = (HashMap::new(), Address::GATEWAY);
     loop {
-        let page = store.seen(ReleaseKind::Script, after, PER_PAGE).await?;
+        let page = store.seen(kind, after, PER_PAGE).await?;
         let Some(last) = page.last() else {
             return Ok(all);
         };

@@ -1,7 +1,10 @@
 //! What a plan changes that can be changed at once: sites, the library, titles, places and tags of controllers.
 //! What they run and by which parameters is a roll-out's work.
 
-use super::plan::{Change, Label};
+use super::{
+    plan::{Change, Fleet, Label},
+    values::Values,
+};
 use crate::{
     cli::SITES_MAX,
     digest::Digest,
@@ -9,7 +12,7 @@ use crate::{
 };
 use futures_util::{StreamExt as _, stream};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::atomic::{AtomicBool, Ordering},
 };
 use switchyard_protocol::{
@@ -39,6 +42,40 @@ pub(crate) fn releases(changes: &[Change]) -> Releases {
         }
     }
     releases
+}
+
+/// Values of parameters that controllers are to have: a roll-out for each set of them, by what it is known by, with
+/// where that goes.
+pub(crate) type ValueReleases = BTreeMap<Digest, (Values, Vec<Address>)>;
+
+/// What a plan wants of roll-outs of parameters, and of how many controllers that comes later: their script changes
+/// first, and may not even have them yet. All that the files say of a controller goes together, so that what it was
+/// last seen to have is all of that.
+pub(crate) fn value_releases(desired: &Fleet, changes: &[Change]) -> (ValueReleases, usize) {
+    let (mut wanted, mut scripts) = (BTreeSet::new(), BTreeSet::new());
+    for change in changes {
+        match change {
+            Change::Parameter { controller, .. } => _ = wanted.insert(*controller),
+            Change::Script { controller, .. } => _ = scripts.insert(*controller),
+            _ => {}
+        }
+    }
+    let mut releases = ValueReleases::new();
+    for controller in wanted.difference(&scripts) {
+        let Some(told) = desired.controllers.get(controller) else {
+            continue;
+        };
+        let values = Values::new(told.parameters.iter().map(|(name, value)| {
+            let (kind, value) = value.typed();
+            (name.clone(), kind, value)
+        }));
+        let place = releases.entry(values.digest());
+        place
+            .or_insert_with(|| (values, Vec::new()))
+            .1
+            .push(*controller);
+    }
+    (releases, wanted.intersection(&scripts).count())
 }
 
 /// Makes sites and gives them their titles; the number of each.
@@ -160,4 +197,55 @@ pub(crate) async fn apply_controllers(
         }
     }
     failed.map_or(Ok(()), |error| Err(error.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::plan::{self, Actual, ActualController, Running, Value};
+    use switchyard_protocol::message::Name;
+
+    #[test]
+    fn equal_values_go_together_and_a_script_goes_first() {
+        let text = "\
+            [controllers.1]\nparameters = { most = 1, quiet = true }\n\
+            [controllers.2]\nparameters = { quiet = true, most = 1 }\n\
+            [controllers.3]\nparameters = { most = 2 }\n\
+            [controllers.4]\nscript = \"tank\"\nparameters = { most = 1 }\n\
+            [controllers.5]\nparameters = { most = 1 }\n";
+        let tank: Label = "tank".parse().unwrap();
+        let scripts = [(tank.clone(), "# A tank.\n".to_owned())];
+        let desired = Fleet::parse(text, scripts.clone().into()).unwrap();
+        let most = |value| [(Name::new("most").unwrap(), Value::Int(value))].into();
+        let controllers = (1..=5).map(|number| {
+            let found = ActualController {
+                title: Title::new("it").unwrap(),
+                site: None,
+                tags: BTreeSet::new(),
+                running: Running::Unknown,
+                // The fifth is as it is to be; of the first a part is known.
+                parameters: most(if number == 5 { 1 } else { 7 }),
+            };
+            (Address(number), found)
+        });
+        let actual = Actual {
+            controllers: controllers.collect(),
+            scripts: scripts.into(),
+            ..Actual::default()
+        };
+        let (found, later) = value_releases(&desired, &plan::plan(&desired, &actual));
+        let mut found: Vec<_> = found
+            .into_values()
+            .map(|(values, controllers)| (values.encode(), controllers))
+            .collect();
+        found.sort_by(|one, other| one.1.cmp(&other.1));
+        let expected = [
+            (
+                "most int 1\nquiet bool 1\n".to_owned(),
+                vec![Address(1), Address(2)],
+            ),
+            ("most int 2\n".to_owned(), vec![Address(3)]),
+        ];
+        assert_eq!((found, later), (expected.to_vec(), 1));
+    }
 }

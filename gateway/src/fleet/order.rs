@@ -7,7 +7,7 @@ use super::{
     firmware::FirmwareName,
     plan::Label,
     rollout::{Release, ReleaseKind, Rollout, Terms, TermsError},
-    values::Values,
+    values::{KeptValues, Values},
 };
 use crate::{
     digest::Digest,
@@ -89,6 +89,18 @@ pub(crate) struct Goods {
 }
 
 impl Goods {
+    /// The values, where it is such that is rolled out and they are kept.
+    async fn values(&self, store: &dyn ConfigStore) -> Result<Option<Values>, StoreError> {
+        if self.release.kind != ReleaseKind::Parameters {
+            return Ok(None);
+        }
+        let content = match &self.content {
+            Some(content) => Some(content.clone()),
+            None => store.content(self.release.digest).await?,
+        };
+        Ok(content.and_then(|content| Values::decode(content.parts().first()?)))
+    }
+
     /// What a roll-out of it is called where nobody says: its name, as far as there is room.
     ///
     /// # Errors
@@ -200,9 +212,10 @@ pub(crate) struct Forecast {
 /// The store's failure.
 pub(crate) async fn forecast(
     store: &dyn ConfigStore,
-    release: Release,
+    goods: &Goods,
     controllers: &[Address],
 ) -> Result<Forecast, StoreError> {
+    let release = goods.release;
     let controllers: BTreeSet<Address> = controllers.iter().copied().collect();
     let mut forecast = Forecast {
         controllers: u32::try_from(controllers.len()).unwrap_or(u32::MAX),
@@ -222,13 +235,26 @@ pub(crate) async fn forecast(
             break;
         }
     }
+    let mut kept = KeptValues::default();
+    let wanted = goods.values(store).await?;
     for controller in &controllers {
         let known = seen.binary_search_by_key(controller, |it| it.controller);
-        match known.map(|at| seen[at].running) {
-            Ok(running) if running == Some(release.digest) => forecast.current += 1,
-            Ok(_) => forecast.outdated += 1,
-            Err(_) => forecast.unknown += 1,
-        }
+        let is_current = match known.map(|at| seen[at].running) {
+            Ok(Some(digest)) if digest == release.digest => Some(true),
+            // Values of parameters may be of other names, and say nothing of these then.
+            Ok(Some(digest)) if release.kind == ReleaseKind::Parameters => {
+                let found = kept.find(store, digest).await?;
+                let both = wanted.as_ref().zip(found);
+                both.and_then(|(wanted, found)| wanted.are_as(found))
+            }
+            Ok(_) => Some(false),
+            Err(_) => None,
+        };
+        *match is_current {
+            Some(true) => &mut forecast.current,
+            Some(false) => &mut forecast.outdated,
+            None => &mut forecast.unknown,
+        } += 1;
     }
     Ok(forecast)
 }

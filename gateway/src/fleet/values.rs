@@ -1,7 +1,14 @@
 //! Values of parameters as a roll-out brings them: some of a script's, each with its type.
 
-use crate::digest::Digest;
-use std::{collections::BTreeMap, fmt::Write as _};
+use super::rollout::ReleaseKind;
+use crate::{
+    digest::Digest,
+    store::{ConfigStore, StoreError},
+};
+use std::{
+    collections::{BTreeMap, HashMap, hash_map::Entry},
+    fmt::Write as _,
+};
 use switchyard_protocol::message::{Name, Parameter, ValueType};
 
 /// Values by name. As a content they are lines `NAME TYPE NUMBER`, by name, the number as the protocol has
@@ -31,6 +38,17 @@ impl Values {
         self.0
             .iter()
             .map(|(name, (kind, value))| (name, *kind, *value))
+    }
+
+    /// What is known by some values of what these are to be: whether all are as these, none where it is not known. The
+    /// others may be of other names, and say nothing of those that they lack.
+    pub(crate) fn are_as(&self, known: &Self) -> Option<bool> {
+        let is_as = |(name, value)| known.0.get(name).map(|it| it == value);
+        let mut all = self.0.iter().map(is_as);
+        if all.clone().any(|it| it == Some(false)) {
+            return Some(false);
+        }
+        all.all(|it| it == Some(true)).then_some(true)
     }
 
     /// Whether there are none.
@@ -81,6 +99,32 @@ impl Values {
     }
 }
 
+/// Values that are kept, by their digests: each is read once.
+#[derive(Debug, Default)]
+pub(crate) struct KeptValues(HashMap<Digest, Option<Values>>);
+
+impl KeptValues {
+    /// Those of a digest; `None` where they are not kept any more.
+    ///
+    /// # Errors
+    /// The store's failure.
+    pub(crate) async fn find(
+        &mut self,
+        store: &dyn ConfigStore,
+        digest: Digest,
+    ) -> Result<Option<&Values>, StoreError> {
+        let kept = match self.0.entry(digest) {
+            Entry::Occupied(kept) => kept.into_mut(),
+            Entry::Vacant(place) => {
+                let content = store.content(digest).await?;
+                let content = content.filter(|it| it.kind() == ReleaseKind::Parameters);
+                place.insert(content.and_then(|it| Values::decode(it.parts().first()?)))
+            }
+        };
+        Ok(kept.as_ref())
+    }
+}
+
 /// A type by its name.
 pub(crate) fn value_type(name: &str) -> Option<ValueType> {
     use ValueType::{Bool, Int, Num, Time};
@@ -123,6 +167,27 @@ mod tests {
             assert_eq!(Values::decode(wrong.as_bytes()), None, "{wrong:?}");
         }
         assert_eq!(Values::decode(&[0xFF]), None);
+    }
+
+    #[test]
+    fn of_other_names_nothing_is_known() {
+        let of = |names: &[(&str, i64)]| {
+            Values::new(
+                names
+                    .iter()
+                    .map(|(it, value)| (name(it), ValueType::Int, *value)),
+            )
+        };
+        let wanted = of(&[("most", 1), ("stay", 2)]);
+        for (known, expected) in [
+            (of(&[("most", 1), ("stay", 2)]), Some(true)),
+            (of(&[("most", 1), ("stay", 2), ("tries", 3)]), Some(true)),
+            (of(&[("most", 1)]), None),
+            (of(&[("most", 7)]), Some(false)),
+            (of(&[("tries", 3)]), None),
+        ] {
+            assert_eq!(wanted.are_as(&known), expected, "{known:?}");
+        }
     }
 
     #[test]

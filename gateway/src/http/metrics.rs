@@ -330,6 +330,11 @@ pub(super) async fn metrics(
         load(&telemetry.rollout_store_failures),
     );
     text.counter(
+        "rollout_observers_failed_total",
+        "Times that a roll-out was not told who of its controllers is there, and tried again.",
+        load(&telemetry.rollout_observers_failed),
+    );
+    text.counter(
         "journal_failures_total",
         "Writes, syncs and reads of the journal that failed.",
         load(&telemetry.journal_failures),

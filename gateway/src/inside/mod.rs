@@ -14,7 +14,7 @@
 mod observer;
 mod session;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod transfer;
 
 pub(crate) use transfer::Transfer;

@@ -13,16 +13,17 @@ use switchyard_protocol::{Kind, Role, message::PeerKind};
 /// How long anything may take before a test says that it never happened.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-struct House {
-    insides: Insides,
+/// A yard without a gateway around it.
+pub(crate) struct House {
+    pub(crate) insides: Insides,
     config: Arc<dyn crate::store::ConfigStore>,
-    telemetry: Arc<Telemetry>,
+    pub(crate) telemetry: Arc<Telemetry>,
     yard: YardHandle,
     tasks: TaskTracker,
     _folder: tempfile::TempDir,
 }
 
-async fn house() -> House {
+pub(crate) async fn house() -> House {
     let folder = tempfile::tempdir().unwrap();
     let (database, sealer) = (
         Database::Sqlite(folder.path().join("db")),

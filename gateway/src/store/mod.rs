@@ -541,7 +541,8 @@ store_trait! {
         /// The content of a digest.
         fn content(&self, digest: Digest) -> Option<Content>;
 
-        /// Keeps what these controllers said that they run, where nothing later is kept. May be repeated.
+        /// Keeps what these controllers said that they run, where nothing later is kept; of one that runs another
+        /// script than it did, which parameters it had is forgotten. May be repeated.
         fn put_seen(&self, seen: Vec<Seen>) -> ();
         /// What at most `limit` controllers above `after` last said that they run of a kind, by address. Of
         /// those that are not there nothing is known.
@@ -552,8 +553,8 @@ store_trait! {
             -> Vec<(Address, Option<SiteId>)>;
 
         /// Keeps a new roll-out whole. [`StoreError::Missing`] without its content, [`StoreError::Overlaps`]
-        /// where one of its kind that has not ended has one of its controllers, [`StoreError::Full`] when too
-        /// many have not ended.
+        /// where one of its kind that has not ended, or waits for its roll-back, has one of its controllers,
+        /// [`StoreError::Full`] when too many have not ended.
         fn create_rollout(&self, about: NewRollout, first: Arc<Changes>) -> RolloutId;
         /// Makes whoever bears `token` the owner of a roll-out: what an older one writes is refused from now
         /// on. [`StoreError::Fenced`] when there is a newer one already; `None` without such a roll-out.
@@ -561,7 +562,8 @@ store_trait! {
         /// Keeps what has changed of a roll-out, and has its wishes up to `granted` done with: all of it or
         /// nothing. [`StoreError::Fenced`] when the head's token is not the newest that has claimed it,
         /// [`StoreError::Missing`] without such a roll-out, or without a content to which an entry refers as
-        /// saved. May be repeated.
+        /// saved, [`StoreError::Overlaps`] where one that had ended goes on again and another one of its kind
+        /// has one of its controllers. May be repeated.
         fn save_rollout(&self, rollout: RolloutId, changes: Arc<Changes>, granted: Option<WishId>) -> ();
         /// A roll-out.
         fn rollout(&self, rollout: RolloutId) -> Option<StoredRollout>;
@@ -570,12 +572,16 @@ store_trait! {
         fn rollouts(&self, open: bool, before: Option<RolloutId>, limit: u32) -> Vec<StoredRollout>;
         /// At most `limit` controllers of a roll-out behind the one of this position, in the list's order.
         fn rollout_entries(&self, rollout: RolloutId, after: Option<u32>, limit: u32) -> Vec<Entry>;
+        /// Where those of a roll-out's controllers belong that are still enrolled, each site once; nothing where none
+        /// is. One statement, over at most as many rows as it has controllers.
+        fn rollout_sites(&self, rollout: RolloutId) -> Vec<Option<SiteId>>;
         /// Forgets a roll-out and what people want of it; false when there was none, [`StoreError::InUse`]
         /// before it has ended.
         fn remove_rollout(&self, rollout: RolloutId) -> bool;
 
         /// Notes what a person wants of a roll-out, for its owner to take. [`StoreError::Missing`] without
-        /// such a roll-out, [`StoreError::Full`] past 16 that wait.
+        /// such a roll-out, [`StoreError::Full`] past 16 that wait, [`StoreError::Overlaps`] of a roll-back of one
+        /// that has ended where another one of its kind, that goes on or waits for that, has one of its controllers.
         fn add_wish(&self, rollout: RolloutId, control: Control, by: Title, now: Time) -> WishId;
         /// What people want, of one roll-out or of all, in the order in which it was asked for.
         fn wishes(&self, rollout: Option<RolloutId>) -> Vec<Wish>;

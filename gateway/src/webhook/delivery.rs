@@ -11,7 +11,12 @@ use bytes::Bytes;
 use hyper_util::rt::TokioIo;
 use ring::hmac;
 use rustls::{ClientConfig, pki_types::ServerName};
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 use switchyard_protocol::message::Time;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -46,7 +51,10 @@ pub(crate) enum Fault {
     Unknown(io::Error),
     /// Its name leads where nothing is to go.
     #[error("{0} is not an address of the Internet; set allow_private if it is meant")]
-    Private(std::net::IpAddr),
+    Private(IpAddr),
+    /// Its name leads to this host.
+    #[error("{0} is this host's own address; set allow_private if it is meant")]
+    Own(IpAddr),
     /// Nobody there, or the line broke.
     #[error("it cannot be reached: {0}")]
     Unreachable(io::Error),
@@ -109,10 +117,11 @@ impl Target {
         let settings = &self.settings;
         let found = tokio::net::lookup_host((settings.host(), settings.tcp_port())).await;
         let found: Vec<SocketAddr> = found.map_err(Fault::Unknown)?.collect();
-        if !settings.allow_private
-            && let Some(private) = found.iter().find(|it| !reach::is_public(it.ip()))
-        {
-            return Err(Fault::Private(private.ip()));
+        if !settings.allow_private {
+            let addresses = found.iter().map(SocketAddr::ip);
+            addresses
+                .into_iter()
+                .try_for_each(|ip| look_at(ip, reach::is_own))?;
         }
         if found.is_empty() {
             return Err(Fault::Unknown(io::Error::other("it has no address")));
@@ -163,6 +172,15 @@ impl Target {
             }
         }
         request
+    }
+}
+
+/// Refuses an address to which nothing is to go unless it is meant. `is_own` knows this host's own ones.
+fn look_at(ip: IpAddr, is_own: impl Fn(IpAddr) -> bool) -> Result<(), Fault> {
+    match ip {
+        ip if !reach::is_public(ip) => Err(Fault::Private(ip)),
+        ip if is_own(ip) => Err(Fault::Own(ip)),
+        _ => Ok(()),
     }
 }
 
@@ -226,6 +244,24 @@ mod tests {
             ("id", "1700000000", b"{ }"),
         ] {
             assert_ne!(sign(b"0123456789abcdef", id, seconds, body), signature);
+        }
+    }
+
+    #[test]
+    fn this_hosts_own_addresses_are_not_elsewhere() {
+        let own: IpAddr = "8.8.4.4".parse().unwrap();
+        for (text, expected) in [
+            ("8.8.8.8", "ok"),
+            ("8.8.4.4", "own"),
+            ("127.0.0.1", "private"),
+        ] {
+            let found = match look_at(text.parse().unwrap(), |ip| ip == own) {
+                Ok(()) => "ok",
+                Err(Fault::Own(_)) => "own",
+                Err(Fault::Private(_)) => "private",
+                Err(fault) => panic!("{fault}"),
+            };
+            assert_eq!(found, expected, "{text}");
         }
     }
 

@@ -4,6 +4,9 @@
 //! - [`WebhookSettings`]: who is told of what. [`RawWebhook`] is how people write it.
 //! - `reach`: where a target may be. `delivery`: one attempt.
 //!
+//! Whoever is told of controllers that come and go is told when the gateway starts, too: it does not know who was there
+//! before it.
+//!
 //! Targets with the same choice of sites share a watcher, which sees just those sites. Each target has a queue
 //! and a task, which tells one thing after the other, and tries again until it is told, or too old.
 
@@ -35,7 +38,7 @@ use std::{
 };
 use switchyard_protocol::{
     Address, Code, Frame, Kind, Role,
-    message::{Event, Title},
+    message::{Event, Time, Title},
 };
 use switchyard_relay::Rights;
 use tokio::{sync::Notify, time::Instant};
@@ -153,6 +156,8 @@ pub(crate) async fn probe(settings: &WebhookSettings) -> Result<(), Fault> {
 struct Known {
     title: Title,
     online: bool,
+    /// Since when it is there or away.
+    since: Time,
     /// The number of its latest event.
     happened: Option<u32>,
 }
@@ -164,6 +169,8 @@ struct Watcher {
     /// Told of since the snapshot began: what is not in here at its end is gone.
     mentioned: BTreeSet<Address>,
     is_synced: bool,
+    /// That the gateway has started has been told.
+    is_started: bool,
 }
 
 impl Watcher {
@@ -173,6 +180,20 @@ impl Watcher {
             known: HashMap::new(),
             mentioned: BTreeSet::new(),
             is_synced: false,
+            is_started: false,
+        }
+    }
+
+    /// Tells that the gateway has started, and who is there by now. Nobody remembers who was there before it: those that
+    /// do not come back are away, and whoever wants to know of it has to forget what they were told before.
+    fn start(&mut self) {
+        if std::mem::replace(&mut self.is_started, true) {
+            return;
+        }
+        self.post(None, Told::Presence, "gateway_started", json!({}));
+        for (controller, known) in self.known.iter().filter(|(_, known)| known.online) {
+            let told = json!({ "online": true, "since": known.since.0, "reason": null });
+            self.post(Some(*controller), Told::Presence, "presence", told);
         }
     }
 
@@ -205,10 +226,11 @@ impl Watcher {
         let now = Known {
             title,
             online,
+            since,
             happened,
         };
         let before = self.known.insert(controller, now);
-        // What it was when this began is no news; one that comes into view is.
+        // What it was when this began is told at its start; one that comes into view is news.
         let changed = match before {
             Some(before) => before.online != online,
             None => self.is_synced && online,
@@ -216,7 +238,7 @@ impl Watcher {
         let reason = reason.map(Code::name);
         if changed {
             let told = json!({ "online": online, "since": since.0, "reason": reason });
-            self.post(controller, Told::Presence, "presence", told);
+            self.post(Some(controller), Told::Presence, "presence", told);
         }
         // Withdrawn for ever: that was its last news.
         if reason == Some(Code::Revoked.name()) {
@@ -231,23 +253,24 @@ impl Watcher {
         };
         if known.happened.replace(happening.number) != Some(happening.number) {
             let (told, name) = (Told::of(&happening), happening.event_type);
-            self.post(controller, told, name, json!(happening));
+            self.post(Some(controller), told, name, json!(happening));
         }
     }
 
-    fn post(&self, controller: Address, told: Told, name: &str, content: Value) {
-        let title = self
-            .known
-            .get(&controller)
-            .map(|known| known.title.as_str());
+    /// Gives something to each target that is told such things: of that controller, or of the gateway itself.
+    fn post(&self, controller: Option<Address>, told: Told, name: &str, content: Value) {
         let id = hex::encode(&rand::random::<[u8; 16]>());
-        let body = json!({
+        let mut body = json!({
             "id": id,
             "type": name,
             "at": clock::time().0,
-            "controller": { "address": controller.0, "title": title },
             "content": content,
         });
+        if let Some(controller) = controller {
+            let known = self.known.get(&controller);
+            let title = known.map(|known| known.title.as_str());
+            body["controller"] = json!({ "address": controller.0, "title": title });
+        }
         let parcel = Parcel {
             id,
             body: body.to_string().into(),
@@ -255,8 +278,8 @@ impl Watcher {
         for post in &self.posts {
             let settings = &post.target.settings;
             let is_chosen =
-                settings.controllers.is_empty() || settings.controllers.contains(&controller);
-            if is_chosen && settings.events.contains(&told) {
+                |it| settings.controllers.is_empty() || settings.controllers.contains(&it);
+            if controller.is_none_or(is_chosen) && settings.events.contains(&told) {
                 post.push(parcel.clone());
             }
         }
@@ -286,6 +309,7 @@ impl Observer for Watcher {
         self.is_synced = true;
         let mentioned = std::mem::take(&mut self.mentioned);
         self.known.retain(|address, _| mentioned.contains(address));
+        self.start();
     }
 
     fn lost(&mut self) {}
@@ -375,7 +399,7 @@ impl Post {
 mod tests {
     use super::*;
     use crate::config::Secret;
-    use switchyard_protocol::message::{AlarmLevel, Text, Time};
+    use switchyard_protocol::message::{AlarmLevel, Text};
 
     const PUMP: Address = Address(100_042);
 
@@ -441,7 +465,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_so_at_the_start_is_no_news() {
+    fn what_is_so_at_the_start_is_told_once_and_then_what_changes() {
         let all = post(&[Told::Event, Told::Alarm, Told::Presence], &[]);
         let alarms = post(&[Told::Alarm], &[PUMP.0]);
         let others = post(&[Told::Alarm], &[7]);
@@ -449,9 +473,22 @@ mod tests {
         for frame in [presence(true), presence(true)] {
             watcher.frame(&frame);
         }
+        assert_eq!(told(&all), Vec::<Value>::new());
         watcher.synced();
         watcher.frame(&presence(true));
-        assert_eq!(told(&all), Vec::<Value>::new());
+        // First that all of what was told before is to be forgotten, then who is there.
+        let found = told(&all);
+        let started = ["gateway_started", "presence"].map(Value::from);
+        assert_eq!(
+            [found[0]["type"].clone(), found[1]["type"].clone()],
+            started
+        );
+        assert_eq!(found[0].get("controller"), None);
+        assert_eq!(
+            found[1]["content"],
+            json!({ "online": true, "since": 1, "reason": null })
+        );
+        assert_eq!((found.len(), told(&alarms).len()), (2, 0));
         for frame in [
             presence(false),
             alarm(1),

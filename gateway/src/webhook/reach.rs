@@ -4,8 +4,14 @@
 //! else, who can have it point to this host's own services, to a cloud's metadata, or into the office. So what
 //! counts is the address that is about to be dialled, looked at after the name was looked up, and dialled as
 //! it is: a name that says something else a moment later changes nothing.
+//!
+//! An address of the Internet that is this host's own is none of the others' either: what listens there may be open to
+//! this host alone.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket},
+};
 
 /// Networks of IPv4 that are not the Internet: IANA's registry of special purposes, multicast, and what is
 /// reserved.
@@ -58,21 +64,61 @@ const GLOBAL_V6: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 
 /// Where translators put IPv4 addresses (RFC 6052), on networks that have only IPv6.
 const TRANSLATED_V6: (Ipv6Addr, u32) = (Ipv6Addr::new(0x64, 0xFF9B, 0, 0, 0, 0, 0, 0), 96);
 
+/// Addresses that nobody has: for documents.
+const NOBODYS: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+    IpAddr::V6(Ipv6Addr::new(0x2001, 0xDB8, 0, 0, 0, 0, 0, 1)),
+];
+
 /// Whether an address is somewhere on the Internet.
 pub(super) fn is_public(ip: IpAddr) -> bool {
-    match ip {
+    match bare(ip) {
         IpAddr::V4(ip) => is_public_v4(ip),
         IpAddr::V6(ip) => {
-            // ::ffff:10.0.0.1 is dialled as 10.0.0.1.
-            if let Some(ip) = ip.to_ipv4_mapped() {
-                return is_public_v4(ip);
-            }
-            if lies_in_v6(ip, TRANSLATED_V6) {
-                return is_public_v4(Ipv4Addr::from_bits(ip.to_bits() as u32));
-            }
             let lies_in = |network: &(Ipv6Addr, u32)| lies_in_v6(ip, *network);
             lies_in(&GLOBAL_V6) && !NOT_PUBLIC_V6.iter().any(lies_in)
         }
+    }
+}
+
+/// Whether an address is one of this host's own. Asked of the kernel, which lets a socket have no other: that tells of
+/// every sort of interface, and needs neither netlink nor /proc, which a service may be kept from.
+pub(super) fn is_own(ip: IpAddr) -> bool {
+    let ip = bare(ip);
+    let is_same_family = |it: &&IpAddr| it.is_ipv4() == ip.is_ipv4();
+    // Where sockets may have any address (ip_nonlocal_bind) that tells nothing. From an own address the kernel reaches
+    // it by itself then, but for one that is the second of its network.
+    match NOBODYS.iter().find(is_same_family).map(|it| can_have(*it)) {
+        Some(true) => reaches_by_itself(ip).unwrap_or(false),
+        _ => can_have(ip),
+    }
+}
+
+fn can_have(ip: IpAddr) -> bool {
+    UdpSocket::bind((ip, 0)).is_ok()
+}
+
+/// Whether an address is where packets to it would come from. Nothing is sent.
+fn reaches_by_itself(ip: IpAddr) -> io::Result<bool> {
+    let any: IpAddr = match ip {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind((any, 0))?;
+    // Any port will do: what is asked for is the route.
+    socket.connect((ip, 9))?;
+    Ok(socket.local_addr()?.ip() == ip)
+}
+
+/// The address of IPv4 that one of IPv6 is about: `::ffff:10.0.0.1` is dialled as 10.0.0.1, and a translator does the
+/// same. Any other one as it is.
+fn bare(ip: IpAddr) -> IpAddr {
+    let ip = ip.to_canonical();
+    match ip {
+        IpAddr::V6(ip) if lies_in_v6(ip, TRANSLATED_V6) => {
+            Ipv4Addr::from_bits(ip.to_bits() as u32).into()
+        }
+        ip => ip,
     }
 }
 
@@ -92,6 +138,25 @@ fn lies_in_v6(ip: Ipv6Addr, (network, bits): (Ipv6Addr, u32)) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_this_host_has_is_its_own() {
+        for (text, expected) in [
+            ("127.0.0.1", true),
+            ("::ffff:127.0.0.1", true),
+            ("64:ff9b::7f00:1", true),
+            ("192.0.2.1", false),
+            ("192.0.2.7", false),
+            ("::ffff:192.0.2.7", false),
+            ("2001:db8::7", false),
+        ] {
+            assert_eq!(is_own(text.parse().unwrap()), expected, "{text}");
+        }
+        // The other way to find out says the same.
+        assert!(reaches_by_itself(Ipv4Addr::LOCALHOST.into()).unwrap());
+        let elsewhere = reaches_by_itself(Ipv4Addr::new(192, 0, 2, 7).into());
+        assert!(!elsewhere.unwrap_or(false));
+    }
 
     #[test]
     fn the_internet_and_nothing_else() {

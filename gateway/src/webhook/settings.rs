@@ -1,7 +1,7 @@
 //! Who is told of events, of which, and by which secret.
 
 use crate::{
-    config::{ConfigError, Secret, read_secret},
+    config::{ConfigError, Secret, secret::read_secret, url::tcp_port},
     outward::Happening,
 };
 use axum::http::Uri;
@@ -130,6 +130,9 @@ impl WebhookSettings {
         let Some(url) = uri.filter(|uri| url.len() <= URL_BYTES_MAX && is_good(uri)) else {
             return refused(number, wanted);
         };
+        if tcp_port(&url).is_err() {
+            return refused(number, "a URL with a TCP port from 1 to 65535, or none");
+        }
         let named = [&raw.sites, &raw.controllers];
         if named.into_iter().flatten().any(|it| it.len() > NAMED_MAX) {
             return refused(number, "at most 1024 sites, and as many controllers");
@@ -296,6 +299,10 @@ mod tests {
             },
             RawWebhook {
                 url: url("https://li:hush@a/"),
+                ..raw()
+            },
+            RawWebhook {
+                url: url("https://a:99999/"),
                 ..raw()
             },
             RawWebhook {

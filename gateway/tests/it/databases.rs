@@ -3,6 +3,7 @@
 use crate::{
     contract::{command, config_contract, faults_contract, new_controller},
     fleet_contract::{about, new_rollout, script},
+    one_of_a_kind::one_of_a_kind_in_a_race,
     support::{now, open_sqlite, title, until},
 };
 use std::{sync::Arc, time::Duration};
@@ -110,6 +111,7 @@ async fn sqlite_survives_and_is_shared_between_processes() {
     let other = open_sqlite(&path).await;
     assert_eq!(other.stored_commands().await.unwrap().len(), 1);
     assert!(other.lease_block(64).await.unwrap().0 >= leased.0 + 64);
+    one_of_a_kind_in_a_race(&one, &other).await;
     races(&[Arc::new(one), Arc::new(other)]).await;
 }
 
@@ -136,6 +138,7 @@ async fn mariadb_keeps_the_contract_and_changes_places_with_sqlite() {
     faults_contract(store).await;
 
     let (one, other) = (open(&database(1)).await, open(&database(1)).await);
+    one_of_a_kind_in_a_race(&one, &other).await;
     races(&[Arc::new(one), Arc::new(other)]).await;
 
     // To SQLite and back, nothing is lost; a place that is taken is refused.

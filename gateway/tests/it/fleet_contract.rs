@@ -1,7 +1,7 @@
 //! What every config store keeps to with the fleet: the library, contents, what controllers run, roll-outs; a part
 //! of the contract.
 
-use crate::{contract::new_controller, support::title};
+use crate::{contract::new_controller, one_of_a_kind::one_of_a_kind, support::title};
 use bytes::Bytes;
 use std::sync::Arc;
 use switchyard_gateway::{
@@ -20,10 +20,10 @@ use switchyard_gateway::{
         UPDATE_BYTES_MAX, WISHES_MAX, WishId, select_all,
     },
 };
-use switchyard_protocol::{Address, firmware::FirmwareVersion, message::Time};
+use switchyard_protocol::{Address, SiteId, firmware::FirmwareVersion, message::Time};
 
 /// A moment from which there is room behind.
-const NOW: u64 = 1_800_000_000_000;
+pub(crate) const NOW: u64 = 1_800_000_000_000;
 const DAY_MS: u64 = 24 * 3_600_000;
 
 fn label(text: &str) -> Label {
@@ -50,6 +50,7 @@ pub(crate) async fn fleet(store: &dyn ConfigStore) {
     rollouts(store).await;
     owners(store).await;
     wishes(store).await;
+    one_of_a_kind(store).await;
     what_is_needed_stays(store).await;
     leave_something(store).await;
 }
@@ -365,6 +366,25 @@ async fn what_controllers_run(store: &dyn ConfigStore) {
         Some((controller, None, Time(8)))
     );
     assert_eq!(seen(ReleaseKind::Firmware).await, None);
+    // Its parameters are known as long as its script is the same.
+    let has = async |at| {
+        let seen = Seen {
+            controller,
+            kind: ReleaseKind::Parameters,
+            running: first,
+            at: Time(at),
+        };
+        store.put_seen(vec![seen]).await.unwrap();
+    };
+    has(8).await;
+    see(None, 9).await;
+    let known = Some((controller, first, Time(8)));
+    assert_eq!(seen(ReleaseKind::Parameters).await, known);
+    see(later, 10).await;
+    assert_eq!(seen(ReleaseKind::Parameters).await, None);
+    has(10).await;
+    see(later, 11).await;
+    assert!(seen(ReleaseKind::Parameters).await.is_some());
     for address in enrolled {
         assert!(store.revoke_controller(address, Time(9)).await.unwrap());
     }
@@ -414,9 +434,22 @@ async fn selections(store: &dyn ConfigStore) {
     let list = Selection::List(all.clone());
     assert_eq!(page(list.clone(), Address::GATEWAY).await, at(&[0, 1]));
     assert_eq!(page(list, all[1]).await, at(&[2, 3]));
-    for address in &all[..4] {
+    // Where a roll-out's are: once each, those in no site too, and nobody who has gone.
+    let numbers: Vec<u32> = all.iter().map(|it| it.0).collect();
+    put_script(store, "# where\n").await;
+    let (_, first) = new_rollout("# where\n", &numbers, NOW);
+    let id = store.create_rollout(about("where"), first).await.unwrap();
+    let are_at = async |sites: &[Option<SiteId>]| {
+        assert_eq!(store.rollout_sites(id).await.unwrap(), sites);
+    };
+    are_at(&[None, Some(site)]).await;
+    store.revoke_controller(all[3], Time(3)).await.unwrap();
+    are_at(&[Some(site)]).await;
+    for address in &all[..3] {
         store.revoke_controller(*address, Time(3)).await.unwrap();
     }
+    are_at(&[]).await;
+    end(store, id, 1).await;
     assert!(store.remove_site(site).await.unwrap());
 }
 
@@ -448,13 +481,13 @@ pub(crate) fn about(name: &str) -> NewRollout {
     }
 }
 
-async fn put_script(store: &dyn ConfigStore, source: &str) -> Digest {
+pub(crate) async fn put_script(store: &dyn ConfigStore, source: &str) -> Digest {
     let content = Content::script(source).unwrap();
     store.put_content(content, Time(NOW)).await.unwrap()
 }
 
 /// Goes on with a roll-out as its owner.
-async fn take(store: &dyn ConfigStore, id: RolloutId, token: u64) -> Rollout {
+pub(crate) async fn take(store: &dyn ConfigStore, id: RolloutId, token: u64) -> Rollout {
     let claimed = store.claim_rollout(id, FencingToken(token)).await;
     let claimed = claimed.unwrap().unwrap();
     let mut entries = Vec::new();
@@ -472,7 +505,7 @@ async fn take(store: &dyn ConfigStore, id: RolloutId, token: u64) -> Rollout {
     Rollout::resume(claimed.head, entries, token, NOW).unwrap()
 }
 
-async fn save(store: &dyn ConfigStore, id: RolloutId, rollout: &mut Rollout) {
+pub(crate) async fn save(store: &dyn ConfigStore, id: RolloutId, rollout: &mut Rollout) {
     let changes = Arc::new(rollout.take_changes());
     store.save_rollout(id, changes, None).await.unwrap();
 }
@@ -567,7 +600,7 @@ async fn rollouts(store: &dyn ConfigStore) {
 }
 
 /// Breaks a roll-out off and removes it.
-async fn end(store: &dyn ConfigStore, id: RolloutId, token: u64) {
+pub(crate) async fn end(store: &dyn ConfigStore, id: RolloutId, token: u64) {
     let mut rollout = take(store, id, token).await;
     rollout.control(Control::Abort, NOW).unwrap();
     rollout.poll(NOW);

@@ -7,7 +7,7 @@ use crate::{
         topic,
     },
     process::{Running, program},
-    support::{Authority, Controller, Ear, Enrolled, Gateway, Tool, soon, title, until},
+    support::{Authority, Controller, Ear, Enrolled, Gateway, Tool, now, soon, title, until},
 };
 use bytes::BytesMut;
 use rumqttc::{ConnAck, ConnectReturnCode, Packet, Publish, QoS, SubAck, SubscribeReasonCode};
@@ -271,7 +271,11 @@ impl Broker {
 
     /// Delivers a command with QoS 1, and waits until it is taken.
     async fn deliver(&mut self, topic: &str, packet_id: u16, dup: bool) {
-        let mut publish = Publish::new(topic, QoS::AtLeastOnce, "1");
+        self.deliver_what(topic, packet_id, dup, "1").await;
+    }
+
+    async fn deliver_what(&mut self, topic: &str, packet_id: u16, dup: bool, payload: &str) {
+        let mut publish = Publish::new(topic, QoS::AtLeastOnce, payload);
         (publish.pkid, publish.dup) = (packet_id, dup);
         self.say(Packet::Publish(publish)).await;
         loop {
@@ -295,6 +299,13 @@ impl Broker {
                 }
                 packet => self.keep(packet).await,
             }
+        }
+    }
+
+    /// Does nothing until the gateway has asked so many times whether it is there.
+    async fn hang(&mut self, times: usize) {
+        for _ in 0..times {
+            while self.packet().await != Packet::PingReq {}
         }
     }
 
@@ -372,6 +383,64 @@ async fn a_command_that_is_delivered_twice_is_executed_once() {
         (&"refused".into(), &"expired".into())
     );
     not_commanded(&mut pump).await;
+    drop(broker);
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn what_may_have_lain_at_a_broker_that_hung_is_not_executed() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let gateway = gateway_at(listener.local_addr().unwrap().port()).await;
+    let who = gateway.enrol("Pump").await;
+    let mut pump = Controller::online(&gateway, who).await;
+    let mut broker = Broker::accept(&listener).await;
+    broker.welcome(true).await;
+    let known = topic(who, "status");
+    while !broker
+        .publish_on(&known)
+        .await
+        .payload
+        .windows(3)
+        .any(|it| it == b"RL1")
+    {}
+    // For ten seconds: longer than a command may take, and not long enough to be given up.
+    broker.hang(2).await;
+    let set = topic(who, "command/set/RL1");
+    broker.deliver(&set, 7, false).await;
+    let refused = broker.receipt(who).await;
+    assert_eq!(
+        (&refused["stage"], &refused["reason"]),
+        (&"refused".into(), &"expired".into())
+    );
+    not_commanded(&mut pump).await;
+    // Whoever gives a command a key finds it in its receipt, whatever was wrong.
+    let key = "000102030405060708090a0b0c0d0e0f";
+    let late = now().0 + 600_000;
+    for (payload, reason) in [
+        (
+            format!(r#"{{"value":7,"key":"{key}","expires":{late}}}"#),
+            "bad_field",
+        ),
+        (format!(r#"{{"value":1,"key":"{key}"}}"#), "bad_field"),
+    ] {
+        broker.deliver_what(&set, 8, false, &payload).await;
+        let refused = broker.receipt(who).await;
+        assert_eq!(
+            (&refused["reason"], &refused["key"]),
+            (&reason.into(), &key.into()),
+            "{payload}"
+        );
+    }
+    // It answers, twice, as it was asked: what comes behind is new.
+    for _ in 0..2 {
+        broker.say(Packet::PingResp).await;
+    }
+    broker.deliver(&set, 9, false).await;
+    let (command, action) = commanded(&mut pump).await;
+    assert_eq!(action, set_rl1(1));
+    let done = pump.receipt(&command, Stage::Executed, true);
+    pump.send(&[done]).await;
+    assert_eq!(broker.receipt(who).await["stage"], "executed");
     drop(broker);
     gateway.stop().await;
 }

@@ -14,7 +14,7 @@ use switchyard_firmware::{
 };
 use switchyard_gateway::{
     Digest,
-    fleet::executor::CHORE,
+    fleet::{executor::CHORE, rollout::ReleaseKind},
     hash_password,
     store::{Account, Content, ControllerEdit, Fault, Faults, FencingToken, Guarded, RolloutId},
 };
@@ -401,6 +401,19 @@ async fn values_of_parameters_come_to_all_and_go_back() {
         begun["rollout"].as_u64().unwrap()
     };
     assert_eq!(values().await, [80_000, 3, 80_000, 3]);
+    // What they were seen to have is kept, by what it is known by.
+    let seen = async |most: i64| {
+        let config = &fleet.gateway.stores.config;
+        let seen = config.seen(ReleaseKind::Parameters, Address::GATEWAY, 9);
+        let seen = seen.await.unwrap();
+        let seen: Vec<_> = seen
+            .into_iter()
+            .map(|it| (it.controller.0, it.running))
+            .collect();
+        let digest = Digest::of(format!("most num {most}\n").as_bytes());
+        let all = fleet.addresses().into_iter();
+        assert_eq!(seen, all.map(|it| (it, Some(digest))).collect::<Vec<_>>());
+    };
     // What its script does not allow is refused before anything is set.
     let number = begin(100_001).await;
     let ended = fleet.comes_to(number, "rolled_back").await;
@@ -415,8 +428,10 @@ async fn values_of_parameters_come_to_all_and_go_back() {
     );
     assert_eq!(done["stages"], json!({"kept": 2}));
     assert_eq!(values().await, [55_500, 3, 55_500, 3]);
+    seen(55_500).await;
     fleet.wish(number, "roll_back", 202).await;
     fleet.comes_to(number, "rolled_back").await;
+    seen(80_000).await;
     assert_eq!(values().await, [80_000, 3, 80_000, 3]);
     fleet.end().await;
 }

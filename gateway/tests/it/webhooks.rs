@@ -227,6 +227,12 @@ async fn events_are_told_signed_and_in_their_order() {
     let mut server = Server::start(&[]).await;
     let gateway = gateway_with(vec![hook(&server.url(), |_| {})]).await;
     let (who, mut pump) = pump(&gateway).await;
+    // What was told before a restart is over: who does not come from now on is away.
+    let started = server.next().await;
+    started.is_signed();
+    let started = started.json();
+    assert_eq!(started["type"], "gateway_started");
+    assert_eq!(started.get("controller"), None);
     let came = server.next().await;
     came.is_signed();
     assert!(
@@ -264,7 +270,7 @@ async fn events_are_told_signed_and_in_their_order() {
         (gateway
             .metric("webhooks_total{outcome=\"delivered\"}")
             .await
-            == 7)
+            == 8)
             .then_some(())
     })
     .await;

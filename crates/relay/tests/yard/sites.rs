@@ -297,17 +297,17 @@ fn a_controller_that_moves_goes_from_the_ones_view_into_the_others() {
 
 #[test]
 fn a_controller_cannot_take_itself_out_of_view() {
-    let (mut yard, pump, _) = two_sites();
-    let page = yard.tool(PAGE, "li", Role::Viewer);
-    yard.ask_subscribe(page);
-    yard.inbox(page);
-    let last_word = ErrorMessage {
-        code: Code::Forbidden,
-        detail: None,
-    };
-    yard.send(pump, Kind::Error, 0, PUMP, GATEWAY, &last_word.encode());
-    let lost = Some(Code::LinkLost);
-    assert_eq!(yard.presences(page), [(PUMP, false, lost)]);
+    // Neither that it is gone from view nor that it was withdrawn for ever is for it to say.
+    for code in [Code::Forbidden, Code::Revoked] {
+        let (mut yard, pump, _) = two_sites();
+        let page = yard.tool(PAGE, "li", Role::Viewer);
+        yard.ask_subscribe(page);
+        yard.inbox(page);
+        let last_word = ErrorMessage { code, detail: None };
+        yard.send(pump, Kind::Error, 0, PUMP, GATEWAY, &last_word.encode());
+        let lost = Some(Code::LinkLost);
+        assert_eq!(yard.presences(page), [(PUMP, false, lost)], "{code}");
+    }
 }
 
 #[test]

@@ -145,8 +145,13 @@ async fn insist<'a, T>(
         let error = match answered {
             Ok(value) => return Ok(value),
             Err(StoreError::Fenced(_)) => return Err(End::Lost),
-            // Nothing makes these go away by itself.
-            Err(error @ (StoreError::Missing { .. } | StoreError::Corrupt { .. })) => {
+            // Nothing that is done here makes these go away. One that is to be rolled back where another one goes
+            // on by now has its turn when that has ended.
+            Err(
+                error @ (StoreError::Missing { .. }
+                | StoreError::Corrupt { .. }
+                | StoreError::Overlaps { .. }),
+            ) => {
                 return Err(End::Broken(error.to_string()));
             }
             Err(error) => error,
@@ -225,7 +230,9 @@ impl Runner {
     async fn go_on(mut self, mut wishes: mpsc::Receiver<Wish>) -> End {
         let controllers = self.machine.entries();
         let controllers = controllers.map(|entry| Address(entry.address())).collect();
-        let (mut news, observing) = observer::watch(Arc::clone(&self.shared.insides), controllers);
+        let insides = Arc::clone(&self.shared.insides);
+        let telemetry = Arc::clone(&self.shared.telemetry);
+        let (mut news, observing) = observer::watch(insides, telemetry, self.id, controllers);
         let mut observing = JoinSet::from_iter([observing]);
         let end = loop {
             if let Err(end) = self.wait(&mut news, &mut wishes).await {
@@ -357,11 +364,16 @@ impl Runner {
             .observe(Observation::Answer { action, answer }, now.0);
     }
 
-    /// Notes what a controller says that it runs. Of parameters a look tells those alone that the release is
-    /// about, and what is on trial may go back by itself: neither says what it is to have.
+    /// Notes what a controller says that it runs. What is on trial may go back by itself, and does not count; of
+    /// parameters a look tells those alone that the release is about, and on the way back one that is half-way there
+    /// tells that it has the release.
     fn have_seen(&mut self, controller: Address, inspected: &Inspected) {
-        let kind = self.machine.terms().release.kind;
-        if kind == ReleaseKind::Parameters || inspected.on_trial {
+        let release = self.machine.terms().release;
+        let kind = release.kind;
+        let is_half_way = kind == ReleaseKind::Parameters
+            && self.machine.phase() == Phase::RollingBack
+            && inspected.running == Some(release.digest);
+        if inspected.on_trial || is_half_way {
             return;
         }
         if self.seen.is_empty() {

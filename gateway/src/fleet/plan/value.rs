@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::{fmt, str::FromStr};
-use switchyard_protocol::SiteId;
+use switchyard_protocol::{SiteId, message::ValueType};
 
 /// In front of the number of a site that has no other name.
 const SITE: &str = "site-";
@@ -77,6 +77,29 @@ pub enum Value {
     Num(i32),
     /// `time`, in milliseconds.
     Time(i32),
+}
+
+impl Value {
+    /// Its type, and the value as the protocol has it.
+    pub fn typed(self) -> (ValueType, i64) {
+        match self {
+            Self::Bool(value) => (ValueType::Bool, value.into()),
+            Self::Int(value) => (ValueType::Int, value.into()),
+            Self::Num(value) => (ValueType::Num, value.into()),
+            Self::Time(value) => (ValueType::Time, value.into()),
+        }
+    }
+
+    /// The value of a type that the protocol has so; `None` past 32 bits, which no script has.
+    pub fn of_typed(value_type: ValueType, value: i64) -> Option<Self> {
+        let value = i32::try_from(value).ok()?;
+        Some(match value_type {
+            ValueType::Bool => Self::Bool(value != 0),
+            ValueType::Int => Self::Int(value),
+            ValueType::Num => Self::Num(value),
+            ValueType::Time => Self::Time(value),
+        })
+    }
 }
 
 /// The units of times, the longest first, as scripts have them.

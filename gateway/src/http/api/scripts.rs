@@ -47,7 +47,7 @@ pub(super) struct VersionView {
     bytes: u32,
     /// When it was added.
     added: u64,
-    /// Who added it.
+    /// Who added it: an account, or `command line`.
     by: String,
     /// Why, in their words.
     note: String,

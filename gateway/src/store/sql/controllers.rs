@@ -5,6 +5,7 @@ use super::{
     value::{Row, Value, params},
 };
 use crate::{
+    digest::Digest,
     fleet::{
         plan::{Label, TAGS_MAX},
         rollout::ReleaseKind,
@@ -433,6 +434,9 @@ pub(super) async fn put_seen(tx: &mut Tx<'_>, seen: &[Seen]) -> Result<(), Store
         at,
     } in seen
     {
+        if kind == ReleaseKind::Script {
+            forget_parameters(tx, controller, running, at).await?;
+        }
         let sql = "UPDATE controller_seen SET content = ?, seen_ms = ?
                    WHERE kind = ? AND controller = ? AND seen_ms <= ?";
         let values = params![running, at, kind, controller, at];
@@ -444,6 +448,28 @@ pub(super) async fn put_seen(tx: &mut Tx<'_>, seen: &[Seen]) -> Result<(), Store
         tx.insert(sql, params![kind, controller, running, at])
             .await?;
     }
+    Ok(())
+}
+
+/// Forgets which parameters a controller was seen to have before it ran another script: nobody knows what that makes of
+/// them, or whether it has them.
+async fn forget_parameters(
+    tx: &mut Tx<'_>,
+    controller: Address,
+    running: Option<Digest>,
+    at: Time,
+) -> Result<(), StoreError> {
+    let sql = "SELECT content FROM controller_seen WHERE kind = ? AND controller = ?";
+    let row = tx
+        .row(sql, params![ReleaseKind::Script, controller])
+        .await?;
+    let before: Option<Option<Digest>> = row.map(|row| row.get(0)).transpose()?;
+    if before == Some(running) {
+        return Ok(());
+    }
+    let sql = "DELETE FROM controller_seen WHERE kind = ? AND controller = ? AND seen_ms <= ?";
+    let values = params![ReleaseKind::Parameters, controller, at];
+    tx.execute(sql, values).await?;
     Ok(())
 }
 

@@ -9,14 +9,17 @@ use super::{
 };
 use crate::{
     digest::Digest,
-    fleet::rollout::{Changes, Control, Entry, Head, Previous},
+    fleet::rollout::{Changes, Control, Entry, Head, Previous, ReleaseKind},
     store::{
         FencingToken, NewRollout, ROLLOUT_ENTRIES_MAX, ROLLOUTS_MAX, RolloutId, StoreError,
         StoredRollout, WISHES_MAX, Wish, WishId,
     },
 };
 use std::collections::BTreeSet;
-use switchyard_protocol::message::{Time, Title};
+use switchyard_protocol::{
+    SiteId,
+    message::{Time, Title},
+};
 
 /// Rows in one statement: a server answers as fast as for one, and each count is a statement that stays prepared.
 const ROWS_PER_STATEMENT: usize = 128;
@@ -27,7 +30,7 @@ pub(super) async fn create(
     first: &Changes,
 ) -> Result<RolloutId, StoreError> {
     super::check_name(&about.title)?;
-    // Its row stays locked: of two who begin at once, the second sees what the first did.
+    // Its row stays locked, as by `lock_beginnings`.
     let number = tx.count_up("rollout", 1).await?;
     let number = u32::try_from(number).map_err(|_| CORRUPT)?;
     let rollout = RolloutId(number);
@@ -51,13 +54,42 @@ pub(super) async fn create(
     tx.execute(sql, values).await?;
     refer(tx, rollout, release.digest).await?;
     put_entries(tx, rollout, &first.entries).await?;
+    stand_alone(tx, rollout, release.kind, Others::OpenOrWished).await?;
+    Ok(rollout)
+}
+
+/// Has whoever begins a roll-out, or opens one anew, wait for each other until the transaction ends: the
+/// second then sees what the first did. Taken before any row of a roll-out.
+async fn lock_beginnings(tx: &mut Tx<'_>) -> Result<(), StoreError> {
+    tx.count_up("rollout", 0).await.map(drop)
+}
+
+/// Which other roll-outs keep one from its controllers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Others {
+    /// Those that have not ended.
+    Open,
+    /// Those as well that a person wants rolled back: they are about to go on.
+    OpenOrWished,
+}
+
+/// Refuses a roll-out while another one of its kind is at one of its controllers. After [`lock_beginnings`].
+async fn stand_alone(
+    tx: &mut Tx<'_>,
+    rollout: RolloutId,
+    kind: ReleaseKind,
+    others: Others,
+) -> Result<(), StoreError> {
     let sql = "SELECT o.rollout, o.controller FROM rollout r
                JOIN rollout_entry o ON o.rollout = r.id
                JOIN rollout_entry n ON n.rollout = ? AND n.controller = o.controller
-               WHERE r.is_open = 1 AND r.kind = ? AND r.id <> ? LIMIT 1";
-    let values = params![rollout.0, release.kind, rollout.0];
+               WHERE r.kind = ? AND r.id <> ? AND (r.is_open = 1 OR ? = 1 AND EXISTS
+                   (SELECT 1 FROM rollout_wish w WHERE w.rollout = r.id AND w.control = ?))
+               LIMIT 1";
+    let wished = others == Others::OpenOrWished;
+    let values = params![rollout.0, kind, rollout.0, wished, Control::RollBack];
     match tx.row(sql, values).await? {
-        None => Ok(rollout),
+        None => Ok(()),
         Some(row) => Err(StoreError::Overlaps {
             rollout: RolloutId(row.get(0)?),
             controller: row.get(1)?,
@@ -75,7 +107,10 @@ async fn make_room(tx: &mut Tx<'_>, controllers: u32) -> Result<(), StoreError> 
         if count < ROLLOUTS_MAX && is_room {
             return Ok(());
         }
-        let sql = "SELECT id FROM rollout WHERE is_open = 0 ORDER BY id LIMIT 1";
+        // One that waits for its roll-back has not ended for good.
+        let sql = "SELECT id FROM rollout r WHERE is_open = 0 AND NOT EXISTS
+                       (SELECT 1 FROM rollout_wish w WHERE w.rollout = r.id)
+                   ORDER BY id LIMIT 1";
         let Some(oldest) = tx.row(sql, params![]).await? else {
             let (what, max) = match is_room {
                 true => ("roll-outs that go on", ROLLOUTS_MAX),
@@ -195,6 +230,10 @@ pub(super) async fn save(
 ) -> Result<(), StoreError> {
     let head = &changes.head;
     let (token, is_open) = (head.token(), !head.phase().is_end());
+    if is_open && opened(tx, rollout).await? == Some(false) {
+        lock_beginnings(tx).await?;
+        stand_alone(tx, rollout, head.terms().release.kind, Others::Open).await?;
+    }
     let sql = "UPDATE rollout SET token = ?, is_open = ?, head = ?, stages = ?
                WHERE id = ? AND token <= ?";
     let (written_head, stages) = (written(head)?, written(&changes.stages)?);
@@ -208,6 +247,13 @@ pub(super) async fn save(
         tx.execute(sql, params![rollout.0, granted.0]).await?;
     }
     Ok(())
+}
+
+/// Whether a roll-out has not ended; `None` where there is no such roll-out.
+async fn opened(tx: &mut Tx<'_>, rollout: RolloutId) -> Result<Option<bool>, StoreError> {
+    let sql = "SELECT is_open FROM rollout WHERE id = ?";
+    let row = tx.row(sql, params![rollout.0]).await?;
+    row.map(|row| row.get(0)).transpose()
 }
 
 const ROLLOUT: &str = "SELECT id, title, author, began_ms, head, stages FROM rollout";
@@ -261,18 +307,28 @@ pub(super) async fn entries(
         .collect()
 }
 
+pub(super) async fn sites(
+    tx: &mut Tx<'_>,
+    rollout: RolloutId,
+) -> Result<Vec<Option<SiteId>>, StoreError> {
+    let sql = "SELECT DISTINCT c.site FROM rollout_entry e
+               JOIN controller c ON c.address = e.controller
+               WHERE e.rollout = ? AND c.revoked_ms IS NULL ORDER BY c.site";
+    let rows = tx.rows(sql, params![rollout.0]).await?;
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
 pub(super) async fn remove(tx: &mut Tx<'_>, rollout: RolloutId) -> Result<bool, StoreError> {
-    let sql = "SELECT is_open FROM rollout WHERE id = ?";
-    let Some(row) = tx.row(sql, params![rollout.0]).await? else {
-        return Ok(false);
-    };
-    if row.get(0)? {
-        return Err(StoreError::InUse {
+    match opened(tx, rollout).await? {
+        None => Ok(false),
+        Some(true) => Err(StoreError::InUse {
             what: "the roll-out",
-        });
+        }),
+        Some(false) => {
+            forget(tx, rollout).await?;
+            Ok(true)
+        }
     }
-    forget(tx, rollout).await?;
-    Ok(true)
 }
 
 pub(super) async fn add_wish(
@@ -282,11 +338,17 @@ pub(super) async fn add_wish(
     by: &Title,
     now: Time,
 ) -> Result<WishId, StoreError> {
+    if control == Control::RollBack {
+        // From now on it counts as one that goes on, so nobody begins another one before its owner has opened it.
+        lock_beginnings(tx).await?;
+    }
     // Whoever wishes at the same time waits here.
     let id = tx.count_up("rollout_wish", 1).await?.unsigned_abs();
-    let sql = "SELECT id FROM rollout WHERE id = ?";
-    if tx.row(sql, params![rollout.0]).await?.is_none() {
-        return Err(missing(rollout));
+    let sql = "SELECT kind, is_open FROM rollout WHERE id = ?";
+    let row = tx.row(sql, params![rollout.0]).await?;
+    let row = row.ok_or_else(|| missing(rollout))?;
+    if control == Control::RollBack && !row.get::<bool>(1)? {
+        stand_alone(tx, rollout, row.get(0)?, Others::OpenOrWished).await?;
     }
     let sql = "SELECT count(*) FROM rollout_wish WHERE rollout = ?";
     let row = tx.row(sql, params![rollout.0]).await?.ok_or(CORRUPT)?;

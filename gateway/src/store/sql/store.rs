@@ -488,6 +488,7 @@ impl ConfigStore for SqlConfigStore {
             = rollouts::page[open, before, limit];
         read fn rollout_entries(rollout: RolloutId, after: Option<u32>, limit: u32) -> Vec<Entry>
             = rollouts::entries[rollout, after, limit];
+        read fn rollout_sites(rollout: RolloutId) -> Vec<Option<SiteId>> = rollouts::sites[rollout];
         write fn remove_rollout(rollout: RolloutId) -> bool = rollouts::remove[rollout];
 
         write fn add_wish(rollout: RolloutId, control: Control, by: Title, now: Time) -> WishId

@@ -12,7 +12,9 @@ use super::{
 use crate::{
     fleet::{
         order::{self, Chosen, Forecast, Goods, OrderError},
-        rollout::{Control, Entry, Halt, Phase, Previous, ReleaseKind, TermsError},
+        rollout::{
+            CONTROLLERS_MAX, Control, Entry, Halt, Phase, Previous, ReleaseKind, TermsError,
+        },
         values::Values,
     },
     http::{Api, problem::Problem},
@@ -38,10 +40,9 @@ const ENTRIES_DEFAULT: u32 = 100;
 const ENTRIES_MAX: u32 = 1_000;
 /// Addresses in one body: more are a tag or a site. They fit 64 KiB.
 const LISTED_MAX: usize = 5_000;
-/// Controllers read from the store at once when it is judged who may see a roll-out.
-const JUDGED_AT_ONCE: u32 = 1_000;
-/// Those judged for one request: whoever has no role everywhere may have to wait for the next page.
-const JUDGED_MAX: u32 = 20_000;
+/// Controllers of all roll-outs on a page of the list, the first one's aside: it is looked up where they belong. As many
+/// as one roll-out may have take a fifth of a second.
+const JUDGED_MAX: u32 = CONTROLLERS_MAX as u32;
 
 /// What people may want.
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
@@ -425,21 +426,22 @@ pub(super) async fn list(
     if found.len() == limit as usize {
         next = found.last().map(|rollout| rollout.id.0);
     }
-    let mut judge = Judge::new(&api, &caller);
     let mut items = Vec::new();
-    let mut last = before;
+    let (mut judged, mut last) = (0, None);
     for rollout in found {
-        let id = rollout.id;
-        match judge.may(id, Deed::SeeController).await? {
-            Judged::Yes => items.push(rollout.into()),
-            Judged::No(_) => {}
-            // That one is the first of the next page.
-            Judged::TooMany => {
-                next = last.map(|last| last.0).or(Some(id.0 + 1));
-                break;
-            }
+        judged += rollout.head.controllers();
+        // Not of the first, so that each page comes further than the one before.
+        if judged > JUDGED_MAX && last.is_some() {
+            next = last;
+            break;
         }
-        last = Some(id);
+        last = Some(rollout.id.0);
+        if judge(&api, &caller, &rollout, Deed::SeeController)
+            .await?
+            .is_ok()
+        {
+            items.push(rollout.into());
+        }
     }
     Ok(axum::Json(Page { items, next }))
 }
@@ -489,14 +491,15 @@ pub(super) async fn forecast(
     caller: Caller,
     Json(body): Json<Order>,
 ) -> Result<axum::Json<ForecastView>, Problem> {
-    let (Goods { release, .. }, mut controllers) = understood(&api, &caller, &body).await?;
+    let (goods, mut controllers) = understood(&api, &caller, &body).await?;
+    let release = goods.release;
     body.terms
         .terms(release)
         .check()
         .map_err(|error| refused(&api, &error.into()))?;
     controllers.sort_unstable();
     controllers.dedup();
-    let forecast = order::forecast(&*api.config, release, &controllers).await;
+    let forecast = order::forecast(&*api.config, &goods, &controllers).await;
     let Forecast {
         controllers,
         outdated,
@@ -562,11 +565,8 @@ pub(super) async fn wish(
 ) -> Result<StatusCode, Problem> {
     let rollout = visible(&api, &caller, path.rollout).await?;
     let (id, control) = (rollout.id, Control::from(body.want));
-    match Judge::new(&api, &caller).may(id, Deed::RollOut).await? {
-        Judged::Yes => {}
-        Judged::No(code) => return Err(Problem::from(code).denied()),
-        Judged::TooMany => return Err(Problem::from(Code::Forbidden).denied()),
-    }
+    let judged = judge(&api, &caller, &rollout, Deed::RollOut).await?;
+    judged.map_err(|code| Problem::from(code).denied())?;
     // Its owner judges it again: by then it may have come further.
     let allowed = rollout.head.phase().allows(control);
     allowed.map_err(|error| Problem::conflict("wrong_state", &error.to_string()))?;
@@ -706,70 +706,41 @@ async fn visible(api: &Api, caller: &Caller, number: u32) -> Result<StoredRollou
     let found = api.config.rollout(id).await;
     let found = found.map_err(|error| failed(api, &error))?;
     let rollout = found.ok_or_else(none)?;
-    match Judge::new(api, caller).may(id, Deed::SeeController).await? {
-        Judged::Yes => Ok(rollout),
-        Judged::No(_) | Judged::TooMany => Err(none()),
+    match judge(api, caller, &rollout, Deed::SeeController).await? {
+        Ok(()) => Ok(rollout),
+        Err(_) => Err(none()),
     }
 }
 
-/// What is allowed of a roll-out.
-enum Judged {
-    Yes,
-    No(Code),
-    /// Its controllers are too many for somebody who is nothing everywhere.
-    TooMany,
-}
-
-/// Judges what somebody may do of roll-outs: what they may do at each of its controllers, as those belong
-/// now.
-struct Judge<'a> {
-    api: &'a Api,
-    caller: &'a Caller,
-    judged: u32,
-}
-
-impl<'a> Judge<'a> {
-    fn new(api: &'a Api, caller: &'a Caller) -> Self {
-        Judge {
-            api,
-            caller,
-            judged: 0,
-        }
+/// Judges what somebody may do of a roll-out: what they may do at each of its controllers, as those belong now.
+/// What was rolled out to controllers that have all been withdrawn since concerns whoever may see all, and is still
+/// to be seen by who began it.
+///
+/// # Errors
+/// The outer one when that cannot be told, the inner one when they may not.
+async fn judge(
+    api: &Api,
+    caller: &Caller,
+    rollout: &StoredRollout,
+    deed: impl Fn(Option<SiteId>) -> Deed<'static>,
+) -> Result<Result<(), Code>, Problem> {
+    // Everywhere is each site that there is, so there is nothing to look up.
+    let everywhere = caller.judged(&deed(None));
+    if everywhere.is_ok() {
+        return Ok(everywhere);
     }
-
-    async fn may(
-        &mut self,
-        id: RolloutId,
-        deed: impl Fn(Option<SiteId>) -> Deed<'static>,
-    ) -> Result<Judged, Problem> {
-        // Everywhere is each site that there is, so there is nothing to look up.
-        if self.caller.judged(&deed(None)).is_ok() {
-            return Ok(Judged::Yes);
-        }
-        let config = &self.api.config;
-        let mut after = None;
-        loop {
-            if self.judged >= JUDGED_MAX {
-                return Ok(Judged::TooMany);
-            }
-            let page = config.rollout_entries(id, after, JUDGED_AT_ONCE).await;
-            let page = page.map_err(|error| failed(self.api, &error))?;
-            after = page.last().map(Entry::position);
-            let is_last = page.len() < JUDGED_AT_ONCE as usize;
-            self.judged += JUDGED_AT_ONCE;
-            let addresses = page.iter().map(|entry| Address(entry.address()));
-            let selection = Arc::new(Selection::List(addresses.collect()));
-            // Those that were withdrawn are nobody's any more.
-            let found = config.selected(selection, Address::GATEWAY, JUDGED_AT_ONCE);
-            let found = found.await.map_err(|error| failed(self.api, &error))?;
-            for (_, site) in found {
-                if let Err(code) = self.caller.judged(&deed(site)) {
-                    return Ok(Judged::No(code));
-                }
-            }
-            if is_last {
-                return Ok(Judged::Yes);
-            }
-        }
+    let sites = api.config.rollout_sites(rollout.id).await;
+    let sites = sites.map_err(|error| failed(api, &error))?;
+    if sites.is_empty() {
+        let is_own = rollout.about.by == caller.login.account;
+        return Ok(match deed(None) {
+            Deed::SeeController(_) if is_own => Ok(()),
+            // They know that it exists.
+            _ if is_own => Err(Code::Forbidden),
+            _ => everywhere,
+        });
     }
+    Ok(sites
+        .into_iter()
+        .try_for_each(|site| caller.judged(&deed(site))))
 }
