@@ -5,6 +5,7 @@
 //! is described in `gateway/switchyard.sample.toml`, and a test holds that file to this one.
 
 mod files;
+mod recent;
 mod secret;
 mod span;
 
@@ -14,6 +15,7 @@ pub use crate::{
     webhook::{RawWebhook, Told, WebhookSettings},
 };
 pub use files::{MasterKey, TlsFiles};
+pub use recent::{RecentPlace, RecentSettings};
 pub use secret::Secret;
 pub(crate) use secret::read_secret;
 pub use span::Span;
@@ -217,6 +219,12 @@ settings! {
     history_days: u32, "SWITCHYARD_HISTORY_DAYS", Some(30);
     /// How many points may have a history
     history_points_max: usize, "SWITCHYARD_HISTORY_POINTS_MAX", Some(4_096);
+    /// Where recent values of points are kept, second by second: off, memory or redis
+    recent_values: RecentPlace, "SWITCHYARD_RECENT_VALUES", Some(RecentPlace::Memory);
+    /// How old recent values may be; 1min to 1h
+    recent_age: Span, "SWITCHYARD_RECENT_AGE", span(Duration::from_secs(15 * 60));
+    /// How many points may have recent values
+    recent_points_max: usize, "SWITCHYARD_RECENT_POINTS_MAX", Some(16_384);
     /// How long one call of a store may take
     store_timeout: Span, "SWITCHYARD_STORE_TIMEOUT", span(Duration::from_secs(5));
     /// Calls that may wait for a store
@@ -344,6 +352,8 @@ pub struct Settings {
     pub history_days: u32,
     /// How many points may have one.
     pub history_points_max: usize,
+    /// What is kept of recent values.
+    pub recent: Option<RecentSettings>,
     /// How long a store's call may take.
     pub store_timeout: Duration,
     /// Calls that may wait for a store.
@@ -455,6 +465,8 @@ impl RawSettings {
             return Err(ConfigError::ClearInTheOpen(clear));
         }
         let data = taken(raw.data);
+        let redis = RedisSettings::resolve(raw.redis_url, taken(raw.redis_prefix))?;
+        let (place, points_max) = (raw.recent_values, raw.recent_points_max);
         let settings = Settings {
             listen_tcp: socket_addr("listen_tcp", &taken(raw.listen_tcp))?,
             listen_http: socket_addr("listen_http", &taken(raw.listen_http))?,
@@ -482,7 +494,8 @@ impl RawSettings {
             history_points_max: taken(raw.history_points_max),
             store_timeout: positive("store_timeout", raw.store_timeout)?,
             store_queue_calls_max: taken(raw.store_queue_calls_max),
-            redis: RedisSettings::resolve(raw.redis_url, taken(raw.redis_prefix))?,
+            recent: RecentSettings::resolve(place, raw.recent_age, points_max, redis.as_ref())?,
+            redis,
             mqtt,
             webhooks,
             page_origins: origins(&taken(raw.page_origins))?,

@@ -22,7 +22,7 @@ use crate::{
     hello::Greeter,
     inside::Insides,
     setup::Setup,
-    store::ConfigStore,
+    store::{ConfigStore, StatusStore},
     telemetry::Telemetry,
     throttle::{Network, Throttle},
     tls::Tls,
@@ -79,6 +79,8 @@ const LOGINS_WAITING_MAX: usize = 64;
 pub(crate) struct Api {
     pub(crate) settings: Arc<Settings>,
     pub(crate) config: Arc<dyn ConfigStore>,
+    /// Where recent values are, if any are kept.
+    recent: Option<Arc<dyn StatusStore>>,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) yard: YardHandle,
     pub(crate) greeter: Greeter,
@@ -126,7 +128,7 @@ impl Client {
 impl Api {
     pub(crate) fn new(
         telemetry: Arc<Telemetry>,
-        (insides, rollouts): (Arc<Insides>, Bell),
+        (insides, rollouts, recent): (Arc<Insides>, Bell, Option<Arc<dyn StatusStore>>),
         greeter: Greeter,
         tasks: TaskTracker,
         stopping: CancellationToken,
@@ -146,6 +148,7 @@ impl Api {
             nobodys_hash,
             settings: Arc::clone(&greeter.settings),
             config: Arc::clone(&greeter.config),
+            recent,
             telemetry,
             yard: greeter.yard.clone(),
             greeter,

@@ -42,7 +42,6 @@ async fn house() -> House {
         settings: Arc::new(settings),
         config: Arc::clone(&config),
         status: None,
-        recent: None,
         telemetry: Arc::clone(&telemetry),
         keyring: Arc::new(Keyring::default()),
         gateway: [1; 16],

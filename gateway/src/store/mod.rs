@@ -574,7 +574,7 @@ store_trait! {
 
 // After the macro, which it uses.
 mod status;
-pub use status::{Generation, Keep, Lease, Moment, NodeId, Sample, StatusStore, StoredStatus};
+pub use status::{Generation, Keep, Lease, NodeId, Sample, StatusStore, StoredStatus};
 
 /// A config store as the audit log that it holds.
 pub(crate) struct AuditIn(pub(crate) Arc<dyn ConfigStore>);

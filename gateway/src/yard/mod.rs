@@ -14,7 +14,6 @@
 //!   settings want any.
 //! - `events`: the log and the numbers of controllers' events.
 //! - `statuses`: the fleet's status on its way to the status store.
-//! - `samples`: recent values on their way there.
 //! - `watch`: withdrawn rights, new controllers.
 
 mod driver;
@@ -24,7 +23,6 @@ mod lines;
 mod mailbox;
 mod places;
 mod run;
-mod samples;
 mod shard;
 mod statuses;
 #[cfg(test)]
@@ -76,9 +74,7 @@ pub(crate) struct YardContext {
     pub(crate) settings: Arc<Settings>,
     pub(crate) config: Arc<dyn ConfigStore>,
     pub(crate) status: Option<Arc<dyn StatusStore>>,
-    /// Where recent values are kept, if anybody wants them.
-    pub(crate) recent: Option<Arc<dyn StatusStore>>,
-    /// What values go to that become minutes of history, if any do.
+    /// What values go to that become history or recent values, if any do.
     pub(crate) history: Option<history::Tap>,
     pub(crate) telemetry: Arc<Telemetry>,
     /// Is told of controllers that are enrolled later, once the yard has been.

@@ -24,6 +24,7 @@ mod operations;
 mod people;
 mod process;
 mod proxy;
+mod recent;
 mod records;
 mod rollouts;
 mod status_contract;
