@@ -563,6 +563,14 @@ impl Settings {
                 files.key.display()
             ));
         }
+        if self.history_days == 0 {
+            warnings.push(
+                "history_days: 0 records no history and deletes all that there is, from a minute after the \
+                 start on; to record none and keep that until its days are over, set history_points to \"\" \
+                 and history_days back"
+                    .into(),
+            );
+        }
         warnings.extend(self.mqtt.iter().filter_map(MqttSettings::warning));
         warnings.extend(self.webhooks.iter().filter_map(WebhookSettings::warning));
         warnings

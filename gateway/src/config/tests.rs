@@ -108,6 +108,24 @@ fn passwords_in_the_clear_are_warned_of() {
 }
 
 #[test]
+fn history_that_is_deleted_is_warned_of() {
+    let warnings = |days, points: &str| {
+        let raw = RawSettings {
+            history_days: Some(days),
+            history_points: text(points),
+            ..RawSettings::default()
+        };
+        raw.resolve().unwrap().warnings()
+    };
+    assert!(
+        warnings(0, "analogue")[0].starts_with("history_days: 0 records no history and deletes")
+    );
+    assert_eq!(warnings(0, "").len(), 1);
+    // What is off and deletes nothing is what somebody wants.
+    assert!(warnings(30, "").is_empty());
+}
+
+#[test]
 fn tls_takes_two_files_or_none() {
     let tls = |certificate: &str, key: &str| {
         let raw = RawSettings {
