@@ -68,8 +68,6 @@ const STOP_GRACE: Duration = Duration::from_millis(250);
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Passwords hashed at once: each takes 19 MiB and a core.
 const HASHES_AT_ONCE: usize = 2;
-/// Records in a minute of changes that one account may not make.
-const DENIALS_PER_MINUTE_MAX: u32 = 60;
 /// Charts of history read at once: a long one takes the store some seconds, page by page.
 const CHARTS_AT_ONCE: usize = 4;
 /// Log-ins that may wait for their turn at that.
@@ -92,8 +90,6 @@ pub(crate) struct Api {
     compiler: Compiler,
     pub(crate) tasks: TaskTracker,
     pub(crate) stopping: CancellationToken,
-    /// Bounds the records of what was not allowed.
-    denials: Throttle<Title>,
     /// Numbers what is changed over HTTP, for the record.
     changes: AtomicU32,
     setup: Setup,
@@ -158,7 +154,6 @@ impl Api {
             tasks,
             stopping,
             changes: AtomicU32::new(rand::random()),
-            denials: Throttle::new(DENIALS_PER_MINUTE_MAX),
             readiness: Readiness::default(),
         })
     }

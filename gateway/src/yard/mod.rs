@@ -34,7 +34,7 @@ use crate::{
     door::Permit,
     handshake::Proven,
     history,
-    journal::{Change, Journal},
+    journal::{Change, Denials, Journal},
     keyring::Keyring,
     store::{
         Account, ConfigStore, ControllerEntry, Login, Revision, StatusStore, StoreError, TokenHash,
@@ -52,7 +52,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use switchyard_protocol::message::{Body, Title};
 use switchyard_protocol::{Address, Code};
@@ -242,6 +242,7 @@ pub(crate) struct YardHandle {
     bell: Arc<Bell>,
     look: Arc<tokio::sync::Notify>,
     looks: Arc<AtomicU64>,
+    denials: Arc<Denials>,
 }
 
 impl YardHandle {
@@ -304,6 +305,11 @@ impl YardHandle {
         answered.await.ok()
     }
 
+    /// Whether it goes on record that something was not allowed.
+    pub(crate) fn may_record_denial(&self, account: &Title) -> bool {
+        self.denials.pass(account, Instant::now())
+    }
+
     /// Begins the end: peers are told, queues written out.
     pub(crate) async fn shut_down(&self) {
         self.tell(ToYard::ShutDown).await;
@@ -330,6 +336,7 @@ pub(crate) fn start(
         bell: Arc::new(Bell::new()?),
         look: Arc::default(),
         looks: Arc::default(),
+        denials: journal.denials(),
     };
     let (writes, requests) = mpsc::unbounded_channel();
     let assistants = Assistants {

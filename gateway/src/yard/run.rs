@@ -216,6 +216,7 @@ impl Yard {
             }
             self.round(driver);
         }
+        self.shards.journal.note_left_out(self.now.time, true);
         self.write_journal();
         if let Some(history) = &mut self.shards.history {
             history.end(self.now);
@@ -605,6 +606,7 @@ impl Yard {
     }
 
     fn look(&mut self, rights_moved: bool) {
+        self.shards.journal.note_left_out(self.now.time, false);
         let now = crate::clock::time();
         let expired: Vec<_> = self
             .tools
