@@ -175,7 +175,7 @@ impl Thinner {
         }
     }
 
-    /// Time has come so far. Every second all points are looked at: a fifth of a millisecond for 16,384 of them.
+    /// Time has come so far. Every second all points are looked at: half a millisecond for 16,384 of them.
     #[inline]
     pub(super) fn advance(&mut self, to: Time) {
         if to.0 / SECOND_MS > self.now / SECOND_MS {

@@ -10,14 +10,16 @@ end
 for i = 5, #ARGV, 7 do
   local time = tonumber(ARGV[i])
   if time > top then
-    redis.call('XADD', KEYS[1], 'MAXLEN', '=', ARGV[2], ARGV[i] .. '-0', 't', ARGV[i + 1], 'n', ARGV[i + 2],
+    redis.call('XADD', KEYS[1], 'MINID', '=', ARGV[3], ARGV[i] .. '-0', 't', ARGV[i + 1], 'n', ARGV[i + 2],
       'x', ARGV[i + 3], 'l', ARGV[i + 4], 'c', ARGV[i + 5], 'k', ARGV[i + 6])
     top = time
   end
 end
-redis.call('XTRIM', KEYS[1], 'MINID', '=', ARGV[3])
+if redis.call('XLEN', KEYS[1]) > tonumber(ARGV[2]) then
+  redis.call('XTRIM', KEYS[1], 'MAXLEN', '=', ARGV[2])
+end
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
-if redis.call('SADD', KEYS[2], ARGV[1]) == 1 and redis.call('SCARD', KEYS[2]) > 64 then
+if not last and redis.call('SADD', KEYS[2], ARGV[1]) == 1 and redis.call('SCARD', KEYS[2]) > 64 then
   -- Two scripts' points: there are names among them that have gone long ago.
   local before = string.sub(KEYS[1], 1, #KEYS[1] - #ARGV[1])
   for _, point in ipairs(redis.call('SMEMBERS', KEYS[2])) do
@@ -26,8 +28,9 @@ if redis.call('SADD', KEYS[2], ARGV[1]) == 1 and redis.call('SCARD', KEYS[2]) > 
     end
   end
 end
--- As long as any of them is there.
-if redis.call('PTTL', KEYS[2]) < tonumber(ARGV[4]) then
-  redis.call('PEXPIRE', KEYS[2], ARGV[4])
+-- The names are there longer than any stream, and are not looked at more than they must be.
+local age = tonumber(ARGV[4])
+if redis.call('PTTL', KEYS[2]) < age then
+  redis.call('PEXPIRE', KEYS[2], 2 * age)
 end
 return false

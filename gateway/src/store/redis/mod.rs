@@ -7,7 +7,7 @@
 //! | `controllers` | sorted set of the addresses that have a status | never |
 //! | `lease:ADDRESS` | string: session, blank, node in hex | a term after it was held last |
 //! | `samples:ADDRESS:POINT` | stream: id = gateway time, `t` type, `n` least, `x` greatest, `l` last, `c` how many, `k` whether known from then on | `age_max` after its last sample |
-//! | `points:ADDRESS` | set: the names of the points that have samples | `age_max` after the last of all |
+//! | `points:ADDRESS` | set: the names of the points that have samples | up to twice `age_max` after the last of all |
 //! | `marker` | a random number, there as long as the content is | never |
 //!
 //! Two connections, so that reading much keeps no write waiting; over each, calls go side by side. A call is one round
