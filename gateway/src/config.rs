@@ -4,6 +4,8 @@
 //! file, `SWITCHYARD_LISTEN_TCP` in the environment, `--listen-tcp` on the command line. Every key
 //! is described in `gateway/switchyard.sample.toml`, and a test holds that file to this one.
 
+mod files;
+mod recent;
 pub(crate) mod secret;
 mod span;
 pub(crate) mod url;
@@ -13,12 +15,14 @@ pub use crate::{
     proxy::TrustedNetwork,
     webhook::{RawWebhook, Told, WebhookSettings},
 };
+pub use files::{MasterKey, TlsFiles};
+pub use recent::{RecentPlace, RecentSettings};
 pub use secret::Secret;
 pub use span::Span;
 
 use crate::{
     history::Choice,
-    store::{Database, RedisSettings, Sealer},
+    store::{Database, RedisSettings},
 };
 use serde::Deserialize;
 use std::{
@@ -215,6 +219,12 @@ settings! {
     history_days: u32, "SWITCHYARD_HISTORY_DAYS", Some(30);
     /// How many points may have a history
     history_points_max: usize, "SWITCHYARD_HISTORY_POINTS_MAX", Some(4_096);
+    /// Where recent values of points are kept, second by second: off, memory or redis
+    recent_values: RecentPlace, "SWITCHYARD_RECENT_VALUES", Some(RecentPlace::Memory);
+    /// How old recent values may be; 1min to 1h
+    recent_age: Span, "SWITCHYARD_RECENT_AGE", span(Duration::from_secs(15 * 60));
+    /// How many points may have recent values
+    recent_points_max: usize, "SWITCHYARD_RECENT_POINTS_MAX", Some(16_384);
     /// How long one call of a store may take
     store_timeout: Span, "SWITCHYARD_STORE_TIMEOUT", span(Duration::from_secs(5));
     /// Calls that may wait for a store
@@ -342,6 +352,8 @@ pub struct Settings {
     pub history_days: u32,
     /// How many points may have one.
     pub history_points_max: usize,
+    /// What is kept of recent values.
+    pub recent: Option<RecentSettings>,
     /// How long a store's call may take.
     pub store_timeout: Duration,
     /// Calls that may wait for a store.
@@ -412,65 +424,6 @@ pub struct Settings {
     pub log_format: LogFormat,
 }
 
-/// The PEM files that TLS is spoken with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// The host's certificate, and those that vouch for it.
-    pub certificate: PathBuf,
-    /// The private key of the first.
-    pub key: PathBuf,
-}
-
-impl TlsFiles {
-    /// Both files or neither; a name without a letter counts as none.
-    fn resolve(
-        certificate: Option<PathBuf>,
-        key: Option<PathBuf>,
-    ) -> Result<Option<Self>, ConfigError> {
-        let named = |path: Option<PathBuf>| path.filter(|path| !path.as_os_str().is_empty());
-        let half = |given, missing| Err(ConfigError::HalfOfTls { given, missing });
-        match (named(certificate), named(key)) {
-            (None, None) => Ok(None),
-            (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
-            (Some(_), None) => half("tls_certificate", "tls_key"),
-            (None, Some(_)) => half("tls_key", "tls_certificate"),
-        }
-    }
-
-    /// Whether others than its owner may do something with the key's file.
-    fn key_is_open(&self) -> bool {
-        #[cfg(unix)]
-        let is_open = std::fs::metadata(&self.key).is_ok_and(|metadata| {
-            std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o077 != 0
-        });
-        #[cfg(not(unix))]
-        let is_open = false;
-        is_open
-    }
-}
-
-/// Where the master key comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MasterKey {
-    /// From the settings.
-    Given(Secret),
-    /// From a file, which is made with a new key where there is none.
-    File(PathBuf),
-}
-
-impl MasterKey {
-    /// What seals under it.
-    ///
-    /// # Errors
-    /// When the file cannot be read or made, is open to others, or it is no master key.
-    pub fn sealer(&self) -> anyhow::Result<Sealer> {
-        match self {
-            MasterKey::Given(key) => Sealer::from_text(&key.0),
-            MasterKey::File(path) => Sealer::from_file(path),
-        }
-    }
-}
-
 impl RawSettings {
     /// Reads a TOML file.
     ///
@@ -512,6 +465,8 @@ impl RawSettings {
             return Err(ConfigError::ClearInTheOpen(clear));
         }
         let data = taken(raw.data);
+        let redis = RedisSettings::resolve(raw.redis_url, taken(raw.redis_prefix))?;
+        let (place, points_max) = (raw.recent_values, raw.recent_points_max);
         let settings = Settings {
             listen_tcp: socket_addr("listen_tcp", &taken(raw.listen_tcp))?,
             listen_http: socket_addr("listen_http", &taken(raw.listen_http))?,
@@ -539,7 +494,8 @@ impl RawSettings {
             history_points_max: taken(raw.history_points_max),
             store_timeout: positive("store_timeout", raw.store_timeout)?,
             store_queue_calls_max: taken(raw.store_queue_calls_max),
-            redis: RedisSettings::resolve(raw.redis_url, taken(raw.redis_prefix))?,
+            recent: RecentSettings::resolve(place, raw.recent_age, points_max, redis.as_ref())?,
+            redis,
             mqtt,
             webhooks,
             page_origins: origins(&taken(raw.page_origins))?,
@@ -606,6 +562,14 @@ impl Settings {
                 "tls_key: {} is open to others than its owner; chmod 600 it",
                 files.key.display()
             ));
+        }
+        if self.history_days == 0 {
+            warnings.push(
+                "history_days: 0 records no history and deletes all that there is, from a minute after the \
+                 start on; to record none and keep that until its days are over, set history_points to \"\" \
+                 and history_days back"
+                    .into(),
+            );
         }
         warnings.extend(self.mqtt.iter().filter_map(MqttSettings::warning));
         warnings.extend(self.webhooks.iter().filter_map(WebhookSettings::warning));

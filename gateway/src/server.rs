@@ -19,8 +19,8 @@ use crate::{
     proxy::{self, ProxyFault},
     setup::Setup,
     store::{
-        AuditIn, ConfigStore, ControllerEntry, Guarded, RedisStatusStore, SqlConfigStore,
-        StatusStore, TimeLimit,
+        AuditIn, ConfigStore, ControllerEntry, Guarded, MemoryStatusStore, RedisStatusStore,
+        SqlConfigStore, StatusStore, TimeLimit,
     },
     supervisor::{Passed, Supervisor},
     telemetry::Telemetry,
@@ -140,8 +140,7 @@ pub struct Stores {
     /// Where the latest of every controller is copied to, for others and for the gateway's next start to read.
     /// `None` copies nothing: the relay's own table is then the only one, and the cheapest.
     pub status: Option<Arc<dyn StatusStore>>,
-    /// Where what points were a while ago is kept: the same store, or one in memory. `None` keeps nothing, which is
-    /// right while nobody asks for it: a busy yard tells of a hundred thousand values in a second.
+    /// Where what points were in the last minutes is kept: the same store, or one in memory. `None` keeps nothing.
     pub recent: Option<Arc<dyn StatusStore>>,
     /// Where the journal's records go. Without it they stay in the journal, within its bound.
     pub audit: Option<Arc<dyn AuditLog>>,
@@ -172,11 +171,19 @@ impl Stores {
             anyhow::Ok(store)
         });
         let config: Arc<dyn ConfigStore> = Arc::new(Guarded::new(config, limit));
+        let status = status.transpose()?;
+        let recent = settings.recent.and_then(|recent| {
+            let in_memory = || Arc::new(MemoryStatusStore::default()) as Arc<dyn StatusStore>;
+            match recent.is_in_redis {
+                true => status.clone(),
+                false => Some(in_memory()),
+            }
+        });
         Ok(Stores {
             audit: Some(Arc::new(AuditIn(Arc::clone(&config)))),
             config,
-            status: status.transpose()?,
-            recent: None,
+            status,
+            recent,
         })
     }
 }
@@ -289,16 +296,27 @@ pub async fn serve_supervised(
         .await
         .context("cannot start the door's thread")?;
     let clock = Clock::start();
-    let config = Arc::clone(&stores.config);
-    let history = history::Keeper::new(&settings, config, Arc::clone(&telemetry), move || {
-        clock.now()
+    let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
+    let recent = settings.recent.zip(stores.recent.clone());
+    let recent = recent.map(|(settings, store)| {
+        let (recent, samples) =
+            history::Recent::new(settings, Arc::clone(&telemetry), clock.now().time);
+        // It ends by itself once whoever makes them has.
+        tasks.spawn(history::keep_samples(
+            store,
+            settings,
+            Arc::clone(&telemetry),
+            samples,
+        ));
+        recent
     });
+    let (config, counts) = (Arc::clone(&stores.config), Arc::clone(&telemetry));
+    let history = history::Keeper::new(&settings, config, counts, recent, move || clock.now());
     let (history_tap, history_keeper) = history.unzip();
     let context = YardContext {
         settings: Arc::clone(&settings),
         config: Arc::clone(&stores.config),
         status: stores.status,
-        recent: stores.recent,
         history: history_tap,
         telemetry: Arc::clone(&telemetry),
         keyring: Arc::clone(&keyring),
@@ -313,7 +331,6 @@ pub async fn serve_supervised(
     let (yard, mut yard_ends) =
         yard::start(context, opened.journal).context("cannot start the yard")?;
 
-    let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
     tasks.spawn(opened.drain.run(stopping.clone()));
     let leases = Leases::new(Arc::clone(&stores.config));
     let insides = Arc::new(Insides::new(
@@ -345,7 +362,7 @@ pub async fn serve_supervised(
     ));
     let api = Api::new(
         Arc::clone(&telemetry),
-        (insides, bell),
+        (insides, bell, stores.recent),
         Greeter {
             settings: Arc::clone(&settings),
             config: Arc::clone(&stores.config),

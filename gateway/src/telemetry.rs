@@ -46,10 +46,14 @@ pub(crate) struct Telemetry {
     pub(crate) statuses_stored: AtomicU64,
     /// Leases that another gateway had a later session of.
     pub(crate) leases_fenced: AtomicU64,
-    /// Values that were brought to where recent ones are kept.
+    /// Samples of recent values that were brought to where they are kept.
     pub(crate) samples_stored: AtomicU64,
-    /// Values that found no room on their way there.
+    /// Those that found no room while the store was away.
     pub(crate) samples_dropped: AtomicU64,
+    /// Points of which recent values are kept.
+    pub(crate) recent_points: AtomicU64,
+    /// Times that such a point found no room.
+    pub(crate) recent_points_refused: AtomicU64,
     /// Values that found no room on their way from the yard to history.
     pub(crate) history_values_dropped: AtomicU64,
     /// Minutes of history that were brought to the config store.
@@ -127,6 +131,8 @@ impl Telemetry {
             leases_fenced: AtomicU64::new(0),
             samples_stored: AtomicU64::new(0),
             samples_dropped: AtomicU64::new(0),
+            recent_points: AtomicU64::new(0),
+            recent_points_refused: AtomicU64::new(0),
             history_values_dropped: AtomicU64::new(0),
             history_minutes_stored: AtomicU64::new(0),
             history_minutes_dropped: AtomicU64::new(0),

@@ -108,6 +108,24 @@ fn passwords_in_the_clear_are_warned_of() {
 }
 
 #[test]
+fn history_that_is_deleted_is_warned_of() {
+    let warnings = |days, points: &str| {
+        let raw = RawSettings {
+            history_days: Some(days),
+            history_points: text(points),
+            ..RawSettings::default()
+        };
+        raw.resolve().unwrap().warnings()
+    };
+    assert!(
+        warnings(0, "analogue")[0].starts_with("history_days: 0 records no history and deletes")
+    );
+    assert_eq!(warnings(0, "").len(), 1);
+    // What is off and deletes nothing is what somebody wants.
+    assert!(warnings(30, "").is_empty());
+}
+
+#[test]
 fn tls_takes_two_files_or_none() {
     let tls = |certificate: &str, key: &str| {
         let raw = RawSettings {
@@ -243,4 +261,53 @@ fn nonsense_is_named() {
         message.starts_with("listen_http: expected HOST:NUMBER"),
         "{message}"
     );
+}
+
+#[test]
+fn recent_values_have_a_place_and_bounds() {
+    let resolved = |place, age: &str, points, redis: &str| {
+        let raw = RawSettings {
+            recent_values: Some(place),
+            recent_age: Some(age.parse().unwrap()),
+            recent_points_max: Some(points),
+            redis_url: Some(redis.to_owned().into()),
+            ..RawSettings::default()
+        };
+        let resolved = raw.resolve().map(|settings| settings.recent);
+        resolved.map_err(|error| error.to_string())
+    };
+    use RecentPlace::{Memory, Off, Redis};
+    let url = "redis://127.0.0.1";
+    assert_eq!(resolved(Off, "1min", 1, ""), Ok(None));
+    let memory = resolved(Memory, "1h", 65_536, url).unwrap().unwrap();
+    assert_eq!(
+        (memory.is_in_redis, memory.age.as_secs(), memory.points_max),
+        (false, 3_600, 65_536)
+    );
+    assert!(
+        resolved(Redis, "15min", 1, url)
+            .unwrap()
+            .unwrap()
+            .is_in_redis
+    );
+    for (refused, expected) in [
+        (
+            resolved(Redis, "15min", 1, ""),
+            "recent_values: expected memory or off, since redis_url is not set and found \"redis\"",
+        ),
+        (
+            resolved(Memory, "59s", 1, ""),
+            "recent_age: expected 1min to 1h and found \"59s\"",
+        ),
+        (
+            resolved(Memory, "61min", 1, ""),
+            "recent_age: expected 1min to 1h and found \"3660s\"",
+        ),
+        (
+            resolved(Off, "1min", 0, ""),
+            "recent_points_max: expected 1 to 65536 and found \"0\"",
+        ),
+    ] {
+        assert_eq!(refused, Err(expected.to_owned()));
+    }
 }

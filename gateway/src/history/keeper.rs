@@ -4,7 +4,7 @@
 //! first. One call is under way at a time, and one that failed is made again with the same minutes.
 
 use super::{
-    CHORE, Minute, minute_of,
+    CHORE, Choice, Minute, Recent, minute_of,
     recorder::Recorder,
     tap::{Batch, Noted, Tap, What},
     timeline::Timeline,
@@ -60,6 +60,8 @@ pub(crate) struct Keeper {
     batches: mpsc::Receiver<Batch>,
     empty: mpsc::Sender<Vec<Noted>>,
     recorder: Recorder,
+    /// Who makes recent values of the same, if any are kept.
+    recent: Option<Recent>,
     timeline: Timeline,
     waiting: VecDeque<Minute>,
     /// The minutes of the call that is under way, or is to be made again.
@@ -71,15 +73,19 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Both halves, where the settings choose any point. `now` reads both clocks.
+    /// Both halves, where the settings choose any point or recent values are kept. `now` reads both clocks.
     pub(crate) fn new(
         settings: &Settings,
         store: Arc<dyn ConfigStore>,
         telemetry: Arc<Telemetry>,
+        recent: Option<Recent>,
         now: impl Fn() -> Now + Send + 'static,
     ) -> Option<(Tap, Self)> {
-        let choice = settings.history_points.clone();
-        if choice.is_none() || settings.history_days == 0 {
+        let choice = match settings.history_days {
+            0 => Choice::default(),
+            _ => settings.history_points.clone(),
+        };
+        if choice.is_none() && recent.is_none() {
             return None;
         }
         let (sender, batches) = mpsc::channel(1);
@@ -94,6 +100,7 @@ impl Keeper {
             batches,
             empty,
             recorder,
+            recent,
             timeline: Timeline::default(),
             waiting: VecDeque::new(),
             under_way: Arc::default(),
@@ -131,7 +138,11 @@ impl Keeper {
             }
         }
         self.look();
-        self.recorder.finish((self.now)().time);
+        let now = (self.now)().time;
+        self.recorder.finish(now);
+        if let Some(recent) = &mut self.recent {
+            recent.finish(now);
+        }
         self.collect();
         // Whoever waits for this bounds how long it may take. A call that was under way may fail for what is over.
         let mut failures = 0;
@@ -163,6 +174,9 @@ impl Keeper {
     fn look(&mut self) {
         let now = self.observe();
         self.recorder.advance(now.time.minus(LAG));
+        if let Some(recent) = &mut self.recent {
+            recent.advance(now.time.minus(LAG));
+        }
         self.collect();
     }
 
@@ -188,12 +202,11 @@ impl Keeper {
             let controller = first.controller;
             match first.what {
                 What::Value | What::BadValue => {
-                    let values = together.iter();
-                    let values = values.map(|it| {
-                        let is_good = it.what == What::Value;
-                        (it.point, is_good.then_some(it.value))
-                    });
+                    let values = together.iter().map(Noted::value);
                     recorder.values(at, controller, values);
+                    if let Some(recent) = &mut self.recent {
+                        recent.values(at, controller, together);
+                    }
                 }
                 What::Page => {
                     let page = usize::try_from(first.value).ok();
@@ -201,10 +214,23 @@ impl Keeper {
                     // The relay has told the controller what is wrong with one that cannot be read.
                     if let Some(Ok(page)) = page.map(|page| Full::decode(page)) {
                         recorder.page(at, controller, &page);
+                        if let Some(recent) = &mut self.recent {
+                            recent.page(at, controller, &page);
+                        }
                     }
                 }
-                What::Away => recorder.away(at, controller),
-                What::Missed => recorder.missed(at, controller),
+                What::Away => {
+                    recorder.away(at, controller);
+                    if let Some(recent) = &mut self.recent {
+                        recent.away(at, controller);
+                    }
+                }
+                What::Missed => {
+                    recorder.missed(at, controller);
+                    if let Some(recent) = &mut self.recent {
+                        recent.missed(at, controller);
+                    }
+                }
             }
         }
         noted.clear();
@@ -212,12 +238,18 @@ impl Keeper {
         let _ = self.empty.try_send(noted);
         if batch.has_missed_any {
             recorder.missed_all(base);
+            if let Some(recent) = &mut self.recent {
+                recent.missed_all(base);
+            }
         }
         self.collect();
     }
 
     /// Puts what is done with what waits.
     fn collect(&mut self) {
+        if let Some(recent) = &mut self.recent {
+            recent.hand_over();
+        }
         self.waiting.extend(self.recorder.take_done());
         let dropped = self.waiting.len().saturating_sub(MINUTES_WAITING_MAX);
         self.waiting.drain(..dropped);
@@ -436,7 +468,7 @@ mod tests {
                 }
             };
             let (its_store, its_telemetry) = (Arc::clone(&store), Arc::clone(&telemetry));
-            let both = Keeper::new(&settings, its_store, its_telemetry, clocks);
+            let both = Keeper::new(&settings, its_store, its_telemetry, None, clocks);
             let (tap, keeper) = both.unwrap();
             Bench {
                 tap,

@@ -10,11 +10,13 @@
 //! - [`Summary`]: what a span of time came to, and how two of them are one.
 //! - `recorder`: values in, minutes out; it reads no clock. `timeline`: gateway time as the recorder is told it.
 //! - `tap`: the yard's end. `keeper`: from there to the config store, and what is old out of it.
+//! - `recent`: of the same, what points were second by second, for the last minutes, to the status store.
 //! - [`chart`]: a point's history in as many buckets as a screen has room for.
 
 mod chart;
 mod choice;
 mod keeper;
+mod recent;
 mod recorder;
 mod summary;
 mod tap;
@@ -30,6 +32,7 @@ pub use choice::{Choice, NotAChoice};
 pub use summary::Summary;
 
 pub(crate) use keeper::{Keeper, sweep};
+pub(crate) use recent::{Recent, RecentError, RecentQuestion, keep_samples, recent_chart};
 pub(crate) use tap::Tap;
 
 use std::sync::Arc;

@@ -35,6 +35,13 @@ pub(super) struct Noted {
     pub(super) point: u8,
 }
 
+impl Noted {
+    /// The point that a value is of, and the value, where its controller trusts it.
+    pub(super) fn value(&self) -> (u8, Option<i64>) {
+        (self.point, (self.what == What::Value).then_some(self.value))
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum What {
     /// A point is this.

@@ -5,7 +5,6 @@ use crate::{journal::Change, telemetry::count};
 use std::{
     net::IpAddr,
     sync::{Arc, atomic::Ordering},
-    time::Instant,
 };
 use switchyard_protocol::{Address, Code, message::Title};
 
@@ -47,7 +46,7 @@ impl Api {
 
     /// Writes down a change that an account may not make: the two records of one that was refused.
     pub(super) async fn record_denial(&self, who: (&Title, IpAddr), text: String) {
-        if !self.denials.pass(who.0.clone(), Instant::now()) {
+        if !self.yard.may_record_denial(who.0) {
             return count(&self.telemetry.journal_denials_skipped);
         }
         let mut change = self.numbered(who, Address::GATEWAY, text);

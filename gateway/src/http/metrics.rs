@@ -233,13 +233,18 @@ pub(super) async fn metrics(
         ),
         (
             "gateway_samples_stored_total",
-            "Values brought to where recent ones are kept.",
+            "Samples of recent values, one a second and point at most, brought to where they are kept.",
             &telemetry.samples_stored,
         ),
         (
             "gateway_samples_dropped_total",
-            "Values that found no room on their way there.",
+            "Samples that found no room while the store was away.",
             &telemetry.samples_dropped,
+        ),
+        (
+            "recent_points_refused_total",
+            "Times that a point found no room among those that have recent values.",
+            &telemetry.recent_points_refused,
         ),
     ] {
         text.counter(name, help, load(counter));
@@ -277,6 +282,11 @@ pub(super) async fn metrics(
         "history_minutes_waiting",
         "Minutes of history that wait for the config store.",
         load(&telemetry.history_minutes_waiting) as usize,
+    );
+    text.gauge(
+        "recent_points",
+        "Points that recent values are kept of.",
+        load(&telemetry.recent_points) as usize,
     );
     text.gauge(
         "history_points",

@@ -22,7 +22,7 @@ use crate::{
     hello::Greeter,
     inside::Insides,
     setup::Setup,
-    store::ConfigStore,
+    store::{ConfigStore, StatusStore},
     telemetry::Telemetry,
     throttle::{Network, Throttle},
     tls::Tls,
@@ -68,8 +68,6 @@ const STOP_GRACE: Duration = Duration::from_millis(250);
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Passwords hashed at once: each takes 19 MiB and a core.
 const HASHES_AT_ONCE: usize = 2;
-/// Records in a minute of changes that one account may not make.
-const DENIALS_PER_MINUTE_MAX: u32 = 60;
 /// Charts of history read at once: a long one takes the store some seconds, page by page.
 const CHARTS_AT_ONCE: usize = 4;
 /// Log-ins that may wait for their turn at that.
@@ -79,6 +77,8 @@ const LOGINS_WAITING_MAX: usize = 64;
 pub(crate) struct Api {
     pub(crate) settings: Arc<Settings>,
     pub(crate) config: Arc<dyn ConfigStore>,
+    /// Where recent values are, if any are kept.
+    recent: Option<Arc<dyn StatusStore>>,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) yard: YardHandle,
     pub(crate) greeter: Greeter,
@@ -90,8 +90,6 @@ pub(crate) struct Api {
     compiler: Compiler,
     pub(crate) tasks: TaskTracker,
     pub(crate) stopping: CancellationToken,
-    /// Bounds the records of what was not allowed.
-    denials: Throttle<Title>,
     /// Numbers what is changed over HTTP, for the record.
     changes: AtomicU32,
     setup: Setup,
@@ -126,7 +124,7 @@ impl Client {
 impl Api {
     pub(crate) fn new(
         telemetry: Arc<Telemetry>,
-        (insides, rollouts): (Arc<Insides>, Bell),
+        (insides, rollouts, recent): (Arc<Insides>, Bell, Option<Arc<dyn StatusStore>>),
         greeter: Greeter,
         tasks: TaskTracker,
         stopping: CancellationToken,
@@ -146,6 +144,7 @@ impl Api {
             nobodys_hash,
             settings: Arc::clone(&greeter.settings),
             config: Arc::clone(&greeter.config),
+            recent,
             telemetry,
             yard: greeter.yard.clone(),
             greeter,
@@ -155,7 +154,6 @@ impl Api {
             tasks,
             stopping,
             changes: AtomicU32::new(rand::random()),
-            denials: Throttle::new(DENIALS_PER_MINUTE_MAX),
             readiness: Readiness::default(),
         })
     }

@@ -43,7 +43,6 @@ pub(crate) async fn house() -> House {
         settings: Arc::new(settings),
         config: Arc::clone(&config),
         status: None,
-        recent: None,
         telemetry: Arc::clone(&telemetry),
         keyring: Arc::new(Keyring::default()),
         gateway: [1; 16],

@@ -10,6 +10,7 @@
 //! - `writer`: the yard's end; `reader`: the other.
 //! - `drain`: hands records to the audit log, and deletes what nobody needs any more.
 
+mod denials;
 mod drain;
 mod format;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -22,6 +23,7 @@ mod tests;
 mod words;
 mod writer;
 
+pub(crate) use denials::Denials;
 pub(crate) use drain::Drain;
 pub(crate) use writer::Journal;
 

@@ -454,6 +454,41 @@ async fn what_cannot_be_written_is_counted_and_told_once_it_can() {
 }
 
 #[tokio::test]
+async fn how_much_of_what_was_not_allowed_is_left_out_is_told() {
+    let house = House::new();
+    let mut opened = house.open();
+    let (denied, account) = (command(9), title("eve"));
+    for _ in 0..65 {
+        let entry = Entry::Denied {
+            origin: Origin {
+                connection: Some(TOOL),
+                account: &account,
+            },
+            frame: denied.bytes(),
+            code: Code::Forbidden,
+        };
+        opened.journal.note(Time(1), &entry);
+    }
+    // Over HTTP the same account has no minute of its own.
+    let denials = opened.journal.denials();
+    assert!(!denials.pass(&account, Instant::now()));
+    opened.journal.note_left_out(Time(2), false);
+    opened.journal.note_left_out(Time(3), true);
+    opened.journal.note_left_out(Time(4), true);
+    opened.journal.flush();
+    drain(&mut opened).await;
+    let records = house.log.records();
+    assert_eq!(records.len(), 1 + 60 + 1);
+    let last = &records.last().unwrap().record;
+    assert_eq!((last.time, last.what), (Time(3), AuditWhat::Answered));
+    assert_eq!((&last.account, last.code), (&Some(account), None));
+    assert_eq!(
+        last.text,
+        "6 more not allowed within a minute, and left out here"
+    );
+}
+
+#[tokio::test]
 async fn what_was_not_allowed_is_in_the_audit_log() {
     let house = House::new();
     let mut opened = house.open();

@@ -5,14 +5,11 @@
 //! survives the host is the business of `sync`.
 
 use super::{
-    Change, Shared,
+    Change, Denials, Shared,
     format::{self, BROKEN_AT, HEADER_BYTES, Header},
     segments::{self, SEGMENT_BYTES},
 };
-use crate::{
-    telemetry::{Telemetry, count},
-    throttle::Throttle,
-};
+use crate::telemetry::{Telemetry, count};
 use std::{
     fs::File,
     io,
@@ -21,16 +18,13 @@ use std::{
     thread::JoinHandle,
     time::{Duration, Instant},
 };
-use switchyard_protocol::message::{Time, Title};
+use switchyard_protocol::{Address, message::Time};
 use switchyard_relay::{ConnectionId, Entry};
 
 /// What is gathered before it is written although the round goes on.
 const GATHERED_BYTES_MAX: usize = 256 << 10;
 /// How long a file that cannot be had or written is left alone: the next try costs the yard a moment.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-
-/// Records in a minute of what one account was not allowed. Those past that are counted in the metrics.
-const DENIALS_PER_MINUTE_MAX: u32 = 60;
 
 /// The journal as the yard's thread has it.
 pub(crate) struct Journal {
@@ -49,8 +43,8 @@ pub(crate) struct Journal {
     lost: u64,
     /// When it is tried again, if it could not be written.
     retry_at: Option<Instant>,
-    /// Bounds the records of what was not allowed: whoever asks on and on must not drive out the rest.
-    denials: Throttle<Title>,
+    /// Bounds the records of what was not allowed.
+    denials: Arc<Denials>,
     /// Where connections come from, by their place.
     origins: Vec<Option<IpAddr>>,
     thread: Option<JoinHandle<()>>,
@@ -95,7 +89,7 @@ impl Journal {
             written: (identity.first_record, identity.first_position),
             lost: 0,
             retry_at: None,
-            denials: Throttle::new(DENIALS_PER_MINUTE_MAX),
+            denials: Arc::default(),
             origins: Vec::new(),
             thread: start.thread,
             _lock: start.lock,
@@ -114,7 +108,7 @@ impl Journal {
     /// Gathers what the relay tells.
     pub(crate) fn note(&mut self, time: Time, entry: &Entry<'_>) {
         if let Entry::Denied { origin, .. } = entry
-            && !self.denials.pass(origin.account.clone(), Instant::now())
+            && !self.denials.pass(origin.account, Instant::now())
         {
             return count(&self.telemetry.journal_denials_skipped);
         }
@@ -141,6 +135,30 @@ impl Journal {
         format::append_change(&mut self.gathered, *record, time, change, has_ended);
         *record += 1;
         *position += 1;
+    }
+
+    /// What bounds the records of what was not allowed, for those that come here as changes.
+    pub(crate) fn denials(&self) -> Arc<Denials> {
+        Arc::clone(&self.denials)
+    }
+
+    /// Notes how much of what was not allowed was left out of the minutes that are over, or (`is_end`) of all.
+    pub(crate) fn note_left_out(&mut self, time: Time, is_end: bool) {
+        let told = match is_end {
+            true => self.denials.take_all(),
+            false => self.denials.take_over(Instant::now()),
+        };
+        for (account, count) in told {
+            let change = Change {
+                account,
+                ip: None,
+                // The answer to no request of its own.
+                number: 0,
+                target: Address::GATEWAY,
+                text: format!("{count} more not allowed within a minute, and left out here"),
+            };
+            self.note_change(time, &change, true);
+        }
     }
 
     /// Notes the gateway's start.

@@ -1,22 +1,22 @@
 //! The status store within the process: empty after a restart, when every controller that comes back sends its full
 //! status anyway.
 
-use super::{
-    Generation, Keep, Lease, Moment, NodeId, Sample, StatusStore, StoreFuture, StoredStatus,
-};
+use super::{Generation, Keep, Lease, NodeId, Sample, StatusStore, StoreFuture, StoredStatus};
+use crate::history::Series;
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     ops::Bound,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use switchyard_protocol::{
     Address,
-    message::{PointFlags, Time},
+    message::{Name, Time},
 };
 use tokio::time::Instant;
 
-/// Samples of all points together: some 40 MB. Past it the oldest go, whoever they are of.
+/// Samples of all points together: 32 MB, and up to twice that with the room that lists grow by. Past it the oldest go,
+/// whoever they are of.
 const SAMPLES_MAX: usize = 500_000;
 
 /// Maps; statuses and leases are bounded by the number of enrolled controllers, samples by a number of their own.
@@ -30,17 +30,10 @@ struct Kept {
     statuses: BTreeMap<Address, StoredStatus>,
     /// With their ends.
     leases: HashMap<Address, (Lease, Instant)>,
-    points: HashMap<(Address, u8), VecDeque<Value>>,
+    /// By controller and name.
+    points: HashMap<Address, HashMap<Name, VecDeque<Sample>>>,
     /// Where each sample is, in the order in which they came; some are gone by now.
-    came: VecDeque<(Address, u8, Moment)>,
-}
-
-/// A sample, less what its place says.
-#[derive(Clone, Copy, Debug)]
-struct Value {
-    at: Moment,
-    value: i64,
-    flags: PointFlags,
+    came: VecDeque<(Arc<Series>, Time)>,
 }
 
 impl Kept {
@@ -56,38 +49,46 @@ impl Kept {
     }
 
     fn append(&mut self, sample: Sample, keep: Keep, samples_max: usize) {
-        let (controller, point) = (sample.controller, sample.point);
-        let values = self.points.entry((controller, point)).or_default();
-        if values.back().is_some_and(|last| last.at >= sample.at) {
+        let (series, at) = (Arc::clone(&sample.series), sample.at);
+        let points = self.points.entry(series.controller).or_default();
+        let samples = match points.get_mut(&series.point) {
+            Some(samples) => samples,
+            None => points.entry(series.point.clone()).or_default(),
+        };
+        if samples.back().is_some_and(|last| last.at >= at) {
             return;
         }
-        values.push_back(Value {
-            at: sample.at,
-            value: sample.value,
-            flags: sample.flags,
-        });
-        let oldest = oldest_kept(sample.at.time, keep);
-        while values.len() > keep.count_max as usize
-            || values.front().is_some_and(|first| first.at.time < oldest)
+        samples.push_back(sample);
+        let oldest = oldest_kept(at, keep);
+        while samples.len() > keep.count_max as usize
+            || samples.front().is_some_and(|first| first.at < oldest)
         {
-            values.pop_front();
+            samples.pop_front();
         }
-        self.came.push_back((controller, point, sample.at));
-        while self.came.len() > samples_max {
+        self.came.push_back((series, at));
+        // A point that falls silent is not told of again: what is past its age goes with what came then.
+        while self.came.len() > samples_max || self.came.front().is_some_and(|(_, at)| *at < oldest)
+        {
             self.forget_first();
         }
     }
 
     /// Forgets the sample that came first of all, if it is still there.
     fn forget_first(&mut self) {
-        let Some((controller, point, at)) = self.came.pop_front() else {
+        let Some((series, at)) = self.came.pop_front() else {
             return;
         };
-        if let Some(values) = self.points.get_mut(&(controller, point)) {
-            values.pop_front_if(|first| first.at <= at);
-            if values.is_empty() {
-                self.points.remove(&(controller, point));
+        let Some(points) = self.points.get_mut(&series.controller) else {
+            return;
+        };
+        if let Some(samples) = points.get_mut(&series.point) {
+            samples.pop_front_if(|first| first.at <= at);
+            if samples.is_empty() {
+                points.remove(&series.point);
             }
+        }
+        if points.is_empty() {
+            self.points.remove(&series.controller);
         }
     }
 }
@@ -156,9 +157,7 @@ impl StatusStore for MemoryStatusStore {
         for controller in controllers {
             kept.statuses.remove(&controller);
             kept.leases.remove(&controller);
-            for point in 0..=u8::MAX {
-                kept.points.remove(&(controller, point));
-            }
+            kept.points.remove(&controller);
         }
         ready(())
     }
@@ -221,27 +220,18 @@ impl StatusStore for MemoryStatusStore {
     fn samples(
         &self,
         controller: Address,
-        point: u8,
+        point: Name,
         since: Time,
         limit: u32,
     ) -> StoreFuture<'_, Vec<Sample>> {
         let kept = self.lock();
-        let Some(values) = kept.points.get(&(controller, point)) else {
+        let points = kept.points.get(&controller);
+        let Some(samples) = points.and_then(|points| points.get(&point)) else {
             return ready(Vec::new());
         };
-        let first = values.partition_point(|value| value.at.time < since);
-        let found = values.range(first..).take(limit as usize);
-        ready(
-            found
-                .map(|value| Sample {
-                    controller,
-                    point,
-                    at: value.at,
-                    value: value.value,
-                    flags: value.flags,
-                })
-                .collect(),
-        )
+        let first = samples.partition_point(|sample| sample.at < since);
+        let found = samples.range(first..).take(limit as usize);
+        ready(found.cloned().collect())
     }
 
     fn generation(&self) -> StoreFuture<'_, Generation> {
@@ -258,35 +248,47 @@ fn is_fenced((node, session): (NodeId, u64), lease: Lease) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use switchyard_protocol::message::PointType;
+
+    /// As many samples as there are of each of three points, and of all of them together, after one of a point.
+    fn append(
+        kept: &mut Kept,
+        point: usize,
+        time: u64,
+        age_s: u64,
+    ) -> (usize, usize, usize, usize) {
+        let name = |point: usize| Name::new(&format!("p{point}")).unwrap();
+        let series = Series {
+            controller: Address(7),
+            point: name(point),
+            point_type: PointType::DigitalOutput,
+        };
+        let sample = Sample {
+            series: Arc::new(series),
+            at: Time(time),
+            min: 1,
+            max: 1,
+            last: 1,
+            values: 1,
+            is_known: true,
+        };
+        let keep = Keep {
+            count_max: 4,
+            age_max: Duration::from_secs(age_s),
+        };
+        kept.append(sample, keep, 10);
+        let count = |point| {
+            let points = kept.points.get(&Address(7));
+            let samples = points.and_then(|points| points.get(&name(point)));
+            samples.map_or(0, VecDeque::len)
+        };
+        (count(0), count(1), count(2), kept.came.len())
+    }
 
     #[test]
     fn of_all_points_together_only_so_many_samples_are_kept() {
         let mut kept = Kept::default();
-        let keep = Keep {
-            count_max: 4,
-            age_max: Duration::from_secs(60),
-        };
-        let mut append = |point, time| {
-            let at = Moment {
-                time: Time(time),
-                step: 0,
-            };
-            let (controller, value, flags) = (Address(7), 1, PointFlags(0));
-            let sample = Sample {
-                controller,
-                point,
-                at,
-                value,
-                flags,
-            };
-            kept.append(sample, keep, 10);
-            let count = |point| {
-                kept.points
-                    .get(&(controller, point))
-                    .map_or(0, VecDeque::len)
-            };
-            (count(0), count(1), count(2), kept.came.len())
-        };
+        let mut append = |point, time| append(&mut kept, point, time, 60);
         for time in 1..=3 {
             append(0, time);
         }
@@ -302,5 +304,15 @@ mod tests {
         assert_eq!(append(0, 14), (1, 4, 4, 10));
         assert_eq!(append(0, 15), (2, 4, 4, 10));
         assert_eq!(append(0, 16), (3, 3, 4, 10));
+    }
+
+    #[test]
+    fn what_is_past_its_age_goes_though_its_point_is_silent() {
+        let mut kept = Kept::default();
+        append(&mut kept, 0, 1_000, 1);
+        append(&mut kept, 1, 1_500, 1);
+        assert_eq!(append(&mut kept, 2, 2_000, 1), (1, 1, 1, 3));
+        assert_eq!(append(&mut kept, 2, 2_100, 1), (0, 1, 2, 3));
+        assert_eq!(append(&mut kept, 2, 9_000, 1), (0, 0, 1, 1));
     }
 }

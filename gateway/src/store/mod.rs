@@ -78,6 +78,9 @@ pub enum StoreError {
         /// Which.
         name: String,
     },
+    /// Nobody would be left who may keep accounts: only the command line could mend that.
+    #[error("expected another admin everywhere besides {0:?}: make one first")]
+    LastAdmin(String),
     /// Something else needs it.
     #[error("expected {what} to be in use by nobody")]
     InUse {
@@ -387,6 +390,8 @@ store_trait! {
         fn accounts(&self) -> Vec<Account>;
         /// Changes what an account may do; false when there is none. Open sockets follow.
         fn set_rights(&self, name: Title, rights: Rights) -> bool;
+        /// The same, unless it would leave nobody who is admin everywhere: [`StoreError::LastAdmin`].
+        fn set_rights_but_of_last_admin(&self, name: Title, rights: Rights) -> bool;
         /// Changes an account's password hash and ends its log-ins; false when there is none.
         fn set_password(&self, name: Title, password_hash: String) -> bool;
         /// Gives an account a second factor, or takes it away; false when there is none.
@@ -396,6 +401,8 @@ store_trait! {
         fn use_totp_step(&self, name: Title, step: u64) -> bool;
         /// Removes an account and ends its log-ins; false when there was none.
         fn remove_account(&self, name: Title) -> bool;
+        /// The same, unless it would leave nobody who is admin everywhere: [`StoreError::LastAdmin`].
+        fn remove_account_but_last_admin(&self, name: Title) -> bool;
 
         /// Keeps a token. Those that ended by `now` are swept away, and an account keeps only its
         /// latest sessions.
@@ -596,7 +603,7 @@ store_trait! {
 
 // After the macro, which it uses.
 mod status;
-pub use status::{Generation, Keep, Lease, Moment, NodeId, Sample, StatusStore, StoredStatus};
+pub use status::{Generation, Keep, Lease, NodeId, Sample, StatusStore, StoredStatus};
 
 /// A config store as the audit log that it holds.
 pub(crate) struct AuditIn(pub(crate) Arc<dyn ConfigStore>);

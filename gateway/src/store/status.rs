@@ -4,11 +4,12 @@
 //! talks to. So whatever is lost is put again, and every write may be repeated without harm.
 
 use super::{Guard, Guarded, StoreFuture};
+use crate::history::Series;
 use bytes::Bytes;
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 use switchyard_protocol::{
     Address,
-    message::{PointFlags, Time},
+    message::{Name, Time},
 };
 
 store_trait! {
@@ -36,9 +37,9 @@ store_trait! {
         /// Adds what points were; of each point what is later than all that is kept of it, so that a batch may be
         /// repeated. What goes past `keep` is forgotten then.
         fn append_samples(&self, samples: Vec<Sample>, keep: Keep) -> ();
-        /// What a point was from `since` on, the earliest first, at most `limit`. What is past its age may be
-        /// among it until the point's next sample.
-        fn samples(&self, controller: Address, point: u8, since: Time, limit: u32) -> Vec<Sample>;
+        /// What the points of this name were from `since` on, the earliest first, at most `limit`. What is past its
+        /// age may be among it until the point's next sample.
+        fn samples(&self, controller: Address, point: Name, since: Time, limit: u32) -> Vec<Sample>;
 
         /// Moves when what was put may have been lost.
         fn generation(&self) -> Generation;
@@ -93,28 +94,23 @@ pub struct Lease {
     pub session: u64,
 }
 
-/// When a sample was taken. Of all that one gateway takes no two are of the same moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Moment {
-    /// Gateway time; never 0.
-    pub time: Time,
-    /// Which one in this millisecond.
-    pub step: u32,
-}
-
-/// What a point was at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What came of a point in a second at most, up to a moment, and what it is from then on.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
-    /// The controller.
-    pub controller: Address,
-    /// The point's index.
-    pub point: u8,
-    /// When.
-    pub at: Moment,
-    /// The value.
-    pub value: i64,
-    /// Its flags.
-    pub flags: PointFlags,
+    /// Which point. Two types under one name are kept as one: the name is what a point is found by.
+    pub series: Arc<Series>,
+    /// When the last of it came, by gateway time.
+    pub at: Time,
+    /// The least value that came; what the point is where none did.
+    pub min: i64,
+    /// The greatest one.
+    pub max: i64,
+    /// The last one: what the point is from then on.
+    pub last: i64,
+    /// How many values came; none where a point that holds still is told of again.
+    pub values: u32,
+    /// Whether anybody knows what the point is from then on. Where no value came and nobody does, the values say nothing.
+    pub is_known: bool,
 }
 
 /// How much is kept of each point.

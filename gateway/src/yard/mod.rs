@@ -14,7 +14,6 @@
 //!   settings want any.
 //! - `events`: the log and the numbers of controllers' events.
 //! - `statuses`: the fleet's status on its way to the status store.
-//! - `samples`: recent values on their way there.
 //! - `watch`: withdrawn rights, new controllers.
 
 mod driver;
@@ -24,7 +23,6 @@ mod lines;
 mod mailbox;
 mod places;
 mod run;
-mod samples;
 mod shard;
 mod statuses;
 #[cfg(test)]
@@ -36,7 +34,7 @@ use crate::{
     door::Permit,
     handshake::Proven,
     history,
-    journal::{Change, Journal},
+    journal::{Change, Denials, Journal},
     keyring::Keyring,
     store::{
         Account, ConfigStore, ControllerEntry, Login, Revision, StatusStore, StoreError, TokenHash,
@@ -54,7 +52,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use switchyard_protocol::message::{Body, Title};
 use switchyard_protocol::{Address, Code};
@@ -76,9 +74,7 @@ pub(crate) struct YardContext {
     pub(crate) settings: Arc<Settings>,
     pub(crate) config: Arc<dyn ConfigStore>,
     pub(crate) status: Option<Arc<dyn StatusStore>>,
-    /// Where recent values are kept, if anybody wants them.
-    pub(crate) recent: Option<Arc<dyn StatusStore>>,
-    /// What values go to that become minutes of history, if any do.
+    /// What values go to that become history or recent values, if any do.
     pub(crate) history: Option<history::Tap>,
     pub(crate) telemetry: Arc<Telemetry>,
     /// Is told of controllers that are enrolled later, once the yard has been.
@@ -246,6 +242,7 @@ pub(crate) struct YardHandle {
     bell: Arc<Bell>,
     look: Arc<tokio::sync::Notify>,
     looks: Arc<AtomicU64>,
+    denials: Arc<Denials>,
 }
 
 impl YardHandle {
@@ -308,6 +305,11 @@ impl YardHandle {
         answered.await.ok()
     }
 
+    /// Whether it goes on record that something was not allowed.
+    pub(crate) fn may_record_denial(&self, account: &Title) -> bool {
+        self.denials.pass(account, Instant::now())
+    }
+
     /// Begins the end: peers are told, queues written out.
     pub(crate) async fn shut_down(&self) {
         self.tell(ToYard::ShutDown).await;
@@ -334,6 +336,7 @@ pub(crate) fn start(
         bell: Arc::new(Bell::new()?),
         look: Arc::default(),
         looks: Arc::default(),
+        denials: journal.denials(),
     };
     let (writes, requests) = mpsc::unbounded_channel();
     let assistants = Assistants {

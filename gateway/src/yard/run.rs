@@ -10,7 +10,6 @@ use super::{
     intake::{self, Intake},
     lines::{Lines, News},
     mailbox::Mail,
-    samples::{Tap, keep_samples},
     shard::{Shards, Told},
     statuses::{Keeper, Statuses},
     watch,
@@ -112,7 +111,6 @@ impl Waiting for Yard {
         let moments = [
             self.relay.next_timer(),
             self.shards.own.next_moment(),
-            self.shards.tap.as_ref().and_then(Tap::next_moment),
             self.next_history(),
             self.ends_at,
             self.next_status(),
@@ -168,11 +166,6 @@ impl Yard {
             assistants.spawn(keeper.keep(keeper_takes));
             Statuses::new(batches)
         });
-        shards.tap = context.recent.clone().map(|store| {
-            let (batches, keeper_takes) = mpsc::channel(1);
-            assistants.spawn(keep_samples(store, Arc::clone(telemetry), keeper_takes));
-            Tap::new(batches, Arc::clone(telemetry))
-        });
         shards.history = context.history.take();
         let mut yard = Yard {
             relay: Relay::new(relay_settings),
@@ -223,6 +216,7 @@ impl Yard {
             }
             self.round(driver);
         }
+        self.shards.journal.note_left_out(self.now.time, true);
         self.write_journal();
         if let Some(history) = &mut self.shards.history {
             history.end(self.now);
@@ -249,9 +243,6 @@ impl Yard {
             self.input(Input::Tick);
         }
         self.store_statuses();
-        if let Some(tap) = &mut self.shards.tap {
-            tap.store(self.now);
-        }
         if let Some(history) = &mut self.shards.history {
             history.hand_over(self.now);
         }
@@ -615,6 +606,7 @@ impl Yard {
     }
 
     fn look(&mut self, rights_moved: bool) {
+        self.shards.journal.note_left_out(self.now.time, false);
         let now = crate::clock::time();
         let expired: Vec<_> = self
             .tools

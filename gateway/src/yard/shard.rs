@@ -12,7 +12,6 @@ use super::{
     lines::{Lines, News, Opening},
     mailbox::{Mail, Mailbox},
     places::{Dealing, Places},
-    samples::Tap,
 };
 use crate::{clock::Clock, config::Settings, history, journal::Journal};
 use std::{
@@ -70,9 +69,7 @@ pub(super) struct Shards {
     pub(super) journal: Journal,
     /// What the relay wants besides frames sent.
     pub(super) outputs: Vec<Output>,
-    /// Takes what points are, while anybody wants that.
-    pub(super) tap: Option<Tap>,
-    /// Where what controllers tell becomes history, if it is to.
+    /// Where what controllers tell becomes history and recent values, if it is to.
     pub(super) history: Option<history::Tap>,
 }
 
@@ -114,7 +111,6 @@ impl Shards {
             others: others.collect::<io::Result<_>>()?,
             journal,
             outputs: Vec::new(),
-            tap: None,
             history: None,
         })
     }
@@ -248,13 +244,10 @@ impl Sink for Shards {
     }
 
     fn wants_values(&self) -> bool {
-        self.tap.is_some() || self.history.is_some()
+        self.history.is_some()
     }
 
     fn value(&mut self, controller: Address, point: u8, value: i64, flags: PointFlags) {
-        if let Some(tap) = &mut self.tap {
-            tap.note(self.own.now, (controller, point), value, flags);
-        }
         if let Some(history) = &mut self.history {
             history.value(self.own.now, (controller, point), value, flags);
         }

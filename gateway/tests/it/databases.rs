@@ -9,10 +9,10 @@ use crate::{
 use std::{sync::Arc, time::Duration};
 use switchyard_gateway::{
     config::Secret,
-    store::{ConfigStore, Database, DumpError, Sealer, SqlConfigStore, StoreError},
+    store::{Account, ConfigStore, Database, DumpError, Sealer, SqlConfigStore, StoreError},
 };
-use switchyard_protocol::{Address, message::Time};
-use switchyard_relay::StoreRequest;
+use switchyard_protocol::{Address, Role, message::Time};
+use switchyard_relay::{Rights, StoreRequest};
 use switchyard_testkit::services::MariaDb;
 
 /// Several callers at once never get the same number, nor a chore that another has.
@@ -69,6 +69,67 @@ async fn races(stores: &[Arc<SqlConfigStore>]) {
     assert_eq!(chores, (0..20).collect::<Vec<_>>(), "one owner each");
 }
 
+/// Two admins who take each other's place away at once: one of them stays.
+async fn admins_race(one: &Arc<SqlConfigStore>, other: &Arc<SqlConfigStore>) {
+    let (li, bo) = (title("race li"), title("race bo"));
+    let admin = Rights::everywhere(Role::Admin);
+    for name in [&li, &bo] {
+        let account = Account {
+            name: name.clone(),
+            rights: admin.clone(),
+            password_hash: String::new(),
+            totp: None,
+            created: now(),
+        };
+        one.add_account(account).await.unwrap();
+    }
+    let viewer = Rights::everywhere(Role::Viewer);
+    for round in 0..20 {
+        let removing = {
+            let (store, name) = (Arc::clone(one), li.clone());
+            let rights = viewer.clone();
+            tokio::spawn(async move {
+                match round % 2 {
+                    0 => store.set_rights_but_of_last_admin(name, rights).await,
+                    _ => store.remove_account_but_last_admin(name).await,
+                }
+            })
+        };
+        let demoting = {
+            let (store, name, rights) = (Arc::clone(other), bo.clone(), viewer.clone());
+            tokio::spawn(async move { store.set_rights_but_of_last_admin(name, rights).await })
+        };
+        let outcomes = [removing.await.unwrap(), demoting.await.unwrap()];
+        let done = outcomes.iter().filter(|it| matches!(it, Ok(true)));
+        assert_eq!(done.count(), 1, "{outcomes:?}");
+        let last = outcomes
+            .iter()
+            .filter(|it| matches!(it, Err(StoreError::LastAdmin(_))));
+        assert_eq!(last.count(), 1, "{outcomes:?}");
+        // As it was, for the next time.
+        if one.account(li.clone()).await.unwrap().is_none() {
+            let account = one.account(bo.clone()).await.unwrap().unwrap();
+            let account = Account {
+                name: li.clone(),
+                ..account
+            };
+            one.add_account(account).await.unwrap();
+        }
+        for name in [&li, &bo] {
+            assert!(one.set_rights(name.clone(), admin.clone()).await.unwrap());
+        }
+    }
+    // Who is not the last may go; the last one may become what it is; nobody is nobody.
+    assert!(one.remove_account_but_last_admin(bo.clone()).await.unwrap());
+    assert!(!one.remove_account_but_last_admin(bo.clone()).await.unwrap());
+    let same = one.set_rights_but_of_last_admin(li.clone(), admin);
+    assert!(same.await.unwrap());
+    let refused = one.remove_account_but_last_admin(li.clone()).await;
+    assert!(matches!(refused, Err(StoreError::LastAdmin(name)) if name == "race li"));
+    // Whoever may do all does that too.
+    assert!(one.remove_account(li).await.unwrap());
+}
+
 const PATIENT: Duration = Duration::from_secs(20);
 
 fn sealer() -> Sealer {
@@ -112,7 +173,9 @@ async fn sqlite_survives_and_is_shared_between_processes() {
     assert_eq!(other.stored_commands().await.unwrap().len(), 1);
     assert!(other.lease_block(64).await.unwrap().0 >= leased.0 + 64);
     one_of_a_kind_in_a_race(&one, &other).await;
-    races(&[Arc::new(one), Arc::new(other)]).await;
+    let (one, other) = (Arc::new(one), Arc::new(other));
+    admins_race(&one, &other).await;
+    races(&[one, other]).await;
 }
 
 #[tokio::test]
@@ -139,7 +202,9 @@ async fn mariadb_keeps_the_contract_and_changes_places_with_sqlite() {
 
     let (one, other) = (open(&database(1)).await, open(&database(1)).await);
     one_of_a_kind_in_a_race(&one, &other).await;
-    races(&[Arc::new(one), Arc::new(other)]).await;
+    let (one, other) = (Arc::new(one), Arc::new(other));
+    admins_race(&one, &other).await;
+    races(&[one, other]).await;
 
     // To SQLite and back, nothing is lost; a place that is taken is refused.
     let folder = tempfile::tempdir().unwrap();

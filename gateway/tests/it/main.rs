@@ -26,6 +26,7 @@ mod operations;
 mod people;
 mod process;
 mod proxy;
+mod recent;
 mod records;
 mod rollout_rights;
 mod rollouts;

@@ -4,13 +4,16 @@
 use crate::support::{PATIENCE, soon, until};
 use bytes::Bytes;
 use std::{sync::Arc, time::Duration};
-use switchyard_gateway::store::{
-    Fault, Faults, Guarded, Keep, Lease, MemoryStatusStore, Moment, NodeId, RedisSettings,
-    RedisStatusStore, Sample, StatusStore, StoreError, StoredStatus, TimeLimit,
+use switchyard_gateway::{
+    history::Series,
+    store::{
+        Fault, Faults, Guarded, Keep, Lease, MemoryStatusStore, NodeId, RedisSettings,
+        RedisStatusStore, Sample, StatusStore, StoreError, StoredStatus, TimeLimit,
+    },
 };
 use switchyard_protocol::{
     Address,
-    message::{PointFlags, Time},
+    message::{Name, PointType, Time},
 };
 use switchyard_testkit::services::Redis;
 
@@ -240,82 +243,121 @@ async fn leases(store: &dyn StatusStore) {
     );
 }
 
+/// A sample of one value of this controller's point, or (with `None`) that nobody knows it any more.
+fn sample(controller: Address, point: &str, at: u64, value: Option<i64>) -> Sample {
+    Sample {
+        series: Arc::new(Series {
+            controller,
+            point: Name::new(point).unwrap(),
+            point_type: PointType::AnalogueInput,
+        }),
+        at: Time(at),
+        min: value.unwrap_or(0),
+        max: value.unwrap_or(0),
+        last: value.unwrap_or(0),
+        values: u32::from(value.is_some()),
+        is_known: value.is_some(),
+    }
+}
+
 async fn samples(store: &dyn StatusStore) {
     let pump = Address(7);
-    let sample = |point, time, step, value| Sample {
-        controller: pump,
-        point,
-        at: Moment {
-            time: Time(time),
-            step,
-        },
-        value,
-        flags: PointFlags(value as u32 & 3),
-    };
+    let of = |point: &str, at, value| sample(pump, point, at, Some(value));
     let keep = |count_max, age_ms| Keep {
         count_max,
         age_max: Duration::from_millis(age_ms),
     };
     let (long, read) = (keep(1_000, 3_600_000), async |point, since, limit| {
+        let point = Name::new(point).unwrap();
         let found = store.samples(pump, point, Time(since), limit).await;
         found.unwrap()
     });
-    assert_eq!(read(0, 0, 10).await, []);
+    assert_eq!(read("level", 0, 10).await, []);
     store.append_samples(Vec::new(), long).await.unwrap();
 
-    // Two points, and one that changes twice in a millisecond; any value that a point can have.
+    // Two points, one of them twice; any value that a point can have, and one that nobody knows.
     let first = [
-        sample(0, 1_000, 0, 1),
-        sample(1, 1_000, 1, i64::MIN),
-        sample(0, 1_000, 2, 0),
-        sample(0, 1_005, 0, i64::MAX),
+        of("level", 1_000, 1),
+        Sample {
+            min: i64::MIN,
+            max: i64::MAX,
+            last: -5,
+            values: u32::MAX,
+            is_known: false,
+            ..of("door", 1_000, 0)
+        },
+        of("level", 1_001, 0),
+        sample(pump, "level", 1_005, None),
     ];
     store.append_samples(first.to_vec(), long).await.unwrap();
-    assert_eq!(read(0, 0, 10).await, [first[0], first[2], first[3]]);
-    assert_eq!(read(1, 0, 10).await, [first[1]]);
-    assert_eq!(read(0, 1_001, 10).await, [first[3]]);
-    assert_eq!(read(0, 1_000, 2).await, [first[0], first[2]]);
-    assert_eq!(read(0, 1_006, 10).await, []);
-    let other = store.samples(Address(8), 0, Time(0), 10).await;
+    let of_level = [first[0].clone(), first[2].clone(), first[3].clone()];
+    assert_eq!(read("level", 0, 10).await, of_level);
+    assert_eq!(read("door", 0, 10).await, [first[1].clone()]);
+    assert_eq!(read("level", 1_001, 10).await, of_level[1..]);
+    assert_eq!(read("level", 1_000, 2).await, of_level[..2]);
+    assert_eq!(read("level", 1_006, 10).await, []);
+    assert_eq!(read("lev", 0, 10).await, []);
+    let level = Name::new("level").unwrap();
+    let other = store.samples(Address(8), level, Time(0), 10).await;
     assert_eq!(other.unwrap(), []);
 
-    // A batch that is repeated, in part with news: what is known, or comes too late, is left out.
-    let second = [
-        first[2],
-        first[3],
-        sample(0, 1_004, 9, 5),
-        sample(0, 1_006, 0, 6),
+    // A batch that is repeated, in part with news: what is known, or comes too late, is left out. So is what comes at
+    // the same moment.
+    let later = of("level", 1_006, 6);
+    let second = vec![
+        of_level[1].clone(),
+        of_level[2].clone(),
+        of("level", 1_004, 5),
+        later.clone(),
+        of("level", 1_006, 7),
     ];
-    store.append_samples(second.to_vec(), long).await.unwrap();
-    assert_eq!(
-        read(0, 0, 10).await,
-        [first[0], first[2], first[3], second[3]]
-    );
+    store.append_samples(second, long).await.unwrap();
+    let [one, two, three] = of_level;
+    assert_eq!(read("level", 0, 10).await, [one, two, three, later]);
+
+    // What a name was before is kept under it too.
+    let digital = Sample {
+        series: Arc::new(Series {
+            controller: pump,
+            point: Name::new("door").unwrap(),
+            point_type: PointType::DigitalInput,
+        }),
+        ..of("door", 1_010, 1)
+    };
+    let news = vec![digital.clone()];
+    store.append_samples(news, long).await.unwrap();
+    assert_eq!(read("door", 0, 10).await, [first[1].clone(), digital]);
 
     // No more than so many, and none that is too old beside the latest.
-    let more: Vec<_> = (0..20).map(|it| sample(0, 2_000 + it, 0, 7)).collect();
+    let more: Vec<_> = (0..20).map(|it| of("level", 2_000 + it, 7)).collect();
     store
         .append_samples(more.clone(), keep(8, 3_600_000))
         .await
         .unwrap();
-    assert_eq!(read(0, 0, 100).await, more[12..]);
-    let latest = sample(0, 2_025, 0, 8);
+    assert_eq!(read("level", 0, 100).await, more[12..]);
+    let latest = of("level", 2_025, 8);
     store
-        .append_samples(vec![latest], keep(8, 8))
+        .append_samples(vec![latest.clone()], keep(8, 8))
         .await
         .unwrap();
-    assert_eq!(
-        read(0, 0, 100).await,
-        [more[17], more[18], more[19], latest]
-    );
-    assert_eq!(
-        read(1, 0, 10).await,
-        [first[1]],
-        "a point is kept by itself"
-    );
+    let mut kept = more[17..].to_vec();
+    kept.push(latest);
+    assert_eq!(read("level", 0, 100).await, kept);
 
+    // Of each controller by itself, and more points than one script has.
+    let many = (0..100).map(|it| sample(Address(9), &format!("p{it}"), 3_000, Some(it)));
+    store.append_samples(many.collect(), long).await.unwrap();
     store.forget_controllers(vec![pump]).await.unwrap();
-    assert_eq!((read(0, 0, 9).await, read(1, 0, 9).await), (vec![], vec![]));
+    assert_eq!(read("level", 0, 9).await, []);
+    assert_eq!(read("door", 0, 9).await, []);
+    let last = async || {
+        let point = Name::new("p99").unwrap();
+        let found = store.samples(Address(9), point, Time(0), 9).await.unwrap();
+        found.first().map(|it| it.last)
+    };
+    assert_eq!(last().await, Some(99));
+    store.forget_controllers(vec![Address(9)]).await.unwrap();
+    assert_eq!(last().await, None);
 }
 
 async fn contract(store: Arc<dyn StatusStore>) {
@@ -401,44 +443,65 @@ async fn yards_in_one_redis_know_nothing_of_each_other() {
 async fn what_ends_in_redis_ends_by_itself() {
     let redis = Redis::start().unwrap();
     let store = redis_store(&redis, "");
-    let sample = Sample {
-        controller: Address(7),
-        point: 3,
-        at: Moment {
-            time: Time(5),
-            step: 0,
-        },
-        value: 1,
-        flags: PointFlags(0),
-    };
+    let at = |time| sample(Address(7), "level", time, Some(1));
     let keep = |age_max| Keep {
         count_max: 8,
         age_max,
     };
-    store
-        .append_samples(vec![sample], keep(LONG))
-        .await
-        .unwrap();
+    store.append_samples(vec![at(5)], keep(LONG)).await.unwrap();
     store.hold(ONE, vec![(Address(7), 1)], LONG).await.unwrap();
-    for key in ["samples:7:3", "lease:7"] {
+    for key in ["samples:7:level", "points:7", "lease:7"] {
         let left: u64 = redis.say(&["PTTL", key]).unwrap().parse().unwrap();
-        assert!((1..=3_600_000).contains(&left), "{key}: {left}");
+        // The names outlive what they are of.
+        let longest = if key == "points:7" {
+            7_200_000
+        } else {
+            3_600_000
+        };
+        assert!((1..=longest).contains(&left), "{key}: {left}");
     }
-    // A point that falls silent takes its stream with it.
-    let later = Sample {
-        at: Moment {
-            time: Time(6),
-            step: 0,
-        },
-        ..sample
-    };
+    // A point that falls silent takes its stream with it, and the last one of a controller their names.
+    store.forget_controllers(vec![Address(7)]).await.unwrap();
     let short = keep(Duration::from_millis(40));
-    store.append_samples(vec![later], short).await.unwrap();
+    store.append_samples(vec![at(6)], short).await.unwrap();
     until("the stream to end", async || {
-        let keys = redis.say(&["KEYS", "samples:*"]).unwrap();
+        let keys = redis.say(&["KEYS", "[sp]*:7*"]).unwrap();
         keys.is_empty().then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn names_of_points_that_have_gone_go_too() {
+    let redis = Redis::start().unwrap();
+    let store = redis_store(&redis, "y:");
+    let keep = |age_ms| Keep {
+        count_max: 8,
+        age_max: Duration::from_millis(age_ms),
+    };
+    let points = |points: std::ops::Range<u32>| {
+        let samples = points.map(|it| sample(Address(7), &format!("p{it}"), 5, Some(1)));
+        samples.collect()
+    };
+    store.append_samples(points(0..64), keep(1)).await.unwrap();
+    until("the streams to end", async || {
+        redis
+            .say(&["KEYS", "y:samples:*"])
+            .unwrap()
+            .is_empty()
+            .then_some(())
+    })
+    .await;
+    store
+        .append_samples(points(64..74), keep(3_600_000))
+        .await
+        .unwrap();
+    let names: u32 = redis
+        .say(&["SCARD", "y:points:7"])
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!((1..=64).contains(&names), "{names}");
 }
 
 #[tokio::test]

@@ -13,10 +13,7 @@ use std::{
     },
     time::Duration,
 };
-use switchyard_gateway::{
-    Stores,
-    store::{ControllerKey, MemoryStatusStore, NewController, NodeId, StatusStore, StoredStatus},
-};
+use switchyard_gateway::store::{ControllerKey, NewController, NodeId, StatusStore, StoredStatus};
 use switchyard_protocol::{
     Address, Frame, FrameRef, Kind, limits,
     message::{Event, Full, Request, Stage, Time},
@@ -572,33 +569,5 @@ async fn another_gateways_later_session_is_not_overwritten() {
     store.release(theirs, vec![pump]).await.unwrap();
     peers.pump = Controller::online(&gateway, peers.who).await;
     stored_as(&store, peers.who, true, 0).await;
-    gateway.stop().await;
-}
-
-#[tokio::test]
-async fn recent_values_are_kept_while_somebody_wants_them() {
-    let recent = Arc::new(MemoryStatusStore::default());
-    let kept = Arc::clone(&recent);
-    let wrap = move |_: &_, stores| Stores {
-        recent: Some(kept),
-        ..stores
-    };
-    let gateway = Gateway::start_on_stores(|_| {}, wrap).await;
-    let mut peers = Peers::enter(&gateway).await;
-    peers.exchange().await;
-    let values = until("every value", async || {
-        let found = recent.samples(peers.who.address, 0, Time(0), 1_000).await;
-        let found = found.unwrap();
-        (found.len() as i64 == 1 + EXCHANGES).then_some(found)
-    })
-    .await;
-    for (at, sample) in values.iter().enumerate() {
-        // The full status was 0, and every exchange switches.
-        assert_eq!(sample.value, at as i64 % 2);
-    }
-    assert!(values.is_sorted_by(|one, next| one.at < next.at));
-    let came = gateway.metric("gateway_samples_stored_total").await;
-    assert_eq!(came as i64, 1 + EXCHANGES);
-    assert_eq!(gateway.metric("gateway_samples_dropped_total").await, 0);
     gateway.stop().await;
 }

@@ -484,7 +484,9 @@ impl Deed<'_, '_> {
                 Request::of(&[("address", &self.spare)]).with(json!({ "keep_old_s": 0 }))
             }
             "list_recorded_points" => of_controller(),
-            "read_history" => Request::of(&[("address", &address), ("point", &"nothing")]),
+            "read_history" | "read_recent_values" => {
+                Request::of(&[("address", &address), ("point", &"nothing")])
+            }
             "read_audit" | "list_scripts" | "list_firmwares" | "list_rollouts" => Request::of(&[]),
             "list_script_versions" | "diff_script_versions" | "remove_script" => {
                 self.spare = self.new_script();

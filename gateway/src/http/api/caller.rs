@@ -239,6 +239,7 @@ pub(super) fn failed(api: &Api, error: &StoreError) -> Problem {
     match error {
         StoreError::Exists(_) => Problem::conflict("exists", &error.to_string()),
         StoreError::Missing { .. } => Problem::conflict("missing", &error.to_string()),
+        StoreError::LastAdmin(_) => Problem::conflict("last_admin", &error.to_string()),
         StoreError::InUse { .. } => Problem::conflict("in_use", &error.to_string()),
         StoreError::Full { .. } => Problem::conflict("full", &error.to_string()),
         StoreError::Overlaps { .. } => Problem::conflict("overlaps", &error.to_string()),

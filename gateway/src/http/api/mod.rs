@@ -194,6 +194,7 @@ pub(super) fn router(api: &Arc<Api>) -> Router<Arc<Api>> {
         .routes(routes!(inner::end_trial))
         .routes(routes!(records::points))
         .routes(routes!(records::chart))
+        .routes(routes!(records::recent))
         .routes(routes!(records::audit))
         .routes(routes!(scripts::list))
         .routes(routes!(scripts::versions, scripts::add, scripts::remove))

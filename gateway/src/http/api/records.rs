@@ -1,4 +1,4 @@
-//! What was: a point's history, and the audit log.
+//! What was: a point's history, its recent values, and the audit log.
 
 use super::{
     Refused,
@@ -16,7 +16,10 @@ use crate::{
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
-use switchyard_protocol::{Address, Code, message::Time};
+use switchyard_protocol::{
+    Address, Code,
+    message::{Name, Time},
+};
 use utoipa::{IntoParams, ToSchema};
 
 /// Buckets of a chart unless another number is asked for.
@@ -126,6 +129,27 @@ pub(super) struct Bucket {
     samples: u64,
 }
 
+impl Chart {
+    fn of(point: &Name, chart: &history::Chart) -> Self {
+        let buckets = chart.buckets.iter().map(|bucket| Bucket {
+            from: bucket.from.0,
+            min: bucket.summary.min,
+            max: bucket.summary.max,
+            mean_thousandths: bucket.summary.mean,
+            last: bucket.summary.last,
+            known_ms: bucket.summary.held.as_millis() as u64,
+            samples: bucket.summary.samples,
+        });
+        Chart {
+            point: point.to_string(),
+            kind: chart.point_type.name(),
+            from: chart.from.0,
+            bucket_ms: chart.bucket.as_millis() as u64,
+            buckets: buckets.collect(),
+        }
+    }
+}
+
 /// What a point was, in pieces of one length.
 #[utoipa::path(get, path = "/api/controllers/{address}/history/{point}", tag = "records",
     operation_id = "read_history", params(PointPath, Span),
@@ -157,22 +181,61 @@ pub(super) async fn chart(
     })?;
     let none = || Problem::not_found("there is no history of this point");
     let chart = chart.ok_or_else(none)?;
-    let buckets = chart.buckets.iter().map(|bucket| Bucket {
-        from: bucket.from.0,
-        min: bucket.summary.min,
-        max: bucket.summary.max,
-        mean_thousandths: bucket.summary.mean,
-        last: bucket.summary.last,
-        known_ms: bucket.summary.held.as_millis() as u64,
-        samples: bucket.summary.samples,
-    });
-    Ok(axum::Json(Chart {
-        point: question.point.to_string(),
-        kind: chart.point_type.name(),
-        from: chart.from.0,
-        bucket_ms: chart.bucket.as_millis() as u64,
-        buckets: buckets.collect(),
-    }))
+    Ok(axum::Json(Chart::of(&question.point, &chart)))
+}
+
+/// Of which of the last minutes, and how finely.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RecentSpan {
+    /// From the second of this time on; as long before the end as recent values are kept unless it is said.
+    #[param(required = false, nullable = false)]
+    from: Option<u64>,
+    /// Up to this time; now unless it is said. An hour after `from` at most.
+    #[param(required = false, nullable = false)]
+    to: Option<u64>,
+    /// In how many pieces of one length, at most; a second is the shortest. 240 unless it is said.
+    #[param(required = false, nullable = false, minimum = 1, maximum = 4_096)]
+    buckets: Option<u32>,
+}
+
+/// What a point was in the last minutes, in pieces of one length: whole seconds. `409` `unsupported` where the gateway
+/// keeps no recent values.
+#[utoipa::path(get, path = "/api/controllers/{address}/history/{point}/recent", tag = "records",
+    operation_id = "read_recent_values", params(PointPath, RecentSpan),
+    responses((status = 200, body = Chart, description = "What it was"), Refused))]
+pub(super) async fn recent(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Place(path): Place<PointPath>,
+    Parameters(span): Parameters<RecentSpan>,
+) -> Result<axum::Json<Chart>, Problem> {
+    let address = text::controller(path.address)?;
+    let point = text::name("point", &path.point)?;
+    entry(&api, &caller, address).await?;
+    let Some((settings, store)) = api.settings.recent.zip(api.recent.as_ref()) else {
+        let detail = "this gateway keeps no recent values: recent_values is off";
+        return Err(Problem::of(Code::Unsupported, detail));
+    };
+    let now = crate::clock::time();
+    let to = span.to.map_or(now, Time);
+    let question = history::RecentQuestion {
+        controller: address,
+        point,
+        from: span.from.map_or_else(|| to.minus(settings.age), Time),
+        to,
+        buckets_max: span.buckets.unwrap_or(BUCKETS_DEFAULT),
+        now,
+    };
+    let chart = history::recent_chart(&**store, &question).await;
+    let chart = chart.map_err(|error| match error {
+        history::RecentError::Store(error) => failed(&api, &error),
+        error => text::bad_field(&error.to_string()),
+    })?;
+    let none = || Problem::not_found("there are no recent values of this point");
+    let chart = chart.ok_or_else(none)?;
+    Ok(axum::Json(Chart::of(&question.point, &chart)))
 }
 
 /// Which records.

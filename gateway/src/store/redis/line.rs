@@ -28,12 +28,13 @@ const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(3);
 
 /// The scripts, in the order of [`Script`].
-const SCRIPTS: [&str; 5] = [
+const SCRIPTS: [&str; 6] = [
     include_str!("put.lua"),
     include_str!("page.lua"),
     include_str!("hold.lua"),
     include_str!("release.lua"),
     include_str!("append.lua"),
+    include_str!("forget.lua"),
 ];
 
 /// One of the scripts that Redis runs as a whole, which is what makes it atomic.
@@ -44,6 +45,7 @@ pub(super) enum Script {
     Hold = 2,
     Release = 3,
     Append = 4,
+    Forget = 5,
 }
 
 /// A connection, with what was learned when it was made.

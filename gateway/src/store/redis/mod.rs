@@ -6,7 +6,8 @@
 //! | `status:ADDRESS` | hash: `order`, `online`, `since`, `frame` | when the controller is forgotten |
 //! | `controllers` | sorted set of the addresses that have a status | never |
 //! | `lease:ADDRESS` | string: session, blank, node in hex | a term after it was held last |
-//! | `samples:ADDRESS:POINT` | stream: id = moment, `v` value, `f` flags | `age_max` after its last sample |
+//! | `samples:ADDRESS:POINT` | stream: id = gateway time, `t` type, `n` least, `x` greatest, `l` last, `c` how many, `k` whether known from then on | `age_max` after its last sample |
+//! | `points:ADDRESS` | set: the names of the points that have samples | up to twice `age_max` after the last of all |
 //! | `marker` | a random number, there as long as the content is | never |
 //!
 //! Two connections, so that reading much keeps no write waiting; over each, calls go side by side. A call is one round
@@ -15,16 +16,19 @@
 mod line;
 
 use super::{
-    Generation, Keep, Lease, Moment, NodeId, Sample, StatusStore, StoreError, StoreFuture,
-    StoredStatus, memory::oldest_kept,
+    Generation, Keep, Lease, NodeId, Sample, StatusStore, StoreError, StoreFuture, StoredStatus,
+    memory::oldest_kept,
 };
-use crate::config::{ConfigError, Secret};
+use crate::{
+    config::{ConfigError, Secret},
+    history::Series,
+};
 use line::{Line, Script};
 use redis::Client;
-use std::{collections::HashMap, fmt, time::Duration};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 use switchyard_protocol::{
-    Address, limits,
-    message::{PointFlags, Time},
+    Address,
+    message::{Name, PointType, Time},
 };
 
 /// Keys of one script's call: Redis does nothing else meanwhile, and this takes it half a millisecond.
@@ -117,8 +121,12 @@ impl RedisStatusStore {
         format!("{}lease:{controller}", self.prefix)
     }
 
-    fn samples_key(&self, controller: Address, point: u8) -> String {
+    fn samples_key(&self, controller: Address, point: &Name) -> String {
         format!("{}samples:{controller}:{point}", self.prefix)
+    }
+
+    fn points_key(&self, controller: Address) -> String {
+        format!("{}points:{controller}", self.prefix)
     }
 
     /// Runs one of the two scripts about leases, and gives those that it names.
@@ -250,19 +258,16 @@ impl StatusStore for RedisStatusStore {
             if controllers.is_empty() {
                 return Ok(());
             }
-            let points = 0..limits::POINTS_MAX as u8;
             self.writes
-                .call(|_, pipeline| {
+                .call(|link, pipeline| {
                     for controller in controllers {
-                        let unlink = pipeline.cmd("UNLINK");
-                        unlink
+                        link.script(pipeline, Script::Forget, 4)
                             .arg(self.status_key(controller))
-                            .arg(self.lease_key(controller));
-                        for point in points.clone() {
-                            unlink.arg(self.samples_key(controller, point));
-                        }
-                        let index = self.key("controllers");
-                        pipeline.cmd("ZREM").arg(index).arg(controller.0);
+                            .arg(self.lease_key(controller))
+                            .arg(self.points_key(controller))
+                            .arg(self.key("controllers"))
+                            .arg(controller.0)
+                            .arg(&self.prefix);
                     }
                 })
                 .await
@@ -322,10 +327,10 @@ impl StatusStore for RedisStatusStore {
 
     fn append_samples(&self, samples: Vec<Sample>, keep: Keep) -> StoreFuture<'_, ()> {
         Box::pin(async move {
-            let mut points: HashMap<(Address, u8), Vec<Sample>> = HashMap::new();
-            for sample in samples {
-                let point = points.entry((sample.controller, sample.point)).or_default();
-                point.push(sample);
+            let mut points: HashMap<(Address, &Name), Vec<&Sample>> = HashMap::new();
+            for sample in &samples {
+                let point = (sample.series.controller, &sample.series.point);
+                points.entry(point).or_default().push(sample);
             }
             if points.is_empty() {
                 return Ok(());
@@ -333,17 +338,22 @@ impl StatusStore for RedisStatusStore {
             self.writes
                 .call(|link, pipeline| {
                     for ((controller, point), samples) in &points {
-                        let latest = samples.iter().map(|sample| sample.at.time).max();
-                        let call = link.script(pipeline, Script::Append, 1);
-                        call.arg(self.samples_key(*controller, *point))
+                        let latest = samples.iter().map(|sample| sample.at).max();
+                        let call = link.script(pipeline, Script::Append, 2);
+                        call.arg(self.samples_key(*controller, point))
+                            .arg(self.points_key(*controller))
+                            .arg(point.as_str())
                             .arg(keep.count_max)
                             .arg(oldest_kept(latest.unwrap_or_default(), keep).0)
                             .arg(keep.age_max.as_millis().max(1) as u64);
                         for sample in samples {
-                            call.arg(sample.at.time.0)
-                                .arg(sample.at.step)
-                                .arg(sample.value)
-                                .arg(sample.flags.0);
+                            call.arg(sample.at.0)
+                                .arg(sample.series.point_type as u8)
+                                .arg(sample.min)
+                                .arg(sample.max)
+                                .arg(sample.last)
+                                .arg(sample.values)
+                                .arg(u8::from(sample.is_known));
                         }
                     }
                 })
@@ -355,19 +365,17 @@ impl StatusStore for RedisStatusStore {
     fn samples(
         &self,
         controller: Address,
-        point: u8,
+        point: Name,
         since: Time,
         limit: u32,
     ) -> StoreFuture<'_, Vec<Sample>> {
-        /// Its id, and the names and values of its fields.
-        type Entry = (String, (String, i64, String, u32));
         Box::pin(async move {
             let (entries,): (Vec<Entry>,) = self
                 .reads
                 .call(|_, pipeline| {
                     let range = pipeline.cmd("XRANGE");
                     range
-                        .arg(self.samples_key(controller, point))
+                        .arg(self.samples_key(controller, &point))
                         .arg(since.0)
                         .arg("+")
                         .arg("COUNT")
@@ -375,18 +383,10 @@ impl StatusStore for RedisStatusStore {
                 })
                 .await?;
             let entries = entries.into_iter();
-            entries
-                .map(|(id, (_, value, _, flags))| {
-                    let at = parse_moment(&id).ok_or(StoreError::Corrupt { what: "sample" })?;
-                    Ok(Sample {
-                        controller,
-                        point,
-                        at,
-                        value,
-                        flags: PointFlags(flags),
-                    })
-                })
-                .collect()
+            let mut series = None;
+            let samples = entries.map(|entry| parse_sample(entry, controller, &point, &mut series));
+            let samples: Option<_> = samples.collect();
+            samples.ok_or(StoreError::Corrupt { what: "sample" })
         })
     }
 
@@ -422,11 +422,36 @@ impl StatusStore for RedisStatusStore {
     }
 }
 
-fn parse_moment(id: &str) -> Option<Moment> {
-    let (time, step) = id.split_once('-')?;
-    Some(Moment {
-        time: Time(time.parse().ok()?),
-        step: step.parse().ok()?,
+/// A sample in its stream: its id, and its fields by their names.
+type Entry = (String, HashMap<String, i64>);
+
+/// A sample as `append.lua` writes it. Those that follow each other share what they are of.
+fn parse_sample(
+    (id, fields): Entry,
+    controller: Address,
+    point: &Name,
+    series: &mut Option<Arc<Series>>,
+) -> Option<Sample> {
+    let (time, _) = id.split_once('-')?;
+    let field = |name| fields.get(name).copied();
+    let point_type = PointType::from_number(u8::try_from(field("t")?).ok()?)?;
+    let same = series.take().filter(|it| it.point_type == point_type);
+    let fresh = || {
+        Arc::new(Series {
+            controller,
+            point: point.clone(),
+            point_type,
+        })
+    };
+    let of = series.insert(same.unwrap_or_else(fresh));
+    Some(Sample {
+        series: Arc::clone(of),
+        at: Time(time.parse().ok()?),
+        min: field("n")?,
+        max: field("x")?,
+        last: field("l")?,
+        values: u32::try_from(field("c")?).ok()?,
+        is_known: field("k")? != 0,
     })
 }
 
@@ -507,13 +532,21 @@ mod tests {
         for wrong in ["", "77", "77 ", "77 xyz", "-1 00", " 00"] {
             assert!(parse_lease(wrong).is_err(), "{wrong:?}");
         }
-        let at = Moment {
-            time: Time(5),
-            step: 6,
+        let point = Name::new("level").unwrap();
+        let fields = [("t", 2), ("n", -5), ("x", 9), ("l", 7), ("c", 3), ("k", 1)];
+        let mut fields: HashMap<_, _> = fields.map(|(name, value)| (name.into(), value)).into();
+        let parse = |id: &str, fields: &HashMap<String, i64>| {
+            parse_sample((id.into(), fields.clone()), Address(7), &point, &mut None)
         };
-        assert_eq!(parse_moment("5-6"), Some(at));
-        for wrong in ["", "5", "5-", "-6", "a-b"] {
-            assert_eq!(parse_moment(wrong), None);
+        let sample = parse("5-0", &fields).unwrap();
+        assert_eq!((sample.at, sample.last, sample.values), (Time(5), 7, 3));
+        assert_eq!(sample.series.point_type, PointType::AnalogueInput);
+        for wrong in ["", "5", "-6", "a-b"] {
+            assert_eq!(parse(wrong, &fields), None);
         }
+        fields.insert("t".into(), 4);
+        assert_eq!(parse("5-0", &fields), None);
+        fields.remove("t");
+        assert_eq!(parse("5-0", &fields), None);
     }
 }

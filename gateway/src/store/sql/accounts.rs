@@ -178,6 +178,39 @@ pub(super) async fn set_rights(
     Ok(true)
 }
 
+/// Refuses what would leave nobody who is admin everywhere, and from then on nobody else takes that away before we
+/// are done: of two that would leave each other the last one comes later.
+async fn leaves_an_admin(tx: &mut Tx<'_>, name: &Title) -> Result<(), StoreError> {
+    // Locks a row that everybody who does this must have.
+    bump_access(tx).await?;
+    let sql = "SELECT account FROM account_role WHERE site = ? AND role = ?";
+    let admins = tx.rows(sql, params![EVERYWHERE, Role::Admin]).await?;
+    let admins: Result<Vec<Title>, _> = admins.iter().map(|row| row.get(0)).collect();
+    match &admins?[..] {
+        [only] if only == name => Err(StoreError::LastAdmin(name.to_string())),
+        _ => Ok(()),
+    }
+}
+
+pub(super) async fn set_rights_but_of_last_admin(
+    tx: &mut Tx<'_>,
+    name: &Title,
+    rights: &Rights,
+) -> Result<bool, StoreError> {
+    if rights.role_at(None) != Some(Role::Admin) {
+        leaves_an_admin(tx, name).await?;
+    }
+    set_rights(tx, name, rights).await
+}
+
+pub(super) async fn remove_but_last_admin(
+    tx: &mut Tx<'_>,
+    name: &Title,
+) -> Result<bool, StoreError> {
+    leaves_an_admin(tx, name).await?;
+    remove(tx, name).await
+}
+
 pub(super) async fn set_password(
     tx: &mut Tx<'_>,
     name: &Title,

@@ -377,12 +377,16 @@ impl ConfigStore for SqlConfigStore {
         read fn account(name: Title) -> Option<Account> = accounts::find[&name] sealer;
         read fn accounts() -> Vec<Account> = accounts::all[] sealer;
         write fn set_rights(name: Title, rights: Rights) -> bool = accounts::set_rights[&name, &rights];
+        write fn set_rights_but_of_last_admin(name: Title, rights: Rights) -> bool
+            = accounts::set_rights_but_of_last_admin[&name, &rights];
         write fn set_password(name: Title, password_hash: String) -> bool
             = accounts::set_password[&name, &password_hash];
         write fn set_totp(name: Title, secret: Option<Vec<u8>>) -> bool
             = accounts::set_totp[&name, secret.as_ref()] sealer;
         write fn use_totp_step(name: Title, step: u64) -> bool = accounts::use_totp_step[&name, step];
         write fn remove_account(name: Title) -> bool = accounts::remove[&name];
+        write fn remove_account_but_last_admin(name: Title) -> bool
+            = accounts::remove_but_last_admin[&name];
 
         write fn add_token(token: NewToken, now: Time) -> () = accounts::add_token[&token, now];
         read fn login(token: TokenHash, now: Time) -> Option<Login> = accounts::login[token, now];

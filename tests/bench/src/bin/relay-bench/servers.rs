@@ -43,6 +43,7 @@ const GATEWAY_FLAGS: &[&str] = &[
     "--log=warn",
     // None of the others keeps any; docs/performance.md says what it costs.
     "--history-points=",
+    "--recent-values=off",
 ];
 
 /// The gateway's flags for TLS on its HTTP listener.
