@@ -560,7 +560,8 @@ store_trait! {
             -> Vec<(Address, Option<SiteId>)>;
 
         /// Keeps a new roll-out whole. [`StoreError::Missing`] without its content, [`StoreError::Overlaps`]
-        /// where one of its kind that has not ended, or waits for its roll-back, has one of its controllers,
+        /// where one of its kind, or where either is of firmware, that has not ended or waits for its roll-back has one
+        /// of its controllers,
         /// [`StoreError::Full`] when too many have not ended.
         fn create_rollout(&self, about: NewRollout, first: Arc<Changes>) -> RolloutId;
         /// Makes whoever bears `token` the owner of a roll-out: what an older one writes is refused from now

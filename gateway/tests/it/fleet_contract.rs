@@ -1,7 +1,11 @@
 //! What every config store keeps to with the fleet: the library, contents, what controllers run, roll-outs; a part
 //! of the contract.
 
-use crate::{contract::new_controller, one_of_a_kind::one_of_a_kind, support::title};
+use crate::{
+    contract::new_controller,
+    one_of_a_kind::{firmware_stands_alone, one_of_a_kind},
+    support::title,
+};
 use bytes::Bytes;
 use std::sync::Arc;
 use switchyard_gateway::{
@@ -51,6 +55,7 @@ pub(crate) async fn fleet(store: &dyn ConfigStore) {
     owners(store).await;
     wishes(store).await;
     one_of_a_kind(store).await;
+    firmware_stands_alone(store).await;
     what_is_needed_stays(store).await;
     leave_something(store).await;
 }
@@ -453,7 +458,7 @@ async fn selections(store: &dyn ConfigStore) {
     assert!(store.remove_site(site).await.unwrap());
 }
 
-fn release(source: &str) -> Release {
+pub(crate) fn release(source: &str) -> Release {
     Release {
         kind: ReleaseKind::Script,
         digest: Digest::of(source.as_bytes()),

@@ -2,13 +2,14 @@
 //! every config store.
 
 use crate::{
-    fleet_contract::{NOW, about, end, new_rollout, put_script, save, take},
+    fleet_contract::{NOW, about, end, new_rollout, put_script, release, save, take},
     support::title,
 };
+use bytes::Bytes;
 use std::sync::Arc;
 use switchyard_gateway::{
-    fleet::rollout::{Control, Phase},
-    store::{ConfigStore, StoreError},
+    fleet::rollout::{Control, Phase, Release, ReleaseKind, Rollout, Terms},
+    store::{ConfigStore, Content, StoreError},
 };
 use switchyard_protocol::{Address, message::Time};
 
@@ -86,6 +87,35 @@ pub(crate) async fn one_of_a_kind(store: &dyn ConfigStore) {
     save(store, old, &mut machine).await;
     for id in [old, new] {
         assert!(store.remove_rollout(id).await.unwrap());
+    }
+}
+
+/// A firmware's roll-out has its controllers for itself, whatever the other one brings.
+pub(crate) async fn firmware_stands_alone(store: &dyn ConfigStore) {
+    let source = "# beside a firmware\n";
+    put_script(store, source).await;
+    let content = Content::firmware(vec![Bytes::from_static(b"alone")]).unwrap();
+    let digest = store.put_content(content, Time(NOW)).await.unwrap();
+    let (of_script, of_firmware) = (
+        release(source),
+        Release {
+            kind: ReleaseKind::Firmware,
+            digest,
+        },
+    );
+    let begin = async |release| {
+        let terms = Terms::new(release);
+        let mut rollout = Rollout::new(terms, &[Address(4_000)], 0, NOW).unwrap();
+        let first = Arc::new(rollout.take_changes());
+        store.create_rollout(about("alone"), first).await
+    };
+    for (first, second) in [(of_script, of_firmware), (of_firmware, of_script)] {
+        let id = begin(first).await.unwrap();
+        let beside = begin(second).await;
+        let is_refused =
+            matches!(beside, Err(StoreError::Overlaps { rollout, .. }) if rollout == id);
+        assert!(is_refused, "{beside:?}");
+        end(store, id, 1).await;
     }
 }
 

@@ -73,7 +73,8 @@ enum Others {
     OpenOrWished,
 }
 
-/// Refuses a roll-out while another one of its kind is at one of its controllers. After [`lock_beginnings`].
+/// Refuses a roll-out while another one of its kind is at one of its controllers, and beside one of firmware any: its
+/// restarts would end others' trials. After [`lock_beginnings`].
 async fn stand_alone(
     tx: &mut Tx<'_>,
     rollout: RolloutId,
@@ -83,11 +84,21 @@ async fn stand_alone(
     let sql = "SELECT o.rollout, o.controller FROM rollout r
                JOIN rollout_entry o ON o.rollout = r.id
                JOIN rollout_entry n ON n.rollout = ? AND n.controller = o.controller
-               WHERE r.kind = ? AND r.id <> ? AND (r.is_open = 1 OR ? = 1 AND EXISTS
+               WHERE (r.kind = ? OR r.kind = ? OR ? = ?) AND r.id <> ? AND (r.is_open = 1 OR ? = 1 AND EXISTS
                    (SELECT 1 FROM rollout_wish w WHERE w.rollout = r.id AND w.control = ?))
                LIMIT 1";
     let wished = others == Others::OpenOrWished;
-    let values = params![rollout.0, kind, rollout.0, wished, Control::RollBack];
+    let firmware = ReleaseKind::Firmware;
+    let values = params![
+        rollout.0,
+        kind,
+        firmware,
+        kind,
+        firmware,
+        rollout.0,
+        wished,
+        Control::RollBack
+    ];
     match tx.row(sql, values).await? {
         None => Ok(()),
         Some(row) => Err(StoreError::Overlaps {
