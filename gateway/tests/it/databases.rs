@@ -2,7 +2,8 @@
 
 use crate::{
     contract::{command, config_contract, faults_contract, new_controller},
-    fleet_contract::{about, new_rollout, script},
+    fleet_contract::{about, new_rollout},
+    library_contract::script,
     one_of_a_kind::one_of_a_kind_in_a_race,
     support::{now, open_sqlite, title, until},
 };

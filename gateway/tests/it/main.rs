@@ -18,6 +18,7 @@ mod history_contract;
 mod http;
 mod keys;
 mod keys_contract;
+mod library_contract;
 mod limits;
 mod mqtt;
 mod mqtt_faults;
