@@ -329,7 +329,7 @@ async fn health(link: &Link, address: Address, json: bool) -> Result<(), Failure
             _ => format!(", {}", firmware.state.name()),
         };
         output::line(format!(
-            "firm    {} {} in slot {}{state}",
+            "image   {} {} in slot {}{state}",
             firmware.profile, firmware.version, firmware.slot
         ))?;
     }

@@ -293,6 +293,10 @@ fn shows_and_changes_what_is_inside_a_controller() {
         (&["values", "100042", "--json"], r#""value":-500"#),
         (&["health", "100042"], "longest gap 98 ms (erase)"),
         (&["health", "100042"], "tank, on trial for 2 min more"),
+        (
+            &["health", "100042"],
+            "image   nodemcu 0.3.1 in slot 2, on trial",
+        ),
         (&["health", "100042", "--json"], r#""state":"on_trial""#),
         (
             &["force", "100042", "RL1", "on", "10m"],

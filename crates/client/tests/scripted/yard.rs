@@ -11,10 +11,12 @@ use std::{
 };
 use switchyard_protocol::{
     Address, Code, Frame, Header, Kind,
+    firmware::FirmwareVersion,
     message::{
-        self, Action, Answer, Body, Cause, CauseKind, Change, Command, GapCause, Health, LogEntry,
-        NamedValue, Parameter, PeerKind, Point, Request, ResetReason, ScanHealth, ScriptFault,
-        ScriptHealth, ScriptState, Stage, Text, ValueType, Verb,
+        self, Action, Answer, Body, Cause, CauseKind, Change, Command, FirmwareHealth,
+        FirmwareState, GapCause, Health, LogEntry, NamedValue, Parameter, PeerKind, Point, Request,
+        ResetReason, ScanHealth, ScriptFault, ScriptHealth, ScriptState, Stage, Text, ValueType,
+        Verb,
     },
 };
 use tokio::{
@@ -420,7 +422,12 @@ fn health() -> Health {
             digest: None,
             faults: 2,
         },
-        firmware: None,
+        firmware: Some(FirmwareHealth {
+            state: FirmwareState::OnTrial,
+            slot: 2,
+            version: FirmwareVersion(0x0301),
+            profile: crate::scripted::title("nodemcu"),
+        }),
     }
 }
 
