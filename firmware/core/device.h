@@ -94,8 +94,9 @@ typedef struct {
 #define FW_RESTART_DELAY_MS 500u
 #define FW_CONFIRM_LINK_MS 60000u
 #define FW_CONFIRM_RUN_MS 300000u
-/* How long a new image may run that does not come to its gateway. */
-#define FW_CONFIRM_AWAY_MS 300000u
+/* How long a new image may run without its gateway. The board's own Wi-Fi, where it is set up, opens
+ * earlier: people may yet mend what keeps it off. */
+#define FW_CONFIRM_AWAY_MS 600000u
 
 typedef struct {
     const fw_device_setup_t *setup;
@@ -123,6 +124,7 @@ typedef struct {
     uint8_t saving;            /* of the settings: a step */
     uint8_t entry;             /* of the settings: the next to be written */
     uint8_t turn;              /* of the stores: whose it is to take a step */
+    uint32_t met_ms;           /* its gateway was there last, or nobody misses it */
     bool must_restart;
     bool save_failed;          /* and nobody was told yet */
 } fw_device_t;

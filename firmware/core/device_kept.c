@@ -380,8 +380,11 @@ static uint8_t take_open(fw_device_t *device, uint32_t source, const fw_cbor_map
     if (code != FW_CODE_OK) {
         return code; /* what was begun before stays */
     }
-    if (content == FW_CONTENT_FIRMWARE_MANIFEST && device->update.phase == FW_UPDATE_PENDING &&
-        fw_update_abort(&device->update) != FW_UPDATE_OK) {
+    const fw_update_t *update = &device->update;
+    bool is_checked = update->step >= FW_UPDATE_STEP_HASH;
+    if (content == FW_CONTENT_FIRMWARE_MANIFEST &&
+        (is_checked || (update->phase == FW_UPDATE_PENDING &&
+                        fw_update_abort(&device->update) != FW_UPDATE_OK))) {
         return FW_CODE_BUSY; /* what waits for a restart is given up first */
     }
     kept->content = (uint8_t)content;

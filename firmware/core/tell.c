@@ -153,6 +153,9 @@ size_t fw_tell_values(const fw_controller_t *controller, fw_cbor_writer_t *write
 
 static fw_firmware_state_t firmware_state(const fw_update_t *update)
 {
+    if (update->step >= FW_UPDATE_STEP_HASH) {
+        return FW_FIRMWARE_WAITING; /* in some seconds, if nothing is wrong with it */
+    }
     switch (update->phase) {
     case FW_UPDATE_PENDING:
         return FW_FIRMWARE_WAITING;

@@ -41,6 +41,8 @@ pub(super) struct Parcel {
     pub(super) id: String,
     /// JSON.
     pub(super) body: Bytes,
+    /// What makes room for others first: whether a controller is there is told again when that changes.
+    pub(super) is_presence: bool,
 }
 
 /// Why a target has not been told.

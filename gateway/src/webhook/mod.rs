@@ -274,6 +274,7 @@ impl Watcher {
         let parcel = Parcel {
             id,
             body: body.to_string().into(),
+            is_presence: told == Told::Presence && controller.is_some(),
         };
         for post in &self.posts {
             let settings = &post.target.settings;
@@ -324,7 +325,10 @@ impl Post {
         let mut queue = self.queue();
         queue.push_back((Instant::now(), parcel));
         self.counters.waiting.fetch_add(1, Ordering::Relaxed);
-        if queue.len() > WAITING_MAX && queue.pop_front().is_some() {
+        if queue.len() > WAITING_MAX {
+            // An alarm does not go because a whole fleet has come back.
+            let presence = queue.iter().position(|(_, it)| it.is_presence);
+            queue.remove(presence.unwrap_or_default());
             self.lost(&self.counters.dropped);
         }
         drop(queue);
@@ -541,7 +545,11 @@ mod tests {
             counters: Arc::default(),
         };
         let (id, body) = ("1".to_owned(), Default::default());
-        post.push(Parcel { id, body });
+        post.push(Parcel {
+            id,
+            body,
+            is_presence: false,
+        });
         let (since, parcel) = post.queue().pop_front().unwrap();
         let mut is_complained_of = false;
         post.tell(&parcel, since + TRIED_FOR, &mut is_complained_of)
@@ -563,10 +571,18 @@ mod tests {
         let post = post(&[Told::Event], &[]);
         for number in 0..WAITING_MAX + 3 {
             let (id, body) = (number.to_string(), Default::default());
-            post.push(Parcel { id, body });
+            // The tenth and the last would go before what is no presence.
+            let is_presence = number == 9 || number == WAITING_MAX + 2;
+            post.push(Parcel {
+                id,
+                body,
+                is_presence,
+            });
         }
         assert_eq!(post.queue().len(), WAITING_MAX);
-        assert_eq!(post.queue()[0].1.id, "3");
+        let ids: Vec<_> = post.queue().iter().map(|(_, it)| it.id.clone()).collect();
+        assert_eq!(ids[..9], ["1", "2", "3", "4", "5", "6", "7", "8", "10"]);
+        assert_eq!(*ids.last().unwrap(), (WAITING_MAX + 1).to_string());
         assert_eq!(post.counters.dropped.load(Ordering::Relaxed), 3);
         assert_eq!(
             post.counters.waiting.load(Ordering::Relaxed) as usize,

@@ -95,7 +95,11 @@ pub(super) fn is_own(ip: IpAddr) -> bool {
 }
 
 fn can_have(ip: IpAddr) -> bool {
-    UdpSocket::bind((ip, 0)).is_ok()
+    // Anything else than that nobody here has it, such as having no descriptor left, does not say so.
+    match UdpSocket::bind((ip, 0)) {
+        Ok(_) => true,
+        Err(error) => error.kind() != io::ErrorKind::AddrNotAvailable,
+    }
 }
 
 /// Whether an address is where packets to it would come from. Nothing is sent.

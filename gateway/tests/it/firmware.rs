@@ -3,7 +3,7 @@
 
 use crate::support::{
     Controller, Enrolled, Gateway,
-    api::{NOTHING, code, told},
+    api::{NOTHING, call, code, told},
     request, title, until,
 };
 use bytes::Bytes;
@@ -287,6 +287,11 @@ impl Yard {
         while last["phase"] != phase {
             assert!(Instant::now() < deadline, "never {phase}: {last}");
             tokio::time::sleep(Duration::from_millis(100)).await;
+            // A controller by hand takes silence for a fault, and a roll-out looks but every fifteen seconds.
+            for address in &self.boards {
+                let path = format!("/api/controllers/{address}/health");
+                call(&self.gateway, &self.technician, "GET", &path, &NOTHING).await;
+            }
             last = self.told("GET", &path, &NOTHING, 200).await;
         }
         let path = format!("{path}/controllers");

@@ -5,7 +5,7 @@
 //! is begun; what is under way ends by itself.
 
 use super::{
-    hands::Hands,
+    hands::{Going, Hands},
     observer::{self, News},
     tenure::Tenure,
 };
@@ -21,14 +21,7 @@ use crate::{
     },
     telemetry::{Telemetry, count},
 };
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use switchyard_protocol::Address;
 use tokio::{
     sync::mpsc,
@@ -108,8 +101,8 @@ struct UnderWay {
     acting: AbortHandle,
     /// It has the controller restart, and waits for what comes back.
     outlives_link: bool,
-    /// A release that is on its way there for minutes, and has had no effect until this is true.
-    is_committed: Option<Arc<AtomicBool>>,
+    /// Of a release that is on its way there for minutes: it may be stopped until it is committed.
+    going: Option<Arc<Going>>,
 }
 
 /// Goes on with a roll-out until it leaves this process's hands.
@@ -415,6 +408,8 @@ impl Runner {
             // Who is there is not known yet: what a person wants is noted, and nothing is begun.
             false => Vec::new(),
         };
+        // A halt may have come out of that.
+        self.stop_releases();
         let changes = self.machine.take_changes();
         let is_news = !changes.entries.is_empty()
             || self.granted.is_some()
@@ -443,11 +438,9 @@ impl Runner {
         let now = crate::clock::time().0;
         let machine = &mut self.machine;
         self.under_way.retain(|_, under_way| {
-            let is_begun = |it: &Arc<AtomicBool>| !it.load(Ordering::Relaxed);
-            if !under_way.is_committed.as_ref().is_some_and(is_begun) {
+            if !under_way.going.as_ref().is_some_and(|it| it.stop()) {
                 return true;
             }
-            // Should it have been committed this very moment, the next look finds it waiting.
             under_way.acting.abort();
             let action = under_way.number;
             let answer = Answer::Unreached("the roll-out was stopped".into());
@@ -513,13 +506,13 @@ impl Runner {
         let (controller, number) = (action.controller, action.number);
         let is_send = matches!(action.ask, Ask::Send { .. });
         let outlives_link = is_send && release.kind == ReleaseKind::Firmware;
-        let is_committed = Arc::new(AtomicBool::new(false));
+        let going = Arc::new(Going::default());
         let is_release = matches!(action.ask, Ask::Send { digest, .. } if digest == release.digest);
-        let committed = Arc::clone(&is_committed);
+        let acted = Arc::clone(&going);
         let acting = self.acting.spawn(async move {
             let hands = &shared.hands;
             let answer = hands
-                .perform(release, &action, (until, &committed), &tenure)
+                .perform(release, &action, (until, &acted), &tenure)
                 .await;
             (number, controller, answer)
         });
@@ -527,7 +520,7 @@ impl Runner {
             number,
             acting,
             outlives_link,
-            is_committed: Some(is_committed).filter(|_| outlives_link && is_release),
+            going: Some(going).filter(|_| outlives_link && is_release),
         };
         self.under_way.insert(controller, under_way);
     }

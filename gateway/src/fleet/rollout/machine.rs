@@ -19,8 +19,8 @@ const LOOKS_MAX: u32 = 64;
 const TRIAL_SOAK_MS_MAX: u64 = 5 * 60_000;
 /// When a link counts as lost. Controllers dial again within a minute.
 const GRACE_MS: u64 = 120_000;
-/// The same where the controller restarts into what it was sent, three times perhaps, each for five minutes.
-const GRACE_RESTART_MS: u64 = 1_200_000;
+/// The same where the controller restarts into what it was sent, three times perhaps, each for ten minutes.
+const GRACE_RESTART_MS: u64 = 40 * 60_000;
 /// The time that `per_minute_max` is about.
 pub(super) const MINUTE_MS: u64 = 60_000;
 

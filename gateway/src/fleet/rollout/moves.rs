@@ -16,10 +16,10 @@ const ASK_MS: u64 = 60_000;
 /// How long a script or its parameters may take: 8 KB in ten pieces, behind what else is queued.
 const SEND_MS: u64 = 180_000;
 /// How long a firmware may take, over a poor link and with its restart.
-const SEND_FIRMWARE_MS: u64 = 45 * 60_000;
-/// How long a firmware may be on trial, which it is for a minute on line: three boots of five minutes that do not come
+const SEND_FIRMWARE_MS: u64 = 75 * 60_000;
+/// How long a firmware may be on trial, which it is for a minute on line: three boots of ten minutes that do not come
 /// to that take it back.
-const FIRMWARE_TRIAL_MS_MAX: u64 = 20 * 60_000;
+const FIRMWARE_TRIAL_MS_MAX: u64 = 40 * 60_000;
 /// Attempts that lead nowhere until a controller has failed. By then a trial of somebody else's is over.
 const ATTEMPTS_MAX: u8 = 8;
 /// The first wait between two of them, doubled each time …
@@ -126,7 +126,9 @@ impl Rollout {
             (Asked::Send, Answer::WentBack) => {
                 self.to(position, Stage::Left, Some(Reason::TrialFailed));
             }
-            (Asked::Send, Answer::Refused(words)) if stage == Stage::Returning => {
+            (Asked::Send, Answer::Refused(words))
+                if stage == Stage::Returning && self.release().kind == ReleaseKind::Firmware =>
+            {
                 let reason = Reason::Refused(bounded(words));
                 self.to(position, Stage::Left, Some(reason));
             }
@@ -146,6 +148,10 @@ impl Rollout {
                 );
             }
             (Asked::Keep, Answer::Done) => self.kept(position),
+            // A firmware that waits is given up. One that does not know how says so as well, and it waits on.
+            (Asked::Revert, Answer::Done) if self.release().kind == ReleaseKind::Firmware => {
+                self.again(position, Reason::OtherTrial);
+            }
             // Whether it came back the next look tells.
             (Asked::Revert, Answer::Done) | (Asked::Send, Answer::Sent { .. }) => {
                 let now = self.head.clock;
@@ -194,6 +200,10 @@ impl Rollout {
         } else if holds && seen.fell_back && !fell_before {
             // It was tried while nobody listened.
             self.trial_failed(position);
+        } else if holds && seen.waiting && self.head.phase == Phase::RollingBack {
+            self.bring_back(position, Reason::RolledBack, false);
+        } else if holds && seen.waiting && self.is_stopped() {
+            self.break_off(position);
         } else if self.head.past_deadline {
             self.too_late(position);
         } else {
@@ -222,7 +232,8 @@ impl Rollout {
         };
         let now = self.head.clock;
         self.change(position, |entry| {
-            entry.holds = false;
+            // What waits there is the release, of an earlier attempt.
+            entry.holds = seen.waiting;
             entry.previous = Some(previous);
             entry.faults_before = faults_before;
             // What waits has been sent since, and the manifest of that has made an earlier fall forgotten.
@@ -303,7 +314,9 @@ impl Rollout {
             Stage::OnTrial
                 if release.kind == ReleaseKind::Firmware && elapsed >= FIRMWARE_TRIAL_MS_MAX =>
             {
-                self.head.bad.failed_trials += 1;
+                if !self.entry(position).lost {
+                    self.head.bad.failed_trials += 1;
+                }
                 self.bring_back(position, Reason::TrialFailed, false);
             }
             Stage::OnTrial
@@ -467,8 +480,19 @@ impl Rollout {
 
     /// The deadline has passed, and it has not what it was to have.
     fn too_late(&mut self, position: u32) {
-        if self.entry(position).begun {
+        let Entry {
+            begun,
+            holds,
+            online,
+            ..
+        } = *self.entry(position);
+        if begun {
             self.count_lost(position);
+        }
+        if holds && online && self.release().kind == ReleaseKind::Firmware {
+            // It may wait there for the next restart.
+            self.bring_back(position, Reason::Deadline, false);
+        } else if begun {
             self.to(position, Stage::Failed, Some(Reason::Deadline));
         } else {
             self.to(position, Stage::Absent, Some(Reason::Deadline));

@@ -88,7 +88,7 @@ fn a_firmware_is_looked_at_with_pauses_while_its_trial_lasts() {
     let online = true;
     machine.observe(Observation::Presence { controller, online }, now);
     let (mut looks, mut running) = (0, Digest([7; 32]));
-    while looks < 100 {
+    while looks < 200 {
         assert!(now < 3_600_000, "{looks}");
         for action in machine.poll(now) {
             let answer = match action.ask {
@@ -109,8 +109,8 @@ fn a_firmware_is_looked_at_with_pauses_while_its_trial_lasts() {
                 }
                 // It has lasted for too long.
                 Ask::Keep | Ask::Revert => {
-                    assert!(now >= 20 * 60_000, "{now}");
-                    assert!(looks <= 82, "{looks}");
+                    assert!(now >= 40 * 60_000, "{now}");
+                    assert!(looks <= 162, "{looks}");
                     return;
                 }
             };

@@ -249,7 +249,7 @@ impl World {
                 TRIAL_MS
             };
             let never = is_firmware && device.nature == Nature::NeverConfirms && has_release;
-            if never && device.on_trial && elapsed >= 40 * FIRMWARE_TRIAL_MS {
+            if never && device.on_trial && elapsed >= 60 * FIRMWARE_TRIAL_MS {
                 device.goes_back(now);
             }
             if device.on_trial && device.online && elapsed >= trial_ms && !never {
@@ -512,7 +512,10 @@ impl World {
     fn is_as_it_says(&self) {
         for (device, entry) in self.devices.iter().zip(self.machine.entries()) {
             // Whatever waited would run after the next restart.
-            let is_back = matches!(entry.stage, Stage::Reverted | Stage::Kept);
+            let is_back = matches!(
+                entry.stage,
+                Stage::Reverted | Stage::Kept | Stage::Pending | Stage::Skipped
+            );
             assert!(
                 !is_back || device.waiting.is_none(),
                 "{device:?} is no {entry:?}"

@@ -40,8 +40,8 @@ const REPEAT_INTERVAL: Duration = Duration::from_secs(60);
 const HOLD_MAX: Duration = Duration::from_secs(90);
 /// Samples that may wait for the store, in 4 MB: four seconds of 16,384 points that all change.
 const WAITING_MAX: usize = 65_536;
-/// Samples in one call: Redis does little else meanwhile, and this takes it some fifty milliseconds.
-const SAMPLES_PER_CALL: usize = 4_096;
+/// Samples in one call: Redis does little else meanwhile, and this takes it some ten milliseconds.
+const SAMPLES_PER_CALL: usize = 512;
 /// How long to wait before a call is made again.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
@@ -144,10 +144,12 @@ pub(crate) async fn keep_samples(
     telemetry: Arc<Telemetry>,
     mut batches: mpsc::Receiver<Vec<Sample>>,
 ) {
+    // A value that was told of before the first moment may have held in it.
+    let age_max = settings.age + HOLD_MAX;
     let keep = Keep {
         // One a second, and some for the times that its controller went.
-        count_max: settings.age.as_secs() as u32 + 128,
-        age_max: settings.age,
+        count_max: age_max.as_secs() as u32 + 128,
+        age_max,
     };
     while let Some(batch) = batches.recv().await {
         for samples in batch.chunks(SAMPLES_PER_CALL) {

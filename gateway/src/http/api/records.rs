@@ -228,6 +228,8 @@ pub(super) async fn recent(
         buckets_max: span.buckets.unwrap_or(BUCKETS_DEFAULT),
         now,
     };
+    let turn = tokio::time::timeout(CHART_PATIENCE, api.charts.acquire()).await;
+    let _turn = turn.ok().and_then(Result::ok).ok_or(Code::Busy)?;
     let chart = history::recent_chart(&**store, &question).await;
     let chart = chart.map_err(|error| match error {
         history::RecentError::Store(error) => failed(&api, &error),

@@ -12,7 +12,7 @@ use crate::{
     store::Content as Kept,
 };
 use bytes::Bytes;
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 use switchyard_protocol::{
     Code,
     firmware::{FirmwareVersion, HEAD_BYTES, Manifest},
@@ -20,9 +20,9 @@ use switchyard_protocol::{
 };
 use tokio::time::Instant;
 
-/// How long a controller may take to come back from its restart: three boots of five minutes into what does not come to
+/// How long a controller may take to come back from its restart: three boots of ten minutes into what does not come to
 /// its gateway, and then the way back with what it had.
-const RETURN_TIMEOUT: Duration = Duration::from_secs(18 * 60);
+const RETURN_TIMEOUT: Duration = Duration::from_secs(35 * 60);
 /// How often it is looked whether it is back.
 const RETURN_INTERVAL: Duration = Duration::from_secs(2);
 /// Contents that stay in memory: what is brought, and what some had.
@@ -75,12 +75,14 @@ impl Look {
     }
 
     /// Whether a restart does no harm to anybody else's doings.
-    fn may_restart(&self) -> Result<(), Early> {
+    fn may_restart(&self, is_release: bool) -> Result<(), Early> {
         match self.script {
             ScriptState::OnTrial => Err(Early::later("a script is on trial on it")),
-            // Somebody has stopped it by hand, or it kept the board from starting.
-            ScriptState::SafeMode => Err(Early::later("it is in safe mode: its script is stopped")),
-            ScriptState::None | ScriptState::Kept => Ok(()),
+            // Somebody has stopped it by hand, or it kept the board from starting; the way back may cure that.
+            ScriptState::SafeMode if is_release => {
+                Err(Early::later("it is in safe mode: its script is stopped"))
+            }
+            ScriptState::None | ScriptState::Kept | ScriptState::SafeMode => Ok(()),
         }
     }
 }
@@ -118,14 +120,18 @@ impl At<'_> {
     }
 
     /// Brings it a firmware and has it restart into that. The answer comes when it is back.
-    pub(super) async fn send_firmware(&self, digest: Digest) -> Result<Answer, Early> {
+    pub(super) async fn send_firmware(
+        &self,
+        digest: Digest,
+        is_release: bool,
+    ) -> Result<Answer, Early> {
         let (wanted, _) = self.manifest(digest).await?;
         let before = Look::of(self.health().await?)?;
         if before.name == wanted && !before.is_waiting() {
             let on_trial = before.on_trial();
             return Ok(Answer::Sent { on_trial });
         }
-        before.may_restart()?;
+        before.may_restart(is_release)?;
         let content = self.content(digest).await?;
         let update = content.as_ref().and_then(|it| {
             // From the slot that runs it reads, and cannot be written.
@@ -144,14 +150,17 @@ impl At<'_> {
         if Instant::now() + RETURN_TIMEOUT + EFFECT_TIME > self.until {
             return Err(Early::later("it took too long"));
         }
-        Look::of(self.health().await?)?.may_restart()?;
-        self.is_committed.store(true, Ordering::Relaxed);
-        self.commit(&image).await?;
-        match self.ask(Request::Restart).await? {
-            Body::Done(_) => {}
-            _ => return Err(Refusal::from(Code::Internal).into()),
+        Look::of(self.health().await?)?.may_restart(is_release)?;
+        if !self.going.commit() {
+            return Err(Early::later("the roll-out was stopped"));
         }
-        let after = self.returned(before.boot).await?;
+        self.commit(&image).await?;
+        // From here on it has the firmware, whatever it refuses.
+        let after = self.restarted(before.boot).await;
+        let after = after.map_err(|Early(answer)| match answer {
+            Answer::Refused(words) => Early(Answer::Unreached(words)),
+            other => Early(other),
+        })?;
         Ok(match after.name == wanted {
             true => Answer::Sent {
                 on_trial: after.on_trial(),
@@ -193,8 +202,12 @@ impl At<'_> {
         }
     }
 
-    /// Waits until it is back from a restart.
-    async fn returned(&self, boot: u32) -> Result<Look, Early> {
+    /// Has it restart, and waits until it is back.
+    async fn restarted(&self, boot: u32) -> Result<Look, Early> {
+        match self.ask(Request::Restart).await? {
+            Body::Done(_) => {}
+            _ => return Err(Refusal::from(Code::Internal).into()),
+        }
         let latest = self.until.min(Instant::now() + RETURN_TIMEOUT);
         while Instant::now() < latest {
             tokio::time::sleep(RETURN_INTERVAL).await;

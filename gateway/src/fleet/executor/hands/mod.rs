@@ -24,7 +24,10 @@ use crate::{
 };
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU8, Ordering},
+    },
     time::Duration,
 };
 use switchyard_protocol::{
@@ -44,6 +47,33 @@ const ANSWER_TIMEOUT: Duration = limits::REQUEST_TIMEOUT;
 /// What has an effect is not begun later than this before an action's end, so that the answer comes within
 /// it, or never.
 const EFFECT_TIME: Duration = limits::REQUEST_TIMEOUT;
+
+/// Whether something that takes minutes may still be stopped: it is stopped, or it is committed, and never both.
+#[derive(Debug, Default)]
+pub(super) struct Going(AtomicU8);
+
+impl Going {
+    const STOPPED: u8 = 1;
+    const COMMITTED: u8 = 2;
+
+    /// Whether it is stopped, or was before.
+    pub(super) fn stop(&self) -> bool {
+        self.end(Self::STOPPED)
+    }
+
+    /// Whether it is committed.
+    fn commit(&self) -> bool {
+        self.end(Self::COMMITTED)
+    }
+
+    fn end(&self, wanted: u8) -> bool {
+        let (order, failed) = (Ordering::AcqRel, Ordering::Acquire);
+        match self.0.compare_exchange(0, wanted, order, failed) {
+            Ok(_) => true,
+            Err(found) => found == wanted,
+        }
+    }
+}
 
 /// Whose name the peers of roll-outs bear.
 pub(super) const PART: &str = "roll-out";
@@ -83,12 +113,12 @@ impl Hands {
     }
 
     /// Does what is asked, by `until` at the latest; `None` when that, or the tenure, was over before there
-    /// was an answer. Dropping it stops it; where it brings a firmware, without a trace until `is_committed`.
+    /// was an answer. Dropping it stops it; where it brings a firmware, without a trace until that is committed.
     pub(super) async fn perform(
         &self,
         release: Release,
         action: &Action,
-        (until, is_committed): (Instant, &AtomicBool),
+        (until, going): (Instant, &Going),
         tenure: &Tenure,
     ) -> Option<Answer> {
         let places = match (release.kind, action.ask) {
@@ -100,7 +130,7 @@ impl Hands {
             let Some(_turn) = self.turn(action.controller) else {
                 return Answer::Unreached("another roll-out is at it".into());
             };
-            self.act(release, action, (until, is_committed))
+            self.act(release, action, (until, going))
                 .await
                 .unwrap_or_else(|Early(answer)| answer)
         };
@@ -120,14 +150,14 @@ impl Hands {
         &self,
         release: Release,
         action: &Action,
-        (until, is_committed): (Instant, &AtomicBool),
+        (until, going): (Instant, &Going),
     ) -> Result<Answer, Early> {
         let at = At {
             peer: self.peer().await?,
             controller: action.controller,
             store: &*self.store,
             contents: &self.contents,
-            is_committed,
+            going,
             until,
         };
         match (release.kind, action.ask) {
@@ -146,7 +176,9 @@ impl Hands {
             (ReleaseKind::Firmware, Ask::Inspect { save, before }) => {
                 at.inspect_firmware(release, (save, before)).await
             }
-            (ReleaseKind::Firmware, Ask::Send { digest, .. }) => at.send_firmware(digest).await,
+            (ReleaseKind::Firmware, Ask::Send { digest, trial }) => {
+                at.send_firmware(digest, trial).await
+            }
             (ReleaseKind::Firmware, Ask::Revert) => at.give_up_firmware().await,
             (ReleaseKind::Firmware, Ask::Keep) => Err(Code::WrongState.into()),
         }
@@ -218,7 +250,7 @@ struct At<'a> {
     controller: Address,
     store: &'a dyn ConfigStore,
     contents: &'a LastContents,
-    is_committed: &'a AtomicBool,
+    going: &'a Going,
     until: Instant,
 }
 
