@@ -198,6 +198,23 @@ fn a_point_is_known_by_its_name() {
 }
 
 #[test]
+fn a_page_out_of_turn_leaves_nothing_known() {
+    for pages in [&[(1, 3)][..], &[(0, 3), (2, 3)], &[(0, 3), (1, 3), (1, 3)]] {
+        let mut thinner = thinner(&["a"]);
+        value(&mut thinner, 100, 0, 5);
+        for (number, first) in pages.iter().zip([0, 1, 2]) {
+            thinner.page(at(200), HERE, &page(*number, first, &["a"]));
+        }
+        assert_eq!(thinner.points(), 0, "{pages:?}");
+        value(&mut thinner, 300, 0, 6);
+        thinner.advance(at(1_000));
+        let ended = thinner.take_done();
+        assert!(ended.iter().any(|it| !it.is_known), "{pages:?}");
+        assert!(ended.iter().all(|it| it.at <= at(200)), "{pages:?}");
+    }
+}
+
+#[test]
 fn points_are_bounded() {
     let mut thinner = Thinner::new(3, at(0));
     thinner.page(at(0), HERE, &page((0, 1), 0, &["a", "b"]));
@@ -216,6 +233,9 @@ fn points_are_bounded() {
     };
     assert_eq!(rename(&mut thinner, 0, 64), 0);
     assert_eq!(rename(&mut thinner, 5, 10), 10);
+    // Nor does it help to dial again.
+    thinner.away(at(6), HERE);
+    assert_eq!(rename(&mut thinner, 7, 1), 1);
     assert_eq!(rename(&mut thinner, 60_000, 64), 0);
     assert!(thinner.points() <= 1);
 }

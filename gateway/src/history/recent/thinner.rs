@@ -40,7 +40,10 @@ struct Controller {
     tracks: Vec<Option<Track>>,
     /// Those of the layout before, while a full status comes page by page.
     former: Vec<Track>,
-    /// The minute in which it had points anew, and how many.
+    /// The page that comes next, while a full status comes.
+    page_due: Option<u8>,
+    /// The minute in which it had points anew, and how many. It outlives the controller's session: to dial again gives no
+    /// more.
     fresh: (u64, usize),
 }
 
@@ -144,6 +147,21 @@ impl Controller {
         self.tracks.iter_mut().flatten().chain(&mut self.former)
     }
 
+    /// Nobody knows any more what its points are; how many those were.
+    fn forget(&mut self, now: u64, done: &mut Vec<Sample>) -> usize {
+        self.page_due = None;
+        let tracks = self.tracks.drain(..).flatten();
+        let all: Vec<Track> = tracks.chain(self.former.drain(..)).collect();
+        let count = all.len();
+        all.into_iter().for_each(|track| track.end(now, done));
+        count
+    }
+
+    /// Whether nothing is to be remembered of it.
+    fn is_over(&self, now: u64) -> bool {
+        self.tracks.is_empty() && self.former.is_empty() && self.fresh.0 < now / MINUTE_MS
+    }
+
     /// The point as it was in the layout before.
     fn find(&mut self, name: &Name, point_type: PointType) -> Option<Track> {
         let is_it = |it: &Track| it.series.point == *name && it.series.point_type == point_type;
@@ -194,6 +212,9 @@ impl Thinner {
                 track.end_second(end, &mut self.done);
             }
         }
+        if end / MINUTE_MS > self.now / MINUTE_MS {
+            self.controllers.retain(|_, it| !it.is_over(end));
+        }
     }
 
     /// A controller tells what its points are called: a page of its full status. The values follow by
@@ -201,6 +222,13 @@ impl Thinner {
     pub(super) fn page(&mut self, at: Time, address: Address, page: &Full) {
         self.advance(at);
         let controller = self.controllers.entry(address).or_default();
+        if page.page != 0 && controller.page_due != Some(page.page) {
+            // The relay does not take it either, and nobody knows what the indices mean until one is whole.
+            self.points -= controller.forget(self.now, &mut self.done);
+            return;
+        }
+        let next = page.page + 1;
+        controller.page_due = (next < page.pages).then_some(next);
         if page.page == 0 {
             // A status that broke off before its end leaves no more behind than one layout.
             self.points -= controller.former.len();
@@ -264,12 +292,8 @@ impl Thinner {
     /// A controller has gone: from now on nobody knows what its points are.
     pub(super) fn away(&mut self, at: Time, address: Address) {
         self.advance(at);
-        if let Some(mut controller) = self.controllers.remove(&address) {
-            let tracks = controller.tracks.drain(..).flatten();
-            for track in tracks.chain(controller.former.drain(..)) {
-                self.points -= 1;
-                track.end(self.now, &mut self.done);
-            }
+        if let Some(controller) = self.controllers.get_mut(&address) {
+            self.points -= controller.forget(self.now, &mut self.done);
         }
     }
 
