@@ -85,7 +85,7 @@ uint8_t fw_device_boot(fw_device_t *device, const fw_device_setup_t *setup)
     uint32_t now_ms = setup->port->now_ms(setup->port->ctx);
     fw_flash_init(&device->flash, setup->flash);
     device->flash.erase_gap_ms = 0; /* nothing scans yet */
-    device->met_ms = now_ms;
+    device->met = (uint8_t)(now_ms >> FW_MET_SHIFT);
     fw_update_open(&device->update, &device->flash, &setup->identity);
     for (uint32_t i = 0; i < STEPS_MAX && !fw_update_is_settled(&device->update); i++) {
         fw_update_step(&device->update, now_ms);
@@ -308,10 +308,11 @@ static void confirm_update(fw_device_t *device, uint32_t now_ms)
         (void)fw_update_confirm(&device->update); /* asked again while it is busy */
     }
     if (!has_gateway || controller->link.state == FW_LINK_LIVE) {
-        device->met_ms = now_ms;
+        device->met = (uint8_t)(now_ms >> FW_MET_SHIFT);
     }
+    uint8_t away = (uint8_t)((now_ms >> FW_MET_SHIFT) - device->met);
     if (device->update.phase == FW_UPDATE_TRIAL && !device->must_restart &&
-        fw_since(now_ms, device->met_ms) >= FW_CONFIRM_AWAY_MS) {
+        away > (FW_CONFIRM_AWAY_MS >> FW_MET_SHIFT)) {
         fw_device_restart(device);
     }
 }

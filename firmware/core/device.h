@@ -97,6 +97,9 @@ typedef struct {
 /* How long a new image may run without its gateway. The board's own Wi-Fi, where it is set up, opens
  * earlier: people may yet mend what keeps it off. */
 #define FW_CONFIRM_AWAY_MS 600000u
+/* By this a millisecond's count becomes one of 16 seconds, of which a byte tells more than an hour: there
+ * is no room for more. */
+#define FW_MET_SHIFT 14u
 
 typedef struct {
     const fw_device_setup_t *setup;
@@ -124,9 +127,9 @@ typedef struct {
     uint8_t saving;            /* of the settings: a step */
     uint8_t entry;             /* of the settings: the next to be written */
     uint8_t turn;              /* of the stores: whose it is to take a step */
-    uint32_t met_ms;           /* its gateway was there last, or nobody misses it */
-    bool must_restart;
-    bool save_failed;          /* and nobody was told yet */
+    bool must_restart : 1;
+    bool save_failed : 1;      /* and nobody was told yet */
+    uint8_t met;               /* when its gateway was there last, or nobody missed it: see FW_MET_SHIFT */
 } fw_device_t;
 
 /* First of all: counts this boot where new firmware is on trial (update.h), and tells the slot that

@@ -497,7 +497,7 @@ static void test_updates(void)
     whole_setup.identity.version = 2;
     CHECK(whole_boot() == 2);
     CHECK(whole.update.phase == FW_UPDATE_TRIAL);
-    whole_pass(FW_CONFIRM_AWAY_MS + 5000);
+    whole_pass(FW_CONFIRM_AWAY_MS + 30000);
     CHECK(whole.update.phase == FW_UPDATE_TRIAL); /* its gateway has not been there */
     CHECK(whole_restarts > 1); /* so that it comes to its third boot, and back */
     whole_configure(FW_TEXT_GATEWAY_1, "");
