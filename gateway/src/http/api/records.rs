@@ -20,6 +20,7 @@ use switchyard_protocol::{
     Address, Code,
     message::{Name, Time},
 };
+use tokio::sync::SemaphorePermit;
 use utoipa::{IntoParams, ToSchema};
 
 /// Buckets of a chart unless another number is asked for.
@@ -171,9 +172,7 @@ pub(super) async fn chart(
         to,
         buckets_max: span.buckets.unwrap_or(BUCKETS_DEFAULT),
     };
-    // A long one reads half a million rows: a few at once, so that others have the store too.
-    let turn = tokio::time::timeout(CHART_PATIENCE, api.charts.acquire()).await;
-    let _turn = turn.ok().and_then(Result::ok).ok_or(Code::Busy)?;
+    let _turn = chart_turn(&api).await?;
     let chart = history::chart(&*api.config, &question).await;
     let chart = chart.map_err(|error| match error {
         history::ChartError::Store(error) => failed(&api, &error),
@@ -182,6 +181,12 @@ pub(super) async fn chart(
     let none = || Problem::not_found("there is no history of this point");
     let chart = chart.ok_or_else(none)?;
     Ok(axum::Json(Chart::of(&question.point, &chart)))
+}
+
+/// A long chart reads half a million rows: a few at once, so that others have the stores too.
+async fn chart_turn(api: &Api) -> Result<SemaphorePermit<'_>, Problem> {
+    let turn = tokio::time::timeout(CHART_PATIENCE, api.charts.acquire()).await;
+    turn.ok().and_then(Result::ok).ok_or(Code::Busy.into())
 }
 
 /// Of which of the last minutes, and how finely.
@@ -228,8 +233,7 @@ pub(super) async fn recent(
         buckets_max: span.buckets.unwrap_or(BUCKETS_DEFAULT),
         now,
     };
-    let turn = tokio::time::timeout(CHART_PATIENCE, api.charts.acquire()).await;
-    let _turn = turn.ok().and_then(Result::ok).ok_or(Code::Busy)?;
+    let _turn = chart_turn(&api).await?;
     let chart = history::recent_chart(&**store, &question).await;
     let chart = chart.map_err(|error| match error {
         history::RecentError::Store(error) => failed(&api, &error),
