@@ -66,6 +66,20 @@ impl Fleet {
         controllers.iter().map(start).collect()
     }
 
+    /// Whether the gateway has a link to each of them.
+    fn is_on_line(&self, yard: &Yard, token: &str) -> bool {
+        let request = ("GET", "/api/controllers");
+        let (status, said) = http::call(yard.http(), Some(token), request, None).unwrap();
+        assert_eq!(status, 200, "{said}");
+        let known = said["items"].as_array().unwrap();
+        let is_there = |mine: &Controller| {
+            let mut known = known.iter();
+            let known = known.find(|it| it["address"] == mine.address);
+            known.is_some_and(|it| it["live"]["online"] == true)
+        };
+        self.controllers.iter().all(is_there)
+    }
+
     /// How often each command was executed.
     pub(crate) fn executions(&self) -> HashMap<String, usize> {
         let mut executions = HashMap::new();
@@ -92,8 +106,11 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Begins; the tokens are an operator's, made before any trouble.
+    /// Begins, once the whole fleet is on line: after a restart, controllers and operators come back in any order. The
+    /// token is an operator's, made before any trouble.
     pub(crate) fn begin(yard: &Yard, fleet: &Fleet, token: &str) -> Self {
+        let is_there = || fleet.is_on_line(yard, token).then_some(());
+        wait_until("the whole fleet on line", is_there).unwrap();
         let shared = Arc::<Shared>::default();
         let operators = (0..OPERATORS).map(|number| {
             let mut tool = Tool::connect_to(yard.http(), &hello(token)).unwrap();
