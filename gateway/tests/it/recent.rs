@@ -3,13 +3,13 @@
 use crate::{
     status_contract::redis_settings,
     support::{
-        Controller, Enrolled, Gateway,
+        Controller, Enrolled, Gateway, PATIENCE,
         api::{NOTHING, call, code, told},
         timed, until,
     },
 };
 use serde_json::Value;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use switchyard_gateway::config::RecentSettings;
 use switchyard_testkit::services::Redis;
 
@@ -191,13 +191,25 @@ async fn redis_that_is_away_is_said_in_time() {
 async fn piece_again(gateway: &Gateway, who: Enrolled, samples: u64) {
     let viewer = gateway.log_in("viewer").await;
     let path = format!("{}?buckets=1", path_of(who, "RL1"));
-    until("the values to be kept again", async || {
+    let begun = Instant::now();
+    loop {
         let response = call(gateway, &viewer, "GET", &path, &NOTHING).await;
         let is_there = response.status == 200 && {
             let piece = &response.json()["buckets"][0];
             piece["samples"].as_u64() >= Some(samples)
         };
-        is_there.then_some(())
-    })
-    .await;
+        if is_there {
+            return;
+        }
+        assert!(
+            begun.elapsed() < PATIENCE,
+            "expected {samples} samples, and at last there is {} {}; stored {}, dropped {}, points {}",
+            response.status,
+            response.body,
+            gateway.metric("gateway_samples_stored_total").await,
+            gateway.metric("gateway_samples_dropped_total").await,
+            gateway.metric("recent_points").await,
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
