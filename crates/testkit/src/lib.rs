@@ -4,9 +4,11 @@
 //! - [`Program`]: one running process, its output read, stopped on drop.
 //! - [`services`]: servers that a gateway may work with.
 //! - [`Yard`]: a gateway with its own folder, accounts and enrolled controllers.
+//! - [`board`]: an ESP8266 board on its serial line.
 //! - [`lx106_command`]: a program for the chip's instruction set, run by QEMU.
 //! - [`wait_until`]: the one way to wait.
 
+pub mod board;
 mod lx106;
 mod program;
 pub mod services;

@@ -1,0 +1,33 @@
+//! An ESP8266 board on its serial line: the ROM's loader, the stub, the flash, what boots from it, and what
+//! goes wrong.
+//!
+//! - [`Board`]: the whole of it without I/O and without a clock; time comes in as an argument.
+//! - [`BoardOptions`]: what kind of board it is.
+//! - [`Fault`]: what goes wrong, and when.
+//! - [`Application`]: what runs once a good image has been loaded.
+//! - [`BoardOnTerminal`]: the same board on a pseudo-terminal, for programs that open one.
+
+mod application;
+mod boot;
+mod chip;
+mod fault;
+mod flash;
+mod line;
+mod loader;
+mod machine;
+mod options;
+mod rom;
+mod seeded;
+mod slip;
+mod spi;
+mod stub;
+mod terminal;
+
+pub use application::{Application, BannerApplication, ChipAccess, Restart};
+pub use fault::{Fault, FaultKind, FaultPoint};
+pub use flash::{
+    BLOCK_BYTES, Flash, FlashSize, FlashTiming, PAGE_BYTES, SECTOR_BYTES, SecondProgram,
+};
+pub use machine::{Board, BoardState, Counts, Lines};
+pub use options::{ApplicationFactory, BoardOptions, Speed, Wiring};
+pub use terminal::BoardOnTerminal;
