@@ -75,9 +75,9 @@ impl FlashTiming {
     pub const TYPICAL: FlashTiming = FlashTiming {
         sector_erase: Duration::from_millis(45),
         block_erase: Duration::from_millis(150),
-        page_program: Duration::from_micros(600),
-        piece_program: Duration::from_micros(150),
-        kib_read: Duration::from_micros(800),
+        page_program: Duration::from_micros(400),
+        piece_program: Duration::from_micros(110),
+        kib_read: Duration::from_micros(500),
     };
 
     /// A worn or a cold chip, still within what data sheets allow.

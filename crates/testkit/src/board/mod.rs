@@ -22,6 +22,8 @@ mod slip;
 mod spi;
 mod stub;
 mod terminal;
+#[cfg(test)]
+mod tests;
 
 pub use application::{Application, BannerApplication, ChipAccess, Restart};
 pub use fault::{Fault, FaultKind, FaultPoint};
