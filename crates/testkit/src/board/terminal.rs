@@ -24,6 +24,8 @@ use tempfile::TempDir;
 
 /// What is read at a time, and how far the board may lag behind: as much as a real line's buffers hold.
 const BYTES_AHEAD_MAX: usize = 4_096;
+/// What is kept for a program that does not read; a real line keeps less.
+const BYTES_UNWRITTEN_MAX: usize = 1 << 20;
 /// How finely time passes: a frame of USB.
 const STEP: Duration = Duration::from_millis(1);
 /// How often it is looked for somebody who opens the terminal; the kernel tells nobody.
@@ -212,50 +214,30 @@ impl Shared {
 
     /// What the thread does: as time passes, and as bytes come.
     fn run(&self) {
-        let mut events = PollFlags::empty();
         loop {
             let mut line = self.lock();
             if line.has_ended {
                 return;
             }
             let now = self.begin.elapsed();
-            line.serve(now, events);
+            let is_open = line.serve(now);
             let terminal = line.terminal.clone();
-            let mut wanted = PollFlags::empty();
-            if line.board.backlog() < BYTES_AHEAD_MAX {
-                wanted |= PollFlags::IN;
-            }
-            if !line.unwritten.is_empty() {
-                wanted |= PollFlags::OUT;
-            }
+            let wanted = line.wanted();
             let due = line.board.next_due();
             drop(line);
             let wait = due.map(|due| due.saturating_sub(now).max(STEP));
-            events = self.wait(terminal.as_deref(), wanted, wait);
+            self.wait(terminal.as_deref(), is_open, wanted, wait);
         }
     }
 
-    /// Waits for the terminal, for a call, or for the time to pass. Gives what the terminal has.
+    /// Waits for the terminal, for a call, or for the time to pass.
     fn wait(
         &self,
         terminal: Option<&OwnedFd>,
+        is_open: bool,
         wanted: PollFlags,
         wait: Option<Duration>,
-    ) -> PollFlags {
-        let timeout = |wait: Duration| Timespec {
-            tv_sec: wait.as_secs() as i64,
-            tv_nsec: wait.subsec_nanos().into(),
-        };
-        let mut events = PollFlags::empty();
-        let is_open = terminal.is_some_and(|terminal| {
-            let mut asked = [PollFd::new(terminal, wanted)];
-            let _ = poll(&mut asked, Some(&timeout(Duration::ZERO)));
-            events = asked[0].revents();
-            !events.contains(PollFlags::HUP)
-        });
-        if events.intersects(PollFlags::IN | PollFlags::OUT) {
-            return events;
-        }
+    ) {
         let mut asked = vec![PollFd::new(&self.wake, PollFlags::IN)];
         let mut wait = wait;
         match terminal {
@@ -264,31 +246,42 @@ impl Shared {
             Some(_) => wait = Some(wait.unwrap_or(OPENED_CHECK).min(OPENED_CHECK)),
             None => {}
         }
-        let wait = wait.map(timeout);
-        let _ = poll(&mut asked, wait.as_ref());
+        let _ = poll(&mut asked, wait.map(timeout).as_ref());
         let mut count = [0; 8];
         let _ = read(&self.wake, &mut count);
-        match asked.get(1) {
-            Some(terminal) => terminal.revents(),
-            None => events,
-        }
+    }
+}
+
+fn timeout(wait: Duration) -> Timespec {
+    Timespec {
+        tv_sec: wait.as_secs() as i64,
+        tv_nsec: wait.subsec_nanos().into(),
     }
 }
 
 impl Line {
-    /// Lets the board go on to this time, and carries bytes between it and the terminal.
-    fn serve(&mut self, now: Duration, events: PollFlags) {
+    /// What the terminal is to be waited for.
+    fn wanted(&self) -> PollFlags {
+        let mut wanted = PollFlags::empty();
+        if self.board.backlog() < BYTES_AHEAD_MAX {
+            wanted |= PollFlags::IN;
+        }
+        if !self.unwritten.is_empty() {
+            wanted |= PollFlags::OUT;
+        }
+        wanted
+    }
+
+    /// Lets the board go on to this time, and carries bytes between it and the terminal. Says whether anybody
+    /// has the terminal open.
+    fn serve(&mut self, now: Duration) -> bool {
         self.board.advance(now);
         let Some(terminal) = self.terminal.clone() else {
-            return;
+            return false;
         };
-        if !self.board.is_plugged() {
-            // This is the last holder of it but for the thread's own, which ends with this call: the peer
-            // sees the end.
-            self.terminal = None;
-            self.unwritten.clear();
-            return;
-        }
+        let mut asked = [PollFd::new(&*terminal, self.wanted())];
+        let _ = poll(&mut asked, Some(&timeout(Duration::ZERO)));
+        let events = asked[0].revents();
         // The rate is looked at before the bytes that were written after it was set.
         if let Ok(settings) = tcgetattr(&*terminal) {
             self.board.host_baud(settings.output_speed());
@@ -301,12 +294,12 @@ impl Line {
             }
         }
         let said = self.board.transmit(now);
+        self.unwritten.extend(said);
+        self.unwritten.truncate(BYTES_UNWRITTEN_MAX);
         if events.contains(PollFlags::HUP) {
             // Nobody listens: what is said is lost, as it is on a real line.
             self.unwritten.clear();
-            return;
         }
-        self.unwritten.extend(said);
         while !self.unwritten.is_empty() {
             match write(&*terminal, &self.unwritten) {
                 Ok(count) => drop(self.unwritten.drain(..count)),
@@ -314,6 +307,12 @@ impl Line {
                 Err(_) => self.unwritten.clear(),
             }
         }
+        if !self.board.is_plugged() {
+            // Nobody else holds it but this call: with it, the peer sees the end.
+            self.terminal = None;
+            self.unwritten.clear();
+        }
+        self.terminal.is_some() && !events.contains(PollFlags::HUP)
     }
 }
 

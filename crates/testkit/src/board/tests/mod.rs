@@ -4,6 +4,7 @@ mod boot;
 mod faults;
 mod rom;
 mod stub;
+mod terminal;
 
 use super::{
     Board, BoardOptions, BoardState,
