@@ -124,6 +124,10 @@ const RUMQTTD_VERSION: &str = "0.20.0";
 /// schemathesis' version: a newer one may find new faults, so it moves only by a commit.
 const SCHEMATHESIS_VERSION: &str = "4.32.5";
 
+/// esptool's version: what it sends is what the virtual board was proven against, so it moves only by a
+/// commit.
+const ESPTOOL_VERSION: &str = "5.6.0";
+
 /// cargo-deb's version: what it makes of the maintainers' scripts is part of the package.
 const DEB_VERSION: &str = "3.8.0";
 
@@ -353,16 +357,26 @@ fn cargo_tool(name: &str, version: &str) -> Result<PathBuf> {
 
 /// schemathesis, installed once from PyPI into a folder of its own outside the clone.
 pub(crate) fn schemathesis() -> Result<PathBuf> {
-    let folder = cache_folder()?.join(format!("schemathesis-{SCHEMATHESIS_VERSION}"));
-    let program = folder.join("bin/schemathesis");
-    let found = output(Command::new(&program).arg("--version")).unwrap_or_default();
-    if !found.ends_with(SCHEMATHESIS_VERSION) {
+    from_pypi("schemathesis", SCHEMATHESIS_VERSION, &["--version"])
+}
+
+/// esptool, in the same way.
+pub(crate) fn esptool() -> Result<PathBuf> {
+    from_pypi("esptool", ESPTOOL_VERSION, &["version"])
+}
+
+/// A program from PyPI, asked for its version by these words.
+fn from_pypi(name: &str, version: &str, ask: &[&str]) -> Result<PathBuf> {
+    let folder = cache_folder()?.join(format!("{name}-{version}"));
+    let program = folder.join("bin").join(name);
+    let found = output(Command::new(&program).args(ask)).unwrap_or_default();
+    if !found.ends_with(version) {
         run(Command::new("python3")
             .args(["-m", "venv", "--clear"])
             .arg(&folder))?;
         run(Command::new(folder.join("bin/pip"))
             .args(["install", "--quiet", "--disable-pip-version-check"])
-            .arg(format!("schemathesis=={SCHEMATHESIS_VERSION}")))?;
+            .arg(format!("{name}=={version}")))?;
     }
     Ok(program)
 }

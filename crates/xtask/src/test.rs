@@ -42,7 +42,7 @@ impl Part {
             Part::Qemu => &[BUILD, CHIP],
             Part::Ui => &[PAGE],
             Part::Desktop => &[BUILD, PAGE, PROGRAMS, DESKTOP, BROWSER],
-            Part::E2e => &[BUILD, CHIP, PAGE, PROGRAMS, SERVICES, BROWSER],
+            Part::E2e => &[BUILD, CHIP, PAGE, PROGRAMS, SERVICES, BROWSER, PYTHON],
             Part::Api => &[BUILD, PROGRAMS, PYTHON],
             Part::Deb => &[BUILD, PAGE, PROGRAMS, PACKAGE, DEBIAN],
         }
@@ -92,11 +92,17 @@ pub(crate) fn test(parts: &[Part]) -> Result<()> {
 
 /// `cargo nextest run` where it is installed, else `cargo test`.
 fn tests(selection: &[&str]) -> Result<()> {
-    tests_with(selection, "auto", 1)
+    tests_with(selection, "auto", 1, &[])
 }
 
 /// The same with gateways that read and write their sockets by this interface, on so many threads.
-fn tests_with(selection: &[&str], io: &str, shards: u32) -> Result<()> {
+/// Besides, the tests find these programs by these variables.
+fn tests_with(
+    selection: &[&str],
+    io: &str,
+    shards: u32,
+    programs: &[(&str, PathBuf)],
+) -> Result<()> {
     let nextest = output(cargo().args(["nextest", "--version"])).is_some();
     let verb: &[&str] = if nextest {
         &["nextest", "run", "--no-fail-fast"]
@@ -109,6 +115,7 @@ fn tests_with(selection: &[&str], io: &str, shards: u32) -> Result<()> {
         .args(selection)
         .env("SWITCHYARD_IO", io)
         .env("SWITCHYARD_SHARDS", shards.to_string())
+        .envs(programs.iter().map(|(name, path)| (name, path)))
         .env("PATH", setup::node()?))
 }
 
@@ -125,8 +132,8 @@ fn rust() -> Result<()> {
     // What has just run on one thread, by io_uring where this kernel has it, must run on several and
     // by epoll as well.
     let gateway = ["--package", "switchyard-gateway", "--test", "it"];
-    tests_with(&gateway, "auto", 2)?;
-    tests_with(&gateway, "epoll", 4)?;
+    tests_with(&gateway, "auto", 2, &[])?;
+    tests_with(&gateway, "epoll", 4, &[])?;
     if output(cargo().args(["nextest", "--version"])).is_some() {
         // nextest does not run the examples in the documentation.
         run(cargo().args(["test", "--quiet", "--doc"]).args(selection))?;
@@ -181,7 +188,14 @@ fn ui() -> Result<()> {
 fn e2e() -> Result<()> {
     programs()?;
     firmware::qemu::program()?;
-    tests(&["--package", "switchyard-e2e", "--test", "e2e"])
+    // One that somebody has chosen is taken as it is.
+    let esptool = match std::env::var_os("SWITCHYARD_ESPTOOL") {
+        Some(chosen) => PathBuf::from(chosen),
+        None => setup::esptool()?,
+    };
+    let programs = [("SWITCHYARD_ESPTOOL", esptool)];
+    let selection = ["--package", "switchyard-e2e", "--test", "e2e"];
+    tests_with(&selection, "auto", 1, &programs)
 }
 
 fn http_api() -> Result<()> {

@@ -22,8 +22,11 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// What is read at a time, and how far the board may lag behind: as much as a real line's buffers hold.
-const BYTES_AHEAD_MAX: usize = 4_096;
+/// What is read at a time.
+const BYTES_AT_A_TIME: usize = 4_096;
+/// How much is read ahead of what has passed on the line: more than is read at a time, so that the line does
+/// not rest while there is more.
+const BYTES_AHEAD_MAX: usize = 2 * BYTES_AT_A_TIME;
 /// What is kept for a program that does not read; a real line keeps less.
 const BYTES_UNWRITTEN_MAX: usize = 1 << 20;
 /// How finely time passes: a frame of USB.
@@ -92,7 +95,7 @@ impl BoardOnTerminal {
         })
     }
 
-    /// What a program opens. The path stays the same when the cable is put in again.
+    /// What a program opens. It is gone while the cable is out, and the same when it is put in again.
     pub fn path(&self) -> &Path {
         &self.shared.path
     }
@@ -194,6 +197,7 @@ impl BoardOnTerminal {
 
 impl Drop for BoardOnTerminal {
     fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.shared.path);
         self.shared.lock().has_ended = true;
         self.shared.wake();
         if let Some(thread) = self.thread.take() {
@@ -220,7 +224,7 @@ impl Shared {
                 return;
             }
             let now = self.begin.elapsed();
-            let is_open = line.serve(now);
+            let is_open = line.serve(now, &self.path);
             let terminal = line.terminal.clone();
             let wanted = line.wanted();
             let due = line.board.next_due();
@@ -274,7 +278,7 @@ impl Line {
 
     /// Lets the board go on to this time, and carries bytes between it and the terminal. Says whether anybody
     /// has the terminal open.
-    fn serve(&mut self, now: Duration) -> bool {
+    fn serve(&mut self, now: Duration, path: &Path) -> bool {
         self.board.advance(now);
         let Some(terminal) = self.terminal.clone() else {
             return false;
@@ -287,7 +291,7 @@ impl Line {
             self.board.host_baud(settings.output_speed());
         }
         if events.contains(PollFlags::IN) {
-            let mut bytes = [0; BYTES_AHEAD_MAX];
+            let mut bytes = [0; BYTES_AT_A_TIME];
             if let Ok(count) = read(&*terminal, &mut bytes) {
                 let bytes = bytes.get(..count).unwrap_or_default();
                 self.board.receive(now, bytes);
@@ -308,7 +312,9 @@ impl Line {
             }
         }
         if !self.board.is_plugged() {
-            // Nobody else holds it but this call: with it, the peer sees the end.
+            // Nobody else holds it but this call: with it, the peer sees the end. The path goes first, since
+            // the system gives the terminal's name to the next who asks for one.
+            let _ = std::fs::remove_file(path);
             self.terminal = None;
             self.unwritten.clear();
         }
