@@ -192,13 +192,15 @@ impl Flash {
         self.timing
     }
 
-    /// Its content is changed from outside, as a programmer would: what is written counts as programmed.
+    /// Its content is changed from outside, as a programmer would: words that are not blank count as
+    /// programmed.
     pub fn place(&mut self, offset: u32, content: &[u8]) {
         let start = self.place_of(offset);
         for (byte, new) in self.bytes.iter_mut().skip(start).zip(content) {
             *byte = *new;
         }
-        self.mark(start, content.len(), |word, bit| *word |= bit);
+        self.mark(start, content.len(), |word, bit| *word &= !bit);
+        self.mark_programmed(start, content);
     }
 
     /// A bit changes by itself.
@@ -280,7 +282,7 @@ impl Flash {
                 *byte &= new;
             }
         }
-        self.count_words(start, content);
+        self.second_programs += self.mark_programmed(start, content);
         end
     }
 
@@ -318,20 +320,22 @@ impl Flash {
         bits.is_some_and(|bits| bits >> (word % 64) & 1 == 1)
     }
 
-    /// Takes note of each word that has been programmed, and of those that had been before.
-    fn count_words(&mut self, start: usize, content: &[u8]) {
+    /// Takes note of each word that has been programmed. Gives how many of them had been before.
+    fn mark_programmed(&mut self, start: usize, content: &[u8]) -> u64 {
+        let mut again = 0;
         let word_bytes = WORD_BYTES as usize;
         let mut at = start;
         let mut rest = content;
         while !rest.is_empty() {
             let (word, after) = rest.split_at((word_bytes - at % word_bytes).min(rest.len()));
             if word.iter().any(|byte| *byte != 0xff) {
-                self.second_programs += u64::from(self.is_programmed(at));
+                again += u64::from(self.is_programmed(at));
                 self.mark(at, 1, |word, bit| *word |= bit);
             }
             at += word.len();
             rest = after;
         }
+        again
     }
 
     fn mark(&mut self, start: usize, length: usize, change: fn(&mut u64, u64)) {

@@ -438,7 +438,7 @@ impl Board {
 
     fn boot_flash(&mut self, at: Duration) {
         self.chip.baud = boot::BAUD;
-        let loaded = boot::load(&self.chip.flash);
+        let loaded = boot::load(&self.chip.flash, self.options.is_dout_only);
         self.say(at, loaded.log.as_bytes());
         if !loaded.is_good {
             self.mode = Mode::Stuck {

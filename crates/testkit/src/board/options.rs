@@ -42,6 +42,9 @@ pub struct BoardOptions {
     pub is_esp8285: bool,
     /// How large the flash is.
     pub flash_size: FlashSize,
+    /// Whether the flash is wired so that only the mode DOUT works, as on many relay boards: an image whose header
+    /// names another one is written and read well, and does not boot.
+    pub is_dout_only: bool,
     /// The first byte of the flash's identification.
     pub flash_maker: u8,
     /// How long the flash takes, where the speed is real.
@@ -62,6 +65,7 @@ impl Default for BoardOptions {
             mac: [0x5c, 0xcf, 0x7f, 0x12, 0x34, 0x56],
             is_esp8285: false,
             flash_size: FlashSize::Mib1,
+            is_dout_only: false,
             flash_maker: 0xef,
             flash_timing: FlashTiming::TYPICAL,
             second_program: SecondProgram::Counted,
