@@ -29,8 +29,8 @@ pub enum Wiring {
 /// would find nothing to run.
 pub type ApplicationFactory = Box<dyn Fn(&[u8]) -> Option<Box<dyn Application>> + Send>;
 
-/// What kind of board it is. [`Default`] is a relay board with an ESP8266EX and 1 MiB, wired by hand, in no
-/// hurry for nothing: everything is immediate.
+/// What kind of board it is. [`Default`] is a relay board with an ESP8266EX and 1 MiB, wired by hand, on
+/// which everything is immediate.
 pub struct BoardOptions {
     /// How fast everything goes.
     pub speed: Speed,
