@@ -279,6 +279,18 @@ impl<'a> Fields<'a> {
             .transpose()
     }
 
+    /// All entries, in the order of their keys.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (u64, Item<'a>)> + use<'a> {
+        let (mut rest, mut left) = (self.entries, self.count);
+        std::iter::from_fn(move || {
+            left = left.checked_sub(1)?;
+            let key = Item::first(rest)?;
+            let value = Item::first(key.rest())?;
+            rest = value.rest();
+            Some((key.unsigned()?, value))
+        })
+    }
+
     /// A map inside this one.
     pub(crate) fn map(&mut self, key: u8) -> Result<Fields<'a>, MessageError> {
         self.find(key)

@@ -9,6 +9,7 @@
 //!   a borrowed buffer.
 //! - [`cbor::check`]: the one gate that every payload passes before a field is read.
 //! - [`message`]: typed payloads.
+//! - [`serial`]: what goes over a board's serial line.
 //! - [`firmware`]: versions, and what stands before an image.
 //! - [`Code`]: the registry of reasons.
 //! - [`limits`]: every bound, with its reason.
@@ -37,6 +38,7 @@ pub mod firmware;
 mod frame;
 pub mod limits;
 pub mod message;
+pub mod serial;
 mod site;
 
 pub use address::{Address, AddressError, AddressKind};

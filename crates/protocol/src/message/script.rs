@@ -506,7 +506,7 @@ impl Field for ScriptFault {
 }
 
 impl ScriptFault {
-    pub(super) fn read(fields: &mut Fields<'_>) -> Result<Self, MessageError> {
+    pub(crate) fn read(fields: &mut Fields<'_>) -> Result<Self, MessageError> {
         Ok(ScriptFault {
             line: fields.required(0)?,
             column: fields.required(1)?,
