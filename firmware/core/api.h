@@ -1,6 +1,6 @@
 /*
  * api.h: the JSON API under /api/, which the controller's own page speaks, and what it asks of the
- * controller.
+ * controller. The serial line asks for its share by the same table (serial.h).
  *
  * docs/http-controller.md is its reference. Whoever joins the parts fills an fw_api_controller_t;
  * the API knows nothing else of points, scripts, flash or radio. Every function there returns at
@@ -76,9 +76,12 @@ typedef enum {
 typedef struct {
     const char *board;
     const char *software;
+    const char *profile; /* of the firmware, as its manifest has it */
     uint64_t uptime_ms;
     uint64_t time_ms; /* since 1970; 0 = not known */
     uint32_t address;
+    uint32_t enrolled; /* the address that is set up, which the next start takes; 0 = none */
+    uint32_t version;
     uint32_t boot_id;
     uint32_t free_bytes;
     uint32_t ip; /* 192.168.4.1 is 0xC0A80401; 0 = none */
@@ -97,6 +100,8 @@ typedef struct {
     uint8_t gateway; /* 0 or 1 */
     uint8_t wifi;    /* fw_api_wifi_t */
     uint8_t longest_gap; /* fw_api_gap_t */
+    uint8_t slot;        /* that it runs from */
+    uint8_t reset;       /* fw_reset_t */
     uint8_t script;      /* fw_api_script_t */
     uint8_t update;      /* fw_api_update_t */
     bool is_access_point; /* its own Wi-Fi is open */
@@ -198,6 +203,16 @@ typedef enum {
     FW_SETTINGS,
 } fw_setting_t;
 
+/* What is to be changed; what has no bytes stays. */
+typedef struct {
+    fw_span_t texts[FW_SETTINGS];
+    fw_span_t label;         /* what its own Wi-Fi asks for; empty: nobody may */
+    const uint8_t *verifier; /* of the page's password: FW_VERIFIER_BYTES */
+} fw_api_change_t;
+
+/* A chip's own number, and how long one may be. */
+#define FW_HARDWARE_BYTES_MAX 8u
+
 typedef enum {
     FW_UPLOAD_SCRIPT = 0,
     FW_UPLOAD_FIRMWARE,
@@ -260,19 +275,25 @@ typedef struct {
     /* Copies a setting, and gives its length. Of FW_SETTING_WIFI_PASSWORD nothing is copied; any
      * length but 0 says that it is set. */
     uint8_t (*setting)(void *ctx, fw_setting_t which, uint8_t into[FW_SETTING_BYTES_MAX]);
-    /* Changes those whose bytes are not NULL, all or none; FW_PROBLEM_OUT_OF_RANGE: `wrong` is the
-     * one that cannot be. */
-    fw_api_result_t (*change_settings)(void *ctx, const fw_span_t settings[FW_SETTINGS],
-                                       uint8_t *wrong);
+    /* Changes all of it or nothing; FW_PROBLEM_OUT_OF_RANGE: `wrong` is the text that cannot be, or
+     * FW_SETTINGS: the label is it. */
+    fw_api_result_t (*change_settings)(void *ctx, const fw_api_change_t *change, uint8_t *wrong);
+    /* Who it is from the next start on: an address and a key of FW_LINK_KEY_BYTES, or 0: nobody. */
+    fw_api_result_t (*enrol)(void *ctx, uint32_t address, const uint8_t *key);
     /* Looks for networks. Once done they are walked by `network`. */
     fw_api_result_t (*look_around)(void *ctx);
     bool (*network)(void *ctx, uint16_t *cursor, fw_api_network_t *network);
     /* The password's verifier; false: none is set, and the controller awaits its set-up. */
     bool (*verifier)(void *ctx, uint8_t into[FW_VERIFIER_BYTES]);
-    fw_api_result_t (*change_verifier)(void *ctx, const uint8_t verifier[FW_VERIFIER_BYTES]);
     /* Whether a first password may be set: in the first minutes after power-on, or by whoever is on
      * the controller's own Wi-Fi. */
     bool (*setup_is_open)(void *ctx);
+    /* The chip's own number; its length, 0 where nobody knows it. */
+    uint8_t (*hardware)(void *ctx, uint8_t into[FW_HARDWARE_BYTES_MAX]);
+    /* How Wi-Fi does (fw_api_wifi_t), and the IP address: a part of the status, for who asks often. */
+    uint8_t (*wifi)(void *ctx, uint32_t *ip);
+    /* While something comes in that an erase would lose, none begins. */
+    void (*hold_erases)(void *ctx, bool held);
     /* In half a second or so, that the answer may leave. */
     void (*restart)(void *ctx);
     void (*random)(void *ctx, uint8_t *into, size_t length);

@@ -92,7 +92,8 @@ static fw_api_result_t store(fw_api_t *api)
         fw_stretch_verifier(&api->log_in, api->body);
         api->step = STEP_STORING;
     }
-    return controller->change_verifier(api->ctx, api->body);
+    const fw_api_change_t change = {.verifier = api->body};
+    return controller->change_settings(api->ctx, &change, &api->wrong);
 }
 
 static void open_session(fw_api_t *api)
@@ -341,16 +342,15 @@ fw_api_result_t fw_api_trial(fw_api_t *api)
 
 fw_api_result_t fw_api_change_settings(fw_api_t *api)
 {
-    fw_span_t settings[FW_SETTINGS];
+    fw_api_change_t change = {.verifier = NULL};
     for (uint8_t i = 0; i < FW_SETTINGS; i++) {
-        settings[i] = (fw_span_t){0};
-        (void)text_of(api, fw_api_setting_name((fw_setting_t)i), &settings[i]);
-        if (settings[i].length > FW_SETTING_BYTES_MAX) {
+        (void)text_of(api, fw_api_setting_name((fw_setting_t)i), &change.texts[i]);
+        if (change.texts[i].length > FW_SETTING_BYTES_MAX) {
             api->wrong = i;
             return FW_PROBLEM_OUT_OF_RANGE;
         }
     }
-    return api->controller->change_settings(api->ctx, settings, &api->wrong);
+    return api->controller->change_settings(api->ctx, &change, &api->wrong);
 }
 
 fw_api_result_t fw_api_look_around(fw_api_t *api)

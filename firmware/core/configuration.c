@@ -107,7 +107,7 @@ void fw_configuration_set(fw_configuration_t *configuration, fw_text_setting_t w
     fw_copy((uint8_t *)into, text.bytes, text.length);
 }
 
-bool fw_configuration_set_label(fw_configuration_t *configuration, fw_span_t password)
+bool fw_label_is_good(fw_span_t password)
 {
     bool fits = password.length >= FW_LABEL_BYTES_MIN && password.length <= FW_LABEL_BYTES_MAX;
     if (password.length > 0u && !fits) {
@@ -117,6 +117,14 @@ bool fw_configuration_set_label(fw_configuration_t *configuration, fw_span_t pas
         if (password.bytes[i] <= ' ' || password.bytes[i] > '~') {
             return false;
         }
+    }
+    return true;
+}
+
+bool fw_configuration_set_label(fw_configuration_t *configuration, fw_span_t password)
+{
+    if (!fw_label_is_good(password)) {
+        return false;
     }
     fw_fill((uint8_t *)configuration->label, 0, sizeof configuration->label);
     fw_copy((uint8_t *)configuration->label, password.bytes, password.length);

@@ -55,8 +55,10 @@ bool fw_text_setting_is_good(fw_text_setting_t which, fw_span_t text);
 void fw_configuration_set(fw_configuration_t *configuration, fw_text_setting_t which,
                           fw_span_t text);
 
-/* Sets the label's password, as provisioning does; nothing reads it back. False: it is none, which is 8
- * to 24 characters of ASCII without a space, or empty. */
+/* Whether it can be the label's password: 8 to 24 characters of ASCII without a space, or empty. */
+bool fw_label_is_good(fw_span_t password);
+
+/* Sets the label's password, as provisioning does; nothing reads it back. False: it cannot be that. */
 bool fw_configuration_set_label(fw_configuration_t *configuration, fw_span_t password);
 
 /* Writes entry number `*at` on, as many as fit; the bytes written, 0 at the end. Begin with 0. */

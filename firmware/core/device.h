@@ -38,6 +38,8 @@ typedef struct {
     uint32_t (*free_bytes)(void *ctx);
     /* Whether a first password may be set. */
     bool (*setup_is_open)(void *ctx);
+    /* The chip's own number, FW_HARDWARE_BYTES_MAX at most; its length. NULL: nobody knows it. */
+    uint8_t (*hardware)(void *ctx, uint8_t *into);
     /* Does not return, or does so only where nobody minds. */
     void (*restart)(void *ctx);
 } fw_machine_t;

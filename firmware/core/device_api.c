@@ -83,7 +83,12 @@ static void status(void *ctx, fw_api_status_t *into)
         .software = controller->settings.software,
         .uptime_ms = controller->uptime_ms,
         .time_ms = fw_clock_wall(&controller->clock, now_ms, &time_ms) ? time_ms : 0u,
+        .profile = device->setup->identity.profile,
         .address = controller->settings.address,
+        .enrolled = device->configuration.address,
+        .version = device->setup->identity.version,
+        .slot = device->setup->identity.slot,
+        .reset = device->setup->reset,
         .boot_id = controller->status.boot_id,
         .free_bytes = machine->free_bytes(machine->ctx),
         .ip = radio.ip,
@@ -615,67 +620,7 @@ static fw_api_result_t trial(void *ctx, fw_trial_t what)
     return result_of(fw_scripts_do(&device->scripts, work));
 }
 
-/* ---- settings ---- */
-
-_Static_assert((int)FW_SETTINGS == (int)FW_TEXTS && (int)FW_SETTING_ZONE == (int)FW_TEXT_ZONE &&
-                   FW_SETTING_BYTES_MAX == FW_TEXT_SETTING_BYTES_MAX &&
-                   FW_VERIFIER_BYTES == FW_PASSWORD_CHECK_BYTES,
-               "the API's settings are the configuration's texts");
-
-static uint8_t setting(void *ctx, fw_setting_t which, uint8_t into[FW_SETTING_BYTES_MAX])
-{
-    fw_device_t *device = ctx;
-    const char *text = device->configuration.texts[which];
-    uint8_t length = (uint8_t)fw_string_length(text);
-    if (which != FW_SETTING_WIFI_PASSWORD) {
-        fw_copy(into, (const uint8_t *)text, length);
-    }
-    return length;
-}
-
-/* A change is asked for again until it is in flash: `is_made` if the configuration has it already, and else
- * it may be made now if the answer is FW_API_WAIT and `may_make`. */
-static fw_api_result_t change(fw_device_t *device, bool is_made, bool *may_make)
-{
-    *may_make = false;
-    if (device->saving != 0u) {
-        return FW_API_WAIT;
-    }
-    if (device->save_failed) {
-        device->save_failed = false;
-        return FW_PROBLEM_STORE;
-    }
-    *may_make = !is_made;
-    return is_made ? FW_PROBLEM_NONE : FW_API_WAIT;
-}
-
-static fw_api_result_t change_settings(void *ctx, const fw_span_t settings[FW_SETTINGS],
-                                       uint8_t *wrong)
-{
-    fw_device_t *device = ctx;
-    bool is_made = true;
-    bool may_make = false;
-    for (uint8_t i = 0; i < FW_SETTINGS; i++) {
-        if (settings[i].bytes == NULL) {
-            continue;
-        }
-        if (!fw_text_setting_is_good((fw_text_setting_t)i, settings[i])) {
-            *wrong = i;
-            return FW_PROBLEM_OUT_OF_RANGE;
-        }
-        is_made = is_made && fw_text_is(settings[i], device->configuration.texts[i]);
-    }
-    fw_api_result_t result = change(device, is_made, &may_make);
-    for (uint8_t i = 0; may_make && i < FW_SETTINGS; i++) {
-        if (settings[i].bytes != NULL) {
-            fw_configuration_set(&device->configuration, (fw_text_setting_t)i, settings[i]);
-        }
-    }
-    if (may_make) {
-        fw_device_save_settings(device);
-    }
-    return result;
-}
+/* ---- around it ---- */
 
 static fw_api_result_t look_around(void *ctx)
 {
@@ -691,33 +636,33 @@ static bool network(void *ctx, uint16_t *cursor, fw_api_network_t *into)
     return machine->network(machine->ctx, (*cursor)++, into);
 }
 
-static bool verifier(void *ctx, uint8_t into[FW_VERIFIER_BYTES])
-{
-    const fw_device_t *device = ctx;
-    fw_copy(into, device->configuration.verifier, FW_VERIFIER_BYTES);
-    return device->configuration.has_verifier;
-}
-
-static fw_api_result_t change_verifier(void *ctx, const uint8_t bytes[FW_VERIFIER_BYTES])
-{
-    fw_device_t *device = ctx;
-    fw_configuration_t *configuration = &device->configuration;
-    bool may_make = false;
-    bool is_made = configuration->has_verifier &&
-                   fw_equal(configuration->verifier, bytes, FW_VERIFIER_BYTES);
-    fw_api_result_t result = change(device, is_made, &may_make);
-    if (may_make) {
-        fw_copy(configuration->verifier, bytes, FW_VERIFIER_BYTES);
-        configuration->has_verifier = true;
-        fw_device_save_settings(device);
-    }
-    return result;
-}
-
 static bool setup_is_open(void *ctx)
 {
     const fw_device_t *device = ctx;
     return device->setup->machine->setup_is_open(device->setup->machine->ctx);
+}
+
+static uint8_t hardware(void *ctx, uint8_t into[FW_HARDWARE_BYTES_MAX])
+{
+    const fw_device_t *device = ctx;
+    const fw_machine_t *machine = device->setup->machine;
+    return machine->hardware == NULL ? 0u : machine->hardware(machine->ctx, into);
+}
+
+static uint8_t wifi(void *ctx, uint32_t *ip)
+{
+    const fw_device_t *device = ctx;
+    const fw_machine_t *machine = device->setup->machine;
+    fw_radio_t radio = {.ip = 0};
+    machine->radio(machine->ctx, &radio);
+    *ip = radio.ip;
+    return radio.state;
+}
+
+static void hold_erases(void *ctx, bool held)
+{
+    fw_device_t *device = ctx;
+    device->flash.is_held = held;
 }
 
 static void restart(void *ctx)
@@ -763,13 +708,16 @@ const fw_api_controller_t fw_device_api = {
     .upload_write = upload_write,
     .upload_end = upload_end,
     .trial = trial,
-    .setting = setting,
-    .change_settings = change_settings,
+    .setting = fw_device_setting,
+    .change_settings = fw_device_change_settings,
+    .enrol = fw_device_enrol,
     .look_around = look_around,
     .network = network,
-    .verifier = verifier,
-    .change_verifier = change_verifier,
+    .verifier = fw_device_verifier,
     .setup_is_open = setup_is_open,
+    .hardware = hardware,
+    .wifi = wifi,
+    .hold_erases = hold_erases,
     .restart = restart,
     .random = random_bytes,
 };

@@ -48,6 +48,14 @@ fw_api_result_t fw_device_step(void *ctx);
 void fw_device_let_go(void *ctx);
 uint8_t fw_device_shadow(void *ctx, uint16_t *line);
 
+/* ---- device_settings.c ---- */
+
+/* For the API: see api.h. */
+uint8_t fw_device_setting(void *ctx, fw_setting_t which, uint8_t into[FW_SETTING_BYTES_MAX]);
+fw_api_result_t fw_device_change_settings(void *ctx, const fw_api_change_t *wanted, uint8_t *wrong);
+fw_api_result_t fw_device_enrol(void *ctx, uint32_t address, const uint8_t *key);
+bool fw_device_verifier(void *ctx, uint8_t into[FW_VERIFIER_BYTES]);
+
 /* ---- device_api.c ---- */
 
 /* Begins to bring a script for whoever remembers `*opening`; WRONG_STATE: somebody else began one since. */

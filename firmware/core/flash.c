@@ -36,6 +36,9 @@ bool fw_flash_program(fw_flash_t *flash, uint32_t address, const uint32_t *words
     return true;
 }
 
+/* When to ask again while erases are held. */
+#define HELD_MS 10u
+
 uint32_t fw_flash_erase_wait_ms(fw_flash_t *flash, uint32_t now_ms)
 {
     if (flash->has_erased) {
@@ -44,6 +47,9 @@ uint32_t fw_flash_erase_wait_ms(fw_flash_t *flash, uint32_t now_ms)
         flash->has_erased = false;
         flash->is_gap = true;
         flash->gap_from_ms = now_ms;
+    }
+    if (flash->is_held) {
+        return HELD_MS;
     }
     uint32_t passed_ms = now_ms - flash->gap_from_ms;
     if (!flash->is_gap || passed_ms >= flash->erase_gap_ms) {

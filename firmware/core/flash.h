@@ -30,6 +30,7 @@ typedef struct {
     uint32_t operations;   /* programs and erases so far */
     bool has_erased;       /* and nobody has asked for the next erase yet */
     bool is_gap;           /* it has not passed yet, as far as anybody asked */
+    bool is_held;          /* no erase begins: whoever has set it lets go soon */
     bool has_stalled;      /* by an erase, since whoever reads this cleared it */
 } fw_flash_t;
 

@@ -3,12 +3,15 @@
 //! Pure: reads the vectors and gives text. The structs that the header fills are declared in
 //! `firmware/tests/c/golden.h`, the vectors' format is told in `tests/vectors/README.md`.
 
+mod serial;
+
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, de::DeserializeOwned};
 use std::{fmt::Write, fs, path::Path};
 
-/// The whole header: `golden_headers`, `golden_payloads`, `golden_messages`, `golden_sessions` and
-/// `golden_refusals`.
+/// The whole header: `golden_headers`, `golden_payloads`, `golden_messages`, `golden_sessions`,
+/// `golden_refusals`, and those of the serial line: `golden_lines`, `golden_requests`, `golden_answers` and
+/// `golden_commands`.
 ///
 /// # Errors
 /// When a file is missing, or does not keep to the vectors' format.
@@ -25,6 +28,7 @@ pub(crate) fn render_c_header(folder: &Path) -> Result<String> {
     let noise: Noise = load(folder, "noise.toml")?;
     render_sessions(&mut page, &noise.session)?;
     render_refusals(&mut page, &noise.refusal)?;
+    serial::render(&mut page, &load(folder, "serial.toml")?)?;
     Ok(page.text)
 }
 

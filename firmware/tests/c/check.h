@@ -65,5 +65,7 @@ void test_rekey(void);
 void test_rekey_power(void);
 void test_wear(void);
 void test_power(void);
+void test_serial(void);
+void test_serial_power(void);
 
 #endif

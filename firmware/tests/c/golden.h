@@ -73,6 +73,50 @@ typedef struct {
     golden_bytes_t psk, prologue, responder_ephemeral, message_1;
 } golden_refusal_t;
 
+/* The serial line. */
+typedef struct {
+    uint8_t type;
+    golden_bytes_t data;
+} golden_packet_t;
+
+typedef struct {
+    const char *name;
+    golden_bytes_t bytes;
+    const golden_packet_t *packets;
+    size_t packets_count;
+    bool is_exact; /* encoding the one packet gives the bytes */
+} golden_line_t;
+
+typedef struct {
+    const char *name;
+    golden_bytes_t data;
+    uint8_t id; /* that is answered */
+    const char *verb;
+    const char *error; /* NULL: the request is good */
+} golden_request_t;
+
+typedef struct {
+    const char *name;
+    const char *verb;
+    golden_bytes_t data;
+    uint8_t id;
+    uint8_t code;
+    const golden_field_t *fields;
+    size_t fields_count;
+} golden_answer_t;
+
+typedef struct {
+    const char *name;
+    golden_bytes_t data;
+    const char *error;
+} golden_command_t;
+
+/* Runs them: test_serial_vectors.c. */
+void test_serial_vectors(const golden_line_t *lines, size_t lines_count,
+                         const golden_request_t *requests, size_t requests_count,
+                         const golden_answer_t *answers, size_t answers_count,
+                         const golden_command_t *commands, size_t commands_count);
+
 /* Runs one message: test_message.c. */
 void test_message(const golden_message_t *golden);
 

@@ -131,6 +131,7 @@ static const struct {
     {"device", test_device},     {"recorder", test_recorder},
     {"shadow", test_shadow},
     {"recording", test_recording},
+    {"serial", test_serial},     {"serial_power", test_serial_power},
     {"esp8266", test_esp8266},
 };
 

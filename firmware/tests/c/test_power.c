@@ -319,7 +319,7 @@ static int wanted_settings;
 
 static fw_api_result_t ask_for_settings(void)
 {
-    fw_span_t spans[FW_SETTINGS] = {{NULL, 0}};
+    fw_api_change_t change = {.verifier = NULL};
     const char *const texts[FW_SETTINGS] = {
         [FW_SETTING_NAME] = settings[wanted_settings].name,
         [FW_SETTING_HOST] = settings[wanted_settings].host,
@@ -327,11 +327,11 @@ static fw_api_result_t ask_for_settings(void)
     };
     for (int i = 0; i < FW_SETTINGS; i++) {
         if (texts[i] != NULL) {
-            spans[i] = (fw_span_t){(const uint8_t *)texts[i], strlen(texts[i])};
+            change.texts[i] = (fw_span_t){(const uint8_t *)texts[i], strlen(texts[i])};
         }
     }
     uint8_t wrong = FW_SETTINGS;
-    return fw_device_api.change_settings(&whole, spans, &wrong);
+    return fw_device_api.change_settings(&whole, &change, &wrong);
 }
 
 static bool set_up_as(int state)

@@ -165,4 +165,7 @@ void test_vectors(void)
     }
     sessions();
     refusals();
+    test_serial_vectors(golden_lines, golden_lines_count, golden_requests, golden_requests_count,
+                        golden_answers, golden_answers_count, golden_commands,
+                        golden_commands_count);
 }

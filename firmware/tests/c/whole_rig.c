@@ -218,12 +218,12 @@ void whole_pass(uint32_t ms)
 
 void whole_configure(fw_text_setting_t which, const char *text)
 {
-    fw_span_t settings[FW_SETTINGS] = {{NULL, 0}};
-    settings[which] = (fw_span_t){(const uint8_t *)text, strlen(text)};
+    fw_api_change_t change = {.verifier = NULL};
+    change.texts[which] = (fw_span_t){(const uint8_t *)text, strlen(text)};
     uint8_t wrong = FW_SETTINGS;
     fw_api_result_t result = FW_API_WAIT;
     for (int tries = 0; tries < 500 && result == FW_API_WAIT; tries++) {
-        result = fw_device_api.change_settings(&whole, settings, &wrong);
+        result = fw_device_api.change_settings(&whole, &change, &wrong);
         whole_pass(10);
     }
     CHECK_NOTE(result == FW_PROBLEM_NONE, text);
