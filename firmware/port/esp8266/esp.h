@@ -44,6 +44,9 @@ int32_t fw_esp_pins_read(uint8_t channel);
 void fw_esp_pins_write(uint8_t channel, int32_t value);
 /* Every 10 ms: a frame to the relays behind the serial line. */
 void fw_esp_pins_poll(void);
+/* Whether the button at GPIO0 is pressed, which is what flashes most boards. Where that pin drives an output
+ * there is none. */
+bool fw_esp_pins_button(void);
 /* Whether the profile has an analogue input; and what it read, at most ten times a second. */
 bool fw_esp_pins_have_adc(void);
 void fw_esp_pins_take_adc(uint16_t reading);
@@ -52,6 +55,10 @@ void fw_esp_pins_take_adc(uint16_t reading);
 
 /* After the radio's start, which sets the clock that the serial port divides. */
 void fw_esp_console_begin(const fw_profile_t *profile, uint32_t now_ms);
+/* The line is served from now on (serial.h), where the profile has one. The device has begun. */
+void fw_esp_console_serve(void);
+/* Every 10 ms, before the device is polled. */
+void fw_esp_console_poll(uint32_t now_ms);
 /* A line goes out whole or not at all: nothing waits for the serial port. */
 void fw_esp_console_line(const char *text, uint32_t now_ms);
 /* False: there is no room for all of it now. */

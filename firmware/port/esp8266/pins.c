@@ -124,6 +124,18 @@ void fw_esp_pins_poll(void)
     }
 }
 
+bool fw_esp_pins_button(void)
+{
+    for (uint8_t i = 0; i < pins.profile->pins_count; i++) {
+        const fw_board_pin_t *pin = &pins.profile->pins[i];
+        bool is_gpio0 = pin->driver == FW_DRIVER_GPIO && pin->gpio == 0u;
+        if (is_gpio0 && pin->pin.type == FW_POINT_DIGITAL_OUTPUT) {
+            return false;
+        }
+    }
+    return (FW_GPIO_IN & 1u) == 0u;
+}
+
 bool fw_esp_pins_have_adc(void)
 {
     return pins.profile->adc_full_mv != 0u;

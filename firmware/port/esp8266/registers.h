@@ -35,6 +35,18 @@
 
 /* The first serial port. */
 #define FW_UART_FIFO FW_REGISTER(0x60000000u)
+#define FW_UART_CAUSES FW_REGISTER(0x60000008u)  /* of the interrupt, a bit each */
+#define FW_UART_ENABLED FW_REGISTER(0x6000000Cu) /* causes that interrupt */
+#define FW_UART_CLEAR FW_REGISTER(0x60000010u)   /* write 1: it is seen to */
+#define FW_UART_WHEN FW_REGISTER(0x60000024u)    /* how full, and how long silent */
+#define FW_UART_CAUSE_FULL (1u << 0)
+#define FW_UART_CAUSE_OVERFLOW (1u << 4)
+#define FW_UART_CAUSE_SILENT (1u << 8)
+#define FW_UART_WHEN_FULL_MASK 0x7Fu
+#define FW_UART_WHEN_SILENT_SHIFT 24u /* in bytes' times */
+#define FW_UART_WHEN_SILENT_MASK (0x7Fu << 24)
+#define FW_UART_WHEN_SILENT_ON (1u << 31)
+#define FW_UART_RECEIVED_MASK 0xFFu /* of the status: bytes that came */
 #define FW_UART_DIVIDER FW_REGISTER(0x60000014u)
 #define FW_UART_STATUS FW_REGISTER(0x6000001Cu)
 #define FW_UART_SENDING_SHIFT 16u

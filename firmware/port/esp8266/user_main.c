@@ -184,6 +184,15 @@ static bool machine_setup_is_open(void *ctx)
     return fw_esp_radio_is_setup_open();
 }
 
+static uint8_t machine_hardware(void *ctx, uint8_t *into)
+{
+    (void)ctx;
+    uint8 mac[6] = {0};
+    wifi_get_macaddr(STATION_IF, mac);
+    fw_copy(into, mac, sizeof mac);
+    return sizeof mac;
+}
+
 static void machine_restart(void *ctx)
 {
     (void)ctx;
@@ -202,6 +211,7 @@ static const fw_machine_t machine = {
     .network = machine_network,
     .free_bytes = machine_free_bytes,
     .setup_is_open = machine_setup_is_open,
+    .hardware = machine_hardware,
     .restart = machine_restart,
 };
 
@@ -240,6 +250,7 @@ static void report(uint32_t at_ms)
 static void on_scan(void *arg)
 {
     (void)arg;
+    fw_esp_console_poll(fw_esp_now_ms());
     fw_device_poll(&fw_esp_device);
     fw_esp_pins_poll();
     uint32_t at_ms = fw_esp_now_ms();
@@ -319,6 +330,7 @@ static void on_ready(void)
     fw_esp_radio_begin(reason == REASON_DEFAULT_RST);
     system_os_task(on_task, TASK_PRIORITY, chip.queue, TASK_QUEUE);
     fw_esp_http_begin();
+    fw_esp_console_serve();
     os_timer_setfn(&chip.timer, on_scan, NULL);
     os_timer_arm(&chip.timer, SCAN_MS, 1);
 }

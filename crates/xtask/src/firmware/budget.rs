@@ -5,12 +5,12 @@ use anyhow::{Result, bail};
 use std::fmt::Write;
 
 /// What ours may take, in bytes; FLASH: core, Monocypher, the built-in page and the port together. Why: a slot
-/// of half of 1 MB is 424 KB, of which the SDK was seen to take 224, and 16 are left to it to grow. IRAM: what
-/// the SDK leaves of 32 KB; RAM: what its heap needs least; and its stack is 4 KB, of which we must not take all.
+/// of half of 1 MB is 424 KB, of which the SDK was seen to take 224, and 5 are left to it to grow. IRAM: what
+/// the SDK leaves of 32 KB; RAM: what its heap needs least, of which the serial line took the last KB (ADR 0031); and its stack is 4 KB, of which we must not take all.
 /// (The aim for flash is 160 KB; docs/firmware.md tells what is above it.)
-pub(super) const FLASH_BYTES_MAX: u64 = 184 * 1024;
+pub(super) const FLASH_BYTES_MAX: u64 = 194 * 1024;
 pub(super) const IRAM_BYTES_MAX: u64 = 4 * 1024;
-pub(super) const RAM_BYTES_MAX: u64 = 20 * 1024;
+pub(super) const RAM_BYTES_MAX: u64 = 21 * 1024;
 pub(super) const STACK_BYTES_MAX: u64 = 2560;
 
 /// What an image holds.

@@ -79,6 +79,7 @@ const STRUCTS: &[(&str, &str)] = &[
     ("fw_retain_t", "retain.h"),
     ("fw_http_server_t", "http_server.h"),
     ("fw_api_t", "api.h"),
+    ("fw_serial_t", "serial.h"),
 ];
 
 /// Those that a port holds one of.

@@ -70,15 +70,26 @@ const THROUGH_POINTERS: &[(&str, &[&str])] = &[
         ],
     ),
     // What the API asks of the device, and what is asked of the machine under that.
-    ("core/api.c", &["core/device_api.c:*", "core/api_work.c:*"]),
+    (
+        "core/api.c",
+        &["core/device_api.c:*", "core/api_work.c:*", "fw_device_verifier"],
+    ),
     (
         "core/api_show.c",
-        &["core/device_api.c:*", RECORDING, "fw_device_shadow"],
+        &[
+            "core/device_api.c:*",
+            "fw_device_setting",
+            "fw_device_verifier",
+            RECORDING,
+            "fw_device_shadow",
+        ],
     ),
     (
         "core/api_work.c",
         &[
             "core/device_api.c:*",
+            "fw_device_change_settings",
+            "fw_device_verifier",
             RECORDING,
             "fw_device_keep_recording",
             "fw_device_breakpoint",
@@ -86,6 +97,29 @@ const THROUGH_POINTERS: &[(&str, &[&str])] = &[
             "fw_device_let_go",
         ],
     ),
+    (
+        "core/serial.c",
+        &["core/device_api.c:*", "fw_device_verifier"],
+    ),
+    (
+        "core/serial_improv.c",
+        &[
+            "core/device_api.c:*",
+            "fw_device_setting",
+            "fw_device_change_settings",
+        ],
+    ),
+    (
+        "core/serial_request.c",
+        &[
+            "core/device_api.c:*",
+            "fw_device_setting",
+            "fw_device_change_settings",
+            "fw_device_enrol",
+            "fw_device_verifier",
+        ],
+    ),
+    ("core/serial_line.c", &["serial_room", "serial_write"]),
     ("core/http_server.c", &["core/api.c:*", "http_*"]),
     ("core/device.c", MACHINE),
     ("core/device_api.c", MACHINE),
