@@ -64,6 +64,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .file(host.join("host.c"))
         .file(host.join("http_host.c"))
         .file(host.join("replay.c"))
+        .file(host.join("serial_host.c"))
         .file(page_source);
     // Laboratories and benchmarks may ask for the clear link; an image for a chip never has it.
     build.define("FW_CLEAR_LINK", "1");

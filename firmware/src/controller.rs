@@ -106,6 +106,9 @@ impl Settings {
 )]
 pub struct SettingsError;
 
+/// Lines of the log that wait for the serial line, which has room for about as many.
+const LINES_MAX: usize = 8;
+
 /// What the port functions work on. Reached by C through a raw pointer, and by us only between
 /// calls into C.
 struct Host {
@@ -115,6 +118,8 @@ struct Host {
     actions: VecDeque<Action>,
     inputs: [i32; CHANNELS],
     outputs: [i32; CHANNELS],
+    /// Of the log, that nobody has taken yet; `None`: nobody will.
+    lines: Option<VecDeque<String>>,
     /// The real address, for log lines and for the end of a forgery.
     address: Address,
 }
@@ -207,6 +212,7 @@ impl Controller {
             actions: VecDeque::new(),
             inputs: [0; CHANNELS],
             outputs: [0; CHANNELS],
+            lines: None,
             address: settings.address,
         })));
         let port = Box::new(FwPort {
@@ -265,6 +271,12 @@ impl Controller {
         host.actions.clear();
         host.outputs = [0; CHANNELS];
         device.restart();
+        // A number that was set up holds now, also for the end of a forgery.
+        let enrolled = device.enrolled();
+        if enrolled != 0 {
+            // SAFETY: as above; C has run in between, so it is borrowed anew.
+            unsafe { self.host.as_mut() }.address = Address(enrolled);
+        }
         true
     }
 
@@ -285,6 +297,47 @@ impl Controller {
     /// When the file cannot be written.
     pub fn save_flash(&mut self) -> std::io::Result<()> {
         self.device.as_mut().map_or(Ok(()), Device::save)
+    }
+
+    /// Gives the board a radio, and these networks around it: name and password. Without one it is always on
+    /// a network.
+    ///
+    /// # Errors
+    /// When there are more than eight, or a text is longer than a real one's; or there is no board around it.
+    pub fn add_radio(
+        &mut self,
+        networks: &[(String, String)],
+        now: Duration,
+    ) -> Result<(), SettingsError> {
+        self.at(now);
+        let device = self.device.as_mut().ok_or(SettingsError)?;
+        device
+            .add_radio(networks)
+            .then_some(())
+            .ok_or(SettingsError)
+    }
+
+    /// Whether its Wi-Fi is joined.
+    pub fn is_joined(&self) -> bool {
+        self.device.as_ref().is_none_or(Device::is_joined)
+    }
+
+    /// The address that was set up on it, which a restart takes.
+    pub fn enrolled(&self) -> Option<Address> {
+        let address = self.device.as_ref().map_or(0, Device::enrolled);
+        (address != 0).then_some(Address(address))
+    }
+
+    /// Has the lines of its log kept until they are taken, a few of them.
+    pub fn keep_lines(&mut self) {
+        // SAFETY: made by `prepare`, and C does not run now.
+        unsafe { self.host.as_mut() }.lines = Some(VecDeque::new());
+    }
+
+    /// The next of the lines that were kept.
+    pub fn next_line(&mut self) -> Option<String> {
+        // SAFETY: as in `keep_lines`.
+        unsafe { self.host.as_mut() }.lines.as_mut()?.pop_front()
     }
 
     /// The gateway that was set up under this index, `HOST:PORT`.
@@ -593,6 +646,14 @@ extern "C" fn port_log(ctx: *mut c_void, level: u32, text: *const c_char) {
             CStr::from_ptr(text).to_string_lossy(),
         )
     };
+    // SAFETY: called by C, see `host_of`.
+    let lines = &mut unsafe { host_of(ctx) }.lines;
+    if let Some(lines) = lines
+        .as_mut()
+        .filter(|lines| lines.len() < LINES_MAX && level < 3)
+    {
+        lines.push_back(text.clone().into_owned());
+    }
     match level {
         0 => tracing::error!(address, "{text}"),
         1 => tracing::warn!(address, "{text}"),

@@ -4,7 +4,7 @@
 
 use std::{
     alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error},
-    ffi::CStr,
+    ffi::{CStr, CString},
     fmt,
     fs::{File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
@@ -184,6 +184,37 @@ impl Device {
     pub(crate) fn wants_restart(&mut self) -> bool {
         // SAFETY: as in `controller`.
         unsafe { ffi::fw_host_device_wants_restart(self.host.as_ptr()) }
+    }
+
+    /// Gives it a radio, and these networks around it: name and password. False: there are too many, or a
+    /// text is none.
+    pub(crate) fn add_radio(&mut self, networks: &[(String, String)]) -> bool {
+        // SAFETY: as in `controller`; C copies the texts.
+        unsafe { ffi::fw_host_device_add_radio(self.host.as_ptr()) };
+        networks.iter().all(|(name, password)| {
+            let texts = (CString::new(name.as_str()), CString::new(password.as_str()));
+            let (Ok(name), Ok(password)) = texts else {
+                return false;
+            };
+            // SAFETY: as above.
+            unsafe {
+                ffi::fw_host_device_add_network(
+                    self.host.as_ptr(),
+                    name.as_ptr(),
+                    password.as_ptr(),
+                )
+            }
+        })
+    }
+
+    pub(crate) fn is_joined(&self) -> bool {
+        // SAFETY: as in `controller`; C asks the port for the time, to which no reference is held.
+        unsafe { ffi::fw_host_device_is_joined(self.host.as_ptr()) }
+    }
+
+    pub(crate) fn enrolled(&self) -> u32 {
+        // SAFETY: as in `controller`.
+        unsafe { ffi::fw_host_device_enrolled(self.host.as_ptr()) }
     }
 
     pub(crate) fn gateway(&self, index: u8) -> Option<String> {

@@ -59,6 +59,12 @@ pub struct FwHostDevice {
     _private: [u8; 0],
 }
 
+/// `fw_serial_host_t`, whose fields only C knows.
+#[repr(C)]
+pub struct FwSerialHost {
+    _private: [u8; 0],
+}
+
 /// `fw_compiler_t`, whose fields only C knows.
 #[repr(C)]
 pub struct FwCompiler {
@@ -357,6 +363,29 @@ unsafe extern "C" {
     pub fn fw_host_device_controller(host: *mut FwHostDevice) -> *mut FwController;
     pub fn fw_host_device_api(host: *const FwHostDevice) -> *const FwHostApi;
     pub fn fw_host_device_poll(host: *mut FwHostDevice) -> u32;
+    pub fn fw_host_device_add_radio(host: *mut FwHostDevice);
+    pub fn fw_host_device_add_network(
+        host: *mut FwHostDevice,
+        name: *const c_char,
+        password: *const c_char,
+    ) -> bool;
+    pub fn fw_host_device_is_joined(host: *mut FwHostDevice) -> bool;
+    pub fn fw_host_device_enrolled(host: *const FwHostDevice) -> u32;
+
+    pub fn fw_serial_host_bytes() -> usize;
+    pub fn fw_serial_host_align() -> usize;
+    pub fn fw_serial_host_init(host: *mut FwSerialHost, api: *const FwHostApi, now_ms: u32);
+    pub fn fw_serial_host_receive(
+        host: *mut FwSerialHost,
+        bytes: *const u8,
+        length: usize,
+        now_ms: u32,
+    );
+    pub fn fw_serial_host_poll(host: *mut FwSerialHost, now_ms: u32) -> u32;
+    pub fn fw_serial_host_log(host: *mut FwSerialHost, text: *const c_char);
+    pub fn fw_serial_host_button(host: *mut FwSerialHost, is_pressed: bool, now_ms: u32);
+    pub fn fw_serial_host_take(host: *mut FwSerialHost, into: *mut u8, room: usize) -> usize;
+
     pub fn fw_host_device_wants_restart(host: *mut FwHostDevice) -> bool;
     pub fn fw_host_device_changed(host: *mut FwHostDevice, sector: u32) -> u32;
     pub fn fw_host_device_gateway(host: *const FwHostDevice, gateway: u8) -> *const c_char;

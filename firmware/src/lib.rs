@@ -36,6 +36,7 @@ mod plant;
 pub mod replay;
 pub mod runner;
 pub mod script;
+mod serial;
 mod virtual_controller;
 
 pub use board::{Behaviour, Channel, Script};
@@ -44,4 +45,5 @@ pub use device::Flash;
 pub use http::HttpSockets;
 pub use key::{ControllerKey, KeyError, parse_keys};
 pub use plant::{Plant, PlantSettings};
+pub use serial::{Network, Serial, SerialPort};
 pub use virtual_controller::{Executions, Options, View, VirtualController};

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Action, Channel, Controller, Flash, HttpSockets, LinkState, Plant, PlantSettings, Settings,
     SettingsError,
+    serial::{Cable, Serial},
 };
 
 /// What a virtual controller is started with.
@@ -38,6 +39,8 @@ pub struct Options {
     pub flash: Option<Flash>,
     /// Where its own page and API are served; needs flash.
     pub http: Option<TcpListener>,
+    /// Its serial line, and the networks around it; needs flash.
+    pub serial: Option<Serial>,
     /// Told the address at each start of a live session. Never waited for: give it room.
     pub live: Option<mpsc::Sender<Address>>,
     /// Where every executed command is written down; `None` writes nothing.
@@ -103,6 +106,7 @@ enum Hook {
     Reading(bool),
     Forge(Address),
     Cut,
+    Button(bool),
 }
 
 /// A few hooks wait while the task is busy; a test that sends more waits too.
@@ -123,10 +127,16 @@ impl VirtualController {
         let mut settings = options.settings;
         settings.gateways = u8::try_from(options.gateways.len()).map_err(|_| SettingsError)?;
         let address = settings.address;
-        let controller = match options.flash {
+        let has_gateway = !options.gateways.is_empty();
+        let mut controller = match options.flash {
             Some(flash) => Controller::with_flash(settings, flash, Duration::ZERO)?,
             None => Controller::new(settings, Duration::ZERO)?,
         };
+        // SAFETY: the driver holds both, drops the cable first, and uses both on one task.
+        #[expect(unsafe_code, reason = "the cable calls into the controller")]
+        let serial = unsafe { Cable::of(options.serial, &mut controller, has_gateway) }?;
+        // What was set up before holds, and not what it is started with.
+        let address = controller.enrolled().unwrap_or(address);
         let plant = Plant::new(options.plant, Duration::ZERO);
         let (view_sender, view) = watch::channel(view_of(&controller, 0));
         let (hooks, hook_receiver) = mpsc::channel(HOOKS_MAX);
@@ -143,6 +153,7 @@ impl VirtualController {
             sessions: 0,
             live: false,
             http: Http::of(options.http, &controller),
+            serial,
             tell_live: options.live,
             executions: options.executions,
             redial_within: options.redial_within,
@@ -216,6 +227,11 @@ impl VirtualController {
         self.hook(Hook::Cut).await;
     }
 
+    /// Presses the board's button, or lets it go.
+    pub async fn press_button(&self, is_pressed: bool) {
+        self.hook(Hook::Button(is_pressed)).await;
+    }
+
     /// Stops it and waits until its socket is closed.
     pub async fn stop(mut self) {
         self.stop.cancel();
@@ -261,6 +277,11 @@ fn view_of(controller: &Controller, sessions: u32) -> View {
     }
 }
 
+/// The earlier of two moments, where there is one.
+fn earliest(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
+    a.into_iter().chain(b).min()
+}
+
 type Dial = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
 
 enum Link {
@@ -276,6 +297,7 @@ enum Wake {
     Dialled(io::Result<TcpStream>),
     Ready,
     Http,
+    Serial(Option<Vec<u8>>),
     Time,
 }
 
@@ -298,6 +320,7 @@ struct Driver {
     address: Address,
     /// Before the controller, whose functions it calls: fields are dropped in this order.
     http: Http,
+    serial: Cable,
     controller: Controller,
     plant: Plant,
     started: Instant,
@@ -326,6 +349,7 @@ impl Driver {
                 hook = hooks.recv() => hook.map_or(Wake::Stop, Wake::Hook),
                 wake = self.link.wait(self.reading, !self.pending.is_empty()) => wake,
                 () = self.http.ready() => Wake::Http,
+                bytes = self.serial.ready() => Wake::Serial(bytes),
                 () = tokio::time::sleep_until(wake_at) => Wake::Time,
             };
             match wake {
@@ -342,6 +366,9 @@ impl Driver {
                     self.lose();
                 }
                 Wake::Ready => self.read(),
+                Wake::Serial(Some(bytes)) => self.serial.receive(&bytes, self.started.elapsed()),
+                // The cable was its power.
+                Wake::Serial(None) => break,
                 Wake::Http | Wake::Time => {}
             }
         }
@@ -375,8 +402,8 @@ impl Driver {
             // What is answered to be kept is in the file by then.
             self.save();
             // Answering somebody may have made work for the core.
-            let http_at = self.http.advance(now);
-            let wake_at = http_at.map_or(wake_at, |at| at.min(now + self.controller.poll(now)));
+            let served_at = earliest(self.http.advance(now), self.advance_serial(now));
+            let wake_at = served_at.map_or(wake_at, |at| at.min(now + self.controller.poll(now)));
             self.note_executions();
             self.write();
             self.keep();
@@ -434,9 +461,16 @@ impl Driver {
             self.link = Link::Down;
             self.pending = Vec::new();
             self.written = 0;
-            self.controller.restart(self.started.elapsed());
+            let now = self.started.elapsed();
+            self.controller.restart(now);
+            self.address = self.controller.enrolled().unwrap_or(self.address);
             self.noted = Noted::default();
             self.http.restart(&self.controller);
+            // SAFETY: as in `spawn`; it is the same controller.
+            #[expect(unsafe_code, reason = "the cable calls into the controller")]
+            unsafe {
+                self.serial.restart(&self.controller, now);
+            }
         }
     }
 
@@ -462,6 +496,20 @@ impl Driver {
         });
     }
 
+    /// What the cable brings is done; a network that was left takes the link along, and one that was joined is
+    /// not waited for.
+    fn advance_serial(&mut self, now: Duration) -> Option<Duration> {
+        let at = self.serial.advance(&mut self.controller, now)?;
+        match self.serial.news(&self.controller) {
+            Some(false) if !matches!(self.link, Link::Down) => self.lose(),
+            Some(true) if matches!(self.link, Link::Down) => {
+                self.controller.redial_within(Duration::ZERO);
+            }
+            _ => {}
+        }
+        Some(at)
+    }
+
     /// Does what the core asks of the connection; true if there was anything.
     fn act(&mut self) -> bool {
         let mut acted = false;
@@ -472,6 +520,11 @@ impl Driver {
             self.link = match action {
                 Action::HangUp => Link::Down,
                 Action::Dial(gateway) => {
+                    if !self.serial.may_dial(&self.controller) {
+                        let away = io::Error::from(io::ErrorKind::NetworkUnreachable);
+                        self.link = Link::Dialling(Box::pin(async { Err(away) }));
+                        continue;
+                    }
                     let index = usize::from(gateway);
                     let configured = self.controller.gateway(gateway);
                     let known = self.gateways.get(index).or(self.gateways.first());
@@ -492,6 +545,7 @@ impl Driver {
             Hook::Reading(reading) => self.reading = reading,
             Hook::Forge(source) => self.controller.forge_source(source),
             Hook::Cut => self.lose(),
+            Hook::Button(is_pressed) => self.serial.press_button(is_pressed),
         }
     }
 

@@ -53,10 +53,62 @@ static const uint32_t *map_flash(void *ctx, uint32_t address)
 
 /* ---- the machine ---- */
 
+static bool is_same(const char *a, const char *b)
+{
+    size_t length = fw_string_length(a);
+    return length == fw_string_length(b) &&
+           fw_equal((const uint8_t *)a, (const uint8_t *)b, length);
+}
+
+static void copy(char *into, const char *from)
+{
+    fw_copy((uint8_t *)into, (const uint8_t *)from, fw_string_length(from) + 1u);
+}
+
+/* Leaves the network for another one, if it is one, as a chip does. */
+static void join(fw_host_device_t *host, bool is_start)
+{
+    fw_host_radio_t *radio = &host->radio;
+    const fw_configuration_t *set = &host->device.configuration;
+    if (is_start || !is_same(radio->name, set->texts[FW_TEXT_WIFI]) ||
+        !is_same(radio->password, set->texts[FW_TEXT_WIFI_PASSWORD])) {
+        copy(radio->name, set->texts[FW_TEXT_WIFI]);
+        copy(radio->password, set->texts[FW_TEXT_WIFI_PASSWORD]);
+        radio->since_ms = host->setup.port->now_ms(host->setup.port->ctx);
+    }
+}
+
+static uint8_t wifi_state(const fw_host_device_t *host)
+{
+    const fw_host_radio_t *radio = &host->radio;
+    if (!radio->is_there) {
+        return FW_API_WIFI_JOINED;
+    }
+    if (radio->name[0] == '\0') {
+        return FW_API_WIFI_DOWN;
+    }
+    uint32_t now_ms = host->setup.port->now_ms(host->setup.port->ctx);
+    if (now_ms - radio->since_ms < FW_HOST_JOIN_MS) {
+        return FW_API_WIFI_JOINING;
+    }
+    for (uint8_t i = 0; i < radio->networks_count; i++) {
+        if (is_same(radio->networks[i].name, radio->name)) {
+            return is_same(radio->networks[i].password, radio->password)
+                       ? FW_API_WIFI_JOINED
+                       : FW_API_WIFI_WRONG_PASSWORD;
+        }
+    }
+    return FW_API_WIFI_NOT_FOUND;
+}
+
 static void tell_radio(void *ctx, fw_radio_t *radio)
 {
-    (void)ctx;
-    *radio = (fw_radio_t){.ip = 0x7F000001u, .rssi_dbm = 0, .state = FW_API_WIFI_JOINED};
+    const fw_host_device_t *host = ctx;
+    uint8_t state = wifi_state(host);
+    *radio = (fw_radio_t){
+        .ip = state == FW_API_WIFI_JOINED ? 0x7F000001u : 0u,
+        .state = state,
+    };
 }
 
 static void take_configuration(void *ctx, const fw_configuration_t *configuration)
@@ -64,6 +116,7 @@ static void take_configuration(void *ctx, const fw_configuration_t *configuratio
     fw_host_device_t *host = ctx;
     (void)configuration;
     host->is_configured = true;
+    join(host, false);
 }
 
 static bool look_around(void *ctx)
@@ -74,10 +127,28 @@ static bool look_around(void *ctx)
 
 static bool tell_network(void *ctx, uint16_t at, fw_api_network_t *network)
 {
-    (void)ctx;
-    (void)at;
-    (void)network;
-    return false; /* it has none */
+    const fw_host_radio_t *radio = &((const fw_host_device_t *)ctx)->radio;
+    if (at >= radio->networks_count) {
+        return false;
+    }
+    const char *name = radio->networks[at].name;
+    *network = (fw_api_network_t){
+        .rssi_dbm = (int8_t)(-40 - 5 * at),
+        .is_secured = radio->networks[at].password[0] != '\0',
+        .ssid_bytes = (uint8_t)fw_string_length(name),
+    };
+    fw_copy(network->ssid, (const uint8_t *)name, network->ssid_bytes);
+    return true;
+}
+
+/* Six bytes as a chip's, which stand for this machine: locally administered, and made of its number. */
+static uint8_t tell_hardware(void *ctx, uint8_t *into)
+{
+    const fw_host_device_t *host = ctx;
+    into[0] = 0x02;
+    into[1] = 0x53;
+    fw_store_u32(into + 2, host->setup.settings.address);
+    return 6;
 }
 
 static uint32_t free_bytes(void *ctx)
@@ -179,6 +250,7 @@ bool fw_host_device_init(fw_host_device_t *host, const fw_settings_t *settings, 
         .network = tell_network,
         .free_bytes = free_bytes,
         .setup_is_open = setup_is_open,
+        .hardware = tell_hardware,
         .restart = restart,
     };
     host->setup = (fw_device_setup_t){
@@ -194,7 +266,9 @@ bool fw_host_device_init(fw_host_device_t *host, const fw_settings_t *settings, 
         .reset = reset,
     };
     boot(host);
-    return fw_device_init(&host->device);
+    bool is_good = fw_device_init(&host->device);
+    join(host, true);
+    return is_good;
 }
 
 fw_controller_t *fw_host_device_controller(fw_host_device_t *host)
@@ -214,6 +288,36 @@ uint32_t fw_host_device_poll(fw_host_device_t *host)
         host->wants_restart = true;
     }
     return fw_device_poll(&host->device);
+}
+
+void fw_host_device_add_radio(fw_host_device_t *host)
+{
+    host->radio.is_there = true;
+    host->radio.since_ms = host->setup.port->now_ms(host->setup.port->ctx);
+}
+
+bool fw_host_device_add_network(fw_host_device_t *host, const char *name, const char *password)
+{
+    fw_host_radio_t *radio = &host->radio;
+    if (radio->networks_count == FW_HOST_NETWORKS_MAX ||
+        fw_string_length(name) > FW_WIFI_NAME_BYTES_MAX ||
+        fw_string_length(password) > FW_TEXT_SETTING_BYTES_MAX) {
+        return false;
+    }
+    fw_host_network_t *network = &radio->networks[radio->networks_count++];
+    copy(network->name, name);
+    copy(network->password, password);
+    return true;
+}
+
+bool fw_host_device_is_joined(fw_host_device_t *host)
+{
+    return wifi_state(host) == FW_API_WIFI_JOINED;
+}
+
+uint32_t fw_host_device_enrolled(const fw_host_device_t *host)
+{
+    return host->device.configuration.address;
 }
 
 bool fw_host_device_wants_restart(fw_host_device_t *host)

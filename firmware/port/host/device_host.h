@@ -17,8 +17,29 @@ typedef struct {
     void *ctx;
 } fw_host_api_t;
 
+/* A network that is around it. */
+typedef struct {
+    char name[FW_WIFI_NAME_BYTES_MAX + 1u];
+    char password[FW_TEXT_SETTING_BYTES_MAX + 1u]; /* empty: it asks for none */
+} fw_host_network_t;
+
+#define FW_HOST_NETWORKS_MAX 8u
+/* How long a radio takes to join one, or to find that it cannot. */
+#define FW_HOST_JOIN_MS 1000u
+
+/* A simulated radio. */
+typedef struct {
+    fw_host_network_t networks[FW_HOST_NETWORKS_MAX];
+    char name[FW_TEXT_SETTING_BYTES_MAX + 1u]; /* of the network that it joins or has joined */
+    char password[FW_TEXT_SETTING_BYTES_MAX + 1u];
+    uint32_t since_ms; /* when it began to join that */
+    uint8_t networks_count;
+    bool is_there; /* else Wi-Fi is always joined */
+} fw_host_radio_t;
+
 typedef struct {
     fw_device_t device;
+    fw_host_radio_t radio;
     fw_host_api_t api;
     fw_device_setup_t setup;
     fw_flash_port_t flash_port;
@@ -42,6 +63,14 @@ bool fw_host_device_init(fw_host_device_t *host, const fw_settings_t *settings, 
 fw_controller_t *fw_host_device_controller(fw_host_device_t *host);
 const fw_host_api_t *fw_host_device_api(const fw_host_device_t *host);
 uint32_t fw_host_device_poll(fw_host_device_t *host);
+
+/* Gives it a radio, once it was started, which then outlives its restarts; and a network around that, as often as
+ * wanted. False: there are too many, or a text is too long. */
+void fw_host_device_add_radio(fw_host_device_t *host);
+bool fw_host_device_add_network(fw_host_device_t *host, const char *name, const char *password);
+/* Whether Wi-Fi is joined; and the address that is set up, 0: none. */
+bool fw_host_device_is_joined(fw_host_device_t *host);
+uint32_t fw_host_device_enrolled(const fw_host_device_t *host);
 
 /* Whether a restart is wanted. It is told once. */
 bool fw_host_device_wants_restart(fw_host_device_t *host);

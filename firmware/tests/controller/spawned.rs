@@ -161,6 +161,7 @@ fn options(behaviour: Behaviour, gateways: &[SocketAddr]) -> Options {
         http: None,
         live: None,
         executions: None,
+        serial: None,
         redial_within: None,
     }
 }

@@ -42,6 +42,7 @@ impl Server {
             http: Some(listener),
             live: None,
             executions: None,
+            serial: None,
             redial_within: None,
         })
         .expect("good settings");

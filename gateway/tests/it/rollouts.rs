@@ -177,6 +177,7 @@ fn spawn(gateway: &Gateway, who: Enrolled, script: impl Into<Script>) -> Virtual
         http: None,
         live: None,
         executions: None,
+        serial: None,
         redial_within: Some(Duration::from_millis(200)),
     })
     .unwrap()

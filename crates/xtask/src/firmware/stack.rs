@@ -72,7 +72,11 @@ const THROUGH_POINTERS: &[(&str, &[&str])] = &[
     // What the API asks of the device, and what is asked of the machine under that.
     (
         "core/api.c",
-        &["core/device_api.c:*", "core/api_work.c:*", "fw_device_verifier"],
+        &[
+            "core/device_api.c:*",
+            "core/api_work.c:*",
+            "fw_device_verifier",
+        ],
     ),
     (
         "core/api_show.c",

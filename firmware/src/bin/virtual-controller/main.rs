@@ -1,7 +1,8 @@
 //! The binary `virtual-controller`: many controllers in one process, for demos, tests and load.
 //!
 //! Standard output is for programs: one line, `No. 100042 is on line`, each time a controller's
-//! session goes live. Everything else goes to standard error.
+//! session goes live. Everything else goes to standard error. With `--serial` standard output and input are a
+//! board's serial line, and that one line goes to standard error too.
 
 use std::{
     collections::BTreeMap,
@@ -14,8 +15,8 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use clap::{Parser, ValueEnum};
 use switchyard_firmware::{
-    Behaviour, Channel, ControllerKey, Executions, Flash, Options, PlantSettings, Script, Settings,
-    VirtualController,
+    Behaviour, Channel, ControllerKey, Executions, Flash, Network, Options, PlantSettings, Script,
+    Serial, SerialPort, Settings, VirtualController,
 };
 use switchyard_protocol::Address;
 use tokio::{
@@ -31,12 +32,12 @@ use tokio::{
 struct Arguments {
     /// The gateway, HOST:PORT; give it twice for a second one, which is tried in turn. With `--http` a
     /// controller does without, and without a key.
-    #[arg(long, required_unless_present = "http", value_name = "HOST:PORT")]
+    #[arg(long, required_unless_present_any = ["http", "serial"], value_name = "HOST:PORT")]
     gateway: Vec<String>,
 
     /// The first controller's number. `--keys` can do without: all of its controllers then start. And a
     /// controller without a gateway, which is No. 1 then.
-    #[arg(long, required_unless_present_any = ["keys", "http"])]
+    #[arg(long, required_unless_present_any = ["keys", "http", "serial"])]
     address: Option<Address>,
 
     /// How many controllers: numbered upwards from `--address`, or the first ones of `--keys`.
@@ -85,6 +86,16 @@ struct Arguments {
     /// and takes no script and no firmware.
     #[arg(long, value_name = "FILE")]
     flash: Option<PathBuf>,
+
+    /// Speak a board's serial line on standard input and output, as raw bytes (docs/serial.md): the board can be
+    /// provisioned over it. The end of the input ends the process; SIGUSR1 holds its button for ten
+    /// seconds. For one controller; it restarts within the process, and dials no gateway before it is on a network.
+    #[arg(long)]
+    serial: bool,
+
+    /// A network that is around the board on the serial line; as often as wanted. Without a password it is open.
+    #[arg(long, value_name = "NAME:PASSWORD", value_parser = network, requires = "serial")]
+    wifi: Vec<Network>,
 
     /// Take updates that the owner of this public key has signed, 64 hexadecimal digits. With `--http` or
     /// `--flash`; they go into the flash, and what runs stays the same.
@@ -263,6 +274,17 @@ fn public_key(digits: &str) -> Result<PublicKey, String> {
     Ok(PublicKey(*key.bytes()))
 }
 
+fn network(text: &str) -> Result<Network, String> {
+    let (name, password) = text.split_once(':').unwrap_or((text, ""));
+    if name.is_empty() {
+        return Err("expected NAME or NAME:PASSWORD".to_owned());
+    }
+    Ok(Network {
+        name: name.to_owned(),
+        password: password.to_owned(),
+    })
+}
+
 fn read(path: &PathBuf) -> anyhow::Result<String> {
     fs::read_to_string(path).with_context(|| format!("could not read {}", path.display()))
 }
@@ -277,15 +299,20 @@ fn main() -> anyhow::Result<()> {
         )
         .init();
     let arguments = Arguments::parse();
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .build()?
-        .block_on(run(&arguments))
+        .build()?;
+    let ended = runtime.block_on(run(&arguments));
+    // A read of standard input cannot be called off, and nobody waits for it.
+    runtime.shutdown_background();
+    ended
 }
 
 async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut terminated = signal(SignalKind::terminate())?;
     let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut pressed = signal(SignalKind::user_defined1())?;
+    let mut button = None;
     let listed = arguments.controllers()?;
     let plant = arguments.plant()?;
     let script = arguments.script()?;
@@ -293,10 +320,10 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let micros = script.program().scan_micros();
         tracing::info!("a scan of the script takes at most {micros} µs of 10,000 on the chip");
     }
-    let has_board = arguments.http.is_some() || arguments.flash.is_some();
+    let has_board = arguments.http.is_some() || arguments.flash.is_some() || arguments.serial;
     ensure!(
         !has_board || listed.len() == 1,
-        "expected one controller with --http or --flash"
+        "expected one controller with --http, --flash or --serial"
     );
     let executions = match &arguments.journal {
         Some(path) => {
@@ -331,12 +358,19 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
             None => flash,
         };
         let http = match arguments.http {
-            Some(at) => Some(listen(at).await?),
+            Some(at) => Some(listen(at, arguments.serial).await?),
             None => None,
         };
         let controller = VirtualController::spawn(Options {
             flash,
             http,
+            serial: arguments.serial.then(|| Serial {
+                serial_port: SerialPort {
+                    input: Box::new(tokio::io::stdin()),
+                    output: Box::new(tokio::io::stdout()),
+                },
+                networks: arguments.wifi.clone(),
+            }),
             settings,
             gateways: arguments.gateway.clone(),
             plant: plant.clone(),
@@ -355,8 +389,18 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         tokio::select! {
             _ = terminated.recv() => break,
             _ = interrupted.recv() => break,
+            _ = pressed.recv() => {
+                button = Some(tokio::time::Instant::now() + BUTTON_HELD);
+                press(&controllers, true).await;
+            }
+            () = released(button) => {
+                button = None;
+                press(&controllers, false).await;
+            }
             address = went_live.recv() => match address {
-                Some(address) => tell(address)?,
+                Some(address) => tell(&format!("No. {address} is on line"), arguments.serial)?,
+                // The cable was pulled.
+                None if arguments.serial => break,
                 None => bail!("every controller has stopped by itself"),
             },
         }
@@ -371,18 +415,41 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 /// Listens for the page, and says where.
-async fn listen(at: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
+async fn listen(at: std::net::SocketAddr, is_serial: bool) -> anyhow::Result<TcpListener> {
     let listener = TcpListener::bind(at)
         .await
         .with_context(|| format!("could not listen on {at}"))?;
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "its page is at http://{}/", listener.local_addr()?)?;
-    out.flush().context("could not write to standard output")?;
+    tell(
+        &format!("its page is at http://{}/", listener.local_addr()?),
+        is_serial,
+    )?;
     Ok(listener)
 }
 
-fn tell(address: Address) -> anyhow::Result<()> {
+/// A line for programs, on standard output where that is not the serial line.
+fn tell(line: &str, is_serial: bool) -> anyhow::Result<()> {
+    if is_serial {
+        return writeln!(std::io::stderr().lock(), "{line}")
+            .context("could not write to standard error");
+    }
     let mut out = std::io::stdout().lock();
-    writeln!(out, "No. {address} is on line")?;
+    writeln!(out, "{line}")?;
     out.flush().context("could not write to standard output")
+}
+
+/// How long SIGUSR1 holds the button: a little more than what unlocks a board.
+const BUTTON_HELD: Duration = Duration::from_millis(10_500);
+
+async fn press(controllers: &[VirtualController], is_pressed: bool) {
+    for controller in controllers {
+        controller.press_button(is_pressed).await;
+    }
+}
+
+/// When the button is let go; never, while it is not held.
+async fn released(button: Option<tokio::time::Instant>) {
+    match button {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
 }
