@@ -40,7 +40,8 @@ struct Tool {
 
 impl Tool {
     async fn send(&mut self, packet: Packet) {
-        self.output.write_all(&packet.encode()).await.unwrap();
+        let written = self.output.write_all(&packet.encode()).await;
+        written.expect("a board that reads");
     }
 
     /// The next packet; what lies before it is in `text`.
@@ -61,7 +62,7 @@ impl Tool {
         let length = tokio::time::timeout(PATIENCE, self.input.read(&mut piece))
             .await
             .expect("something from the board")
-            .unwrap();
+            .expect("a cable");
         assert_ne!(length, 0, "the board is gone");
         self.received.extend(self.parser.receive(&piece[..length]));
     }
@@ -90,7 +91,8 @@ impl Tool {
         loop {
             let packet = self.packet().await;
             if packet.packet_type == PacketType::Answer {
-                let answer = Answer::decode(&packet.data, request.verb()).unwrap();
+                let answer = Answer::decode(&packet.data, request.verb());
+                let answer = answer.expect("an answer to that");
                 assert_eq!(answer.id, self.next_id);
                 return answer;
             }
@@ -155,7 +157,7 @@ fn plug(networks: &[(&str, &str)]) -> (VirtualController, Tool) {
         executions: None,
         redial_within: None,
     })
-    .unwrap();
+    .expect("good settings");
     let tool = Tool {
         input,
         output,

@@ -33,6 +33,7 @@ const SUITES: &[&str] = &[
     "server",
     "json",
     "device",
+    "serial",
     "frame",
     "cbor",
     "records",
