@@ -1,4 +1,6 @@
-//! What can go wrong on the serial side.
+//! What can go wrong on the serial side, and what a person can do about it.
+
+use std::io;
 
 /// Why a serial operation failed.
 #[derive(Debug, thiserror::Error)]
@@ -7,6 +9,219 @@ pub enum Error {
     /// The system's device registry (udev, the Windows registry, IOKit) did not answer.
     #[error("listing serial ports: expected an answer from the system's device registry")]
     List(#[source] serialport::Error),
+    /// A serial port could not be opened.
+    #[error("opening {path}")]
+    Open {
+        /// Which.
+        path: String,
+        /// What the system says.
+        source: serialport::Error,
+    },
+    /// The line is gone: the adapter was unplugged, or its driver gave up.
+    #[error("the serial line is gone")]
+    Line(#[source] io::Error),
+    /// Nothing at all came.
+    #[error("looking for the board's loader: nothing answers")]
+    Silent,
+    /// Something came, and it is no loader.
+    #[error("looking for the board's loader: the board is talking, but not as its loader does")]
+    NotInLoader {
+        /// It is text at the line's rate: a program's log.
+        is_text: bool,
+    },
+    /// Another chip.
+    #[error("expected an ESP8266 and found a chip that calls itself {magic:#010x}")]
+    OtherChip {
+        /// What it calls itself.
+        magic: u32,
+    },
+    /// The loader said no.
+    #[error("{what}: {reason} (code {failure:#04x})")]
+    Refused {
+        /// What was asked for.
+        what: &'static str,
+        /// The loader's code.
+        failure: u8,
+        /// The same in words.
+        reason: &'static str,
+    },
+    /// An answer did not come, or came broken.
+    #[error("{what}: no whole answer came in time")]
+    NoAnswer {
+        /// What was asked for.
+        what: &'static str,
+    },
+    /// The loader does not answer any more.
+    #[error("the board's loader does not answer any more")]
+    Lost,
+    /// The stub did not come to life.
+    #[error("starting the stub: it does not say that it runs")]
+    StubSilent,
+    /// The two sides did not find each other at a rate.
+    #[error("changing the rate to {baud} baud: nothing comes through at it")]
+    RateFailed {
+        /// Which rate.
+        baud: u32,
+    },
+    /// The flash chip does not say what it is.
+    #[error("asking the flash chip what it is: it does not answer")]
+    FlashSilent,
+    /// What is to be written does not fit.
+    #[error(
+        "expected what is written to end before {flash_bytes:#x}, where the flash does, and it ends at {end:#x}"
+    )]
+    FlashTooSmall {
+        /// Where the flash ends.
+        flash_bytes: u32,
+        /// Where the content would.
+        end: u64,
+    },
+    /// An image that is none.
+    #[error("reading an image: expected {expected}")]
+    BadImage {
+        /// What was expected.
+        expected: &'static str,
+    },
+    /// Regions that cannot be written together.
+    #[error(
+        "expected regions that do not touch the same sector, and {first:#x} and {second:#x} do"
+    )]
+    Overlap {
+        /// Where the one begins.
+        first: u32,
+        /// And the other.
+        second: u32,
+    },
+    /// A region that does not begin on a sector's border.
+    #[error(
+        "expected a region to begin on the border of a sector, a multiple of 0x1000, and found {offset:#x}"
+    )]
+    Unaligned {
+        /// Where it begins.
+        offset: u32,
+    },
+    /// What was written is not what is there, however often it was tried.
+    #[error("verifying: {bytes} bytes from {offset:#x} on are not what was written")]
+    Differs {
+        /// Where the first difference is.
+        offset: u32,
+        /// How many bytes are concerned, in whole sectors.
+        bytes: u32,
+    },
+    /// What was to be overwritten could not be kept.
+    #[error("keeping a copy of what is in the flash")]
+    Backup(#[source] io::Error),
+    /// A person has asked to stop.
+    #[error("stopped, as was asked")]
+    Stopped,
+}
+
+impl Error {
+    /// What a person can do about it, in plain words; `None` where the error says all there is.
+    #[must_use]
+    pub fn advice(&self) -> Option<String> {
+        let words = match self {
+            Self::List(_) | Self::Stopped => return None,
+            Self::Open { path, source } => return Some(how_to_open(path, source)),
+            Self::Line(_) => {
+                "Is the cable plugged in? Plug the board in again and start once more: what is already written is \
+                 recognised and not written again."
+            }
+            Self::Silent => {
+                "Is the board powered, is its ground joined to the adapter's, and are RX and TX crossed? A board \
+                 without a reset circuit starts its loader only if GPIO0 is held to ground while power comes."
+            }
+            Self::NotInLoader { is_text: true } => {
+                "The board runs its program: GPIO0 was high when it started. Hold GPIO0 to ground, power the board \
+                 anew, and try again."
+            }
+            Self::NotInLoader { is_text: false } => {
+                "What comes is unreadable at this rate: a boot log at 74880 baud, another program's, or a bad cable. \
+                 Hold GPIO0 to ground, power the board anew, and try again; if that does not help, try --baud 115200."
+            }
+            Self::OtherChip { .. } => "This tool writes ESP8266 and ESP8285 boards alone.",
+            Self::Refused { .. } | Self::NoAnswer { .. } | Self::Lost => {
+                "The cable drops or changes bytes, or the board's supply is too weak for the radio's chip. Use a \
+                 shorter cable, a supply of at least 300 mA at 3.3 V, or a lower rate: --baud 115200."
+            }
+            Self::StubSilent => {
+                "Reset the board and try with --no-stub: the chip's own loader does it all, only slower."
+            }
+            Self::RateFailed { .. } => {
+                "The adapter or the cable is not good for that rate. Reset the board and use a lower one: --baud \
+                 115200."
+            }
+            Self::FlashSilent => {
+                "The flash chip is missing, broken, or its pins are in use by something else on the board."
+            }
+            Self::FlashTooSmall { .. } => {
+                "This board has less flash than the image is made for. Take an image for a smaller flash, or another \
+                 board."
+            }
+            Self::BadImage { .. } => {
+                "The file is damaged or is no image for this chip. Build or download it again. Nothing was written."
+            }
+            Self::Backup(_) => {
+                "Nothing was written. Make room for the copy, or go without: --no-backup."
+            }
+            Self::Overlap { .. } | Self::Unaligned { .. } => "Nothing was written.",
+            Self::Differs { .. } => {
+                "The flash does not keep what is written: it is worn out or of bad make. Do not hand this board out."
+            }
+        };
+        Some(words.to_owned())
+    }
+}
+
+/// What keeps a serial port from being opened.
+fn how_to_open(path: &str, source: &serialport::Error) -> String {
+    match source.kind() {
+        serialport::ErrorKind::Io(io::ErrorKind::PermissionDenied) if cfg!(target_os = "linux") => {
+            "You may not use serial ports. Join the group that may, then log out and in again: sudo usermod -aG \
+             dialout $USER"
+                .to_owned()
+        }
+        _ if !cfg!(windows) && !std::path::Path::new(path).exists() => {
+            format!("There is no {path}. Is the board plugged in? `switchyard boards` lists those that are.")
+        }
+        _ => match holder(path) {
+            Some(holder) => format!("It is in use by {holder}. Close that and try again."),
+            None => "Another program has it open, or its driver does not answer. Close serial monitors, or plug \
+                     the board in again."
+                .to_owned(),
+        },
+    }
+}
+
+/// Which process has a file open, as far as this person may see.
+#[cfg(target_os = "linux")]
+fn holder(path: &str) -> Option<String> {
+    let wanted = std::fs::canonicalize(path).ok()?;
+    let processes = std::fs::read_dir("/proc").ok()?;
+    for process in processes.flatten() {
+        let name = process.file_name();
+        let Some(number) = name.to_str().and_then(|it| it.parse::<u32>().ok()) else {
+            continue;
+        };
+        if number == std::process::id() {
+            continue;
+        }
+        let Ok(files) = std::fs::read_dir(process.path().join("fd")) else {
+            continue;
+        };
+        let mut files = files.flatten();
+        if files.any(|file| std::fs::read_link(file.path()).is_ok_and(|it| it == wanted)) {
+            let command = std::fs::read_to_string(process.path().join("comm"));
+            let command = command.unwrap_or_default();
+            return Some(format!("{} (process {number})", command.trim()));
+        }
+    }
+    None
+}
+
+#[cfg(not(target_os = "linux"))]
+fn holder(_: &str) -> Option<String> {
+    None
 }
 
 #[cfg(test)]
@@ -23,5 +238,39 @@ mod tests {
         );
         let cause = std::error::Error::source(&error).map(ToString::to_string);
         assert_eq!(cause.as_deref(), Some("udev is gone"));
+    }
+
+    #[test]
+    fn what_cannot_be_opened_is_explained() {
+        let open = |path: &str, kind| Error::Open {
+            path: path.to_owned(),
+            source: serialport::Error::new(kind, "no"),
+        };
+        let denied = serialport::ErrorKind::Io(io::ErrorKind::PermissionDenied);
+        let advice = open("/dev/null", denied).advice().unwrap();
+        assert!(
+            !cfg!(target_os = "linux") || advice.contains("dialout"),
+            "{advice}"
+        );
+        let advice = open("/dev/no-such-board", serialport::ErrorKind::NoDevice).advice();
+        assert!(cfg!(windows) || advice.unwrap().contains("switchyard boards"));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn whoever_has_it_open_is_named() {
+        use std::process::{Command, Stdio};
+        let file = std::env::current_exe().unwrap();
+        let input = std::fs::File::open(&file).unwrap();
+        let mut child = Command::new("cat")
+            .stdin(Stdio::from(input))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let found = holder(file.to_str().unwrap());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let number = child.id();
+        assert_eq!(found, Some(format!("cat (process {number})")));
     }
 }

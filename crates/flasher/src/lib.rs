@@ -1,7 +1,12 @@
-//! The serial side of Switchyard's tools: which serial ports this machine has. The ESP8266 loader, images and provisioning
-//! come here later. Nothing in this crate prints.
+//! The serial side of Switchyard's tools: which serial ports this machine has, and the ESP8266 boards behind them: found,
+//! written, compared, read, erased. Nothing in this crate prints, and all of it works on any [`Line`], so that a simulated
+//! board takes a real one's place in tests.
 //!
-//! [`serial_ports`] lists [`SerialPort`]s, those that a board is most likely behind first:
+//! - [`serial_ports`] lists [`SerialPort`]s, those that a board is most likely behind first; [`SerialLine`] opens one.
+//! - [`flash`] writes an [`Order`] of [`Region`]s to a board, whatever the cable does meanwhile, and verifies it.
+//! - [`Board`] is the same step by step; [`Loader`] speaks the protocol of the chip's loader, or of Espressif's [`Stub`].
+//! - [`Image`] looks at images before a byte is written.
+//! - [`Error::advice`] says in plain words what to do when something fails.
 //!
 //! ```no_run
 //! for serial_port in switchyard_flasher::serial_ports()? {
@@ -12,12 +17,53 @@
 //! # Ok::<(), switchyard_flasher::Error>(())
 //! ```
 
+mod digest;
 mod error;
+mod event;
+mod image;
+mod line;
+mod loader;
 mod natural;
+mod reset;
 mod serial_ports;
+mod session;
+mod slip;
+mod stub;
+mod write;
+
+use std::ops::Range;
 
 pub use error::Error;
+pub use event::{Event, Watch};
+pub use image::{FlashMode, FlashRate, FlashSize, HeadPatch, Image};
+pub use line::{Line, SerialLine, Signals};
+pub use loader::{Chip, Connect, FlashId, Left, Level, Loader};
+pub use reset::{After, Before};
 pub use serial_ports::{Attachment, SerialPort, UsbDevice, serial_ports};
+pub use session::{Approach, BAUD_SAFE, Board, Order, Written, flash};
+pub use stub::Stub;
+pub use write::Backup;
 
 /// What this crate's functions return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Bytes, and where in the flash they belong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Region {
+    /// The first byte's place, on a sector's border.
+    pub offset: u32,
+    /// The content.
+    pub bytes: Vec<u8>,
+}
+
+impl Region {
+    fn part(&self, part: &Range<u32>) -> &[u8] {
+        &self.bytes[part.start as usize..part.end as usize]
+    }
+
+    /// Where a sector of it lies within it.
+    fn sector(&self, number: u32) -> Range<u32> {
+        let start = number * loader::SECTOR_BYTES;
+        start..(self.bytes.len() as u32).min(start + loader::SECTOR_BYTES)
+    }
+}

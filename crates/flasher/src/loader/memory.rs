@@ -1,0 +1,89 @@
+//! Programs in the chip's memory: how the stub gets there.
+
+use std::time::Duration;
+
+use super::{
+    Level, Loader, PATIENCE,
+    wire::{self, Operation},
+};
+use crate::{Error, Result, line::Line, slip::Decoded, stub::Stub};
+
+/// What the ROM takes in one block into memory.
+const BLOCK_BYTES: usize = 0x1800;
+/// What a stub says once it runs.
+const GREETING: &[u8] = b"OHAI";
+const GREETING_PATIENCE: Duration = Duration::from_secs(3);
+
+impl<L: Line> Loader<L> {
+    /// Gives the ROM the stub, and from then on speaks to that.
+    ///
+    /// # Errors
+    /// [`Error::StubSilent`] where it does not come to life: some boards' memory is too bad for it. The ROM is gone by
+    /// then; the board must be reset.
+    pub fn start_stub(&mut self, stub: &Stub) -> Result<()> {
+        for (address, bytes) in [
+            (stub.text_address, &stub.text),
+            (stub.data_address, &stub.data),
+        ] {
+            self.load(address, bytes)?;
+        }
+        let payload = wire::words(&[0, stub.entry]);
+        self.ask(Operation::MemoryEnd, &payload, 0, PATIENCE)?;
+        let deadline = self.line.now() + GREETING_PATIENCE;
+        while let Some(decoded) = self.next_frame(deadline, None)? {
+            if matches!(decoded, Decoded::Frame(frame) if frame == GREETING) {
+                self.level = Level::Stub;
+                return Ok(());
+            }
+        }
+        Err(Error::StubSilent)
+    }
+
+    fn load(&mut self, address: u32, bytes: &[u8]) -> Result<()> {
+        let blocks = bytes.chunks(BLOCK_BYTES);
+        let begin = [
+            bytes.len() as u32,
+            blocks.len() as u32,
+            BLOCK_BYTES as u32,
+            address,
+        ];
+        self.ask(Operation::MemoryBegin, &wire::words(&begin), 0, PATIENCE)?;
+        for (number, data) in (0..).zip(blocks) {
+            let payload = wire::block(number, data);
+            let check = wire::checksum(data);
+            let patience = PATIENCE + self.time_of(payload.len());
+            self.ask(Operation::MemoryData, &payload, check, patience)?;
+        }
+        Ok(())
+    }
+
+    /// How long so many bytes take on the line, ten bits each, and twice that for an adapter that collects them.
+    pub(super) fn time_of(&self, bytes: usize) -> Duration {
+        Duration::from_secs_f64(2.0 * 10.0 * bytes as f64 / f64::from(self.baud.max(1)))
+    }
+
+    /// Goes on at another rate, which the stub alone can.
+    ///
+    /// # Errors
+    /// [`Error::RateFailed`] where the two do not find each other at the new rate: the stub is left there, and the board
+    /// must be reset. [`Error::Refused`] and [`Error::NoAnswer`] leave the rate as it was.
+    pub fn change_baud(&mut self, baud: u32) -> Result<()> {
+        let payload = wire::words(&[baud, self.baud]);
+        self.ask(Operation::ChangeBaud, &payload, 0, PATIENCE)?;
+        let before = std::mem::replace(&mut self.baud, baud);
+        let is_there = match self.line.set_baud(baud) {
+            // The stub changes once its answer has left.
+            Ok(()) => {
+                self.line.wait(Duration::from_millis(20));
+                self.find_again().is_ok()
+            }
+            Err(_) => false,
+        };
+        if !is_there {
+            self.baud = before;
+            self.line.set_baud(before).map_err(Error::Line)?;
+            return Err(Error::RateFailed { baud });
+        }
+        Ok(())
+    }
+}

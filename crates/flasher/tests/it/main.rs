@@ -1,0 +1,5 @@
+//! The flasher against the virtual board, in one process and in simulated time.
+
+mod faults;
+mod line;
+mod write;
