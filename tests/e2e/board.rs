@@ -14,8 +14,8 @@ use switchyard_testkit::board::{
 const BAUDS: [u32; 3] = [115_200, 460_800, 921_600];
 
 /// A board with the jumper in, and esptool beside it.
-struct Bench {
-    board: BoardOnTerminal,
+pub(crate) struct Bench {
+    pub(crate) board: BoardOnTerminal,
     esptool: PathBuf,
 }
 
@@ -26,7 +26,7 @@ struct Outcome {
 }
 
 impl Bench {
-    fn new(options: BoardOptions) -> Self {
+    pub(crate) fn new(options: BoardOptions) -> Self {
         let esptool = std::env::var_os("SWITCHYARD_ESPTOOL");
         let esptool = esptool.expect("SWITCHYARD_ESPTOOL: run `cargo xtask test e2e`");
         Bench {
@@ -59,7 +59,7 @@ impl Bench {
     }
 
     /// The same, which must not fail.
-    fn succeed(&self, flags: &[&str], command: &[&str]) -> String {
+    pub(crate) fn succeed(&self, flags: &[&str], command: &[&str]) -> String {
         let outcome = self.run(flags, command);
         assert!(
             outcome.is_success,
@@ -70,13 +70,13 @@ impl Bench {
     }
 
     /// A file beside the board.
-    fn file(&self, name: &str, content: &[u8]) -> String {
+    pub(crate) fn file(&self, name: &str, content: &[u8]) -> String {
         let path = self.path(name);
         std::fs::write(&path, content).unwrap();
         path
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         let path: &Path = &self.board.folder().join(name);
         path.to_str().unwrap().into()
     }
@@ -98,7 +98,7 @@ fn used(bench: &Bench) {
 }
 
 /// Content that deflates to something like what firmware does, with all that SLIP must escape.
-fn content(length: usize) -> Vec<u8> {
+pub(crate) fn content(length: usize) -> Vec<u8> {
     let mut state = 7_u32;
     let mut next = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -112,7 +112,7 @@ fn content(length: usize) -> Vec<u8> {
 }
 
 /// An image that boots, `length` bytes of it loaded.
-fn image(length: u32) -> Vec<u8> {
+pub(crate) fn image(length: u32) -> Vec<u8> {
     let loaded = content(length as usize);
     let sum = loaded.iter().fold(0xef, |sum, byte| sum ^ byte);
     let mut image = vec![0xe9, 1, 0, 0, 0, 0, 0x10, 0x40, 0, 0, 0x10, 0x40];

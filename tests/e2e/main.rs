@@ -8,6 +8,7 @@ mod browser;
 mod command;
 mod failures;
 mod firmware;
+mod flash;
 mod inside;
 mod kept;
 mod kills;

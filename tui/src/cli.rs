@@ -1,5 +1,9 @@
 //! The command line, as clap reads it.
 
+mod boards;
+
+pub(crate) use boards::{AfterFlash, Attached, BeforeFlash, FlashOrder};
+
 use clap::{Args, Parser, Subcommand};
 use std::{path::PathBuf, time::Duration};
 use switchyard_client::{GatewayUrl, signature::ArgumentType};
@@ -242,6 +246,52 @@ pub(crate) enum Verb {
         /// The board [default: the one for which the script is the recorded one]
         #[arg(long, value_name = "NAME")]
         board: Option<String>,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// List this machine's serial ports, on which boards hang
+    Boards {
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Say which chip and how much flash a board has
+    Identify {
+        #[command(flatten)]
+        attached: Attached,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Write files into a board's flash over serial, and verify them. What is there already is left as it is, what is
+    /// overwritten is kept in a file, and an interrupted write goes on where it was
+    Flash {
+        #[command(flatten)]
+        order: Box<FlashOrder>,
+    },
+    /// Read a board's flash into a file, which may have keys in it
+    Dump {
+        #[command(flatten)]
+        attached: Attached,
+        /// The file
+        file: PathBuf,
+        /// Where to begin
+        #[arg(long, value_name = "ADDRESS", default_value = "0", value_parser = boards::number)]
+        offset: u32,
+        /// How many bytes [default: to the end]
+        #[arg(long, value_name = "N", value_parser = boards::number)]
+        bytes: Option<u32>,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Erase a part of a board's flash, or all of it
+    Erase {
+        #[command(flatten)]
+        attached: Attached,
+        /// From an address on, so many bytes; both are multiples of 0x1000
+        #[arg(value_name = "ADDRESS+BYTES", value_parser = boards::part, required_unless_present = "all")]
+        part: Option<(u32, u32)>,
+        /// Everything, settings and radio calibration too
+        #[arg(long, conflicts_with = "part")]
+        all: bool,
         #[command(flatten)]
         output: Output,
     },

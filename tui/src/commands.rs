@@ -1,6 +1,7 @@
 //! The commands: each asks the gateway, prints, and ends with a number that a script can rely on.
 
 use crate::{
+    boards,
     cli::{self, Arguments, Verb},
     config::{Config, Held, Stored},
     exit::{Exit, Failure, exit_of_receipt, failed_receipt},
@@ -57,6 +58,17 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
             board,
             output,
         }) => replay::run(&recording, &script, board.as_deref(), output.json),
+        Some(
+            verb @ (Verb::Boards { .. }
+            | Verb::Identify { .. }
+            | Verb::Flash { .. }
+            | Verb::Dump { .. }
+            | Verb::Erase { .. }),
+        ) => {
+            // A board's line blocks: it is worked on by a thread of its own.
+            let working = tokio::task::spawn_blocking(move || boards::run(verb));
+            working.await.context("working on the board")?
+        }
         Some(Verb::Login {
             url,
             account,

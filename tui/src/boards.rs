@@ -1,0 +1,505 @@
+//! Boards on this machine's serial ports: listed, told apart, written, read, erased. All of it is `switchyard-flasher`'s
+//! work; here it is asked for and shown.
+
+use crate::{
+    cli::{Attached, FlashOrder, Verb},
+    exit::{Exit, Failure},
+    output,
+};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    io::{self, IsTerminal, Write},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+use switchyard_flasher::{
+    After, Approach, Attachment, Backup, Before, Board, Chip, Error, Event, HeadPatch, Level,
+    Order, Region, SerialLine, Stub, Watch, Written, flash, serial_ports,
+};
+
+/// How long a person may take to hold GPIO0 to ground and power a board.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// The largest flash that this chip can have.
+const FLASH_BYTES_MAX: u64 = 16 << 20;
+/// How often a line that shows progress is drawn anew.
+const DRAW_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Runs a command about boards. Blocks as long as it takes.
+pub(crate) fn run(verb: Verb) -> Result<(), Failure> {
+    match verb {
+        Verb::Boards { output } => list(output.json),
+        Verb::Identify { attached, output } => identify(&attached, output.json),
+        Verb::Flash { order } => write(*order),
+        Verb::Dump {
+            attached,
+            file,
+            offset,
+            bytes,
+            output,
+        } => dump(&attached, &file, offset, bytes, output.json),
+        Verb::Erase {
+            attached,
+            part,
+            all: _,
+            output,
+        } => erase(&attached, part, output.json),
+        _ => unreachable!("`commands` brings no other"),
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let mut message = error.to_string();
+        let mut cause = std::error::Error::source(&error);
+        while let Some(next) = cause {
+            message.push_str(&format!(": {next}"));
+            cause = next.source();
+        }
+        if let Some(advice) = error.advice() {
+            message.push_str(&format!("\n  {advice}"));
+        }
+        let exit = match error {
+            Error::BadImage { .. } | Error::Overlap { .. } | Error::Unaligned { .. } => Exit::Usage,
+            Error::Stopped => Exit::Interrupted,
+            _ => Exit::Other,
+        };
+        Failure::new(exit, message)
+    }
+}
+
+fn list(json: bool) -> Result<(), Failure> {
+    let found = serial_ports()?;
+    if found.is_empty() && !json {
+        output::aside("no serial ports; plug in a board or its adapter");
+    }
+    for serial_port in found {
+        let usb = serial_port.usb();
+        if json {
+            output::line(json!({
+                "path": serial_port.path,
+                "usb": usb.map(|usb| json!({
+                    "vendor_id": usb.vendor_id,
+                    "product_id": usb.product_id,
+                    "serial_number": usb.serial_number,
+                    "manufacturer": usb.manufacturer,
+                    "product": usb.product,
+                })),
+            }))?;
+            continue;
+        }
+        let what = match &serial_port.attachment {
+            Attachment::Usb(usb) => {
+                let product = usb.product.as_deref().unwrap_or("USB adapter");
+                let number = usb.serial_number.as_deref();
+                let number = number.map(|it| format!(", No. {it}")).unwrap_or_default();
+                let (vendor, sort) = (usb.vendor_id, usb.product_id);
+                format!("{product} ({vendor:04x}:{sort:04x}{number})")
+            }
+            Attachment::Pci => "on the machine's own bus".to_owned(),
+            Attachment::Bluetooth => "over the air".to_owned(),
+            _ => "unknown".to_owned(),
+        };
+        output::line(format_args!("{:<20} {what}", serial_port.path))?;
+    }
+    Ok(())
+}
+
+impl Attached {
+    fn approach(&self) -> Approach {
+        let stub = if self.no_stub { None } else { Stub::built_in() };
+        Approach {
+            before: self.before.into(),
+            baud: self.baud,
+            patience: PATIENCE,
+            stub,
+            holds_dtr: holds_dtr(&self.serial_port),
+        }
+    }
+
+    fn open(&self) -> Result<SerialLine, Failure> {
+        Ok(SerialLine::open(&self.serial_port, self.baud)?)
+    }
+}
+
+/// Silicon Labs' CP2102C resets its board when DTR is let go.
+fn holds_dtr(path: &str) -> bool {
+    let found = serial_ports().unwrap_or_default();
+    let usb = found
+        .iter()
+        .find(|it| it.path == path)
+        .and_then(|it| it.usb());
+    usb.is_some_and(|usb| (usb.vendor_id, usb.product_id) == (0x10C4, 0xEA64))
+}
+
+fn identify(attached: &Attached, json: bool) -> Result<(), Failure> {
+    let mut show = Show::new(json);
+    let board = Board::approach(attached.open()?, &attached.approach(), &mut show)?;
+    show.end();
+    let (chip, flash) = (&board.chip, board.flash);
+    let bytes = flash.bytes();
+    if json {
+        let (maker, sort) = (flash.maker, flash.sort);
+        output::line(json!({
+            "event": "board", "chip": chip.name, "mac": mac(chip),
+            "flash": { "maker": maker, "sort": sort, "bytes": bytes },
+        }))?;
+    } else {
+        let size = bytes.map_or("an unknown size".to_owned(), |it| {
+            format!("{} KiB", it >> 10)
+        });
+        let mac = mac(chip);
+        output::line(format_args!("{}, {mac}, {size} of flash", chip.name))?;
+    }
+    board.leave(attached.after.into())?;
+    Ok(())
+}
+
+fn mac(chip: &Chip) -> String {
+    chip.mac.map(|byte| format!("{byte:02x}")).join(":")
+}
+
+fn write(given: FlashOrder) -> Result<(), Failure> {
+    let read = |(offset, path): &(u32, PathBuf)| -> Result<Region, Failure> {
+        Ok(Region {
+            offset: *offset,
+            bytes: read_bounded(path)?,
+        })
+    };
+    let regions: Result<Vec<_>, _> = given.regions.iter().map(read).collect();
+    let order = Order {
+        regions: regions?,
+        patch: HeadPatch {
+            mode: given.flash_mode.0,
+            size: given.flash_size.size,
+            rate: given.flash_freq.0,
+        },
+        detects_size: given.flash_size.detects,
+        reads_back: given.read_back,
+    };
+    let attached = &given.attached;
+    let mut show = Show::new(given.json);
+    let mut kept = Kept::new(given.backup);
+    let mut keep = |offset: u32, bytes: &[u8]| kept.keep(offset, bytes);
+    let backup = (!given.no_backup).then_some(&mut keep as Backup<'_>);
+    let begun = Instant::now();
+    let mut line = attached.open()?;
+    let outcome = flash(
+        &mut line,
+        &attached.approach(),
+        &order,
+        attached.after.into(),
+        backup,
+        &mut show,
+    );
+    show.end();
+    let (written, was_reset) = outcome?;
+    tell_written(
+        &written,
+        begun.elapsed(),
+        &kept.files,
+        was_reset,
+        given.json,
+    )
+}
+
+fn tell_written(
+    written: &Written,
+    took: Duration,
+    kept: &[PathBuf],
+    was_reset: bool,
+    json: bool,
+) -> Result<(), Failure> {
+    let seconds = took.as_secs_f64();
+    if json {
+        output::line(json!({
+            "event": "done", "chip": written.chip.name, "mac": mac(&written.chip),
+            "bytes": written.bytes, "bytes_written": written.bytes_written,
+            "line_errors": written.line_errors, "baud": written.baud, "seconds": seconds,
+            "stub": written.level == Level::Stub, "was_reset": was_reset, "backup": kept,
+        }))?;
+        return Ok(());
+    }
+    for file in kept {
+        output::aside(format_args!(
+            "what was there before is in {}",
+            file.display()
+        ));
+    }
+    let (bytes, changed) = (written.bytes, written.bytes_written);
+    output::line(format_args!(
+        "{}: {bytes} bytes are there, {changed} of them written, in {seconds:.1} s",
+        mac(&written.chip)
+    ))?;
+    if written.line_errors > 0 {
+        output::aside(format_args!(
+            "the cable dropped or changed {} answers; what they were about was done again",
+            written.line_errors
+        ));
+    }
+    if !was_reset {
+        output::aside(
+            "take GPIO0 off ground and power the board anew: it then runs what was written",
+        );
+    }
+    Ok(())
+}
+
+fn dump(
+    attached: &Attached,
+    file: &Path,
+    offset: u32,
+    bytes: Option<u32>,
+    json: bool,
+) -> Result<(), Failure> {
+    let mut show = Show::new(json);
+    let mut board = Board::approach(attached.open()?, &attached.approach(), &mut show)?;
+    let size = board.flash.bytes().ok_or(Error::FlashSilent)?;
+    let bytes = bytes.unwrap_or(size.saturating_sub(offset));
+    let end = u64::from(offset) + u64::from(bytes);
+    if end > size.into() {
+        let flash_bytes = size;
+        return Err(Error::FlashTooSmall { flash_bytes, end }.into());
+    }
+    let content = board.read(offset, bytes, &mut show)?;
+    show.end();
+    write_secret(file, &content)?;
+    board.leave(attached.after.into())?;
+    if json {
+        output::line(json!({ "event": "done", "file": file, "bytes": bytes }))?;
+    } else {
+        output::line(format_args!("{bytes} bytes are in {}", file.display()))?;
+    }
+    Ok(())
+}
+
+fn erase(attached: &Attached, part: Option<(u32, u32)>, json: bool) -> Result<(), Failure> {
+    let mut show = Show::new(json);
+    let mut board = Board::approach(attached.open()?, &attached.approach(), &mut show)?;
+    board.erase(part)?;
+    show.end();
+    board.leave(attached.after.into())?;
+    if json {
+        output::line(json!({ "event": "done" }))?;
+    } else {
+        output::line("it is erased")?;
+    }
+    Ok(())
+}
+
+/// A file that may go into a flash.
+fn read_bounded(path: &Path) -> Result<Vec<u8>, Failure> {
+    let about = |error: io::Error| Failure::usage(format!("reading {}: {error}", path.display()));
+    let size = fs::metadata(path).map_err(about)?.len();
+    if size > FLASH_BYTES_MAX {
+        return Err(Failure::usage(format!(
+            "reading {}: expected at most 16 MiB, which is what a flash has",
+            path.display()
+        )));
+    }
+    fs::read(path).map_err(about)
+}
+
+/// Writes what may have keys in it, for this person alone.
+fn write_secret(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)?.write_all(content)
+}
+
+/// Where copies of what is overwritten go.
+struct Kept {
+    folder: PathBuf,
+    begun: String,
+    files: Vec<PathBuf>,
+}
+
+impl Kept {
+    fn new(folder: Option<PathBuf>) -> Self {
+        let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
+        let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/state"));
+        let state = state.or_else(home).unwrap_or_default();
+        let now = jiff::Timestamp::now();
+        Kept {
+            folder: folder.unwrap_or_else(|| state.join("switchyard/backups")),
+            begun: now.strftime("%Y%m%dT%H%M%SZ").to_string(),
+            files: Vec::new(),
+        }
+    }
+
+    fn keep(&mut self, offset: u32, bytes: &[u8]) -> io::Result<()> {
+        fs::create_dir_all(&self.folder)?;
+        let file = self
+            .folder
+            .join(format!("{}-{offset:#08x}.bin", self.begun));
+        write_secret(&file, bytes)?;
+        self.files.push(file);
+        Ok(())
+    }
+}
+
+/// Shows what goes on: to programs a line an event, to people at a terminal one line that moves, to others what matters.
+struct Show {
+    json: bool,
+    is_terminal: bool,
+    drawn: Option<Instant>,
+    has_line: bool,
+}
+
+impl Show {
+    fn new(json: bool) -> Self {
+        Show {
+            json,
+            is_terminal: !json && io::stderr().is_terminal(),
+            drawn: None,
+            has_line: false,
+        }
+    }
+
+    /// Leaves the line that moves as it is, and goes on below.
+    fn end(&mut self) {
+        if std::mem::take(&mut self.has_line) {
+            let _ = writeln!(io::stderr().lock());
+        }
+    }
+
+    fn progress(&mut self, what: &str, offset: u32, bytes: u32, done: u32) {
+        let is_over = done >= bytes;
+        let is_due = self.drawn.is_none_or(|it| it.elapsed() >= DRAW_INTERVAL);
+        if !self.is_terminal || !(is_due || is_over) {
+            return;
+        }
+        self.drawn = Some(Instant::now());
+        let percent = u64::from(done) * 100 / u64::from(bytes.max(1));
+        let filled = (percent / 5) as usize;
+        let bar = format!("{}{}", "▓".repeat(filled), "░".repeat(20 - filled));
+        let _ = write!(
+            io::stderr().lock(),
+            "\r{what:<9} {offset:#08x} {bar} {percent:>3} % of {} KiB ",
+            bytes.div_ceil(1024)
+        );
+        self.has_line = true;
+        if is_over {
+            self.end();
+        }
+    }
+}
+
+impl Watch for Show {
+    fn event(&mut self, event: Event) {
+        if self.json {
+            // Whoever reads no more is no reason to leave a board half written.
+            let _ = output::line(as_json(&event));
+            return;
+        }
+        match event {
+            Event::Writing {
+                offset,
+                bytes,
+                done,
+            } => {
+                return self.progress("writing", offset, bytes, done);
+            }
+            Event::BackingUp {
+                offset,
+                bytes,
+                done,
+            } => {
+                return self.progress("reading", offset, bytes, done);
+            }
+            Event::Verifying {
+                offset,
+                bytes,
+                done,
+            } => {
+                return self.progress("verifying", offset, bytes, done);
+            }
+            _ => self.end(),
+        }
+        match event {
+            Event::NoSignals => output::aside(
+                "this line has no DTR and RTS; --before no-reset says that a person brings the board into its loader",
+            ),
+            Event::WaitingForBoard => output::aside(
+                "hold GPIO0 to ground and power the board (never while it is on mains); a relay on GPIO0 may click",
+            ),
+            Event::Found { chip } => output::aside(format_args!("{}, {}", chip.name, mac(&chip))),
+            Event::WithoutStub => output::aside(
+                "the chip's own loader does it: slower, all of it anew, and verified at its ends alone unless \
+                 --read-back asks for every byte",
+            ),
+            Event::Unchanged { bytes } if bytes > 0 => {
+                output::aside(format_args!(
+                    "{} KiB are there already",
+                    bytes.div_ceil(1024)
+                ));
+            }
+            Event::Again { why, baud } => {
+                output::aside(format_args!("{why}; trying again at {baud} baud"));
+            }
+            Event::Verified { offset, bytes } => output::aside(format_args!(
+                "verified: {} KiB from {offset:#08x} on",
+                bytes.div_ceil(1024)
+            )),
+            _ => {}
+        }
+    }
+}
+
+fn as_json(event: &Event) -> Value {
+    let part = |what, offset, bytes, done| json!({ "event": what, "offset": offset, "bytes": bytes, "done": done });
+    match event {
+        Event::NoSignals => json!({ "event": "no_signals" }),
+        Event::WaitingForBoard => json!({ "event": "waiting" }),
+        Event::Found { chip } => json!({ "event": "found", "chip": chip.name, "mac": mac(chip) }),
+        Event::Flash { bytes, .. } => json!({ "event": "flash", "bytes": bytes }),
+        Event::Speaking { level, baud } => {
+            json!({ "event": "speaking", "stub": *level == Level::Stub, "baud": baud })
+        }
+        Event::WithoutStub => json!({ "event": "without_stub" }),
+        Event::Comparing { offset, bytes } => part("comparing", offset, bytes, &0),
+        Event::Unchanged { bytes } => json!({ "event": "unchanged", "bytes": bytes }),
+        Event::BackingUp {
+            offset,
+            bytes,
+            done,
+        } => part("reading", offset, bytes, done),
+        Event::Writing {
+            offset,
+            bytes,
+            done,
+        } => part("writing", offset, bytes, done),
+        Event::Verifying {
+            offset,
+            bytes,
+            done,
+        } => part("verifying", offset, bytes, done),
+        Event::Verified { offset, bytes } => part("verified", offset, bytes, bytes),
+        Event::Again { why, baud } => json!({ "event": "again", "why": why, "baud": baud }),
+        _ => json!({ "event": "other" }),
+    }
+}
+
+impl From<crate::cli::BeforeFlash> for Before {
+    fn from(before: crate::cli::BeforeFlash) -> Self {
+        use crate::cli::BeforeFlash;
+        match before {
+            BeforeFlash::Reset => Before::Reset,
+            BeforeFlash::InvertedReset => Before::InvertedReset,
+            BeforeFlash::NoReset => Before::NoReset,
+        }
+    }
+}
+
+impl From<crate::cli::AfterFlash> for After {
+    fn from(after: crate::cli::AfterFlash) -> Self {
+        use crate::cli::AfterFlash;
+        match after {
+            AfterFlash::Reset => After::Reset,
+            AfterFlash::InvertedReset => After::InvertedReset,
+            AfterFlash::NoReset => After::NoReset,
+        }
+    }
+}
