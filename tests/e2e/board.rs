@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
 };
+use switchyard_e2e::content;
 use switchyard_testkit::board::{
     BoardOnTerminal, BoardOptions, BoardState, Fault, FaultKind, FaultPoint, FlashSize,
     SECTOR_BYTES, SecondProgram,
@@ -95,20 +96,6 @@ fn used(bench: &Bench) {
         let size = flash.size() as usize;
         flash.place(0, &vec![0x5a; size]);
     });
-}
-
-/// Content that deflates to something like what firmware does, with all that SLIP must escape.
-pub(crate) fn content(length: usize) -> Vec<u8> {
-    let mut state = 7_u32;
-    let mut next = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        match state >> 30 {
-            0 => 0xc0,
-            1 => 0xdb,
-            _ => (state >> 16) as u8,
-        }
-    };
-    (0..length).map(|_| next()).collect()
 }
 
 /// An image that boots, `length` bytes of it loaded.

@@ -24,3 +24,17 @@ pub const LATCH_RL1: u8 = 1;
 
 /// How long a socket waits for bytes that must come: generous, waited out by failures only.
 const SOCKET_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Content for a flash: it deflates to something like what firmware does, with all that SLIP must escape.
+pub fn content(length: usize) -> Vec<u8> {
+    let mut state = 7_u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        match state >> 30 {
+            0 => 0xc0,
+            1 => 0xdb,
+            _ => (state >> 16) as u8,
+        }
+    };
+    (0..length).map(|_| next()).collect()
+}

@@ -180,7 +180,7 @@ fn write(given: FlashOrder) -> Result<(), Failure> {
     let attached = &given.attached;
     let mut show = Show::new(given.json);
     let mut kept = Kept::new(given.backup);
-    let mut keep = |offset: u32, bytes: &[u8]| kept.keep(offset, bytes);
+    let mut keep = |chip: &Chip, offset: u32, bytes: &[u8]| kept.keep(chip, offset, bytes);
     let backup = (!given.no_backup).then_some(&mut keep as Backup<'_>);
     let begun = Instant::now();
     let mut line = attached.open()?;
@@ -300,13 +300,13 @@ fn read_bounded(path: &Path) -> Result<Vec<u8>, Failure> {
     fs::read(path).map_err(about)
 }
 
-/// Writes what may have keys in it, for this person alone.
+/// Writes what may have keys in it, for this person alone, whoever could read the file that was there before.
 fn write_secret(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)?.write_all(content)
+    let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
+    let mut part = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
+    part.write_all(content)?;
+    part.persist(path)?;
+    Ok(())
 }
 
 /// Where copies of what is overwritten go.
@@ -329,13 +329,34 @@ impl Kept {
         }
     }
 
-    fn keep(&mut self, offset: u32, bytes: &[u8]) -> io::Result<()> {
+    /// Never over another: where a write is begun anew, the first copy is the one that counts.
+    fn keep(&mut self, chip: &Chip, offset: u32, bytes: &[u8]) -> io::Result<()> {
         fs::create_dir_all(&self.folder)?;
-        let file = self
-            .folder
-            .join(format!("{}-{offset:#08x}.bin", self.begun));
-        write_secret(&file, bytes)?;
-        self.files.push(file);
+        let board = mac(chip).replace(':', "");
+        let name = format!("{board}-{}-{offset:#08x}", self.begun);
+        // Whole under its name, or not at all.
+        let mut part = tempfile::NamedTempFile::new_in(&self.folder)?;
+        part.write_all(bytes)?;
+        part.as_file().sync_all()?;
+        let mut part = part.into_temp_path();
+        for copy in 1.. {
+            let again = if copy > 1 {
+                format!("-{copy}")
+            } else {
+                String::new()
+            };
+            let file = self.folder.join(format!("{name}{again}.bin"));
+            match part.persist_noclobber(&file) {
+                Ok(()) => {
+                    self.files.push(file);
+                    break;
+                }
+                Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists => {
+                    part = failed.path;
+                }
+                Err(failed) => return Err(failed.error),
+            }
+        }
         Ok(())
     }
 }

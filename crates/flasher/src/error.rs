@@ -22,7 +22,10 @@ pub enum Error {
     Line(#[source] io::Error),
     /// Nothing at all came.
     #[error("looking for the board's loader: nothing answers")]
-    Silent,
+    Silent {
+        /// Whether the line has DTR and RTS.
+        has_signals: bool,
+    },
     /// Something came, and it is no loader.
     #[error("looking for the board's loader: the board is talking, but not as its loader does")]
     NotInLoader {
@@ -127,7 +130,11 @@ impl Error {
                 "Is the cable plugged in? Plug the board in again and start once more: what is already written is \
                  recognised and not written again."
             }
-            Self::Silent => {
+            Self::Silent { has_signals: false } => {
+                "This line has no DTR and RTS to bring the board into its loader. Hold GPIO0 to ground, power the board, \
+                 and use --before no-reset."
+            }
+            Self::Silent { has_signals: true } => {
                 "Is the board powered, is its ground joined to the adapter's, and are RX and TX crossed? A board \
                  without a reset circuit starts its loader only if GPIO0 is held to ground while power comes."
             }
@@ -162,7 +169,7 @@ impl Error {
                 "The file is damaged or is no image for this chip. Build or download it again. Nothing was written."
             }
             Self::Backup(_) => {
-                "Nothing was written. Make room for the copy, or go without: --no-backup."
+                "What it is a copy of was not overwritten. Make room for the copy, or go without: --no-backup."
             }
             Self::Overlap { .. } | Self::Unaligned { .. } => "Nothing was written.",
             Self::Differs { .. } => {

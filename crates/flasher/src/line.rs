@@ -109,15 +109,20 @@ impl SerialLine {
     /// # Errors
     /// [`Error::Open`], with what keeps it: not there, no permission, in use.
     pub fn open(path: &str, baud: u32) -> Result<Self> {
-        let serial_port = serialport::new(path, baud)
-            .timeout(WRITE_PATIENCE)
-            // On Windows an open that moves the lines would reset the board half way.
-            .dtr_on_open(false)
-            .open_native()
-            .map_err(|source| Error::Open {
-                path: path.to_owned(),
-                source,
-            })?;
+        let builder = serialport::new(path, baud).timeout(WRITE_PATIENCE);
+        // Windows opens with both lines let go, once it is told so.
+        #[cfg(windows)]
+        let builder = builder.dtr_on_open(false);
+        let mut serial_port = builder.open_native().map_err(|source| Error::Open {
+            path: path.to_owned(),
+            source,
+        })?;
+        // Linux asserts both lines when it opens, which is neither reset nor GPIO0 low; let go one after the other they
+        // would reset the board, and hold it so. A line that has none cannot be helped.
+        match set_signals(&mut serial_port, Signals::default()) {
+            Err(error) if error.kind() != ErrorKind::Unsupported => return Err(Error::Line(error)),
+            _ => {}
+        }
         Ok(SerialLine {
             serial_port,
             begun: Instant::now(),

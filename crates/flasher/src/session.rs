@@ -157,6 +157,12 @@ impl<L: Line> Board<L> {
     pub fn erase(&mut self, part: Option<(u32, u32)>) -> Result<()> {
         match part {
             Some((offset, bytes)) => {
+                // A chip takes no notice of address bits that it has none of: behind its end its beginning follows.
+                let end = u64::from(offset) + u64::from(bytes);
+                let flash_bytes = self.flash.bytes().ok_or(Error::FlashSilent)?;
+                if end > u64::from(flash_bytes) {
+                    return Err(Error::FlashTooSmall { flash_bytes, end });
+                }
                 for border in [offset, bytes] {
                     if border % SECTOR_BYTES != 0 {
                         return Err(Error::Unaligned { offset: border });
@@ -188,6 +194,7 @@ impl<L: Line> Board<L> {
         for region in &regions {
             let mut writing = Writing {
                 loader: &mut self.loader,
+                chip: &self.chip,
                 watch: &mut *watch,
                 backup: backup.as_mut().map(|it| &mut **it as Backup<'_>),
                 reads_back: order.reads_back,
@@ -233,15 +240,21 @@ impl Order {
                 });
             }
             patch.apply(region.offset, &mut region.bytes);
+            let mut head_size = None;
             if Image::is_one(&region.bytes) {
-                Image::read(&region.bytes)?;
+                head_size = Image::read(&region.bytes)?.flash_size;
             }
             let whole = region.bytes.len().next_multiple_of(4);
             region.bytes.resize(whole, 0xFF);
-            let end = u64::from(region.offset) + whole as u64;
-            if let Some(flash_bytes) = flash.bytes()
-                && end > u64::from(flash_bytes)
+            let flash_bytes = flash.bytes().ok_or(Error::FlashSilent)?;
+            let mut end = u64::from(region.offset) + whole as u64;
+            if region.offset == 0
+                && let Some(size) = head_size
             {
+                // Where its head says more than there is, the SDK looks for its settings behind the end.
+                end = end.max(size.bytes().into());
+            }
+            if end > u64::from(flash_bytes) {
                 return Err(Error::FlashTooSmall { flash_bytes, end });
             }
         }
@@ -295,9 +308,9 @@ pub fn flash<L: Line>(
             Error::StubSilent if stub.take().is_some() => watch.event(Event::WithoutStub),
             Error::Lost
             | Error::NoAnswer { .. }
-            | Error::Silent
-            | Error::NotInLoader { .. }
-            | Error::StubSilent => match bauds.next() {
+            | Error::Refused { .. }
+            | Error::Silent { .. }
+            | Error::NotInLoader { .. } => match bauds.next() {
                 Some(next) => baud = next,
                 None => return Err(error),
             },

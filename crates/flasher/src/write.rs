@@ -7,7 +7,7 @@ use std::{io::Write as _, ops::Range};
 use flate2::{Compression, write::ZlibEncoder};
 
 use crate::{
-    Error, Event, Level, Loader, Region, Result, Watch,
+    Chip, Error, Event, Level, Loader, Region, Result, Watch,
     digest::md5,
     line::Line,
     loader::{DEFLATED_BLOCK_BYTES, READ_BYTES_MAX, ROM_BLOCK_BYTES, SECTOR_BYTES},
@@ -19,12 +19,13 @@ const PROBES: u32 = 8;
 /// Rounds of writing and comparing that may end without a single sector more being right.
 const ROUNDS_IN_VAIN_MAX: u32 = 4;
 
-/// What becomes of what is overwritten.
-pub type Backup<'a> = &'a mut dyn FnMut(u32, &[u8]) -> std::io::Result<()>;
+/// What becomes of what is overwritten: of which board it is, where it was, and what. It must be safe when this returns.
+pub type Backup<'a> = &'a mut dyn FnMut(&Chip, u32, &[u8]) -> std::io::Result<()>;
 
 /// How a region is written.
 pub(crate) struct Writing<'a, 'b, L> {
     pub(crate) loader: &'a mut Loader<L>,
+    pub(crate) chip: &'a Chip,
     pub(crate) watch: &'a mut dyn Watch,
     /// Takes what is about to be overwritten, unless it is blank.
     pub(crate) backup: Option<Backup<'b>>,
@@ -161,17 +162,18 @@ impl<L: Line> Writing<'_, '_, L> {
     }
 
     fn back_up(&mut self, region: &Region, run: &Range<u32>) -> Result<()> {
-        let Some(backup) = self.backup.as_mut() else {
+        if self.backup.is_none() {
             return Ok(());
-        };
+        }
         let (offset, bytes) = (region.offset + run.start, run.end - run.start);
         let bytes = bytes.next_multiple_of(SECTOR_BYTES);
-        if self.loader.digest(offset, bytes)? == md5(&vec![0xFF; bytes as usize]) {
+        let is_blank = |digest| digest == md5(&vec![0xFF; bytes as usize]);
+        if self.loader.level() == Level::Stub && is_blank(self.loader.digest(offset, bytes)?) {
             return Ok(());
         }
         let watch = &mut *self.watch;
         let mut read = || {
-            self.loader.read_flash(offset, bytes, |done| {
+            self.loader.read(offset, bytes, |done| {
                 watch.event(Event::BackingUp {
                     offset,
                     bytes,
@@ -186,11 +188,16 @@ impl<L: Line> Writing<'_, '_, L> {
         let content = match read() {
             Err(Error::NoAnswer { .. }) => {
                 self.loader.find_again()?;
-                self.loader.read_flash(offset, bytes, |_| Ok(()))?
+                self.loader.read(offset, bytes, |_| Ok(()))?
             }
             other => other?,
         };
-        backup(offset, &content).map_err(Error::Backup)
+        match &mut self.backup {
+            Some(backup) if !is_blank(md5(&content)) => {
+                backup(self.chip, offset, &content).map_err(Error::Backup)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn write_by_stub(&mut self, region: &Region, run: &Range<u32>) -> Result<()> {
@@ -216,6 +223,7 @@ impl<L: Line> Writing<'_, '_, L> {
 
     fn make_equal_by_rom(&mut self, region: &Region) -> Result<u32> {
         let (offset, bytes) = (region.offset, region.bytes.len() as u32);
+        self.back_up(region, &(0..bytes))?;
         let mut in_vain = 0;
         loop {
             let outcome = self

@@ -30,6 +30,12 @@ pub(crate) enum Bench {
     },
     /// Instructions of a script's scan on the chip's instruction set, beside Lua's; docs/firmware.md.
     Script,
+    /// Writing a board over serial, beside esptool: on the virtual board, which runs in real time.
+    Flash {
+        /// Rounds, of which the quickest counts.
+        #[arg(long, default_value = "3")]
+        rounds: String,
+    },
     /// The gateway beside its peers: messages for each second of the server's CPU, latency, memory.
     #[command(disable_help_flag = true)]
     Relay(BesidePeers),
@@ -64,6 +70,7 @@ pub(crate) fn bench(bench: &Bench) -> Result<()> {
         Bench::IdleMemory { controllers } => {
             yard_bench(&["idle-memory", "--controllers", controllers])
         }
+        Bench::Flash { rounds } => flash_bench(rounds),
         Bench::Script => firmware::bench::script(),
         Bench::Relay(beside) => {
             beside.install_peers()?;
@@ -78,6 +85,14 @@ pub(crate) fn bench(bench: &Bench) -> Result<()> {
 fn yard_bench(arguments: &[&str]) -> Result<()> {
     build(&["--package", "switchyard-e2e", "--bin", "yard-bench"])?;
     run(Command::new(program("yard-bench")).args(arguments))
+}
+
+fn flash_bench(rounds: &str) -> Result<()> {
+    build(&["--package", "switchyard-e2e", "--bin", "flash-bench"])?;
+    setup::ready(&[setup::PYTHON])?;
+    run(Command::new(program("flash-bench"))
+        .args(["--rounds", rounds])
+        .env("SWITCHYARD_ESPTOOL", setup::esptool()?))
 }
 
 impl BesidePeers {

@@ -21,6 +21,8 @@ const ERASE_TIME_MAX_A_SECTOR: Duration = Duration::from_millis(400);
 const WRITE_TIME_MAX_A_BLOCK: Duration = Duration::from_secs(3);
 /// Working out a digest of a megabyte.
 const DIGEST_TIME_MAX_A_MEGABYTE: Duration = Duration::from_secs(8);
+/// Sectors that the last packed block before it may still be erasing and writing: content that packs to a sixteenth.
+const DIGEST_SECTORS_BEFORE: u32 = 64;
 const ERASE_CHIP_TIME_MAX: Duration = Duration::from_secs(120);
 const READ_BLOCK_BYTES: u32 = SECTOR_BYTES;
 /// Blocks that the stub sends ahead of our acknowledgement.
@@ -39,8 +41,11 @@ impl<L: Line> Loader<L> {
         let blocks = length.div_ceil(ROM_BLOCK_BYTES as u32);
         let sectors = length.div_ceil(SECTOR_BYTES);
         let patience = PATIENCE + ERASE_TIME_MAX_A_SECTOR * (sectors + SECTORS_A_BLOCK);
-        let erased = rom_erase_length(offset, length);
-        let payload = wire::words(&[erased, blocks, ROM_BLOCK_BYTES as u32, offset]);
+        let (asked, erased) = rom_erase(offset, length);
+        if erased < sectors * SECTOR_BYTES {
+            self.erase_sector(offset + erased)?;
+        }
+        let payload = wire::words(&[asked, blocks, ROM_BLOCK_BYTES as u32, offset]);
         self.ask(Operation::FlashBegin, &payload, 0, patience)?;
         Ok(())
     }
@@ -86,7 +91,10 @@ impl<L: Line> Loader<L> {
     pub(crate) fn digest(&mut self, offset: u32, length: u32) -> Result<[u8; 16]> {
         let payload = wire::words(&[offset, length, 0, 0]);
         let megabytes = f64::from(length) / f64::from(1 << 20);
-        let patience = WRITE_TIME_MAX_A_BLOCK + DIGEST_TIME_MAX_A_MEGABYTE.mul_f64(megabytes);
+        let sectors = length.div_ceil(SECTOR_BYTES).min(DIGEST_SECTORS_BEFORE);
+        let patience = WRITE_TIME_MAX_A_BLOCK
+            + DIGEST_TIME_MAX_A_MEGABYTE.mul_f64(megabytes)
+            + ERASE_TIME_MAX_A_SECTOR * sectors;
         let answer = self.ask_again(Operation::FlashDigest, &payload, patience)?;
         answer.body.try_into().map_err(|_| Error::NoAnswer {
             what: "comparing the flash",
@@ -169,18 +177,19 @@ impl<L: Line> Loader<L> {
     }
 }
 
-/// What the ROM must be asked to erase so that it erases the region: asked for n sectors it erases those up to the next
-/// border of a 64 KB block twice over.
-fn rom_erase_length(offset: u32, length: u32) -> u32 {
+/// What the ROM must be asked to erase for a region, and what it erases then, in bytes: asked for n sectors it erases those up
+/// to the next border of a 64 KB block twice over. So an odd number before the border would take the sector behind the region
+/// along; there it is asked for one less, and the last sector is left to be erased by itself.
+fn rom_erase(offset: u32, length: u32) -> (u32, u32) {
     let sectors = length.div_ceil(SECTOR_BYTES);
     let to_border = SECTORS_A_BLOCK - offset / SECTOR_BYTES % SECTORS_A_BLOCK;
     let head = to_border.min(sectors);
-    let asked = if sectors < 2 * head {
-        sectors.div_ceil(2)
+    let (asked, erased) = if sectors < 2 * head {
+        (sectors / 2, sectors / 2 * 2)
     } else {
-        sectors - head
+        (sectors - head, sectors)
     };
-    asked * SECTOR_BYTES
+    (asked * SECTOR_BYTES, erased * SECTOR_BYTES)
 }
 
 #[cfg(test)]
@@ -198,13 +207,15 @@ mod tests {
     }
 
     #[test]
-    fn the_rom_erases_the_region_and_at_most_one_sector_more() {
+    fn the_rom_erases_the_region_and_no_more() {
         for start in 0..40 {
-            for sectors in 1..80 {
-                let asked = rom_erase_length(start * SECTOR_BYTES, sectors * SECTOR_BYTES - 1);
-                let erased = rom_erases(start, asked / SECTOR_BYTES);
+            for sectors in 0..80 {
+                let length = (sectors * SECTOR_BYTES).saturating_sub(1);
+                let (asked, erased) = rom_erase(start * SECTOR_BYTES, length);
+                let (asked, erased) = (asked / SECTOR_BYTES, erased / SECTOR_BYTES);
+                assert_eq!(rom_erases(start, asked), erased, "{start} {sectors}");
                 assert!(
-                    (sectors..=sectors + 1).contains(&erased),
+                    erased == sectors || erased + 1 == sectors,
                     "{start} {sectors}"
                 );
             }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Level, Loader, PATIENCE,
-    wire::{self, Operation},
+    wire::{self, Answer, Operation},
 };
 use crate::{Error, Result, line::Line, slip::Decoded, stub::Stub};
 
@@ -28,12 +28,22 @@ impl<L: Line> Loader<L> {
             self.load(address, bytes)?;
         }
         let payload = wire::words(&[0, stub.entry]);
-        self.ask(Operation::MemoryEnd, &payload, 0, PATIENCE)?;
+        self.send(&wire::request(Operation::MemoryEnd, &payload, 0))?;
+        // The ROM may have jumped before its own answer has left, so the greeting alone counts.
         let deadline = self.line.now() + GREETING_PATIENCE;
         while let Some(decoded) = self.next_frame(deadline, None)? {
-            if matches!(decoded, Decoded::Frame(frame) if frame == GREETING) {
+            let Decoded::Frame(frame) = decoded else {
+                continue;
+            };
+            if frame == GREETING {
                 self.level = Level::Stub;
                 return Ok(());
+            }
+            if let Some(answer) = Answer::read(&frame)
+                && answer.operation == Operation::MemoryEnd as u8
+                && answer.failure != 0
+            {
+                return Err(Self::refusal(Operation::MemoryEnd, &answer));
             }
         }
         Err(Error::StubSilent)

@@ -147,7 +147,7 @@ impl<L: Line> Loader<L> {
                 break;
             }
         }
-        Err(heard.failure())
+        Err(heard.failure(self.has_signals))
     }
 
     /// Asks for a sign of life. Every SYNC is answered several times, and all of that is read.
@@ -219,15 +219,35 @@ impl<L: Line> Loader<L> {
     /// # Errors
     /// [`Error::OtherChip`], and those of [`read_register`](Self::read_register).
     pub fn chip(&mut self) -> Result<Chip> {
-        let magic = self.read_register(MAGIC_REGISTER)?;
+        let magic = self.twice(|it| it.read_register(MAGIC_REGISTER))?;
         if magic != ESP8266_MAGIC {
             return Err(Error::OtherChip { magic });
         }
-        let mut fuses = [0; FUSES.len()];
-        for (value, address) in fuses.iter_mut().zip(FUSES) {
-            *value = self.read_register(address)?;
-        }
+        let fuses = self.twice(|it| {
+            let mut fuses = [0; FUSES.len()];
+            for (value, address) in fuses.iter_mut().zip(FUSES) {
+                *value = it.read_register(address)?;
+            }
+            Ok(fuses)
+        })?;
         Ok(chip_of(fuses))
+    }
+
+    /// Reads something until it comes out the same twice in a row: answers carry no sum, and who a board is must not hang
+    /// on a flipped bit.
+    fn twice<T: PartialEq>(&mut self, mut read: impl FnMut(&mut Self) -> Result<T>) -> Result<T> {
+        let mut before = read(self)?;
+        for _ in 0..TRIES {
+            let now = read(self)?;
+            if now == before {
+                return Ok(now);
+            }
+            self.line_errors += 1;
+            before = now;
+        }
+        Err(Error::NoAnswer {
+            what: "asking the board who it is",
+        })
     }
 
     /// Reads a register or a word of memory.
@@ -314,11 +334,7 @@ impl<L: Line> Loader<L> {
             match answer {
                 Some(answer) if answer.operation != operation as u8 => {}
                 Some(answer) if answer.failure != 0 => {
-                    return Err(Error::Refused {
-                        what: operation_name(operation),
-                        failure: answer.failure,
-                        reason: reason(answer.failure),
-                    });
+                    return Err(Self::refusal(operation, &answer));
                 }
                 Some(answer) => return Ok(answer),
                 None => self.line_errors += 1,
@@ -328,6 +344,14 @@ impl<L: Line> Loader<L> {
         Err(Error::NoAnswer {
             what: operation_name(operation),
         })
+    }
+
+    fn refusal(operation: Operation, answer: &Answer) -> Error {
+        Error::Refused {
+            what: operation_name(operation),
+            failure: answer.failure,
+            reason: reason(answer.failure),
+        }
     }
 
     fn send(&mut self, payload: &[u8]) -> Result<()> {
@@ -392,9 +416,9 @@ impl Heard {
         self.printable += bytes.iter().filter(is_text).count();
     }
 
-    fn failure(&self) -> Error {
+    fn failure(&self, has_signals: bool) -> Error {
         match self {
-            Heard { bytes: 0, .. } => Error::Silent,
+            Heard { bytes: 0, .. } => Error::Silent { has_signals },
             // A running program's log, or a boot log at a rate that is not the line's.
             it if it.printable * 10 >= it.bytes * 9 => Error::NotInLoader { is_text: true },
             _ => Error::NotInLoader { is_text: false },

@@ -1,6 +1,8 @@
 //! The flash chip through the SPI controller's registers: who made it and how large it is, and its content where no stub
 //! runs. One transfer is a dozen of the loader's requests, so this is for a few bytes, or for patience.
 
+use std::time::Duration;
+
 use super::Loader;
 use crate::{Error, Result, line::Line};
 
@@ -24,6 +26,13 @@ const USER_2_COMMAND_BITS: u32 = 7 << 28;
 
 const READ_ID: u8 = 0x9F;
 const READ: u8 = 0x03;
+const READ_STATUS: u8 = 0x05;
+const WRITE_ENABLE: u8 = 0x06;
+const ERASE_SECTOR: u8 = 0x20;
+/// Of the status: an erase or a program is going on.
+const STATUS_BUSY: u32 = 1;
+/// A sector's erase at worst, and the time to ask.
+const ERASE_TIME_MAX: Duration = Duration::from_secs(2);
 /// What one transfer brings at most.
 pub(crate) const READ_BYTES_MAX: usize = 64;
 /// How often a transfer is looked at before it counts as stuck. It takes less than one look.
@@ -35,7 +44,7 @@ impl<L: Line> Loader<L> {
     /// # Errors
     /// [`Error::FlashSilent`], and those of the registers.
     pub fn flash_id(&mut self) -> Result<FlashId> {
-        let [word] = self.transfer::<1>(READ_ID, None, 24)?;
+        let [word] = self.twice(|it| it.transfer::<1>(READ_ID, None, 24))?;
         let [maker, sort, size, _] = word.to_le_bytes();
         if matches!((maker, sort, size), (0, 0, 0) | (0xFF, 0xFF, 0xFF)) {
             return Err(Error::FlashSilent);
@@ -54,6 +63,20 @@ impl<L: Line> Loader<L> {
         Ok(bytes)
     }
 
+    /// Erases one sector, for where the ROM's own erase would take its neighbour along.
+    pub(crate) fn erase_sector(&mut self, offset: u32) -> Result<()> {
+        self.transfer::<0>(WRITE_ENABLE, None, 0)?;
+        self.transfer::<0>(ERASE_SECTOR, Some(offset), 0)?;
+        let deadline = self.line.now() + ERASE_TIME_MAX;
+        while self.line.now() < deadline {
+            let [status] = self.transfer::<1>(READ_STATUS, None, 8)?;
+            if status & STATUS_BUSY == 0 {
+                return Ok(());
+            }
+        }
+        Err(Error::FlashSilent)
+    }
+
     /// Sends a command, with an address or without, and takes so many bits.
     fn transfer<const N: usize>(
         &mut self,
@@ -63,11 +86,10 @@ impl<L: Line> Loader<L> {
     ) -> Result<[u32; N]> {
         let (user, user_2) = (self.read_register(USER)?, self.read_register(USER_2)?);
         let address_bits = address.map_or(0, |_| USER_HAS_ADDRESS);
-        self.set(
-            USER_1,
-            23 << USER_1_ADDRESS_SHIFT | (bits - 1) << USER_1_INPUT_SHIFT,
-        )?;
-        self.set(USER, USER_HAS_COMMAND | USER_HAS_INPUT | address_bits)?;
+        let input_bits = if bits > 0 { USER_HAS_INPUT } else { 0 };
+        let lengths = 23 << USER_1_ADDRESS_SHIFT | bits.saturating_sub(1) << USER_1_INPUT_SHIFT;
+        self.set(USER_1, lengths)?;
+        self.set(USER, USER_HAS_COMMAND | input_bits | address_bits)?;
         self.set(USER_2, USER_2_COMMAND_BITS | u32::from(command))?;
         if let Some(address) = address {
             // The controller sends the upper bits first.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use switchyard_flasher::{
-    After, Approach, Before, Error, Event, FlashMode, FlashSize, HeadPatch, Level, Order, Region,
-    Stub, flash,
+    After, Approach, Before, Board, Chip, Error, Event, FlashMode, FlashSize, HeadPatch, Level,
+    Order, Region, Stub, flash,
 };
 use switchyard_testkit::board::{self, BoardOptions, Wiring};
 
@@ -15,7 +15,7 @@ pub(crate) fn image(content_bytes: usize) -> Vec<u8> {
     let content: Vec<u8> = (0..content_bytes)
         .map(|at| ((at * at) >> 7) as u8 ^ at as u8)
         .collect();
-    let mut bytes = vec![0xE9, 1, 2, 0x40, 0x04, 0x00, 0x10, 0x40];
+    let mut bytes = vec![0xE9, 1, 2, 0x20, 0x04, 0x00, 0x10, 0x40];
     bytes.extend(0x4010_0000_u32.to_le_bytes());
     bytes.extend((content.len() as u32).to_le_bytes());
     bytes.extend(&content);
@@ -123,6 +123,12 @@ fn what_is_there_is_not_written_again() {
 
 #[test]
 fn what_is_overwritten_is_kept_unless_it_is_blank() {
+    for has_stub in [true, false] {
+        is_kept_unless_it_is_blank(has_stub);
+    }
+}
+
+fn is_kept_unless_it_is_blank(has_stub: bool) {
     let old: Vec<u8> = (0..0x3000_u32).map(|it| (it / 7) as u8).collect();
     let mut line = SimulatedLine::new(automatic(), false);
     line.board.flash_mut().place(0x2000, &old);
@@ -130,16 +136,17 @@ fn what_is_overwritten_is_kept_unless_it_is_blank() {
     let mut kept = Vec::new();
     flash(
         &mut line,
-        &approach(true),
+        &approach(has_stub),
         &order(&[(0, &new)]),
         After::Reset,
-        Some(&mut |offset, bytes| {
+        Some(&mut |chip: &Chip, offset, bytes: &[u8]| {
+            assert_eq!(chip.mac[0], 0x5c);
             kept.push((offset, bytes.to_vec()));
             Ok(())
         }),
         &mut |_: Event| {},
     )
-    .unwrap();
+    .expect("a write with a copy");
     assert_eq!(kept.len(), 1);
     let (offset, bytes) = &kept[0];
     let at = 0x2000 - *offset as usize;
@@ -201,6 +208,11 @@ fn nothing_is_written_of_what_is_wrong() {
             second: 0x2000
         }
     ));
+    // Its head says 4 MB.
+    let mut large = good.clone();
+    large[3] = 0x40;
+    let large = wrong(&[(0, &large)]);
+    assert!(matches!(large, Error::FlashTooSmall { end: 0x40_0000, .. }));
     let small = wrong(&[(0xF_F000, &good)]);
     assert!(matches!(
         small,
@@ -241,7 +253,7 @@ fn a_board_that_runs_its_program_is_told_from_none() {
     let (outcome, _) = attempt(SimulatedLine::new(manual(), false));
     let error = outcome.unwrap_err();
     assert!(
-        matches!(error, Error::NotInLoader { .. } | Error::Silent),
+        matches!(error, Error::NotInLoader { .. } | Error::Silent { .. }),
         "{error:?}"
     );
     assert!(error.advice().unwrap().contains("GPIO0"));
@@ -250,4 +262,61 @@ fn a_board_that_runs_its_program_is_told_from_none() {
     let (_, was_reset) = outcome.unwrap();
     assert!(!was_reset);
     assert_eq!(line.board.flash().bytes()[0], 0xE9);
+}
+
+#[test]
+fn a_stub_that_still_runs_is_found_again() {
+    let mut line = SimulatedLine::new(BoardOptions::default(), true);
+    let approach = Approach {
+        before: Before::NoReset,
+        ..approach(true)
+    };
+    for _ in 0..2 {
+        let mut levels = Vec::new();
+        let mut tell = |event: Event| {
+            if let Event::Speaking { level, .. } = event {
+                levels.push(level);
+            }
+        };
+        let board = Board::approach(&mut line, &approach, &mut tell).unwrap();
+        board.leave(After::NoReset).unwrap();
+        assert_eq!(levels, [Level::Stub]);
+    }
+    let counts = line.board.counts();
+    assert_eq!(counts.starts, 1, "nothing has reset it in between");
+}
+
+#[test]
+fn the_sectors_beside_a_region_stay() {
+    for has_stub in [true, false] {
+        for sectors in 1..=5 {
+            let mut line = SimulatedLine::new(automatic(), false);
+            line.board.flash_mut().place(0, &[0x5A; 0x2_0000]);
+            let content = vec![7; sectors * 0x1000];
+            flash(
+                &mut line,
+                &approach(has_stub),
+                &order(&[(0xE000, &content)]),
+                After::Reset,
+                None,
+                &mut |_: Event| {},
+            )
+            .unwrap();
+            let found = line.board.flash().bytes();
+            let end = 0xE000 + content.len();
+            assert_eq!(found[0xE000..end], content);
+            let before = found[..0xE000].iter().all(|&byte| byte == 0x5A);
+            let behind = found[end..0x2_0000].iter().all(|&byte| byte == 0x5A);
+            assert!(before && behind, "stub {has_stub}, {sectors} sectors");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_erased_behind_the_end() {
+    let mut line = SimulatedLine::new(automatic(), false);
+    let mut board = Board::approach(&mut line, &approach(true), &mut |_: Event| {}).unwrap();
+    let error = board.erase(Some((0xF_F000, 0x2000))).unwrap_err();
+    assert!(matches!(error, Error::FlashTooSmall { .. }), "{error:?}");
+    board.erase(Some((0xF_F000, 0x1000))).unwrap();
 }
