@@ -371,7 +371,7 @@ bool fw_serial_improv(fw_serial_t *serial, fw_span_t data)
         take_state(serial);
         serial->is_state_due = true;
         if (serial->state == STATE_PROVISIONED) {
-            tell_url(serial, COMMAND_WIFI);
+            tell_url(serial, COMMAND_STATE);
         }
         return true;
     case COMMAND_INFORMATION:

@@ -391,6 +391,7 @@ static void a_network_is_joined(void)
     command(2, "", 0);
     serial_rig_pass(200);
     CHECK(serial_rig_state == 4 && serial_rig_results == before + 1u);
+    CHECK(result_is(2, "\24http://192.168.10.2/"));
     command(7, "", 0);
     serial_rig_pass(200);
     CHECK(result_is(7, "\0013\24http://192.168.10.2/"));
