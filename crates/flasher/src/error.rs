@@ -60,12 +60,6 @@ pub enum Error {
     /// The stub did not come to life.
     #[error("starting the stub: it does not say that it runs")]
     StubSilent,
-    /// The two sides did not find each other at a rate.
-    #[error("changing the rate to {baud} baud: nothing comes through at it")]
-    RateFailed {
-        /// Which rate.
-        baud: u32,
-    },
     /// The flash chip does not say what it is.
     #[error("asking the flash chip what it is: it does not answer")]
     FlashSilent,
@@ -153,10 +147,6 @@ impl Error {
             }
             Self::StubSilent => {
                 "Reset the board and try with --no-stub: the chip's own loader does it all, only slower."
-            }
-            Self::RateFailed { .. } => {
-                "The adapter or the cable is not good for that rate. Reset the board and use a lower one: --baud \
-                 115200."
             }
             Self::FlashSilent => {
                 "The flash chip is missing, broken, or its pins are in use by something else on the board."

@@ -285,10 +285,8 @@ pub fn flash<L: Line>(
     watch: &mut dyn Watch,
 ) -> Result<(Written, bool)> {
     let mut stub = approach.stub.clone();
-    let lower = BAUDS.into_iter().filter(|&it| it < approach.baud);
-    let mut bauds = std::iter::once(approach.baud).chain(lower);
+    let mut lower = BAUDS.into_iter().filter(|&it| it < approach.baud);
     let mut baud = approach.baud;
-    let _ = bauds.next();
     loop {
         let mut attempt = || {
             let approach = Approach {
@@ -310,7 +308,7 @@ pub fn flash<L: Line>(
             | Error::NoAnswer { .. }
             | Error::Refused { .. }
             | Error::Silent { .. }
-            | Error::NotInLoader { .. } => match bauds.next() {
+            | Error::NotInLoader { .. } => match lower.next() {
                 Some(next) => baud = next,
                 None => return Err(error),
             },

@@ -71,29 +71,4 @@ impl<L: Line> Loader<L> {
     pub(super) fn time_of(&self, bytes: usize) -> Duration {
         Duration::from_secs_f64(2.0 * 10.0 * bytes as f64 / f64::from(self.baud.max(1)))
     }
-
-    /// Goes on at another rate, which the stub alone can.
-    ///
-    /// # Errors
-    /// [`Error::RateFailed`] where the two do not find each other at the new rate: the stub is left there, and the board
-    /// must be reset. [`Error::Refused`] and [`Error::NoAnswer`] leave the rate as it was.
-    pub fn change_baud(&mut self, baud: u32) -> Result<()> {
-        let payload = wire::words(&[baud, self.baud]);
-        self.ask(Operation::ChangeBaud, &payload, 0, PATIENCE)?;
-        let before = std::mem::replace(&mut self.baud, baud);
-        let is_there = match self.line.set_baud(baud) {
-            // The stub changes once its answer has left.
-            Ok(()) => {
-                self.line.wait(Duration::from_millis(20));
-                self.find_again().is_ok()
-            }
-            Err(_) => false,
-        };
-        if !is_there {
-            self.baud = before;
-            self.line.set_baud(before).map_err(Error::Line)?;
-            return Err(Error::RateFailed { baud });
-        }
-        Ok(())
-    }
 }

@@ -436,7 +436,6 @@ fn operation_name(operation: Operation) -> &'static str {
         Operation::WriteRegister => "writing a register",
         Operation::ReadRegister => "reading a register",
         Operation::SetFlash => "telling the flash's size",
-        Operation::ChangeBaud => "changing the rate",
         Operation::FlashDigest => "comparing the flash",
         Operation::EraseFlash => "erasing the flash",
         Operation::EraseRegion => "erasing a region",

@@ -14,7 +14,6 @@ pub(crate) enum Operation {
     ReadRegister = 0x0A,
     // The stub's alone:
     SetFlash = 0x0B,
-    ChangeBaud = 0x0F,
     DeflateBegin = 0x10,
     DeflateData = 0x11,
     FlashDigest = 0x13,

@@ -1,12 +1,11 @@
 //! Whatever goes wrong on the way ends in a board that is right, or in a clear failure after which a next time puts it
 //! right.
 
-use switchyard_flasher::{After, Event, flash};
 use switchyard_testkit::board::{BoardOptions, Fault, FaultKind, FaultPoint};
 
 use crate::{
     line::SimulatedLine,
-    write::{approach, automatic, image, order},
+    write::{automatic, image, order, put},
 };
 
 /// What a write without faults exchanges.
@@ -18,9 +17,7 @@ fn packets(has_stub: bool, bytes: &[u8]) -> (u64, u64) {
 }
 
 fn write(line: &mut SimulatedLine, has_stub: bool, bytes: &[u8]) -> switchyard_flasher::Result<()> {
-    let order = order(&[(0x1000, bytes)]);
-    let watch = &mut |_: Event| {};
-    flash(line, &approach(has_stub), &order, After::Reset, None, watch).map(|_| ())
+    put(line, has_stub, &order(&[(0x1000, bytes)])).map(|_| ())
 }
 
 #[test]

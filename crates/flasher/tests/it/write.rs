@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use switchyard_flasher::{
     After, Approach, Before, Board, Chip, Error, Event, FlashMode, FlashSize, HeadPatch, Level,
-    Order, Region, Stub, flash,
+    Order, Region, Result, Stub, Written, flash,
 };
 use switchyard_testkit::board::{self, BoardOptions, Wiring};
 
@@ -54,6 +54,12 @@ pub(crate) fn order(regions: &[(u32, &[u8])]) -> Order {
     }
 }
 
+/// Writes an order, keeps no copy, and resets the board.
+pub(crate) fn put(line: &mut SimulatedLine, has_stub: bool, order: &Order) -> Result<Written> {
+    let watch = &mut |_: Event| {};
+    flash(line, &approach(has_stub), order, After::Reset, None, watch).map(|(written, _)| written)
+}
+
 pub(crate) fn automatic() -> BoardOptions {
     BoardOptions {
         wiring: Wiring::Auto,
@@ -98,15 +104,7 @@ fn what_is_there_is_not_written_again() {
     let mut write = |bytes: &[u8]| {
         let erases = line.board.flash().erases();
         let order = order(&[(0, bytes)]);
-        let (written, _) = flash(
-            &mut line,
-            &approach(true),
-            &order,
-            After::Reset,
-            None,
-            &mut |_: Event| {},
-        )
-        .unwrap();
+        let written = put(&mut line, true, &order).unwrap();
         assert_eq!(line.board.flash().bytes()[..bytes.len()], *bytes);
         (written.bytes_written, line.board.flash().erases() - erases)
     };
@@ -160,15 +158,7 @@ fn a_head_is_changed_as_was_asked() {
     let mut order = order(&[(0, &bytes)]);
     order.detects_size = true;
     order.patch.mode = Some(FlashMode::Dout);
-    flash(
-        &mut line,
-        &approach(true),
-        &order,
-        After::Reset,
-        None,
-        &mut |_: Event| {},
-    )
-    .unwrap();
+    put(&mut line, true, &order).unwrap();
     let found = line.board.flash().bytes();
     assert_eq!(found[..4], [0xE9, 1, 3, (FlashSize::Mb1 as u8) << 4]);
     assert_eq!(found[4..bytes.len()], bytes[4..]);
@@ -181,14 +171,7 @@ fn nothing_is_written_of_what_is_wrong() {
     damaged[100] ^= 1;
     let wrong = |regions: &[(u32, &[u8])]| {
         let mut line = SimulatedLine::new(automatic(), false);
-        let outcome = flash(
-            &mut line,
-            &approach(true),
-            &order(regions),
-            After::Reset,
-            None,
-            &mut |_: Event| {},
-        );
+        let outcome = put(&mut line, true, &order(regions));
         assert_eq!(
             line.board.flash().programs() + line.board.flash().erases(),
             0
@@ -293,15 +276,7 @@ fn the_sectors_beside_a_region_stay() {
             let mut line = SimulatedLine::new(automatic(), false);
             line.board.flash_mut().place(0, &[0x5A; 0x2_0000]);
             let content = vec![7; sectors * 0x1000];
-            flash(
-                &mut line,
-                &approach(has_stub),
-                &order(&[(0xE000, &content)]),
-                After::Reset,
-                None,
-                &mut |_: Event| {},
-            )
-            .unwrap();
+            put(&mut line, has_stub, &order(&[(0xE000, &content)])).unwrap();
             let found = line.board.flash().bytes();
             let end = 0xE000 + content.len();
             assert_eq!(found[0xE000..end], content);
