@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 use switchyard_protocol::{
-    Address, Code, Role,
+    Address, Code, Role, SiteId,
     limits::{EXPIRY_MAX, REQUEST_TIMEOUT},
     message::{self, Action, Body, Key, PeerKind, Receipt, Request, Text, Time, Title},
 };
@@ -380,12 +380,16 @@ impl Client {
         }
     }
 
-    /// Makes an address and a key for a new controller. The key is secret and told this once.
+    /// Makes an address and a key for a new controller, at a site or at none. The key is secret and told this once.
     ///
     /// # Errors
-    /// As [`request`](Self::request); `forbidden` below technician.
-    pub async fn enrol(&self, title: Title) -> Result<(Address, [u8; 32]), Error> {
-        let asked = Request::Enrol { title, site: None };
+    /// As [`request`](Self::request); `forbidden` below technician there.
+    pub async fn enrol(
+        &self,
+        title: Title,
+        site: Option<SiteId>,
+    ) -> Result<(Address, [u8; 32]), Error> {
+        let asked = Request::Enrol { title, site };
         match self.request(Address::GATEWAY, asked).await? {
             Body::Enrol { controller, key } => Ok((controller, key)),
             _ => Err(unexpected("enrol")),

@@ -7,7 +7,7 @@ use hyper::{Method, Request, StatusCode, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use std::{fmt, io, time::Duration};
-use switchyard_protocol::Role;
+use switchyard_protocol::{Address, Role};
 use tokio::net::TcpStream;
 
 /// How long a whole HTTP exchange may take; the gateway spends most of it on the password's hash.
@@ -159,6 +159,28 @@ pub async fn log_out(gateway: &GatewayUrl, token: &Token) -> Result<(), Error> {
     )
     .await?;
     Ok(())
+}
+
+/// Takes back an enrolment that failed, by the key that it was given: the address is nobody's any more. One that is
+/// nobody's already is taken back as well.
+///
+/// # Errors
+/// As [`log_out`]; `forbidden` below technician, or by another key.
+pub async fn unenrol(
+    gateway: &GatewayUrl,
+    token: &Token,
+    controller: Address,
+    key: &[u8; 32],
+) -> Result<(), Error> {
+    let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    let path = format!("/api/controllers/{controller}/unenrol");
+    let body = serde_json::json!({ "key": key }).to_string();
+    match exchange(gateway, Method::POST, &path, Some(token), body).await {
+        Err(Error::Http {
+            status: 404, code, ..
+        }) if code == "unknown_address" => Ok(()),
+        other => other.map(drop),
+    }
 }
 
 /// Makes a TCP connection to the gateway.

@@ -63,5 +63,7 @@ pub use commands::COMMANDS_MAX;
 pub use core::{INTEREST_MAX, REQUESTS_MAX};
 pub use error::{Error, explain};
 pub use fleet::{CONTROLLERS_MAX, Controller, Fleet, FleetChange, Status};
-pub use http::{Credentials, FirstAccount, LogIn, is_setup_needed, log_in, log_out, set_up};
+pub use http::{
+    Credentials, FirstAccount, LogIn, is_setup_needed, log_in, log_out, set_up, unenrol,
+};
 pub use options::{GatewayUrl, Installation, Interest, Options, Token};

@@ -30,6 +30,8 @@ pub const NAME_BYTES_MAX: usize = 24;
 pub const TITLE_BYTES_MAX: usize = 64;
 /// Bytes of a detail, a note or a signature.
 pub const TEXT_BYTES_MAX: usize = 200;
+/// A script's source, in bytes: what a controller has room for.
+pub const SCRIPT_SOURCE_BYTES_MAX: usize = 8_192;
 /// Bytes of a log-in token.
 pub const TOKEN_BYTES_MAX: usize = 128;
 /// Points of one controller: 16 relays and their inputs.

@@ -36,7 +36,7 @@ use tokio::{
 };
 
 /// The language's bound on a source, `FW_SCRIPT_SOURCE_MAX` of the firmware.
-pub const SOURCE_BYTES_MAX: usize = 8_192;
+pub const SOURCE_BYTES_MAX: usize = switchyard_protocol::limits::SCRIPT_SOURCE_BYTES_MAX;
 /// A report's bound. All that is in one stands in the source, where a byte makes six of JSON at most,
 /// and in 128 names with what is around them.
 const REPORT_BYTES_MAX: usize = 128 * 1024;

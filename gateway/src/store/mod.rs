@@ -336,8 +336,16 @@ pub struct ControllerChange {
 }
 
 /// A controller's 32-byte key. Secret; sealed at rest.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Eq)]
 pub struct ControllerKey(pub [u8; 32]);
+
+/// In the same time wherever they differ.
+impl PartialEq for ControllerKey {
+    fn eq(&self, other: &Self) -> bool {
+        let pairs = self.0.iter().zip(&other.0);
+        std::hint::black_box(pairs.fold(0, |differing, (a, b)| differing | (a ^ b))) == 0
+    }
+}
 
 impl fmt::Debug for ControllerKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -160,6 +160,30 @@ async fn a_key_is_replaced_by_an_admin() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_enrolment_is_taken_back_by_who_has_its_key() {
+    let gateway = Gateway::start().await;
+    let who = gateway.enrol("Pump").await;
+    let path = format!("/api/controllers/{}/unenrol", who.address);
+    let hex = |key: [u8; 32]| key.map(|byte| format!("{byte:02x}")).concat();
+    let mut other = who.key;
+    other[31] ^= 1;
+    let technician = gateway.log_in("technician").await;
+    for (key, status) in [("short".to_owned(), 400), (hex(other), 403)] {
+        let body = json!({ "key": key });
+        code(&gateway, &technician, ("POST", &path), &body, status).await;
+    }
+    let operator = gateway.log_in("operator").await;
+    let right = json!({ "key": hex(who.key) });
+    code(&gateway, &operator, ("POST", &path), &right, 403).await;
+    let mut controller = Controller::online(&gateway, who).await;
+    controller.is_live().await;
+    told(&gateway, &technician, ("POST", &path), &right, 204).await;
+    controller.ending().await;
+    code(&gateway, &technician, ("POST", &path), &right, 404).await;
+    gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn history_is_told_to_who_may_see_the_controller() {
     let gateway = Gateway::start().await;
     let who = gateway.enrol("Pump").await;

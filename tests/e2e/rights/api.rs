@@ -311,10 +311,12 @@ impl Deed<'_, '_> {
         let account = self.subject.name.clone();
         let of_controller = || Request::of(&[("address", &address)]);
         let of_account = || Request::of(&[("name", &account)]);
-        let enrol = || {
+        let enrol_with_key = || {
             let wanted = json!({ "title": "Spare", "site": self.site() });
-            self.do_so("POST", "/api/controllers", wanted, &[201])["address"].to_string()
+            let made = self.do_so("POST", "/api/controllers", wanted, &[201]);
+            (made["address"].to_string(), made["key"].clone())
         };
+        let enrol = || enrol_with_key().0;
         let add_site = || {
             let wanted = json!({ "name": self.scene.new_name("Site") });
             self.do_so("POST", "/api/sites", wanted, &[201])["site"].to_string()
@@ -396,6 +398,11 @@ impl Deed<'_, '_> {
                 let title = self.scene.new_name("Spare");
                 self.spare = enrol();
                 Request::of(&[("address", &self.spare)]).with(json!({ "title": title }))
+            }
+            "unenrol_controller" => {
+                let (spare, key) = enrol_with_key();
+                self.spare = spare;
+                Request::of(&[("address", &self.spare)]).with(json!({ "key": key }))
             }
             "remove_controller" => {
                 self.spare = enrol();
@@ -589,7 +596,7 @@ impl Deed<'_, '_> {
                 let known = metric(&cast.yard, "switchyard_controllers_known");
                 known.unwrap().into()
             }
-            "edit_controller" | "remove_controller" => {
+            "edit_controller" | "remove_controller" | "unenrol_controller" => {
                 let path = format!("/api/controllers/{}", self.spare);
                 let token = Some(&*cast.admin);
                 let told = call(cast.yard.http(), token, ("GET", &path), None);

@@ -460,6 +460,47 @@ pub(super) async fn remove(
         .await
 }
 
+/// By what right an enrolment is taken back.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Unenrol {
+    /// The controller's key, as it was told when it was enrolled.
+    #[schema(pattern = "^[0-9a-fA-F]{64}$")]
+    key: String,
+}
+
+/// Takes an enrolment back: the controller is withdrawn as by an admin. For technicians at its site who show the key
+/// that it has: those who are just enrolling it, with whom it failed.
+#[utoipa::path(post, path = "/api/controllers/{address}/unenrol", tag = "controllers",
+    operation_id = "unenrol_controller", params(ControllerPath), request_body = Unenrol,
+    responses((status = 204, description = "It is withdrawn"), Refused))]
+pub(super) async fn unenrol(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Place(path): Place<ControllerPath>,
+    Json(body): Json<Unenrol>,
+) -> Result<StatusCode, Problem> {
+    let address = text::controller(path.address)?;
+    let key = hex::decode(&body.key).and_then(|key| key.try_into().ok());
+    let key = key.ok_or_else(|| Problem::bad_request("key: expected 64 hexadecimal digits"))?;
+    let entry = entry(&api, &caller, address).await?;
+    caller.may(&Deed::Unenrol(entry.site))?;
+    let by = Arc::clone(&api);
+    let removing = async move {
+        let stored = by.config.controller(address).await;
+        let stored = stored.map_err(|error| failed(&by, &error))?;
+        let (_, keys) = stored.ok_or_else(|| Problem::from(Code::UnknownAddress))?;
+        if !keys.has(&ControllerKey(key)) {
+            return Err(Code::Forbidden.into());
+        }
+        let removed = by.config.revoke_controller(address, crate::clock::time());
+        known(removed.await.map_err(|error| failed(&by, &error))?)
+    };
+    caller
+        .change(&api, (address, "unenrol".into()), removing)
+        .await
+}
+
 /// How long an old key is good for as well.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

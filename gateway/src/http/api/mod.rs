@@ -180,6 +180,7 @@ pub(super) fn router(api: &Arc<Api>) -> Router<Arc<Api>> {
             controllers::edit,
             controllers::remove
         ))
+        .routes(routes!(controllers::unenrol))
         .routes(routes!(controllers::rekey))
         .routes(routes!(commands::give))
         .routes(routes!(commands::receipt))

@@ -23,6 +23,8 @@ pub(super) enum Deed<'a> {
         /// Where it is to go, if it is to move.
         to: Option<Option<SiteId>>,
     },
+    /// Take back an enrolment of which one has the key.
+    Unenrol(Option<SiteId>),
     /// Withdraw a controller for ever, or replace its key.
     AdministerController(Option<SiteId>),
     /// Read who did what.
@@ -74,7 +76,9 @@ pub(super) fn judge(account: &Title, rights: &Rights, deed: &Deed<'_>) -> Result
             }
         }
         Deed::AdministerController(site) => at_least(rights.role_at(*site), Role::Admin),
-        Deed::RollOut(site) => at_least(rights.role_at(*site), Role::Technician),
+        Deed::Unenrol(site) | Deed::RollOut(site) => {
+            at_least(rights.role_at(*site), Role::Technician)
+        }
         Deed::SeeLibrary => anywhere(Role::Viewer),
         Deed::AddToLibrary => anywhere(Role::Technician),
         Deed::AddFirmware if everywhere >= Some(Role::Technician) => Ok(()),
@@ -127,6 +131,8 @@ mod tests {
             (moves(Some(there), Some(here)), "?????ff.."),
             (moves(Some(here), None), "?ffffff.."),
             (moves(Some(here), Some(here)), "?ff..ff.."),
+            (Deed::Unenrol(Some(here)), "?ff..ff.."),
+            (Deed::Unenrol(Some(there)), "?????ff.."),
             (Deed::AdministerController(Some(here)), "?fff.fff."),
             (Deed::AdministerController(Some(there)), "?????fff."),
             (Deed::AdministerController(None), "?????fff."),
