@@ -5,25 +5,26 @@ use crate::{
     cli::{Attached, FlashOrder, Verb},
     exit::{Exit, Failure},
     output,
+    provision::confirm_off_mains,
+    show::{Show, mac},
+    stop::Heeding,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use std::{
     fs,
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 use switchyard_flasher::{
-    After, Approach, Attachment, Backup, Before, Board, Chip, Error, Event, HeadPatch, Level,
-    Order, Region, SerialLine, Stub, Watch, Written, flash, serial_ports,
+    After, Approach, Attachment, Backup, Before, Board, Chip, Error, Expected, HeadPatch, Level,
+    Order, Region, SerialLine, Stub, Written, flash, serial_ports, start,
 };
 
 /// How long a person may take to hold GPIO0 to ground and power a board.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// The largest flash that this chip can have.
 const FLASH_BYTES_MAX: u64 = 16 << 20;
-/// How often a line that shows progress is drawn anew.
-const DRAW_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Runs a command about boards. Blocks as long as it takes.
 pub(crate) fn run(verb: Verb) -> Result<(), Failure> {
@@ -106,7 +107,7 @@ fn list(json: bool) -> Result<(), Failure> {
 }
 
 impl Attached {
-    fn approach(&self) -> Approach {
+    pub(crate) fn approach(&self) -> Approach {
         let stub = if self.no_stub { None } else { Stub::built_in() };
         Approach {
             before: self.before.into(),
@@ -117,7 +118,7 @@ impl Attached {
         }
     }
 
-    fn open(&self) -> Result<SerialLine, Failure> {
+    pub(crate) fn open(&self) -> Result<SerialLine, Failure> {
         Ok(SerialLine::open(&self.serial_port, self.baud)?)
     }
 }
@@ -133,6 +134,7 @@ fn holds_dtr(path: &str) -> bool {
 }
 
 fn identify(attached: &Attached, json: bool) -> Result<(), Failure> {
+    let _heeding = Heeding::begin();
     let mut show = Show::new(json);
     let board = Board::approach(attached.open()?, &attached.approach(), &mut show)?;
     show.end();
@@ -155,20 +157,29 @@ fn identify(attached: &Attached, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn mac(chip: &Chip) -> String {
-    chip.mac.map(|byte| format!("{byte:02x}")).join(":")
-}
-
-fn write(given: FlashOrder) -> Result<(), Failure> {
+/// Files as regions of a flash; `None` where there are none.
+pub(crate) fn order_of(files: &[(u32, PathBuf)]) -> Result<Option<Order>, Failure> {
     let read = |(offset, path): &(u32, PathBuf)| -> Result<Region, Failure> {
         Ok(Region {
             offset: *offset,
             bytes: read_bounded(path)?,
         })
     };
-    let regions: Result<Vec<_>, _> = given.regions.iter().map(read).collect();
+    let regions: Result<Vec<_>, _> = files.iter().map(read).collect();
     let order = Order {
         regions: regions?,
+        patch: HeadPatch::default(),
+        detects_size: false,
+        reads_back: false,
+    };
+    Ok(Some(order).filter(|order| !order.regions.is_empty()))
+}
+
+fn write(given: FlashOrder) -> Result<(), Failure> {
+    confirm_off_mains(given.board.as_deref(), given.off_mains)?;
+    let files = order_of(&given.regions)?;
+    let files = files.ok_or_else(|| Failure::usage("expected ADDRESS=FILE"))?;
+    let order = Order {
         patch: HeadPatch {
             mode: given.flash_mode.0,
             size: given.flash_size.size,
@@ -176,13 +187,16 @@ fn write(given: FlashOrder) -> Result<(), Failure> {
         },
         detects_size: given.flash_size.detects,
         reads_back: given.read_back,
+        ..files
     };
+    let _heeding = Heeding::begin();
     let attached = &given.attached;
     let mut show = Show::new(given.json);
     let mut kept = Kept::new(given.backup);
     let mut keep = |chip: &Chip, offset: u32, bytes: &[u8]| kept.keep(chip, offset, bytes);
     let backup = (!given.no_backup).then_some(&mut keep as Backup<'_>);
     let begun = Instant::now();
+    let mut was_checked = false;
     let mut line = attached.open()?;
     let outcome = flash(
         &mut line,
@@ -194,11 +208,20 @@ fn write(given: FlashOrder) -> Result<(), Failure> {
     );
     show.end();
     let (written, was_reset) = outcome?;
+    if given.check || given.board.is_some() || given.version.is_some() {
+        let expected = Expected {
+            profile: given.board,
+            version: given.version,
+        };
+        let mut board = start(&mut line, &attached.approach(), was_reset, &mut show)?;
+        board.check(&expected, &mut show)?;
+        was_checked = true;
+    }
     tell_written(
         &written,
         begun.elapsed(),
         &kept.files,
-        was_reset,
+        was_reset || was_checked,
         given.json,
     )
 }
@@ -252,6 +275,7 @@ fn dump(
     bytes: Option<u32>,
     json: bool,
 ) -> Result<(), Failure> {
+    let _heeding = Heeding::begin();
     let mut show = Show::new(json);
     let mut board = Board::approach(attached.open()?, &attached.approach(), &mut show)?;
     let size = board.flash.bytes().ok_or(Error::FlashSilent)?;
@@ -310,14 +334,14 @@ fn write_secret(path: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 /// Where copies of what is overwritten go.
-struct Kept {
+pub(crate) struct Kept {
     folder: PathBuf,
     begun: String,
     files: Vec<PathBuf>,
 }
 
 impl Kept {
-    fn new(folder: Option<PathBuf>) -> Self {
+    pub(crate) fn new(folder: Option<PathBuf>) -> Self {
         let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
         let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/state"));
         let state = state.or_else(home).unwrap_or_default();
@@ -330,7 +354,7 @@ impl Kept {
     }
 
     /// Never over another: where a write is begun anew, the first copy is the one that counts.
-    fn keep(&mut self, chip: &Chip, offset: u32, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn keep(&mut self, chip: &Chip, offset: u32, bytes: &[u8]) -> io::Result<()> {
         fs::create_dir_all(&self.folder)?;
         let board = mac(chip).replace(':', "");
         let name = format!("{board}-{}-{offset:#08x}", self.begun);
@@ -358,148 +382,6 @@ impl Kept {
             }
         }
         Ok(())
-    }
-}
-
-/// Shows what goes on: to programs a line an event, to people at a terminal one line that moves, to others what matters.
-struct Show {
-    json: bool,
-    is_terminal: bool,
-    drawn: Option<Instant>,
-    has_line: bool,
-}
-
-impl Show {
-    fn new(json: bool) -> Self {
-        Show {
-            json,
-            is_terminal: !json && io::stderr().is_terminal(),
-            drawn: None,
-            has_line: false,
-        }
-    }
-
-    /// Leaves the line that moves as it is, and goes on below.
-    fn end(&mut self) {
-        if std::mem::take(&mut self.has_line) {
-            let _ = writeln!(io::stderr().lock());
-        }
-    }
-
-    fn progress(&mut self, what: &str, offset: u32, bytes: u32, done: u32) {
-        let is_over = done >= bytes;
-        let is_due = self.drawn.is_none_or(|it| it.elapsed() >= DRAW_INTERVAL);
-        if !self.is_terminal || !(is_due || is_over) {
-            return;
-        }
-        self.drawn = Some(Instant::now());
-        let percent = u64::from(done) * 100 / u64::from(bytes.max(1));
-        let filled = (percent / 5) as usize;
-        let bar = format!("{}{}", "▓".repeat(filled), "░".repeat(20 - filled));
-        let _ = write!(
-            io::stderr().lock(),
-            "\r{what:<9} {offset:#08x} {bar} {percent:>3} % of {} KiB ",
-            bytes.div_ceil(1024)
-        );
-        self.has_line = true;
-        if is_over {
-            self.end();
-        }
-    }
-}
-
-impl Watch for Show {
-    fn event(&mut self, event: Event) {
-        if self.json {
-            // Whoever reads no more is no reason to leave a board half written.
-            let _ = output::line(as_json(&event));
-            return;
-        }
-        match event {
-            Event::Writing {
-                offset,
-                bytes,
-                done,
-            } => {
-                return self.progress("writing", offset, bytes, done);
-            }
-            Event::BackingUp {
-                offset,
-                bytes,
-                done,
-            } => {
-                return self.progress("reading", offset, bytes, done);
-            }
-            Event::Verifying {
-                offset,
-                bytes,
-                done,
-            } => {
-                return self.progress("verifying", offset, bytes, done);
-            }
-            _ => self.end(),
-        }
-        match event {
-            Event::NoSignals => output::aside(
-                "this line has no DTR and RTS; --before no-reset says that a person brings the board into its loader",
-            ),
-            Event::WaitingForBoard => output::aside(
-                "hold GPIO0 to ground and power the board (never while it is on mains); a relay on GPIO0 may click",
-            ),
-            Event::Found { chip } => output::aside(format_args!("{}, {}", chip.name, mac(&chip))),
-            Event::WithoutStub => output::aside(
-                "the chip's own loader does it: slower, all of it anew, and verified at its ends alone unless \
-                 --read-back asks for every byte",
-            ),
-            Event::Unchanged { bytes } if bytes > 0 => {
-                output::aside(format_args!(
-                    "{} KiB are there already",
-                    bytes.div_ceil(1024)
-                ));
-            }
-            Event::Again { why, baud } => {
-                output::aside(format_args!("{why}; trying again at {baud} baud"));
-            }
-            Event::Verified { offset, bytes } => output::aside(format_args!(
-                "verified: {} KiB from {offset:#08x} on",
-                bytes.div_ceil(1024)
-            )),
-            _ => {}
-        }
-    }
-}
-
-fn as_json(event: &Event) -> Value {
-    let part = |what, offset, bytes, done| json!({ "event": what, "offset": offset, "bytes": bytes, "done": done });
-    match event {
-        Event::NoSignals => json!({ "event": "no_signals" }),
-        Event::WaitingForBoard => json!({ "event": "waiting" }),
-        Event::Found { chip } => json!({ "event": "found", "chip": chip.name, "mac": mac(chip) }),
-        Event::Flash { bytes, .. } => json!({ "event": "flash", "bytes": bytes }),
-        Event::Speaking { level, baud } => {
-            json!({ "event": "speaking", "stub": *level == Level::Stub, "baud": baud })
-        }
-        Event::WithoutStub => json!({ "event": "without_stub" }),
-        Event::Comparing { offset, bytes } => part("comparing", offset, bytes, &0),
-        Event::Unchanged { bytes } => json!({ "event": "unchanged", "bytes": bytes }),
-        Event::BackingUp {
-            offset,
-            bytes,
-            done,
-        } => part("reading", offset, bytes, done),
-        Event::Writing {
-            offset,
-            bytes,
-            done,
-        } => part("writing", offset, bytes, done),
-        Event::Verifying {
-            offset,
-            bytes,
-            done,
-        } => part("verifying", offset, bytes, done),
-        Event::Verified { offset, bytes } => part("verified", offset, bytes, bytes),
-        Event::Again { why, baud } => json!({ "event": "again", "why": why, "baud": baud }),
-        _ => json!({ "event": "other" }),
     }
 }
 

@@ -1,14 +1,16 @@
 //! The command line, as clap reads it.
 
 mod boards;
+mod provision;
 
 pub(crate) use boards::{AfterFlash, Attached, BeforeFlash, FlashOrder};
+pub(crate) use provision::{ProvisionOrder, WifiLine, WifiVerb};
 
 use clap::{Args, Parser, Subcommand};
 use std::{path::PathBuf, time::Duration};
 use switchyard_client::{GatewayUrl, signature::ArgumentType};
 use switchyard_protocol::{
-    Address,
+    Address, SiteId,
     limits::EXPIRY_MAX,
     message::{Name, Text, Title},
 };
@@ -129,6 +131,9 @@ pub(crate) enum Verb {
     Enrol {
         /// What people will call it
         title: Title,
+        /// The site that it belongs to, by its number [default: none]
+        #[arg(long, value_name = "N")]
+        site: Option<SiteId>,
         #[command(flatten)]
         output: Output,
     },
@@ -266,6 +271,17 @@ pub(crate) enum Verb {
     Flash {
         #[command(flatten)]
         order: Box<FlashOrder>,
+    },
+    /// Make a controller of a board on a cable, in one go: write its program, tell it its settings and its network, enrol
+    /// it at the gateway, and wait until it is there. What fails is taken back on both sides
+    Provision {
+        #[command(flatten)]
+        order: Box<ProvisionOrder>,
+    },
+    /// Look at the Wi-Fi of a board on a cable, and set it
+    Wifi {
+        #[command(subcommand)]
+        verb: WifiVerb,
     },
     /// Read a board's flash into a file, which may have keys in it
     Dump {

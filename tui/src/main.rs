@@ -7,9 +7,13 @@ mod commands;
 mod config;
 mod exit;
 mod inside;
+mod log_in;
 mod output;
+mod provision;
 mod replay;
 mod screen;
+mod show;
+mod stop;
 mod words;
 
 use clap::Parser;
@@ -25,10 +29,17 @@ fn main() -> ExitCode {
         Err(error) => return complain(&exit::Failure::from(anyhow::Error::from(error))),
     };
     let done = runtime.block_on(async {
-        tokio::select! {
-            done = commands::run(arguments) => done,
-            // The screen takes its own signals; for a command an interrupt is an end like another.
-            _ = tokio::signal::ctrl_c() => Err(exit::Failure::interrupted()),
+        let mut running = std::pin::pin!(commands::run(arguments));
+        loop {
+            tokio::select! {
+                done = &mut running => return done,
+                // The screen takes its own signals; for most commands an interrupt is an end like another.
+                _ = tokio::signal::ctrl_c() => if stop::ask() {
+                    output::aside("stopping; what is begun is brought to an end. Once more ends it at once");
+                } else {
+                    return Err(exit::Failure::interrupted());
+                },
+            }
         }
     });
     // A blocked read of standard input must not hold up the end.

@@ -1,6 +1,14 @@
 //! What can go wrong on the serial side, and what a person can do about it.
 
-use std::io;
+use std::{io, time::Duration};
+
+use switchyard_protocol::{
+    Address, Code,
+    message::ScriptFault,
+    serial::{ImprovError, Setting, WifiState},
+};
+
+use crate::{Heard, RegistryError, Remains};
 
 /// Why a serial operation failed.
 #[derive(Debug, thiserror::Error)]
@@ -111,6 +119,130 @@ pub enum Error {
     /// A person has asked to stop.
     #[error("stopped, as was asked")]
     Stopped,
+    /// No firmware of ours answers.
+    #[error("looking for the board's program: it does not answer")]
+    NoFirmware {
+        /// What came instead.
+        heard: Heard,
+    },
+    /// A firmware answers, and it is somebody else's.
+    #[error("expected Switchyard's program on the board and found {name:?}")]
+    OtherFirmware {
+        /// What it calls itself.
+        name: String,
+    },
+    /// The board was started anew, and does not come back.
+    #[error("starting the board anew: it does not come back")]
+    NotBack,
+    /// The firmware said no.
+    #[error("{what}: the board says {}", code.name())]
+    Declined {
+        /// What was asked for.
+        what: &'static str,
+        /// Why not.
+        code: Code,
+    },
+    /// The firmware said no to a command of the Improv standard.
+    #[error("the board says {0:?}")]
+    Improv(ImprovError),
+    /// The board has a page password, and this line has not given it.
+    #[error("the board is protected by its page's password")]
+    Locked,
+    /// It is another password.
+    #[error("it is not the password of the board's page")]
+    WrongPassword,
+    /// Too many wrong ones.
+    #[error("the board takes no password for another {} s", wait.as_secs().max(1))]
+    Guessed {
+        /// For how long.
+        wait: Duration,
+    },
+    /// A setting cannot be that.
+    #[error("expected a {} that a board can have", setting.name().replace('_', " "))]
+    WrongSetting {
+        /// Which.
+        setting: Setting,
+    },
+    /// It is another board.
+    #[error("expected a board {expected} and found {found}")]
+    OtherProfile {
+        /// The profile that was expected.
+        expected: String,
+        /// And the one that is there.
+        found: String,
+    },
+    /// It runs another version.
+    #[error("expected version {expected} on the board and found {found}")]
+    OtherVersion {
+        /// The one that was expected.
+        expected: u32,
+        /// And the one that is there.
+        found: u32,
+    },
+    /// It is somebody already.
+    #[error("the board is enrolled as No. {address} already")]
+    Enrolled {
+        /// Who it is.
+        address: Address,
+    },
+    /// It is on no network.
+    #[error("joining the network: {}", not_joined(*state))]
+    NotJoined {
+        /// How its Wi-Fi does, where it tells.
+        state: Option<WifiState>,
+    },
+    /// No gateway is set on it.
+    #[error("the board has no gateway set")]
+    NoGateway,
+    /// It does not reach its gateway.
+    #[error("the board does not reach its gateway")]
+    NotReached {
+        /// How its Wi-Fi does.
+        wifi: WifiState,
+    },
+    /// What it answered to have kept is not there after a restart.
+    #[error("expected the board to have kept its address, No. {address}, and it has not")]
+    NotKept {
+        /// Who it should be.
+        address: Address,
+    },
+    /// The script does not compile.
+    #[error("line {}, column {}: expected {}", .0.line, .0.column, .0.expected.as_str())]
+    Script(Box<ScriptFault>),
+    /// The script stopped as soon as it ran.
+    #[error("the script stopped while it was on trial; the board's log says why")]
+    ScriptStopped,
+    /// The gateway could not do its part.
+    #[error("the gateway")]
+    Registry(#[source] RegistryError),
+    /// The enrolment failed, and was taken back.
+    #[error("{cause}; the enrolment as No. {address} {}", taken_back(left))]
+    RolledBack {
+        /// Why it failed.
+        cause: Box<Error>,
+        /// Who the board was to be.
+        address: Address,
+        /// What could not be taken back.
+        left: Remains,
+    },
+}
+
+fn not_joined(state: Option<WifiState>) -> &'static str {
+    match state {
+        Some(WifiState::WrongPassword) => "the password is wrong",
+        Some(WifiState::NotFound) => "there is no such network where the board is",
+        Some(WifiState::Down) => "the board knows of none",
+        _ => "the board does not get into it",
+    }
+}
+
+fn taken_back(left: &Remains) -> &'static str {
+    match (left.on_board, left.at_gateway) {
+        (false, false) => "was taken back on both sides",
+        (true, false) => "was taken back at the gateway, but the board may still have it",
+        (false, true) => "was taken back on the board, but the gateway still knows it",
+        (true, true) => "could not be taken back: board and gateway may still have it",
+    }
 }
 
 impl Error {
@@ -144,6 +276,85 @@ impl Error {
             Self::Refused { .. } | Self::NoAnswer { .. } | Self::Lost => {
                 "The cable drops or changes bytes, or the board's supply is too weak for the radio's chip. Use a \
                  shorter cable, a supply of at least 300 mA at 3.3 V, or a lower rate: --baud 115200."
+            }
+            Self::NoFirmware {
+                heard: Heard::Nothing,
+            } => {
+                "Is the program on it (switchyard flash), is GPIO0 off ground, and was the board powered anew since? \
+                 Check that RX and TX are crossed."
+            }
+            Self::NoFirmware { heard: Heard::Text } => {
+                "Something talks on this line, but it is no program of ours: write it first, with switchyard flash."
+            }
+            Self::NoFirmware {
+                heard: Heard::Noise,
+            } => {
+                "What comes is unreadable at 115200 baud: a boot log that begins again and again, another program, or a \
+                 bad cable. switchyard monitor shows it."
+            }
+            Self::OtherFirmware { .. } => {
+                "Its Wi-Fi can be set with switchyard wifi join; for the rest write our program first, with switchyard \
+                 flash."
+            }
+            Self::NotBack => {
+                "Is GPIO0 still held to ground? Then it starts its loader: take it off ground, power the board anew, and \
+                 try again."
+            }
+            Self::Locked | Self::WrongPassword => {
+                "Give the password of its page with --page-password, or hold the board's button for ten seconds, which \
+                 opens the line as well."
+            }
+            Self::Guessed { .. } => "Wait for so long, or hold the board's button for ten seconds.",
+            Self::OtherProfile { .. } => {
+                "Write the images for this board, or say which board it is with --board."
+            }
+            Self::OtherVersion { .. } => {
+                "The board went back to an older version, or the wrong files were written: write them again, and look at \
+                 its log with switchyard monitor."
+            }
+            Self::Enrolled { .. } => {
+                "If it is to become another controller, say so with --replace: the old one stays at the gateway, off \
+                 line, until an admin withdraws it."
+            }
+            Self::NotJoined {
+                state: Some(WifiState::WrongPassword),
+            } => {
+                "Passwords of networks tell capitals from small letters; the network's router shows the right one."
+            }
+            Self::NotJoined { .. } => {
+                "Is the network on 2.4 GHz, and near enough? switchyard wifi scan lists what the board finds where it is."
+            }
+            Self::NoGateway => {
+                "Say where the gateway is, as the board sees it: --gateway HOST:PORT."
+            }
+            Self::NotReached { .. } => {
+                "Is the gateway's address right as seen from the board's network, is its port for controllers open, and \
+                 does the network let the board out?"
+            }
+            Self::NotKept { .. } | Self::Declined { .. } | Self::Improv(_) => {
+                "The board's log says more: switchyard monitor."
+            }
+            Self::Script(fault) => return fault.fix.as_ref().map(|fix| fix.as_str().to_owned()),
+            Self::WrongSetting { .. } | Self::ScriptStopped => return None,
+            Self::Registry(_) => {
+                "Nothing was changed at the gateway that is known of: see switchyard ls."
+            }
+            Self::RolledBack {
+                cause,
+                address,
+                left,
+            } => {
+                let mut words = cause.advice().unwrap_or_default();
+                if left.on_board {
+                    words += " The board may dial with an address that the gateway refuses; provisioning it again with \
+                              --replace puts that right.";
+                }
+                if left.at_gateway {
+                    words += &format!(
+                        " No. {address} stays at the gateway, off line, until an admin withdraws it."
+                    );
+                }
+                return Some(words.trim().to_owned()).filter(|it| !it.is_empty());
             }
             Self::StubSilent => {
                 "Reset the board and try with --no-stub: the chip's own loader does it all, only slower."

@@ -1,5 +1,7 @@
 //! What a long piece of work tells while it goes on.
 
+use switchyard_protocol::serial::Description;
+
 use crate::{Chip, FlashId, Level};
 
 /// Something that whoever watches may want to show.
@@ -77,6 +79,27 @@ pub enum Event {
         /// The rate from now on.
         baud: u32,
     },
+    /// A person is to take GPIO0 off ground and to power the board anew.
+    WaitingForStart,
+    /// A board whose program runs says what it is.
+    Described {
+        /// What it says.
+        description: Box<Description>,
+    },
+    /// Something is begun with it.
+    Stage(Stage),
+    /// A script is brought.
+    Scripting {
+        /// So many bytes.
+        bytes: u32,
+        /// Of which it has.
+        done: u32,
+    },
+    /// A line of its log.
+    Log {
+        /// Without its end.
+        line: String,
+    },
     /// All of it is there, and was seen to be.
     Verified {
         /// From here on.
@@ -84,6 +107,48 @@ pub enum Event {
         /// So many bytes.
         bytes: u32,
     },
+}
+
+/// What is being done with a running board.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Stage {
+    /// Its program is waited for.
+    Starting,
+    /// Its page's password opens it to this line.
+    Unlocking,
+    /// It takes its settings.
+    Setting,
+    /// It joins its network.
+    Joining,
+    /// It takes its script.
+    Script,
+    /// The gateway makes an address and a key.
+    Enrolling,
+    /// It starts anew, as who it is.
+    Restarting,
+    /// It dials its gateway.
+    Reaching,
+    /// What was enrolled is taken back on both sides.
+    RollingBack,
+}
+
+impl Stage {
+    /// The name in `--json` and in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Stage::Starting => "starting",
+            Stage::Unlocking => "unlocking",
+            Stage::Setting => "setting",
+            Stage::Joining => "joining",
+            Stage::Script => "script",
+            Stage::Enrolling => "enrolling",
+            Stage::Restarting => "restarting",
+            Stage::Reaching => "reaching",
+            Stage::RollingBack => "rolling_back",
+        }
+    }
 }
 
 /// Who watches a piece of work.

@@ -1,10 +1,12 @@
 //! The serial side of Switchyard's tools: which serial ports this machine has, and the ESP8266 boards behind them: found,
-//! written, compared, read, erased. Nothing in this crate prints, and all of it works on any [`Line`], so that a simulated
+//! written, compared, read, erased, made controllers. Nothing in this crate prints, and all of it works on any [`Line`], so that a simulated
 //! board takes a real one's place in tests.
 //!
 //! - [`serial_ports`] lists [`SerialPort`]s, those that a board is most likely behind first; [`SerialLine`] opens one.
 //! - [`flash`] writes an [`Order`] of [`Region`]s to a board, whatever the cable does meanwhile, and verifies it.
 //! - [`Board`] is the same step by step; [`Loader`] speaks the protocol of the chip's loader, or of Espressif's [`Stub`].
+//! - [`RunningBoard`] speaks with the firmware that was written, and makes a controller of the board: its settings, its
+//!   network, its script, and who it is, in one act with a [`Registry`], as a [`Gateway`] is one.
 //! - [`Image`] looks at images before a byte is written.
 //! - [`Error::advice`] says in plain words what to do when something fails.
 //!
@@ -20,11 +22,16 @@
 mod digest;
 mod error;
 mod event;
+mod gateway;
 mod image;
+mod install;
 mod line;
 mod loader;
+mod mains;
 mod natural;
+mod provision;
 mod reset;
+mod running;
 mod serial_ports;
 mod session;
 mod slip;
@@ -34,11 +41,16 @@ mod write;
 use std::ops::Range;
 
 pub use error::Error;
-pub use event::{Event, Watch};
+pub use event::{Event, Stage, Watch};
+pub use gateway::Gateway;
 pub use image::{FlashMode, FlashRate, FlashSize, HeadPatch, Image};
+pub use install::{Installation, Installed, start};
 pub use line::{Line, SerialLine, Signals};
 pub use loader::{Chip, Connect, FlashId, Left, Level, Loader};
+pub use mains::is_live_on_mains;
+pub use provision::{Enrolment, Expected, Plan, Provisioned, Registry, RegistryError, Remains};
 pub use reset::{After, Before};
+pub use running::{FoundNetwork, Heard, Information, RunningBoard};
 pub use serial_ports::{Attachment, SerialPort, UsbDevice, serial_ports};
 pub use session::{Approach, BAUD_SAFE, Board, Order, Written, flash};
 pub use stub::Stub;

@@ -69,6 +69,18 @@ pub(crate) struct FlashOrder {
     /// The folder for copies of what is overwritten [default: $XDG_STATE_HOME/switchyard/backups]
     #[arg(long, value_name = "DIR", conflicts_with = "no_backup")]
     pub(crate) backup: Option<PathBuf>,
+    /// Which board it is, such as sonoff-basic: its program must say the same once it has started
+    #[arg(long, value_name = "PROFILE")]
+    pub(crate) board: Option<String>,
+    /// Which version its program must have, as its manifest numbers it
+    #[arg(long, value_name = "N")]
+    pub(crate) version: Option<u32>,
+    /// Wait for its program, and for its network and gateway where it has them
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Say that the board is off mains, where nobody can be asked
+    #[arg(long)]
+    pub(crate) off_mains: bool,
     /// With --no-stub, read every byte back at the end: minutes
     #[arg(long, requires = "no_stub")]
     pub(crate) read_back: bool,
@@ -124,7 +136,7 @@ fn one_of<T: Copy>(text: &str, all: &[(T, &str)]) -> Result<Keepable<T>, String>
     }
 }
 
-fn region(text: &str) -> Result<(u32, PathBuf), String> {
+pub(super) fn region(text: &str) -> Result<(u32, PathBuf), String> {
     let (offset, path) = text
         .split_once('=')
         .ok_or("expected ADDRESS=FILE, such as 0x1000=user1.bin")?;
