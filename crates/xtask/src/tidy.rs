@@ -11,7 +11,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("protocol", &[]),
     ("relay", &["protocol"]),
     ("client", &["protocol"]),
-    ("flasher", &["protocol"]),
+    ("flasher", &["client", "protocol"]),
     ("firmware", &["protocol"]),
     ("gateway", &["relay", "protocol", "firmware"]),
     ("tui", &["client", "flasher", "firmware", "protocol"]),
