@@ -17,7 +17,8 @@ use std::{
 use rand::{RngCore, SeedableRng, rngs::StdRng};
 use switchyard_protocol::{
     Address,
-    message::{Key, Stage},
+    message::{Key, ResetReason, Stage},
+    serial::Setting,
 };
 
 use crate::{
@@ -25,6 +26,7 @@ use crate::{
     board::{Channel, Script},
     device::{Device, Flash},
     ffi::{self, FwController, FwHostApi, FwKeys, FwPort, FwSettings},
+    serial::Network,
 };
 
 const CHANNELS: usize = Channel::ALL.len();
@@ -79,6 +81,10 @@ pub struct Settings {
     pub record_bytes_max: Option<u16>,
     /// Makes every random choice repeatable, keys of the link included. For simulations only.
     pub seed: Option<u64>,
+    /// Why it starts.
+    pub reset: ResetReason,
+    /// What a whole board tells as its chip's own number; `None`: one made of its address.
+    pub hardware: Option<[u8; 6]>,
 }
 
 impl Settings {
@@ -94,6 +100,8 @@ impl Settings {
             boot_id: None,
             record_bytes_max: None,
             seed: None,
+            reset: ResetReason::Power,
+            hardware: None,
         }
     }
 }
@@ -185,13 +193,22 @@ impl Controller {
         flash: Flash,
         now: Duration,
     ) -> Result<Self, SettingsError> {
+        let (reset, hardware) = (settings.reset, settings.hardware);
         let (mut controller, core_settings) = Self::prepare(settings, now)?;
         let source = controller.script.source().as_bytes();
         // SAFETY: what the settings and the port point to lives as long as the controller.
-        let device = unsafe { Device::start(core_settings, &*controller.port, flash, source) }
-            .ok_or(SettingsError)?;
+        let device = unsafe {
+            let port = &raw const *controller.port;
+            Device::start(core_settings, port, flash, source, reset, hardware)
+        }
+        .ok_or(SettingsError)?;
+        let enrolled = device.enrolled();
         controller.core = device.controller();
         controller.device = Some(device);
+        // What was set up is who it is, also at the end of a forgery.
+        if enrolled != 0 {
+            controller.host_mut().address = Address(enrolled);
+        }
         Ok(controller)
     }
 
@@ -270,7 +287,7 @@ impl Controller {
         host.outbound = None;
         host.actions.clear();
         host.outputs = [0; CHANNELS];
-        device.restart();
+        device.restart(now);
         // A number that was set up holds now, also for the end of a forgery.
         let enrolled = device.enrolled();
         if enrolled != 0 {
@@ -299,16 +316,12 @@ impl Controller {
         self.device.as_mut().map_or(Ok(()), Device::save)
     }
 
-    /// Gives the board a radio, and these networks around it: name and password. Without one it is always on
+    /// Gives the board a radio, and these networks around it. Without one it is always on
     /// a network.
     ///
     /// # Errors
     /// When there are more than eight, or a text is longer than a real one's; or there is no board around it.
-    pub fn add_radio(
-        &mut self,
-        networks: &[(String, String)],
-        now: Duration,
-    ) -> Result<(), SettingsError> {
+    pub fn add_radio(&mut self, networks: &[Network], now: Duration) -> Result<(), SettingsError> {
         self.at(now);
         let device = self.device.as_mut().ok_or(SettingsError)?;
         device
@@ -328,21 +341,69 @@ impl Controller {
         (address != 0).then_some(Address(address))
     }
 
-    /// Has the lines of its log kept until they are taken, a few of them.
-    pub fn keep_lines(&mut self) {
-        // SAFETY: made by `prepare`, and C does not run now.
-        unsafe { self.host.as_mut() }.lines = Some(VecDeque::new());
-    }
-
-    /// The next of the lines that were kept.
-    pub fn next_line(&mut self) -> Option<String> {
-        // SAFETY: as in `keep_lines`.
-        unsafe { self.host.as_mut() }.lines.as_mut()?.pop_front()
+    /// What was set up as this; empty: nothing was. `None` where only a proof of it is kept, and of a controller without
+    /// a board around it.
+    pub fn setting(&self, setting: Setting) -> Option<String> {
+        let device = self.device.as_ref()?;
+        (setting.number() <= Setting::Zone.number()).then(|| device.text(setting.number()))
     }
 
     /// The gateway that was set up under this index, `HOST:PORT`.
     pub fn gateway(&self, index: u8) -> Option<String> {
-        self.device.as_ref()?.gateway(index)
+        let setting = match index {
+            0 => Setting::Gateway1,
+            _ => Setting::Gateway2,
+        };
+        self.setting(setting).filter(|text| !text.is_empty())
+    }
+
+    /// Which script is in its flash: changes with it; 0: none is.
+    pub fn script_hash(&self) -> u32 {
+        self.device.as_ref().map_or(0, Device::script_hash)
+    }
+
+    /// Gives the board a serial line, which greets, now and at each restart. Its bytes go by the three calls below.
+    ///
+    /// # Errors
+    /// When there is no board around it.
+    pub fn add_serial(&mut self, now: Duration) -> Result<(), SettingsError> {
+        self.at(now);
+        self.device.as_mut().ok_or(SettingsError)?.add_serial(now);
+        self.host_mut().lines = Some(VecDeque::new());
+        Ok(())
+    }
+
+    /// Bytes came on the serial line, split anywhere. Without one they are lost.
+    pub fn receive_serial(&mut self, bytes: &[u8], now: Duration) {
+        self.at(now);
+        if let Some(serial) = self.device.as_mut().and_then(Device::serial) {
+            serial.receive(bytes, now);
+        }
+    }
+
+    /// Does what the serial line has brought, and puts lines of the log on it. Gives how long it may be left alone;
+    /// `None` without a line.
+    pub fn poll_serial(&mut self, now: Duration) -> Option<Duration> {
+        self.at(now);
+        let lines = self.host_mut().lines.as_mut().map(std::mem::take);
+        let serial = self.device.as_mut().and_then(Device::serial)?;
+        for line in lines.unwrap_or_default() {
+            serial.log(&line);
+        }
+        Some(serial.poll(now))
+    }
+
+    /// What the serial line has to say next, this many bytes at most; empty: nothing more, until it is polled.
+    pub fn take_serial(&mut self, bytes_max: usize) -> Vec<u8> {
+        let serial = self.device.as_mut().and_then(Device::serial);
+        serial.map_or_else(Vec::new, |serial| serial.take(bytes_max))
+    }
+
+    /// Presses the board's button, or lets it go; the serial line's next poll sees it.
+    pub fn press_button(&mut self, is_pressed: bool) {
+        if let Some(serial) = self.device.as_mut().and_then(Device::serial) {
+            serial.press_button(is_pressed);
+        }
     }
 
     /// Runs another script from the next poll on, and keeps it nowhere. The one before leaves its outputs safe; commands

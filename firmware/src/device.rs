@@ -4,29 +4,48 @@
 
 use std::{
     alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error},
-    ffi::{CStr, CString},
+    ffi::{CStr, CString, c_void},
     fmt,
     fs::{File, OpenOptions},
     io::{self, Read, Seek, SeekFrom, Write},
     path::Path,
     ptr::NonNull,
+    time::Duration,
 };
 
+use switchyard_protocol::message::ResetReason;
+
 use crate::{
-    ffi::{self, FwBoard, FwController, FwHostApi, FwHostDevice, FwPin, FwPort, FwSettings},
+    ffi::{
+        self, FwBoard, FwController, FwHostApi, FwHostChip, FwHostDevice, FwPin, FwPort, FwSettings,
+    },
     script::Board,
+    serial::Network,
+    serial_host::SerialHost,
 };
 
 /// `FW_HOST_FLASH_BYTES` and `FW_SECTOR_BYTES`.
 const FLASH_BYTES: usize = 0x10_0000;
 const SECTOR_BYTES: usize = 0x1000;
 
+/// A chip of flash that somebody else simulates, with what goes wrong with it. Addresses are in bytes.
+pub trait FlashChip: Send {
+    /// Reads.
+    fn read(&self, address: u32, into: &mut [u8]);
+    /// Programs bytes: clears bits, where all is well.
+    fn program(&mut self, address: u32, bytes: &[u8]);
+    /// Erases the sector of 4 KiB at this address.
+    fn erase_sector(&mut self, address: u32);
+}
+
 /// A megabyte of flash, as a chip has it. Cut off from its controller it is what a board in a drawer
 /// has in it.
 pub struct Flash {
     words: Box<[u32]>,
     file: Option<File>,
-    /// On the heap: C keeps a pointer to it.
+    /// On the heap: C keeps a pointer to it. Where there is one, `words` are a copy of it.
+    chip: Option<Box<Box<dyn FlashChip>>>,
+    /// Likewise.
     update_key: Option<Box<[u8; 32]>>,
 }
 
@@ -36,6 +55,20 @@ impl Flash {
         Self {
             words: vec![u32::MAX; FLASH_BYTES / 4].into_boxed_slice(),
             file: None,
+            chip: None,
+            update_key: None,
+        }
+    }
+
+    /// The first megabyte of a chip. What is programmed and erased is done there at once, and what it has made of
+    /// it is read back; what else becomes of it is seen at the controller's next start.
+    pub fn on_chip(chip: Box<dyn FlashChip>) -> Self {
+        let mut words = vec![0; FLASH_BYTES / 4].into_boxed_slice();
+        chip.read(0, bytes_in(&mut words));
+        Self {
+            words,
+            file: None,
+            chip: Some(Box::new(chip)),
             update_key: None,
         }
     }
@@ -74,12 +107,65 @@ impl Flash {
                 ),
             ));
         }
-        let word = |bytes: &[u8]| u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
         Ok(Self {
-            words: bytes.chunks_exact(4).map(word).collect(),
+            words: bytes.chunks_exact(4).map(word_of).collect(),
             file: Some(file),
+            chip: None,
             update_key: None,
         })
+    }
+}
+
+/// Of four bytes, as this machine has a word.
+fn word_of(bytes: &[u8]) -> u32 {
+    bytes.try_into().map_or(u32::MAX, u32::from_ne_bytes)
+}
+
+fn bytes_of(words: &[u32]) -> Vec<u8> {
+    words.iter().flat_map(|word| word.to_ne_bytes()).collect()
+}
+
+/// The same bytes in place.
+fn bytes_in(words: &mut [u32]) -> &mut [u8] {
+    // SAFETY: a byte may lie anywhere and be anything, and so may a word of four of them.
+    unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), size_of_val(words)) }
+}
+
+/// What a chip holds from an address on becomes `count` words.
+///
+/// # Safety
+/// They must be there, and nobody else's meanwhile.
+unsafe fn read_back(chip: &dyn FlashChip, address: u32, result: *mut u32, count: usize) {
+    // SAFETY: by the caller's promise.
+    chip.read(
+        address,
+        bytes_in(unsafe { std::slice::from_raw_parts_mut(result, count) }),
+    );
+}
+
+extern "C" fn chip_program(
+    ctx: *mut c_void,
+    address: u32,
+    words: *const u32,
+    count: usize,
+    result: *mut u32,
+) {
+    // SAFETY: `ctx` is the chip that `Device::start` gave, which is used by nobody else; C gives as many words as it
+    // says. They may lie where the result does, and are not looked at any more when that is written.
+    unsafe {
+        let chip = &mut *ctx.cast::<Box<dyn FlashChip>>();
+        let bytes = bytes_of(std::slice::from_raw_parts(words, count));
+        chip.program(address, &bytes);
+        read_back(chip.as_ref(), address, result, count);
+    }
+}
+
+extern "C" fn chip_erase(ctx: *mut c_void, address: u32, result: *mut u32) {
+    // SAFETY: as in `chip_program`; C gives a sector of words.
+    unsafe {
+        let chip = &mut *ctx.cast::<Box<dyn FlashChip>>();
+        chip.erase_sector(address);
+        read_back(chip.as_ref(), address, result, SECTOR_BYTES / 4);
     }
 }
 
@@ -99,12 +185,14 @@ pub(crate) struct Device {
     board: Box<FwBoard>,
     source: Box<[u8]>,
     flash: Flash,
+    serial: Option<SerialHost>,
     _pins: Box<[FwPin]>,
     _board: Board,
 }
 
 impl Device {
-    /// Starts one; `None` if C did not take the settings.
+    /// Starts one for this reason, with a number of its hardware's own if it has one; `None` if C did not take the
+    /// settings.
     ///
     /// # Safety
     /// The port, and what the settings point to, must outlive it.
@@ -113,6 +201,8 @@ impl Device {
         port: *const FwPort,
         flash: Flash,
         source: &[u8],
+        reset: ResetReason,
+        hardware: Option<[u8; 6]>,
     ) -> Option<Self> {
         let names = Board::of_virtual_controllers();
         let pins = names.in_core().into_boxed_slice();
@@ -132,10 +222,25 @@ impl Device {
             board,
             source: source.into(),
             flash,
+            serial: None,
             _pins: pins,
             _board: names,
         };
-        device.boot(RESET_POWER).then_some(device)
+        if let Some(chip) = &mut device.flash.chip {
+            let chip = FwHostChip {
+                ctx: (&raw mut **chip).cast(),
+                program: chip_program,
+                erase: chip_erase,
+            };
+            // SAFETY: the memory has the size and alignment that C asks for; the chip is on the heap and lives as long
+            // as this value.
+            unsafe { ffi::fw_host_device_set_chip(device.host.as_ptr(), chip) };
+        }
+        if let Some(hardware) = hardware {
+            // SAFETY: as above; C copies the bytes.
+            unsafe { ffi::fw_host_device_set_hardware(device.host.as_ptr(), hardware.as_ptr()) };
+        }
+        device.boot(reset.number()).then_some(device)
     }
 
     fn boot(&mut self, reset: u8) -> bool {
@@ -159,11 +264,27 @@ impl Device {
         }
     }
 
-    /// Begins anew over what is in flash.
-    pub(crate) fn restart(&mut self) {
+    /// Begins anew over what is in flash; so does its serial line, which greets again.
+    pub(crate) fn restart(&mut self, now: Duration) {
         // What was taken once is taken again.
-        let taken = self.boot(RESET_COMMANDED);
+        let taken = self.boot(ResetReason::Commanded.number());
         debug_assert!(taken, "the settings were good before");
+        let api = self.api();
+        if let Some(serial) = &mut self.serial {
+            // SAFETY: as in `add_serial`.
+            unsafe { serial.restart(api, now) };
+        }
+    }
+
+    /// Gives it a serial line.
+    pub(crate) fn add_serial(&mut self, now: Duration) {
+        // SAFETY: the line calls only into what is on this value's heap, and only by methods that borrow this
+        // value, which drops it.
+        self.serial = Some(unsafe { SerialHost::new(self.api(), now) });
+    }
+
+    pub(crate) fn serial(&mut self) -> Option<&mut SerialHost> {
+        self.serial.as_mut()
     }
 
     pub(crate) fn controller(&self) -> NonNull<FwController> {
@@ -186,12 +307,11 @@ impl Device {
         unsafe { ffi::fw_host_device_wants_restart(self.host.as_ptr()) }
     }
 
-    /// Gives it a radio, and these networks around it: name and password. False: there are too many, or a
-    /// text is none.
-    pub(crate) fn add_radio(&mut self, networks: &[(String, String)]) -> bool {
+    /// Gives it a radio, and these networks around it. False: there are too many, or a text is none.
+    pub(crate) fn add_radio(&mut self, networks: &[Network]) -> bool {
         // SAFETY: as in `controller`; C copies the texts.
         unsafe { ffi::fw_host_device_add_radio(self.host.as_ptr()) };
-        networks.iter().all(|(name, password)| {
+        networks.iter().all(|Network { name, password }| {
             let texts = (CString::new(name.as_str()), CString::new(password.as_str()));
             let (Ok(name), Ok(password)) = texts else {
                 return false;
@@ -217,14 +337,18 @@ impl Device {
         unsafe { ffi::fw_host_device_enrolled(self.host.as_ptr()) }
     }
 
-    pub(crate) fn gateway(&self, index: u8) -> Option<String> {
+    pub(crate) fn text(&self, number: u8) -> String {
         // SAFETY: as in `controller`; C gives a string that ends in the configuration.
-        let text = unsafe {
-            CStr::from_ptr(ffi::fw_host_device_gateway(self.host.as_ptr(), index))
+        unsafe {
+            CStr::from_ptr(ffi::fw_host_device_text(self.host.as_ptr(), number))
                 .to_string_lossy()
                 .into_owned()
-        };
-        (!text.is_empty()).then_some(text)
+        }
+    }
+
+    pub(crate) fn script_hash(&self) -> u32 {
+        // SAFETY: as in `controller`.
+        unsafe { ffi::fw_host_device_script_hash(self.host.as_ptr()) }
     }
 
     /// Writes changed sectors into the file.
@@ -241,9 +365,8 @@ impl Device {
                 return Ok(());
             };
             if let Some(file) = &mut self.flash.file {
-                let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
                 file.seek(SeekFrom::Start((index * SECTOR_BYTES) as u64))?;
-                file.write_all(&bytes)?;
+                file.write_all(&bytes_of(words))?;
             }
             sector += 1;
         }
@@ -256,10 +379,6 @@ impl Drop for Device {
         unsafe { dealloc(self.host.as_ptr().cast(), layout()) }
     }
 }
-
-/// `fw_reset_t`.
-const RESET_POWER: u8 = 0;
-const RESET_COMMANDED: u8 = 3;
 
 fn layout() -> Layout {
     // SAFETY: both take nothing and return constants.

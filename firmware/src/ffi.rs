@@ -59,6 +59,15 @@ pub struct FwHostDevice {
     _private: [u8; 0],
 }
 
+/// `fw_host_chip_t`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct FwHostChip {
+    pub ctx: *mut c_void,
+    pub program: extern "C" fn(*mut c_void, u32, *const u32, usize, *mut u32),
+    pub erase: extern "C" fn(*mut c_void, u32, *mut u32),
+}
+
 /// `fw_serial_host_t`, whose fields only C knows.
 #[repr(C)]
 pub struct FwSerialHost {
@@ -388,7 +397,10 @@ unsafe extern "C" {
 
     pub fn fw_host_device_wants_restart(host: *mut FwHostDevice) -> bool;
     pub fn fw_host_device_changed(host: *mut FwHostDevice, sector: u32) -> u32;
-    pub fn fw_host_device_gateway(host: *const FwHostDevice, gateway: u8) -> *const c_char;
+    pub fn fw_host_device_text(host: *const FwHostDevice, text: u8) -> *const c_char;
+    pub fn fw_host_device_script_hash(host: *mut FwHostDevice) -> u32;
+    pub fn fw_host_device_set_chip(host: *mut FwHostDevice, chip: FwHostChip);
+    pub fn fw_host_device_set_hardware(host: *mut FwHostDevice, bytes: *const u8);
 
     pub fn fw_host_controller_bytes() -> usize;
     pub fn fw_host_controller_align() -> usize;

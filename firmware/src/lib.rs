@@ -37,11 +37,12 @@ pub mod replay;
 pub mod runner;
 pub mod script;
 mod serial;
+mod serial_host;
 mod virtual_controller;
 
 pub use board::{Behaviour, Channel, Script};
 pub use controller::{Action, Controller, LinkState, Settings, SettingsError, state_bytes};
-pub use device::Flash;
+pub use device::{Flash, FlashChip};
 pub use http::HttpSockets;
 pub use key::{ControllerKey, KeyError, parse_keys};
 pub use plant::{Plant, PlantSettings};

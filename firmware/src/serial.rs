@@ -1,25 +1,14 @@
 //! A virtual controller's serial line, between the core and whatever bytes come from and go to: a
 //! pseudo-terminal's end, standard input and output.
 
-#![expect(unsafe_code, reason = "the C core is called through raw pointers")]
-
-use std::{
-    alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error},
-    ffi::CString,
-    fmt, io,
-    ptr::NonNull,
-    time::Duration,
-};
+use std::{fmt, io, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     sync::mpsc,
 };
 
-use crate::{
-    Controller, SettingsError,
-    ffi::{self, FwHostApi, FwSerialHost},
-};
+use crate::{Controller, SettingsError};
 
 /// The two directions of a serial line.
 pub struct SerialPort {
@@ -61,25 +50,30 @@ impl fmt::Debug for Network {
     }
 }
 
-/// A virtual controller's cable, where it has one.
+/// A virtual controller's cable, where it has one. Driven like the controller itself: wait for
+/// [`ready`](Self::ready) or for as long as [`advance`](Self::advance) said, then advance.
 pub(crate) struct Cable(Option<Plugged>);
 
 struct Plugged {
-    line: SerialLine,
+    input: mpsc::Receiver<Vec<u8>>,
+    output: mpsc::Sender<Vec<u8>>,
     /// Gateways were given at the start, and a key with them: it need not be enrolled.
     has_gateway: bool,
+    /// Whether it was enrolled at its start: until the next one it is nobody else.
+    is_enrolled: bool,
     was_joined: bool,
-    is_pressed: bool,
 }
 
+/// Pieces that wait in either direction; then the reader waits, and the core finds no room.
+const PIECES_MAX: usize = 8;
+const PIECE_BYTES: usize = 512;
+
 impl Cable {
+    /// Serves the controller's line, on the current tokio runtime.
+    ///
     /// # Errors
     /// When the networks cannot be, or the controller has no board around it.
-    ///
-    /// # Safety
-    ///
-    /// The controller must outlive the cable, and be used on the same thread, or never at the same time.
-    pub(crate) unsafe fn of(
+    pub(crate) fn of(
         serial: Option<Serial>,
         controller: &mut Controller,
         has_gateway: bool,
@@ -91,39 +85,26 @@ impl Cable {
         else {
             return Ok(Self(None));
         };
-        let networks: Vec<_> = networks
-            .into_iter()
-            .map(|network| (network.name, network.password))
-            .collect();
         controller.add_radio(&networks, Duration::ZERO)?;
-        controller.keep_lines();
-        let api = controller.api().ok_or(SettingsError)?;
+        controller.add_serial(Duration::ZERO)?;
+        let (to_core, input) = mpsc::channel(PIECES_MAX);
+        let (output, from_core) = mpsc::channel(PIECES_MAX);
+        tokio::spawn(read(serial_port.input, to_core));
+        tokio::spawn(write(serial_port.output, from_core));
         Ok(Self(Some(Plugged {
-            // SAFETY: by the caller's promise.
-            line: unsafe { SerialLine::new(serial_port, api, Duration::ZERO) },
+            input,
+            output,
             has_gateway,
+            is_enrolled: controller.enrolled().is_some(),
             was_joined: false,
-            is_pressed: false,
         })))
     }
 
     /// Bytes that came; `None`: the cable was pulled. Cancel-safe.
     pub(crate) async fn ready(&mut self) -> Option<Vec<u8>> {
         match &mut self.0 {
-            Some(plugged) => plugged.line.ready().await,
+            Some(plugged) => plugged.input.recv().await,
             None => std::future::pending().await,
-        }
-    }
-
-    pub(crate) fn receive(&mut self, bytes: &[u8], now: Duration) {
-        if let Some(plugged) = &mut self.0 {
-            plugged.line.receive(bytes, now);
-        }
-    }
-
-    pub(crate) fn press_button(&mut self, is_pressed: bool) {
-        if let Some(plugged) = &mut self.0 {
-            plugged.is_pressed = is_pressed;
         }
     }
 
@@ -134,11 +115,15 @@ impl Cable {
         now: Duration,
     ) -> Option<Duration> {
         let plugged = self.0.as_mut()?;
-        while let Some(line) = controller.next_line() {
-            plugged.line.log(&line);
+        let wait = controller.poll_serial(now)?;
+        while let Ok(place) = plugged.output.try_reserve() {
+            let piece = controller.take_serial(PIECE_BYTES);
+            if piece.is_empty() {
+                break;
+            }
+            place.send(piece);
         }
-        plugged.line.press_button(plugged.is_pressed, now);
-        Some(plugged.line.advance(now))
+        Some(now + wait)
     }
 
     /// Whether the network was joined since this was asked last, or was left; `None`: neither.
@@ -153,130 +138,16 @@ impl Cable {
     /// Whether it is on a network, and is somebody.
     pub(crate) fn may_dial(&self, controller: &Controller) -> bool {
         self.0.as_ref().is_none_or(|plugged| {
-            controller.is_joined() && (plugged.has_gateway || controller.enrolled().is_some())
+            controller.is_joined() && (plugged.has_gateway || plugged.is_enrolled)
         })
     }
 
-    /// The controller has begun anew, and greets again.
-    ///
-    /// # Safety
-    ///
-    /// As for [`of`](Self::of); it is the same controller.
-    pub(crate) unsafe fn restart(&mut self, controller: &Controller, now: Duration) {
-        if let (Some(plugged), Some(api)) = (&mut self.0, controller.api()) {
-            // SAFETY: by the caller's promise.
-            unsafe { plugged.line.restart(api, now) };
+    /// The controller has begun anew.
+    pub(crate) fn restart(&mut self, controller: &Controller) {
+        if let Some(plugged) = &mut self.0 {
+            plugged.is_enrolled = controller.enrolled().is_some();
             plugged.was_joined = false;
         }
-    }
-}
-
-/// Pieces that wait in either direction; then the reader waits, and the core finds no room.
-const PIECES_MAX: usize = 8;
-const PIECE_BYTES: usize = 512;
-
-/// The line while it is served. Driven like the controller itself: wait for [`ready`](Self::ready) or for as
-/// long as [`advance`](Self::advance) said, then advance.
-pub(crate) struct SerialLine {
-    host: NonNull<FwSerialHost>,
-    input: mpsc::Receiver<Vec<u8>>,
-    output: mpsc::Sender<Vec<u8>>,
-}
-
-// SAFETY: the memory is this value's alone; what the controller's functions use is promised by whoever called `new`.
-unsafe impl Send for SerialLine {}
-
-impl SerialLine {
-    /// Serves what this controller tells, on the current tokio runtime.
-    ///
-    /// # Safety
-    ///
-    /// `api` must point to an `FwHostApi` that outlives this value, and its functions must be callable from
-    /// whatever thread advances it.
-    pub(crate) unsafe fn new(
-        serial_port: SerialPort,
-        api: *const FwHostApi,
-        now: Duration,
-    ) -> Self {
-        // SAFETY: the layout is not empty.
-        let memory = unsafe { alloc_zeroed(layout()) };
-        let Some(host) = NonNull::new(memory.cast::<FwSerialHost>()) else {
-            handle_alloc_error(layout())
-        };
-        // SAFETY: the memory has C's size and alignment; `api` is the caller's promise.
-        unsafe { ffi::fw_serial_host_init(host.as_ptr(), api, wrapped_ms(now)) };
-        let (to_core, input) = mpsc::channel(PIECES_MAX);
-        let (output, from_core) = mpsc::channel(PIECES_MAX);
-        tokio::spawn(read(serial_port.input, to_core));
-        tokio::spawn(write(serial_port.output, from_core));
-        Self {
-            host,
-            input,
-            output,
-        }
-    }
-
-    /// The controller has begun anew, and greets again.
-    ///
-    /// # Safety
-    ///
-    /// As for [`new`](Self::new).
-    pub(crate) unsafe fn restart(&mut self, api: *const FwHostApi, now: Duration) {
-        // SAFETY: as in `new`.
-        unsafe { ffi::fw_serial_host_init(self.host.as_ptr(), api, wrapped_ms(now)) };
-    }
-
-    /// Bytes that came; `None`: no more will. Cancel-safe.
-    pub(crate) async fn ready(&mut self) -> Option<Vec<u8>> {
-        self.input.recv().await
-    }
-
-    pub(crate) fn receive(&mut self, bytes: &[u8], now: Duration) {
-        // SAFETY: `host` was initialised by `new`, and C keeps no pointer into the bytes.
-        unsafe {
-            let host = self.host.as_ptr();
-            ffi::fw_serial_host_receive(host, bytes.as_ptr(), bytes.len(), wrapped_ms(now));
-        }
-    }
-
-    /// A line of the log.
-    pub(crate) fn log(&mut self, line: &str) {
-        if let Ok(line) = CString::new(line) {
-            // SAFETY: as in `receive`.
-            unsafe { ffi::fw_serial_host_log(self.host.as_ptr(), line.as_ptr()) };
-        }
-    }
-
-    pub(crate) fn press_button(&mut self, is_pressed: bool, now: Duration) {
-        // SAFETY: as in `receive`.
-        unsafe {
-            ffi::fw_serial_host_button(self.host.as_ptr(), is_pressed, wrapped_ms(now));
-        }
-    }
-
-    /// Goes on, and tells when to do so again.
-    pub(crate) fn advance(&mut self, now: Duration) -> Duration {
-        // SAFETY: as in `receive`.
-        let wait_ms = unsafe { ffi::fw_serial_host_poll(self.host.as_ptr(), wrapped_ms(now)) };
-        while let Ok(place) = self.output.try_reserve() {
-            let mut piece = [0; PIECE_BYTES];
-            // SAFETY: as in `receive`; C writes no more than there is room for.
-            let length = unsafe {
-                ffi::fw_serial_host_take(self.host.as_ptr(), piece.as_mut_ptr(), piece.len())
-            };
-            if length == 0 {
-                break;
-            }
-            place.send(piece[..length].to_vec());
-        }
-        now + Duration::from_millis(wait_ms.into())
-    }
-}
-
-impl Drop for SerialLine {
-    fn drop(&mut self) {
-        // SAFETY: made by `new` with this layout, and nobody else has it.
-        unsafe { dealloc(self.host.as_ptr().cast(), layout()) }
     }
 }
 
@@ -309,15 +180,4 @@ async fn write(
             return tracing::debug!(%error, "writing to the serial line failed");
         }
     }
-}
-
-/// The core's count wraps.
-fn wrapped_ms(now: Duration) -> u32 {
-    now.as_millis() as u32
-}
-
-fn layout() -> Layout {
-    // SAFETY: the two functions have no preconditions.
-    let (bytes, align) = unsafe { (ffi::fw_serial_host_bytes(), ffi::fw_serial_host_align()) };
-    Layout::from_size_align(bytes, align).unwrap_or_else(|_| unreachable!("C gave a real layout"))
 }

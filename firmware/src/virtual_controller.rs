@@ -132,9 +132,7 @@ impl VirtualController {
             Some(flash) => Controller::with_flash(settings, flash, Duration::ZERO)?,
             None => Controller::new(settings, Duration::ZERO)?,
         };
-        // SAFETY: the driver holds both, drops the cable first, and uses both on one task.
-        #[expect(unsafe_code, reason = "the cable calls into the controller")]
-        let serial = unsafe { Cable::of(options.serial, &mut controller, has_gateway) }?;
+        let serial = Cable::of(options.serial, &mut controller, has_gateway)?;
         // What was set up before holds, and not what it is started with.
         let address = controller.enrolled().unwrap_or(address);
         let plant = Plant::new(options.plant, Duration::ZERO);
@@ -366,7 +364,10 @@ impl Driver {
                     self.lose();
                 }
                 Wake::Ready => self.read(),
-                Wake::Serial(Some(bytes)) => self.serial.receive(&bytes, self.started.elapsed()),
+                Wake::Serial(Some(bytes)) => {
+                    self.controller
+                        .receive_serial(&bytes, self.started.elapsed());
+                }
                 // The cable was its power.
                 Wake::Serial(None) => break,
                 Wake::Http | Wake::Time => {}
@@ -466,11 +467,7 @@ impl Driver {
             self.address = self.controller.enrolled().unwrap_or(self.address);
             self.noted = Noted::default();
             self.http.restart(&self.controller);
-            // SAFETY: as in `spawn`; it is the same controller.
-            #[expect(unsafe_code, reason = "the cable calls into the controller")]
-            unsafe {
-                self.serial.restart(&self.controller, now);
-            }
+            self.serial.restart(&self.controller);
         }
     }
 
@@ -545,7 +542,7 @@ impl Driver {
             Hook::Reading(reading) => self.reading = reading,
             Hook::Forge(source) => self.controller.forge_source(source),
             Hook::Cut => self.lose(),
-            Hook::Button(is_pressed) => self.serial.press_button(is_pressed),
+            Hook::Button(is_pressed) => self.controller.press_button(is_pressed),
         }
     }
 

@@ -26,8 +26,14 @@ static bool program_flash(void *ctx, uint32_t address, const uint32_t *words, si
         return false;
     }
     for (size_t i = 0; i < count; i++) {
-        host->flash[address / 4u + i] &= words[i];
         host->changed[(address + 4u * i) / FW_SECTOR_BYTES] = true;
+    }
+    if (host->chip.program != NULL) {
+        host->chip.program(host->chip.ctx, address, words, count, host->flash + address / 4u);
+        return true;
+    }
+    for (size_t i = 0; i < count; i++) {
+        host->flash[address / 4u + i] &= words[i];
     }
     return true;
 }
@@ -38,10 +44,14 @@ static bool erase_flash(void *ctx, uint32_t address)
     if (address % FW_SECTOR_BYTES != 0u || address >= FW_HOST_FLASH_BYTES) {
         return false;
     }
+    host->changed[address / FW_SECTOR_BYTES] = true;
+    if (host->chip.erase != NULL) {
+        host->chip.erase(host->chip.ctx, address, host->flash + address / 4u);
+        return true;
+    }
     for (size_t i = 0; i < FW_SECTOR_BYTES / 4u; i++) {
         host->flash[address / 4u + i] = FW_FLASH_BLANK;
     }
-    host->changed[address / FW_SECTOR_BYTES] = true;
     return true;
 }
 
@@ -141,14 +151,19 @@ static bool tell_network(void *ctx, uint16_t at, fw_api_network_t *network)
     return true;
 }
 
-/* Six bytes as a chip's, which stand for this machine: locally administered, and made of its number. */
+/* Six bytes as a chip's. Where none were given, they stand for this machine: locally administered, and made of its
+ * number. */
 static uint8_t tell_hardware(void *ctx, uint8_t *into)
 {
     const fw_host_device_t *host = ctx;
+    if (host->has_hardware) {
+        fw_copy(into, host->hardware, FW_HOST_HARDWARE_BYTES);
+        return FW_HOST_HARDWARE_BYTES;
+    }
     into[0] = 0x02;
     into[1] = 0x53;
     fw_store_u32(into + 2, host->setup.settings.address);
-    return 6;
+    return FW_HOST_HARDWARE_BYTES;
 }
 
 static uint32_t free_bytes(void *ctx)
@@ -271,6 +286,17 @@ bool fw_host_device_init(fw_host_device_t *host, const fw_settings_t *settings, 
     return is_good;
 }
 
+void fw_host_device_set_chip(fw_host_device_t *host, fw_host_chip_t chip)
+{
+    host->chip = chip;
+}
+
+void fw_host_device_set_hardware(fw_host_device_t *host, const uint8_t bytes[FW_HOST_HARDWARE_BYTES])
+{
+    fw_copy(host->hardware, bytes, FW_HOST_HARDWARE_BYTES);
+    host->has_hardware = true;
+}
+
 fw_controller_t *fw_host_device_controller(fw_host_device_t *host)
 {
     return &host->device.controller;
@@ -338,7 +364,15 @@ uint32_t fw_host_device_changed(fw_host_device_t *host, uint32_t sector)
     return sector;
 }
 
-const char *fw_host_device_gateway(const fw_host_device_t *host, uint8_t gateway)
+const char *fw_host_device_text(const fw_host_device_t *host, uint8_t text)
 {
-    return host->device.configuration.texts[gateway == 0u ? FW_TEXT_GATEWAY_1 : FW_TEXT_GATEWAY_2];
+    return text < FW_TEXTS ? host->device.configuration.texts[text] : "";
+}
+
+uint32_t fw_host_device_script_hash(fw_host_device_t *host)
+{
+    fw_slot_view_t view;
+    const fw_slot_pair_t *pair = &host->device.slots.pairs[FW_PAIR_SCRIPT];
+    bool has_script = fw_slots_active(&host->device.slots, FW_PAIR_SCRIPT, &view);
+    return has_script ? pair->slots[pair->active].crc : 0u;
 }

@@ -37,9 +37,22 @@ typedef struct {
     bool is_there; /* else Wi-Fi is always joined */
 } fw_host_radio_t;
 
+/* A chip of flash that is somewhere else: each operation is done there, and `result` is then made what it holds, from
+ * `address` on; a sector of it for an erase. */
+typedef struct {
+    void *ctx;
+    void (*program)(void *ctx, uint32_t address, const uint32_t *words, size_t count, uint32_t *result);
+    void (*erase)(void *ctx, uint32_t address, uint32_t *result);
+} fw_host_chip_t;
+
+#define FW_HOST_HARDWARE_BYTES 6u
+
 typedef struct {
     fw_device_t device;
     fw_host_radio_t radio;
+    fw_host_chip_t chip; /* without functions: there is none but `flash` */
+    uint8_t hardware[FW_HOST_HARDWARE_BYTES];
+    bool has_hardware;
     fw_host_api_t api;
     fw_device_setup_t setup;
     fw_flash_port_t flash_port;
@@ -48,7 +61,7 @@ typedef struct {
     bool changed[FW_HOST_FLASH_SECTORS];   /* since fw_host_device_changed told it */
     bool wants_restart;
     bool is_crashing; /* the image that runs restarts by itself */
-    bool is_configured; /* anew, since fw_host_device_gateway was asked */
+    bool is_configured; /* anew, since it was asked */
 } fw_host_device_t;
 
 size_t fw_host_device_bytes(void);
@@ -59,6 +72,11 @@ size_t fw_host_device_align(void);
 bool fw_host_device_init(fw_host_device_t *host, const fw_settings_t *settings, const fw_port_t *port,
                          const fw_board_t *board, uint32_t *flash, const uint8_t *first_script,
                          size_t first_script_bytes, const uint8_t *update_key, uint8_t reset);
+
+/* Before it is started: its flash is that chip, of which `flash` holds a copy; and what it tells as its hardware's
+ * number. Both outlive its restarts. */
+void fw_host_device_set_chip(fw_host_device_t *host, fw_host_chip_t chip);
+void fw_host_device_set_hardware(fw_host_device_t *host, const uint8_t bytes[FW_HOST_HARDWARE_BYTES]);
 
 fw_controller_t *fw_host_device_controller(fw_host_device_t *host);
 const fw_host_api_t *fw_host_device_api(const fw_host_device_t *host);
@@ -78,7 +96,10 @@ bool fw_host_device_wants_restart(fw_host_device_t *host);
 /* The next sector that has changed, from `sector` on; FW_HOST_FLASH_SECTORS: none. It is told once. */
 uint32_t fw_host_device_changed(fw_host_device_t *host, uint32_t sector);
 
-/* What is set up as the gateway of that index, host:port; empty if nothing is. */
-const char *fw_host_device_gateway(const fw_host_device_t *host, uint8_t gateway);
+/* What is set up as this text (fw_text_setting_t); empty if nothing is, or there is no such text. */
+const char *fw_host_device_text(const fw_host_device_t *host, uint8_t text);
+
+/* Which script it has: changes with it, 0: none. */
+uint32_t fw_host_device_script_hash(fw_host_device_t *host);
 
 #endif
