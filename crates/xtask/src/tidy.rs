@@ -16,7 +16,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("gateway", &["relay", "protocol", "firmware"]),
     ("tui", &["client", "flasher", "firmware", "protocol"]),
     ("desktop", &["client", "flasher", "firmware", "protocol"]),
-    ("testkit", &["protocol"]),
+    ("testkit", &["protocol", "firmware"]),
     ("xtask", &["testkit"]),
     ("bench", &["protocol", "testkit"]),
     (

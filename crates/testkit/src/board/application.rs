@@ -1,6 +1,6 @@
 //! What runs on the chip once a good image has been loaded.
 
-use super::flash::Flash;
+use super::{boot::StartCause, flash::Flash};
 use std::time::Duration;
 
 /// Why an application starts the chip anew.
@@ -28,6 +28,8 @@ pub trait Application: Send {
 /// What an application has to do with.
 pub struct ChipAccess<'a> {
     pub(super) now: Duration,
+    pub(super) cause: StartCause,
+    pub(super) mac: [u8; 6],
     pub(super) flash: &'a mut Flash,
     pub(super) output: Vec<u8>,
     pub(super) baud: &'a mut u32,
@@ -39,6 +41,16 @@ impl ChipAccess<'_> {
     /// holds 128 bytes.
     pub fn now(&self) -> Duration {
         self.now
+    }
+
+    /// Why the chip has started.
+    pub fn cause(&self) -> StartCause {
+        self.cause
+    }
+
+    /// The station's hardware address, as the chip's fuses have it.
+    pub fn mac(&self) -> [u8; 6] {
+        self.mac
     }
 
     /// Sends bytes to the host.

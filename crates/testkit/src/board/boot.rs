@@ -20,28 +20,33 @@ pub(super) const CHECKSUM_SEED: u8 = 0xef;
 
 /// Why the chip starts, by the ROM's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cause {
+#[non_exhaustive]
+pub enum StartCause {
+    /// The power came.
     PowerOn = 1,
+    /// The reset pin rose.
     ResetPin = 2,
+    /// What ran wanted it.
     Software = 3,
+    /// The watchdog bit.
     Watchdog = 4,
 }
 
-impl From<Restart> for Cause {
+impl From<Restart> for StartCause {
     fn from(restart: Restart) -> Self {
         match restart {
-            Restart::Commanded => Cause::Software,
-            Restart::Watchdog | Restart::Hang => Cause::Watchdog,
+            Restart::Commanded => StartCause::Software,
+            Restart::Watchdog | Restart::Hang => StartCause::Watchdog,
         }
     }
 }
 
 /// The first line.
-pub(super) fn greeting(cause: Cause, is_download: bool) -> String {
+pub(super) fn greeting(cause: StartCause, is_download: bool) -> String {
     let strap = if is_download { 1 } else { 3 };
     let number = cause as u8;
     let mut log = format!("\r\n ets Jan  8 2013,rst cause:{number}, boot mode:({strap},6)\r\n\r\n");
-    if cause == Cause::Watchdog {
+    if cause == StartCause::Watchdog {
         log.push_str("wdt reset\r\n");
     }
     log

@@ -163,6 +163,24 @@ impl Flash {
         }
     }
 
+    /// What stands in a chip's place while that is lent to somebody.
+    #[cfg(feature = "controller")]
+    pub(super) fn away() -> Self {
+        Flash {
+            bytes: Vec::new(),
+            programmed: Vec::new(),
+            timing: FlashTiming::NONE,
+            second_program: SecondProgram::Counted,
+            status: 0,
+            unfinished: VecDeque::new(),
+            busy_until: Duration::ZERO,
+            erases: 0,
+            programs: 0,
+            second_programs: 0,
+            faults: FlashFaults::default(),
+        }
+    }
+
     /// All of it.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes

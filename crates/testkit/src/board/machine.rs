@@ -2,7 +2,7 @@
 
 use super::{
     application::{Application, ChipAccess, Restart},
-    boot::{self, Cause},
+    boot::{self, StartCause},
     chip::Chip,
     fault::{Direction, Strike},
     flash::Flash,
@@ -83,7 +83,7 @@ enum Mode {
     /// The reset pin rises.
     Rising {
         at: Duration,
-        cause: Cause,
+        cause: StartCause,
     },
     Download {
         rom: Rom,
@@ -120,6 +120,8 @@ pub struct Board {
     has_jumper: bool,
     is_pressed: bool,
     lines: Lines,
+    /// Why the chip has started.
+    cause: StartCause,
     /// What the pins said when they were last looked at.
     is_download_latched: bool,
     from_host: Wire,
@@ -156,6 +158,7 @@ impl Board {
             has_jumper: false,
             is_pressed: false,
             lines: Lines::default(),
+            cause: StartCause::PowerOn,
             is_download_latched: false,
             from_host: Wire::new(is_immediate),
             to_host: Wire::new(is_immediate),
@@ -353,13 +356,13 @@ impl Board {
                 self.chip.flash.abandon(self.now);
                 self.mode = Mode::Held;
             }
-            (true, false, Mode::Off) => self.rise(Cause::PowerOn),
-            (true, false, Mode::Held) => self.rise(Cause::ResetPin),
+            (true, false, Mode::Off) => self.rise(StartCause::PowerOn),
+            (true, false, Mode::Held) => self.rise(StartCause::ResetPin),
             (true, false, _) => {}
         }
     }
 
-    fn rise(&mut self, cause: Cause) {
+    fn rise(&mut self, cause: StartCause) {
         let at = self.now + RESET_RISE;
         self.mode = Mode::Rising { at, cause };
     }
@@ -405,20 +408,21 @@ impl Board {
         match self.mode {
             Mode::Rising { cause, .. } => self.start(at, cause),
             Mode::Loading { .. } => self.start_application(at),
-            Mode::Stuck { .. } => self.start(at, Cause::Watchdog),
+            Mode::Stuck { .. } => self.start(at, StartCause::Watchdog),
             Mode::Application { .. } => self.run_application(at, &[]),
             _ => {}
         }
     }
 
     /// The chip starts.
-    fn start(&mut self, at: Duration, cause: Cause) {
+    fn start(&mut self, at: Duration, cause: StartCause) {
         self.starts += 1;
+        self.cause = cause;
         self.waiting.clear();
         self.busy_until = at;
         self.chip.reset();
         // The pins are looked at when the reset pin rises, and not when the chip starts itself anew.
-        if matches!(cause, Cause::PowerOn | Cause::ResetPin) {
+        if matches!(cause, StartCause::PowerOn | StartCause::ResetPin) {
             let is_wired = self.options.wiring == Wiring::Auto;
             let is_pulled = is_wired && self.lines.dtr && !self.lines.rts;
             self.is_download_latched = self.has_jumper || is_pulled;
@@ -479,6 +483,8 @@ impl Board {
         *last_run = at;
         let mut access = ChipAccess {
             now: at,
+            cause: self.cause,
+            mac: self.options.mac,
             flash: &mut self.chip.flash,
             output: Vec::new(),
             baud: &mut self.chip.baud,
@@ -667,7 +673,7 @@ impl Board {
                 self.say_packet(at, stub::GREETING.to_vec());
             }
             Then::Run(_) | Then::Hang => self.mode = Mode::Hung,
-            Then::Restart => self.start(self.to_host.free().max(at), Cause::Software),
+            Then::Restart => self.start(self.to_host.free().max(at), StartCause::Software),
             Then::BootFlash => self.boot_flash(self.to_host.free().max(at)),
         }
     }

@@ -1,6 +1,8 @@
 //! The board as a host sees it, under a time of the test's own.
 
 mod boot;
+#[cfg(feature = "controller")]
+mod controller;
 mod faults;
 mod rom;
 mod stub;
