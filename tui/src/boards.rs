@@ -62,10 +62,17 @@ impl From<Error> for Failure {
         }
         let exit = match error {
             Error::BadImage { .. } | Error::Overlap { .. } | Error::Unaligned { .. } => Exit::Usage,
-            Error::Stopped => Exit::Interrupted,
-            _ => Exit::Other,
+            _ => exit_of(&error),
         };
         Failure::new(exit, message)
+    }
+}
+
+fn exit_of(error: &Error) -> Exit {
+    match error {
+        Error::Stopped => Exit::Interrupted,
+        Error::RolledBack { cause, .. } => exit_of(cause),
+        _ => Exit::Other,
     }
 }
 

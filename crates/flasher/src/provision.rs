@@ -208,7 +208,7 @@ impl<L: Line> RunningBoard<L> {
             && found.link != Description::LINK_NONE
         {
             watch.event(Event::Stage(Stage::Reaching));
-            found = self.await_live(watch, |_| true)?;
+            found = self.await_reached(watch, |found| found.link == Description::LINK_LIVE)?;
         }
         Ok(found)
     }
@@ -261,8 +261,8 @@ impl<L: Line> RunningBoard<L> {
         }
     }
 
-    /// Waits until the link is live, and `is_there` says so as well.
-    fn await_live(
+    /// Waits until the board is at its gateway, as whoever can tell says.
+    fn await_reached(
         &mut self,
         watch: &mut dyn Watch,
         mut is_there: impl FnMut(&Description) -> bool,
@@ -270,7 +270,7 @@ impl<L: Line> RunningBoard<L> {
         let until = self.now() + REACH_PATIENCE;
         loop {
             let found = self.describe(watch)?;
-            if found.link == Description::LINK_LIVE && is_there(&found) {
+            if is_there(&found) {
                 return Ok(found);
             }
             if self.now() >= until {
@@ -356,7 +356,7 @@ impl<L: Line> RunningBoard<L> {
         self.await_joined(watch)?;
         watch.event(Event::Stage(Stage::Reaching));
         // A gateway that cannot be asked just now may be asked again.
-        self.await_live(watch, |_| registry.is_online(address).unwrap_or(false))
+        self.await_reached(watch, |_| registry.is_online(address).unwrap_or(false))
     }
 
     fn restart(&mut self, boot_id: u32, watch: &mut dyn Watch) -> Result<Description> {

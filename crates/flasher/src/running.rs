@@ -17,6 +17,8 @@ use switchyard_protocol::{
 
 use crate::{Error, Event, Result, Watch, line::Line, session::BAUD_SAFE};
 
+/// What our firmware calls itself by the standard.
+const FIRMWARE: &str = "Switchyard";
 /// How long an answer may take: some wait for the flash.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
 /// How often a question is asked.
@@ -33,6 +35,8 @@ const JOIN_PATIENCE: Duration = Duration::from_secs(40);
 pub(crate) const START_PATIENCE: Duration = Duration::from_secs(30);
 /// The longest line of a log that is told whole.
 const LOG_LINE_BYTES_MAX: usize = 512;
+/// The shortest line that noise is not taken for.
+const TEXT_BYTES_MIN: usize = 8;
 /// Packets that are kept until somebody asks for them.
 const PACKETS_MAX: usize = 64;
 /// Networks that are told of at most.
@@ -99,7 +103,9 @@ impl<L: Line> RunningBoard<L> {
                 Err(Error::NoAnswer { .. }) => {}
                 Err(error) => return Err(error),
             }
-            if let Ok(information) = board.information(watch) {
+            if let Ok(information) = board.information(watch)
+                && information.firmware != FIRMWARE
+            {
                 return Err(Error::OtherFirmware {
                     name: information.firmware,
                 });
@@ -433,14 +439,8 @@ impl<L: Line> RunningBoard<L> {
     }
 
     fn take_text(&mut self, text: &[u8], watch: &mut dyn Watch) {
-        let is_text = |byte: &u8| matches!(byte, b' '..=b'~' | b'\r' | b'\n' | b'\t' | 0x80..);
-        let heard = if text.iter().all(is_text) && std::str::from_utf8(text).is_ok() {
-            Heard::Text
-        } else {
-            Heard::Noise
-        };
-        if heard == Heard::Text || self.heard == Heard::Nothing {
-            self.heard = heard;
+        if self.heard == Heard::Nothing {
+            self.heard = Heard::Noise;
         }
         for &byte in text {
             if byte != b'\n' && self.log.len() < LOG_LINE_BYTES_MAX {
@@ -448,8 +448,15 @@ impl<L: Line> RunningBoard<L> {
                 continue;
             }
             let line = String::from_utf8_lossy(&self.log);
-            let line = line.trim_end().to_owned();
+            // A boot log at another rate, of which nothing is readable, ends without a line of its own.
+            let is_noise =
+                |it: char| it == char::REPLACEMENT_CHARACTER || (it.is_control() && it != '\t');
+            let line = line.trim_end().rsplit(is_noise).next();
+            let line = line.unwrap_or_default().to_owned();
             self.log.clear();
+            if line.len() >= TEXT_BYTES_MIN {
+                self.heard = Heard::Text;
+            }
             if !line.is_empty() {
                 watch.event(Event::Log { line });
             }
