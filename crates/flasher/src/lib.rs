@@ -5,6 +5,7 @@
 //! - [`serial_ports`] lists [`SerialPort`]s, those that a board is most likely behind first; [`SerialLine`] opens one.
 //! - [`flash`] writes an [`Order`] of [`Region`]s to a board, whatever the cable does meanwhile, and verifies it.
 //! - [`Board`] is the same step by step; [`Loader`] speaks the protocol of the chip's loader, or of Espressif's [`Stub`].
+//! - [`monitor`] reads what a board says, at whichever rate it does, and explains it.
 //! - [`Image`] looks at images before a byte is written.
 //! - [`Error::advice`] says in plain words what to do when something fails.
 //!
@@ -23,6 +24,7 @@ mod event;
 mod image;
 mod line;
 mod loader;
+pub mod monitor;
 mod natural;
 mod reset;
 mod serial_ports;

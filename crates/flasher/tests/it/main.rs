@@ -2,4 +2,5 @@
 
 mod faults;
 mod line;
+mod monitor;
 mod write;
