@@ -14,6 +14,7 @@ mod kept;
 mod kills;
 mod load;
 mod lx106;
+mod monitor;
 mod refusals;
 mod restart;
 mod rights;

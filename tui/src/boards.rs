@@ -60,7 +60,10 @@ impl From<Error> for Failure {
             message.push_str(&format!("\n  {advice}"));
         }
         let exit = match error {
-            Error::BadImage { .. } | Error::Overlap { .. } | Error::Unaligned { .. } => Exit::Usage,
+            Error::BadImage { .. }
+            | Error::BadElf { .. }
+            | Error::Overlap { .. }
+            | Error::Unaligned { .. } => Exit::Usage,
             Error::Stopped => Exit::Interrupted,
             _ => Exit::Other,
         };

@@ -1,8 +1,10 @@
 //! The command line, as clap reads it.
 
 mod boards;
+mod monitor;
 
 pub(crate) use boards::{AfterFlash, Attached, BeforeFlash, FlashOrder};
+pub(crate) use monitor::{MonitorOrder, Timestamps};
 
 use clap::{Args, Parser, Subcommand};
 use std::{path::PathBuf, time::Duration};
@@ -294,6 +296,12 @@ pub(crate) enum Verb {
         all: bool,
         #[command(flatten)]
         output: Output,
+    },
+    /// Show what a board says on its serial line until interrupted: its boot log, its application, why it restarted, and
+    /// where it crashed. What is typed is sent
+    Monitor {
+        #[command(flatten)]
+        order: Box<MonitorOrder>,
     },
     /// Print a completion script
     Completions {

@@ -5,7 +5,7 @@ use crate::{
     cli::{self, Arguments, Verb},
     config::{Config, Held, Stored},
     exit::{Exit, Failure, exit_of_receipt, failed_receipt},
-    inside, output, replay, screen, words,
+    inside, monitor, output, replay, screen, words,
 };
 use anyhow::Context;
 use clap::CommandFactory;
@@ -68,6 +68,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
             // A board's line blocks: it is worked on by a thread of its own.
             let working = tokio::task::spawn_blocking(move || boards::run(verb));
             working.await.context("working on the board")?
+        }
+        Some(Verb::Monitor { order }) => {
+            let listening = tokio::task::spawn_blocking(move || monitor::run(&order));
+            listening.await.context("listening to the board")?
         }
         Some(Verb::Login {
             url,
