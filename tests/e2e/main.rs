@@ -14,6 +14,7 @@ mod kept;
 mod kills;
 mod load;
 mod lx106;
+mod monitor;
 mod provision;
 mod refusals;
 mod restart;

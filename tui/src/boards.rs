@@ -61,7 +61,10 @@ impl From<Error> for Failure {
             message.push_str(&format!("\n  {advice}"));
         }
         let exit = match error {
-            Error::BadImage { .. } | Error::Overlap { .. } | Error::Unaligned { .. } => Exit::Usage,
+            Error::BadImage { .. }
+            | Error::BadElf { .. }
+            | Error::Overlap { .. }
+            | Error::Unaligned { .. } => Exit::Usage,
             _ => exit_of(&error),
         };
         Failure::new(exit, message)

@@ -1,9 +1,11 @@
 //! The command line, as clap reads it.
 
 mod boards;
+mod monitor;
 mod provision;
 
 pub(crate) use boards::{AfterFlash, Attached, BeforeFlash, FlashOrder};
+pub(crate) use monitor::{MonitorOrder, Timestamps};
 pub(crate) use provision::{ProvisionOrder, WifiLine, WifiVerb};
 
 use clap::{Args, Parser, Subcommand};
@@ -310,6 +312,12 @@ pub(crate) enum Verb {
         all: bool,
         #[command(flatten)]
         output: Output,
+    },
+    /// Show what a board says on its serial line until interrupted: its boot log, its application, why it restarted, and
+    /// where it crashed. What is typed is sent
+    Monitor {
+        #[command(flatten)]
+        order: Box<MonitorOrder>,
     },
     /// Print a completion script
     Completions {

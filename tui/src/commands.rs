@@ -5,7 +5,7 @@ use crate::{
     cli::{Arguments, Verb},
     config::{Config, Held, Stored},
     exit::{Exit, Failure, exit_of_receipt, failed_receipt},
-    inside, log_in, output, provision, replay, screen, words,
+    inside, log_in, monitor, output, provision, replay, screen, words,
 };
 use anyhow::Context;
 use clap::CommandFactory;
@@ -90,6 +90,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Some(Verb::Wifi { verb }) => {
             let working = tokio::task::spawn_blocking(move || provision::wifi(verb));
             working.await.context("working on the board")?
+        }
+        Some(Verb::Monitor { order }) => {
+            let listening = tokio::task::spawn_blocking(move || monitor::run(&order));
+            listening.await.context("listening to the board")?
         }
         Some(Verb::Login {
             url,

@@ -8,6 +8,7 @@ mod config;
 mod exit;
 mod inside;
 mod log_in;
+mod monitor;
 mod output;
 mod provision;
 mod replay;

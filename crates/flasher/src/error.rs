@@ -87,6 +87,12 @@ pub enum Error {
         /// What was expected.
         expected: &'static str,
     },
+    /// A file that says nothing about code.
+    #[error("reading what addresses of code mean: expected {expected}")]
+    BadElf {
+        /// What was expected.
+        expected: &'static str,
+    },
     /// Regions that cannot be written together.
     #[error(
         "expected regions that do not touch the same sector, and {first:#x} and {second:#x} do"
@@ -368,6 +374,10 @@ impl Error {
             }
             Self::BadImage { .. } => {
                 "The file is damaged or is no image for this chip. Build or download it again. Nothing was written."
+            }
+            Self::BadElf { .. } => {
+                "Take the file that the image was made from, which the compiler's linker wrote; the image itself has \
+                 no names in it."
             }
             Self::Backup(_) => {
                 "What it is a copy of was not overwritten. Make room for the copy, or go without: --no-backup."

@@ -7,6 +7,7 @@
 //! - [`Board`] is the same step by step; [`Loader`] speaks the protocol of the chip's loader, or of Espressif's [`Stub`].
 //! - [`RunningBoard`] speaks with the firmware that was written, and makes a controller of the board: its settings, its
 //!   network, its script, and who it is, in one act with a [`Registry`], as a [`Gateway`] is one.
+//! - [`monitor`] reads what a board says, at whichever rate it does, and explains it.
 //! - [`Image`] looks at images before a byte is written.
 //! - [`Error::advice`] says in plain words what to do when something fails.
 //!
@@ -28,6 +29,7 @@ mod install;
 mod line;
 mod loader;
 mod mains;
+pub mod monitor;
 mod natural;
 mod provision;
 mod reset;

@@ -3,14 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use std::{
-    alloc::{Layout, alloc_zeroed, dealloc},
-    time::Duration,
-};
-use switchyard_firmware::{
-    Behaviour, Controller, ControllerKey, Flash, Settings,
-    ffi::{self, FwSerialHost},
-};
+use std::time::Duration;
+use switchyard_firmware::{Behaviour, Controller, ControllerKey, Flash, Network, Settings};
 use switchyard_fuzz::Choices;
 use switchyard_protocol::{
     Address,
@@ -30,63 +24,59 @@ fuzz_target!(|data: &[u8]| {
     settings.seed = Some(1);
     let mut controller =
         Controller::with_flash(settings, Flash::blank(), Duration::ZERO).expect("good settings");
-    let networks = [("yard".to_owned(), "passpass".to_owned())];
+    let network = Network {
+        name: "yard".into(),
+        password: "passpass".into(),
+    };
     controller
-        .add_radio(&networks, Duration::ZERO)
+        .add_radio(&[network], Duration::ZERO)
         .expect("a board");
-    let api = controller.api().expect("it has flash");
+    controller.add_serial(Duration::ZERO).expect("it has flash");
     let mut parser = Parser::default();
-    // SAFETY: sizes are what C says; the host is initialised before it is used, and freed once.
-    unsafe {
-        let layout =
-            Layout::from_size_align(ffi::fw_serial_host_bytes(), ffi::fw_serial_host_align())
-                .expect("a layout");
-        let host = alloc_zeroed(layout).cast::<FwSerialHost>();
-        ffi::fw_serial_host_init(host, api, 0);
-        let mut choices = Choices(data);
-        let mut now_ms = 0u32;
-        while !choices.is_over() {
-            let what = choices.byte();
-            let length = usize::from(choices.byte()).min(choices.0.len());
-            let (piece, rest) = choices.0.split_at(length);
-            choices.0 = rest;
-            let line = match what & 3 {
-                0 => piece.to_vec(),
-                1 => Packet {
-                    packet_type: PacketType::Command,
-                    data: piece.to_vec(),
-                }
-                .encode(),
-                _ => {
-                    let mut sealed = piece.to_vec();
-                    sealed.extend_from_slice(&crc32(piece).to_be_bytes());
-                    Packet {
-                        packet_type: PacketType::Request,
-                        data: sealed,
-                    }
-                    .encode()
-                }
-            };
-            ffi::fw_serial_host_receive(host, line.as_ptr(), line.len(), now_ms);
-            let polls = if what & 0x80 == 0 { 2 } else { 100 };
-            for _ in 0..polls {
-                now_ms += 10;
-                controller.poll(Duration::from_millis(now_ms.into()));
-                ffi::fw_serial_host_poll(host, now_ms);
-                ffi::fw_serial_host_log(host, c"a line".as_ptr());
-                let mut told = [0; 512];
-                let length = ffi::fw_serial_host_take(host, told.as_mut_ptr(), told.len());
-                for received in parser.receive(&told[..length]) {
-                    match received {
-                        Received::Packet(packet) => assert!(packet.data.len() <= DATA_BYTES_MAX),
-                        Received::Text(text) => {
-                            assert!(!text.windows(6).any(|it| it == b"IMPROV"), "a broken packet");
-                        }
-                    }
-                }
-                controller.wants_restart();
+    let mut choices = Choices(data);
+    let mut now_ms = 0u32;
+    while !choices.is_over() {
+        let what = choices.byte();
+        let length = usize::from(choices.byte()).min(choices.0.len());
+        let (piece, rest) = choices.0.split_at(length);
+        choices.0 = rest;
+        let line = match what & 3 {
+            0 => piece.to_vec(),
+            1 => Packet {
+                packet_type: PacketType::Command,
+                data: piece.to_vec(),
             }
+            .encode(),
+            _ => {
+                let mut sealed = piece.to_vec();
+                sealed.extend_from_slice(&crc32(piece).to_be_bytes());
+                Packet {
+                    packet_type: PacketType::Request,
+                    data: sealed,
+                }
+                .encode()
+            }
+        };
+        controller.receive_serial(&line, Duration::from_millis(now_ms.into()));
+        let polls = if what & 0x80 == 0 { 2 } else { 100 };
+        for _ in 0..polls {
+            now_ms += 10;
+            let now = Duration::from_millis(now_ms.into());
+            controller.poll(now);
+            controller.poll_serial(now);
+            let told = controller.take_serial(512);
+            for received in parser.receive(&told) {
+                match received {
+                    Received::Packet(packet) => assert!(packet.data.len() <= DATA_BYTES_MAX),
+                    Received::Text(text) => {
+                        assert!(
+                            !text.windows(6).any(|it| it == b"IMPROV"),
+                            "a broken packet"
+                        );
+                    }
+                }
+            }
+            controller.wants_restart();
         }
-        dealloc(host.cast(), layout);
     }
 });

@@ -2,5 +2,6 @@
 
 mod faults;
 mod line;
+mod monitor;
 mod provision;
 mod write;
