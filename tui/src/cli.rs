@@ -1,8 +1,10 @@
 //! The command line, as clap reads it.
 
 mod boards;
+mod label;
 
 pub(crate) use boards::{AfterFlash, Attached, BeforeFlash, FlashOrder};
+pub(crate) use label::{LabelForm, LabelOrder};
 
 use clap::{Args, Parser, Subcommand};
 use std::{path::PathBuf, time::Duration};
@@ -294,6 +296,11 @@ pub(crate) enum Verb {
         all: bool,
         #[command(flatten)]
         output: Output,
+    },
+    /// Make a board's label: a picture, a document, or what a label printer takes
+    Label {
+        #[command(flatten)]
+        order: Box<LabelOrder>,
     },
     /// Print a completion script
     Completions {

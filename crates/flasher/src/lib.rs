@@ -6,6 +6,7 @@
 //! - [`flash`] writes an [`Order`] of [`Region`]s to a board, whatever the cable does meanwhile, and verifies it.
 //! - [`Board`] is the same step by step; [`Loader`] speaks the protocol of the chip's loader, or of Espressif's [`Stub`].
 //! - [`Image`] looks at images before a byte is written.
+//! - [`Label`] is what is stuck on a board: as a picture, by [`Paper::pdf`] a document, or for a label printer.
 //! - [`Error::advice`] says in plain words what to do when something fails.
 //!
 //! ```no_run
@@ -21,6 +22,7 @@ mod digest;
 mod error;
 mod event;
 mod image;
+mod label;
 mod line;
 mod loader;
 mod natural;
@@ -36,6 +38,7 @@ use std::ops::Range;
 pub use error::Error;
 pub use event::{Event, Watch};
 pub use image::{FlashMode, FlashRate, FlashSize, HeadPatch, Image};
+pub use label::{Density, Fonts, Label, LabelError, LabelSize, Paper, Sheet};
 pub use line::{Line, SerialLine, Signals};
 pub use loader::{Chip, Connect, FlashId, Left, Level, Loader};
 pub use reset::{After, Before};
