@@ -1,10 +1,12 @@
 //! The command line, as clap reads it.
 
 mod boards;
+mod job;
 mod label;
 
 pub(crate) use boards::{AfterFlash, Attached, BeforeFlash, FlashOrder};
-pub(crate) use label::{LabelForm, LabelOrder};
+pub(crate) use job::JobVerb;
+pub(crate) use label::LabelOrder;
 
 use clap::{Args, Parser, Subcommand};
 use std::{path::PathBuf, time::Duration};
@@ -296,6 +298,11 @@ pub(crate) enum Verb {
         all: bool,
         #[command(flatten)]
         output: Output,
+    },
+    /// Sign and show the jobs by which batches of boards are made
+    Job {
+        #[command(subcommand)]
+        verb: JobVerb,
     },
     /// Make a board's label: a picture, a document, or what a label printer takes
     Label {

@@ -5,7 +5,7 @@ use crate::{
     cli::{self, Arguments, Verb},
     config::{Config, Held, Stored},
     exit::{Exit, Failure, exit_of_receipt, failed_receipt},
-    inside, label, output, replay, screen, words,
+    inside, job, label, output, replay, screen, words,
 };
 use anyhow::Context;
 use clap::CommandFactory;
@@ -69,6 +69,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
             let working = tokio::task::spawn_blocking(move || boards::run(verb));
             working.await.context("working on the board")?
         }
+        Some(Verb::Job { verb }) => job::run(&verb),
         Some(Verb::Label { order }) => label::run(&order),
         Some(Verb::Login {
             url,

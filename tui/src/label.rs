@@ -1,7 +1,7 @@
 //! Labels for boards, from the command line. How they look is `switchyard-flasher`'s work.
 
 use crate::{
-    cli::{LabelForm, LabelOrder},
+    cli::LabelOrder,
     exit::{Exit, Failure},
     output,
 };
@@ -10,7 +10,7 @@ use std::{
     io::{self, BufRead, Read},
     path::Path,
 };
-use switchyard_flasher::{Fonts, Label, LabelError, Paper, Sheet};
+use switchyard_flasher::{Fonts, Label, LabelError, LabelForm, Paper, Sheet};
 use switchyard_protocol::serial::Password;
 
 /// Where the password of the board's own Wi-Fi may stand.
@@ -36,11 +36,8 @@ pub(crate) fn run(order: &LabelOrder) -> Result<(), Failure> {
     };
     let (file, form) = &order.out;
     let made = match form {
-        LabelForm::Png => label.png(order.size, order.dots_per_mm, &fonts)?,
-        LabelForm::Zpl => label
-            .zpl(order.size, order.dots_per_mm, &fonts)?
-            .into_bytes(),
         LabelForm::Pdf => paper(order).pdf(&[label], &fonts)?,
+        _ => label.print(*form, order.size, order.dots_per_mm, &fonts)?,
     };
     fs::write(file, made).map_err(|error| {
         let what = format!("writing {}: {error}", file.display());

@@ -7,6 +7,7 @@ mod commands;
 mod config;
 mod exit;
 mod inside;
+mod job;
 mod label;
 mod output;
 mod replay;

@@ -130,6 +130,26 @@ impl Density {
     }
 }
 
+/// What a label is made as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LabelForm {
+    /// A picture.
+    Png,
+    /// A document of one page.
+    Pdf,
+    /// What label printers take.
+    Zpl,
+}
+
+impl LabelForm {
+    /// All of them with their names, which are also the endings of files.
+    pub const ALL: [(LabelForm, &'static str); 3] = [
+        (LabelForm::Png, "png"),
+        (LabelForm::Pdf, "pdf"),
+        (LabelForm::Zpl, "zpl"),
+    ];
+}
+
 /// Why a label cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -200,6 +220,24 @@ impl LabelError {
 }
 
 impl Label {
+    /// The label in one of its forms, alone.
+    ///
+    /// # Errors
+    /// What does not fit or cannot be written.
+    pub fn print(
+        &self,
+        form: LabelForm,
+        size: LabelSize,
+        density: Density,
+        fonts: &Fonts,
+    ) -> Result<Vec<u8>, LabelError> {
+        match form {
+            LabelForm::Png => self.png(size, density, fonts),
+            LabelForm::Pdf => Paper::Single(size).pdf(std::slice::from_ref(self), fonts),
+            LabelForm::Zpl => Ok(self.zpl(size, density, fonts)?.into_bytes()),
+        }
+    }
+
     /// A picture of one bit a dot, black on white, exactly as many dots as the label has.
     ///
     /// # Errors

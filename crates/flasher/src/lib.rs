@@ -7,6 +7,7 @@
 //! - [`Board`] is the same step by step; [`Loader`] speaks the protocol of the chip's loader, or of Espressif's [`Stub`].
 //! - [`Image`] looks at images before a byte is written.
 //! - [`Label`] is what is stuck on a board: as a picture, by [`Paper::pdf`] a document, or for a label printer.
+//! - [`Job`] is what a batch of boards is to become, signed; [`Report`] keeps what became of each.
 //! - [`Error::advice`] says in plain words what to do when something fails.
 //!
 //! ```no_run
@@ -22,10 +23,12 @@ mod digest;
 mod error;
 mod event;
 mod image;
+mod job;
 mod label;
 mod line;
 mod loader;
 mod natural;
+mod report;
 mod reset;
 mod serial_ports;
 mod session;
@@ -38,9 +41,13 @@ use std::ops::Range;
 pub use error::Error;
 pub use event::{Event, Watch};
 pub use image::{FlashMode, FlashRate, FlashSize, HeadPatch, Image};
-pub use label::{Density, Fonts, Label, LabelError, LabelSize, Paper, Sheet};
+pub use job::{
+    Check, Enrolment, Job, JobError, JobKey, LabelWish, Naming, NamingError, TrustedKey,
+};
+pub use label::{Density, Fonts, Label, LabelError, LabelForm, LabelSize, Paper, Sheet};
 pub use line::{Line, SerialLine, Signals};
 pub use loader::{Chip, Connect, FlashId, Left, Level, Loader};
+pub use report::{Record, Report, ReportError, Stage, Yield};
 pub use reset::{After, Before};
 pub use serial_ports::{Attachment, SerialPort, UsbDevice, serial_ports};
 pub use session::{Approach, BAUD_SAFE, Board, Order, Written, flash};

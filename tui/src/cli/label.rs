@@ -2,7 +2,7 @@
 
 use clap::Args;
 use std::path::{Path, PathBuf};
-use switchyard_flasher::{Density, LabelSize};
+use switchyard_flasher::{Density, LabelForm, LabelSize};
 use switchyard_protocol::{Address, message::Title};
 
 /// A label that is to be made.
@@ -53,17 +53,6 @@ pub(crate) struct LabelOrder {
     pub(crate) out: (PathBuf, LabelForm),
 }
 
-/// What a label is made as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LabelForm {
-    /// A picture.
-    Png,
-    /// A document.
-    Pdf,
-    /// What label printers take.
-    Zpl,
-}
-
 fn mac(text: &str) -> Result<[u8; 6], String> {
     let expected = || "expected six bytes such as 5c:cf:7f:01:02:03".to_owned();
     let byte = |part: &str| {
@@ -96,13 +85,12 @@ fn pair<T: std::str::FromStr>(text: &str) -> Result<(T, T), String> {
 
 fn made(text: &str) -> Result<(PathBuf, LabelForm), String> {
     let extension = Path::new(text).extension().and_then(|it| it.to_str());
-    let form = match extension.map(str::to_ascii_lowercase).as_deref() {
-        Some("png") => LabelForm::Png,
-        Some("pdf") => LabelForm::Pdf,
-        Some("zpl") => LabelForm::Zpl,
-        _ => return Err("expected a file that ends in .png, .pdf or .zpl".to_owned()),
-    };
-    Ok((PathBuf::from(text), form))
+    let found = LabelForm::ALL
+        .into_iter()
+        .find(|(_, name)| extension.is_some_and(|extension| extension.eq_ignore_ascii_case(name)));
+    found
+        .map(|(form, _)| (PathBuf::from(text), form))
+        .ok_or_else(|| "expected a file that ends in .png, .pdf or .zpl".to_owned())
 }
 
 #[cfg(test)]

@@ -290,7 +290,7 @@ fn letters_that_a_printer_may_lack_go_as_a_picture() {
         panic!("{field}")
     };
     let (bytes, row_bytes): (usize, usize) = (bytes.parse().unwrap(), row_bytes.parse().unwrap());
-    assert_eq!(bytes, same.parse().unwrap());
+    assert_eq!(bytes, same.parse::<usize>().unwrap());
     assert_eq!((hex.len(), bytes % row_bytes), (bytes * 2, 0));
     // What is drawn are letters, not nothing.
     let black: u32 = hex
