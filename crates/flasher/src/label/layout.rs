@@ -30,6 +30,8 @@ const ADDRESS_MM_MIN: f64 = 2.2;
 /// A step in the search for the size of a title.
 const STEP_MM: f64 = 0.1;
 const TITLE_LINES_MAX: usize = 4;
+/// To this part of their size letters may shrink to save a line.
+const FEWER_LINES_SIZE: f64 = 0.7;
 
 /// A line of text.
 #[derive(Clone, Debug, PartialEq)]
@@ -380,7 +382,10 @@ impl Setter<'_> {
                 self.faces
                     .wrap(Style::Bold, title, size, area.width(), lines_max)?;
             match fit {
-                Fit::Whole => return self.title_lines(&texts, size, area),
+                Fit::Whole => {
+                    let (texts, size) = self.fewer_lines(texts, size, area)?;
+                    return self.title_lines(&texts, size, area);
+                }
                 // The smaller, the fewer words are broken.
                 Fit::Broken => broken = Some((texts, size)),
                 Fit::Cut => last = texts,
@@ -394,6 +399,28 @@ impl Setter<'_> {
         }
     }
 
+    /// Rather a line less in somewhat smaller letters than a last line of one letter.
+    fn fewer_lines(
+        &self,
+        texts: Vec<String>,
+        size: f64,
+        area: Area,
+    ) -> Result<(Vec<String>, f64), LabelError> {
+        let least = (size * FEWER_LINES_SIZE).max(TITLE_MM_MIN);
+        let mut smaller = size - STEP_MM;
+        while texts.len() > 1 && smaller >= least {
+            let (title, lines_max) = (self.label.title.as_str(), texts.len() - 1);
+            let wrapped = self
+                .faces
+                .wrap(Style::Bold, title, smaller, area.width(), lines_max)?;
+            if let (fewer, Fit::Whole) = wrapped {
+                return Ok((fewer, smaller));
+            }
+            smaller -= STEP_MM;
+        }
+        Ok((texts, size))
+    }
+
     fn title_lines(
         &self,
         texts: &[String],
@@ -405,5 +432,50 @@ impl Setter<'_> {
             self.line(Style::Bold, text, size, area.left, y)
         };
         texts.iter().enumerate().map(place).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Fonts;
+    use switchyard_protocol::{Address, message::Title};
+
+    /// The lines of a title on a label of 40 × 30 mm, and the size of its letters.
+    fn title(text: &str) -> (Vec<String>, f64) {
+        let label = Label {
+            address: Address(7),
+            title: Title::new(text).unwrap(),
+            url: "https://gateway.example/#/7".to_owned(),
+            mac: None,
+            wifi_name: None,
+            wifi_password: None,
+        };
+        let fonts = Fonts::default();
+        let faces = fonts.faces().unwrap();
+        let size = "40x30mm".parse().unwrap();
+        let layout = Layout::compose(&label, size, 8.0, &faces).unwrap();
+        let lines = &layout.lines[1..];
+        (
+            lines.iter().map(|it| it.text.clone()).collect(),
+            lines[0].size,
+        )
+    }
+
+    #[test]
+    fn a_title_is_as_large_as_it_can_be_in_few_lines() {
+        assert_eq!(title("Pump").0, ["Pump"]);
+        let (short, long) = (title("Pump").1, title("Pump 007 in hall").1);
+        assert!(short > long && long > TITLE_MM_MIN);
+        // Not with the number alone on a second line.
+        assert_eq!(title("Pump 007").0, ["Pump 007"]);
+        assert_eq!(title("Kühlhaus Süd").0, ["Kühlhaus", "Süd"]);
+        let (lines, size) = title(&"Wasserwerk ".repeat(4));
+        assert!(lines.len() == 4 && size > TITLE_MM_MIN, "{lines:?} {size}");
+        let (lines, size) = title(&"W".repeat(64));
+        assert!(
+            lines[3].ends_with('…') && size == TITLE_MM_MIN,
+            "{lines:?} {size}"
+        );
     }
 }
