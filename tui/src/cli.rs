@@ -1,10 +1,14 @@
 //! The command line, as clap reads it.
 
 mod boards;
+mod job;
+mod label;
 mod monitor;
 mod provision;
 
 pub(crate) use boards::{AfterFlash, Attached, BeforeFlash, FlashOrder};
+pub(crate) use job::JobVerb;
+pub(crate) use label::LabelOrder;
 pub(crate) use monitor::{MonitorOrder, Timestamps};
 pub(crate) use provision::{ProvisionOrder, WifiLine, WifiVerb};
 
@@ -318,6 +322,16 @@ pub(crate) enum Verb {
     Monitor {
         #[command(flatten)]
         order: Box<MonitorOrder>,
+    },
+    /// Sign and show the jobs by which batches of boards are made
+    Job {
+        #[command(subcommand)]
+        verb: JobVerb,
+    },
+    /// Make a board's label: a picture, a document, or what a label printer takes
+    Label {
+        #[command(flatten)]
+        order: Box<LabelOrder>,
     },
     /// Print a completion script
     Completions {

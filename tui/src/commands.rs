@@ -5,7 +5,7 @@ use crate::{
     cli::{Arguments, Verb},
     config::{Config, Held, Stored},
     exit::{Exit, Failure, exit_of_receipt, failed_receipt},
-    inside, log_in, monitor, output, provision, replay, screen, words,
+    inside, job, label, log_in, monitor, output, provision, replay, screen, words,
 };
 use anyhow::Context;
 use clap::CommandFactory;
@@ -95,6 +95,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
             let listening = tokio::task::spawn_blocking(move || monitor::run(&order));
             listening.await.context("listening to the board")?
         }
+        Some(Verb::Job { verb }) => job::run(&verb),
+        Some(Verb::Label { order }) => label::run(&order),
         Some(Verb::Login {
             url,
             account,

@@ -7,6 +7,8 @@ mod commands;
 mod config;
 mod exit;
 mod inside;
+mod job;
+mod label;
 mod log_in;
 mod monitor;
 mod output;

@@ -231,6 +231,15 @@ pub enum Error {
         /// What could not be taken back.
         left: Remains,
     },
+    /// A job is not begun.
+    #[error(transparent)]
+    Job(#[from] crate::JobError),
+    /// A label cannot be made.
+    #[error(transparent)]
+    Label(#[from] crate::LabelError),
+    /// A report cannot be kept.
+    #[error(transparent)]
+    Report(#[from] crate::ReportError),
 }
 
 fn not_joined(state: Option<WifiState>) -> &'static str {
@@ -256,7 +265,9 @@ impl Error {
     #[must_use]
     pub fn advice(&self) -> Option<String> {
         let words = match self {
-            Self::List(_) | Self::Stopped => return None,
+            Self::List(_) | Self::Stopped | Self::Report(_) => return None,
+            Self::Job(error) => return error.advice().map(str::to_owned),
+            Self::Label(error) => return error.advice().map(str::to_owned),
             Self::Open { path, source } => return Some(how_to_open(path, source)),
             Self::Line(_) => {
                 "Is the cable plugged in? Plug the board in again and start once more: what is already written is \

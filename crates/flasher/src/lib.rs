@@ -9,6 +9,8 @@
 //!   network, its script, and who it is, in one act with a [`Registry`], as a [`Gateway`] is one.
 //! - [`monitor`] reads what a board says, at whichever rate it does, and explains it.
 //! - [`Image`] looks at images before a byte is written.
+//! - [`Label`] is what is stuck on a board: as a picture, by [`Paper::pdf`] a document, or for a label printer.
+//! - [`Job`] is what a batch of boards is to become, signed; [`Report`] keeps what became of each.
 //! - [`Error::advice`] says in plain words what to do when something fails.
 //!
 //! ```no_run
@@ -26,12 +28,15 @@ mod event;
 mod gateway;
 mod image;
 mod install;
+mod job;
+mod label;
 mod line;
 mod loader;
 mod mains;
 pub mod monitor;
 mod natural;
 mod provision;
+mod report;
 mod reset;
 mod running;
 mod serial_ports;
@@ -47,10 +52,15 @@ pub use event::{Event, Stage, Watch};
 pub use gateway::Gateway;
 pub use image::{FlashMode, FlashRate, FlashSize, HeadPatch, Image};
 pub use install::{Installation, Installed, start};
+pub use job::{
+    Check, EnrolmentTime, Job, JobError, JobKey, LabelWish, Naming, NamingError, TrustedKey,
+};
+pub use label::{Density, Fonts, Label, LabelError, LabelForm, LabelSize, Paper, Sheet};
 pub use line::{Line, SerialLine, Signals};
 pub use loader::{Chip, Connect, FlashId, Left, Level, Loader};
 pub use mains::is_live_on_mains;
 pub use provision::{Enrolment, Expected, Plan, Provisioned, Registry, RegistryError, Remains};
+pub use report::{BatchStage, Record, Report, ReportError, Yield};
 pub use reset::{After, Before};
 pub use running::{FoundNetwork, Heard, Information, RunningBoard};
 pub use serial_ports::{Attachment, SerialPort, UsbDevice, serial_ports};
