@@ -7,7 +7,7 @@ use std::time::Duration;
 use switchyard_firmware::{Channel, LinkState, Network};
 use switchyard_testkit::{
     Console, Program, Yard,
-    board::{BoardOnTerminal, BoardOptions, ControllerOnBoard, Surroundings},
+    board::{BoardOnTerminal, BoardOptions, ControllerOnBoard, ControllerView, Surroundings},
 };
 
 const WIFI: (&str, &str) = ("yard", "behind the gate");
@@ -92,8 +92,7 @@ fn event(program: &mut Program, wanted: &str) -> Value {
 }
 
 /// Sees it through, and gives what the console says at the end.
-fn done(blank: &Blank, program: &mut Program) -> Value {
-    blank.take_jumper_out(program);
+fn done(program: &mut Program) -> Value {
     let done = event(program, "done");
     let status = program.wait_for_end(PATIENCE).unwrap();
     assert!(status.success(), "{}", program.log());
@@ -104,7 +103,7 @@ fn switch_on(yard: &Yard, address: &str, blank: &Blank) {
     let operator = yard.console("operator").unwrap();
     let (code, _, said) = operator.run(&["send", address, "RL1", "on"]).unwrap();
     assert_eq!(code, 0, "{said}");
-    let is_on = |view: &switchyard_testkit::board::ControllerView| view.value(Channel::Rl1) == 1;
+    let is_on = |view: &ControllerView| view.value(Channel::Rl1) == 1;
     blank.controller.wait_for("RL1 on", is_on).unwrap();
 }
 
@@ -114,19 +113,19 @@ fn a_blank_board_becomes_a_controller_that_an_operator_switches() {
     let blank = Blank::new(1);
     let technician = yard.console("technician").unwrap();
     let mut program = blank.provision(&technician, "North pump", yard.tcp());
-    let done = done(&blank, &mut program);
+    blank.take_jumper_out(&mut program);
+    let done = done(&mut program);
     assert_eq!(done["title"], "North pump");
     assert_eq!(done["wifi"], "joined");
     assert_eq!(done["hardware"], "5c:cf:7f:00:00:01");
     assert!(done["bytes_written"].as_u64().unwrap() >= 30_000);
-    assert_eq!(blank.controller.view().link, LinkState::Live);
+    let is_live = |view: &ControllerView| view.link == LinkState::Live;
+    blank.controller.wait_for("its link", is_live).unwrap();
     let address = done["address"].to_string();
     switch_on(&yard, &address, &blank);
     // It comes back by itself, and is who it was.
     blank.board.press_reset();
-    let is_back = |view: &switchyard_testkit::board::ControllerView| {
-        view.sessions == 2 && view.link == LinkState::Live
-    };
+    let is_back = |view: &ControllerView| view.sessions == 2 && view.link == LinkState::Live;
     blank.controller.wait_for("it to be back", is_back).unwrap();
     switch_on(&yard, &address, &blank);
 }
@@ -157,7 +156,8 @@ fn whoever_interrupts_it_leaves_nothing_behind() {
     // What it has by then is no obstacle.
     blank.board.enter_download().unwrap();
     let mut program = blank.provision(&technician, "North pump", yard.tcp());
-    let done = done(&blank, &mut program);
+    blank.take_jumper_out(&mut program);
+    let done = done(&mut program);
     assert_eq!(done["bytes_written"], 0, "the program is there already");
     switch_on(&yard, &done["address"].to_string(), &blank);
 }
@@ -174,11 +174,11 @@ fn eight_boards_at_once_each_become_one() {
             blank.provision(&technician, &title, yard.tcp())
         })
         .collect();
-    let mut addresses: Vec<_> = blanks
-        .iter()
-        .zip(&mut programs)
-        .map(|(blank, program)| done(blank, program)["address"].to_string())
-        .collect();
+    for (blank, program) in blanks.iter().zip(&mut programs) {
+        blank.take_jumper_out(program);
+    }
+    let told = programs.iter_mut().map(done);
+    let mut addresses: Vec<_> = told.map(|done| done["address"].to_string()).collect();
     for (address, blank) in addresses.iter().zip(&blanks) {
         switch_on(&yard, address, blank);
     }

@@ -181,6 +181,7 @@ pub(crate) fn order_of(files: &[(u32, PathBuf)]) -> Result<Option<Order>, Failur
         patch: HeadPatch::default(),
         detects_size: false,
         reads_back: false,
+        is_raw: false,
     };
     Ok(Some(order).filter(|order| !order.regions.is_empty()))
 }
@@ -197,6 +198,7 @@ fn write(given: FlashOrder) -> Result<(), Failure> {
         },
         detects_size: given.flash_size.detects,
         reads_back: given.read_back,
+        is_raw: given.raw,
         ..files
     };
     let _heeding = Heeding::begin();
@@ -206,7 +208,6 @@ fn write(given: FlashOrder) -> Result<(), Failure> {
     let mut keep = |chip: &Chip, offset: u32, bytes: &[u8]| kept.keep(chip, offset, bytes);
     let backup = (!given.no_backup).then_some(&mut keep as Backup<'_>);
     let begun = Instant::now();
-    let mut was_checked = false;
     let mut line = attached.open()?;
     let outcome = flash(
         &mut line,
@@ -218,29 +219,38 @@ fn write(given: FlashOrder) -> Result<(), Failure> {
     );
     show.end();
     let (written, was_reset) = outcome?;
-    if given.check || given.board.is_some() || given.version.is_some() {
-        let expected = Expected {
-            profile: given.board,
-            version: given.version,
-        };
-        let mut board = start(&mut line, &attached.approach(), was_reset, &mut show)?;
-        board.check(&expected, &mut show)?;
-        was_checked = true;
-    }
+    let is_checked = given.check || given.board.is_some() || given.version.is_some();
     tell_written(
         &written,
         begun.elapsed(),
         &kept.files,
-        was_reset || was_checked,
+        was_reset || is_checked,
+        given.read_back,
         given.json,
-    )
+    )?;
+    if is_checked {
+        let expected = Expected {
+            profile: given.board,
+            version: given.version,
+            mac: Some(written.chip.mac),
+        };
+        let mut board = start(&mut line, &attached.approach(), was_reset, &mut show)?;
+        board.check(&expected, &mut show)?;
+        if given.json {
+            output::line(json!({ "event": "checked" }))?;
+        } else {
+            output::line("it runs, and does as it should")?;
+        }
+    }
+    Ok(())
 }
 
 fn tell_written(
     written: &Written,
     took: Duration,
     kept: &[PathBuf],
-    was_reset: bool,
+    is_started: bool,
+    is_read_back: bool,
     json: bool,
 ) -> Result<(), Failure> {
     let seconds = took.as_secs_f64();
@@ -249,7 +259,7 @@ fn tell_written(
             "event": "done", "chip": written.chip.name, "mac": mac(&written.chip),
             "bytes": written.bytes, "bytes_written": written.bytes_written,
             "line_errors": written.line_errors, "baud": written.baud, "seconds": seconds,
-            "stub": written.level == Level::Stub, "was_reset": was_reset, "backup": kept,
+            "stub": written.level == Level::Stub, "read_back": is_read_back, "was_reset": is_started, "backup": kept,
         }))?;
         return Ok(());
     }
@@ -264,13 +274,18 @@ fn tell_written(
         "{}: {bytes} bytes are there, {changed} of them written, in {seconds:.1} s",
         mac(&written.chip)
     ))?;
+    if written.level == Level::Rom && !is_read_back {
+        output::aside(
+            "the chip's own loader did it, and it was verified at both ends alone; --read-back looks at every byte",
+        );
+    }
     if written.line_errors > 0 {
         output::aside(format_args!(
             "the cable dropped or changed {} answers; what they were about was done again",
             written.line_errors
         ));
     }
-    if !was_reset {
+    if !is_started {
         output::aside(
             "take GPIO0 off ground and power the board anew: it then runs what was written",
         );
@@ -335,7 +350,7 @@ fn read_bounded(path: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 /// Writes what may have keys in it, for this person alone, whoever could read the file that was there before.
-fn write_secret(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn write_secret(path: &Path, content: &[u8]) -> io::Result<()> {
     let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
     let mut part = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
     part.write_all(content)?;
@@ -347,14 +362,15 @@ fn write_secret(path: &Path, content: &[u8]) -> io::Result<()> {
 pub(crate) struct Kept {
     folder: PathBuf,
     begun: String,
-    files: Vec<PathBuf>,
+    pub(crate) files: Vec<PathBuf>,
 }
 
 impl Kept {
     pub(crate) fn new(folder: Option<PathBuf>) -> Self {
         let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
+        let local = || std::env::var_os("LOCALAPPDATA").map(PathBuf::from);
         let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/state"));
-        let state = state.or_else(home).unwrap_or_default();
+        let state = state.or_else(local).or_else(home).unwrap_or_default();
         let now = jiff::Timestamp::now();
         Kept {
             folder: folder.unwrap_or_else(|| state.join("switchyard/backups")),

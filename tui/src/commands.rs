@@ -72,13 +72,12 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
                 false => {
                     let stored = config.log_in()?;
                     let link = Link::open(&config, Interest::Nothing).await?;
-                    let gateway = Gateway {
-                        client: link.client.clone(),
-                        url: stored.gateway,
-                        token: stored.token,
-                        site: order.site,
-                        runtime: tokio::runtime::Handle::current(),
-                    };
+                    let gateway = Gateway::new(
+                        link.client.clone(),
+                        (stored.gateway, stored.token),
+                        order.site,
+                        tokio::runtime::Handle::current(),
+                    );
                     (Some(link), Some(gateway))
                 }
             };

@@ -1,6 +1,7 @@
 //! Labels for boards, from the command line. How they look is `switchyard-flasher`'s work.
 
 use crate::{
+    boards::write_secret,
     cli::LabelOrder,
     exit::{Exit, Failure},
     output,
@@ -14,7 +15,7 @@ use switchyard_flasher::{Fonts, Label, LabelError, LabelForm, Paper, Sheet};
 use switchyard_protocol::serial::Password;
 
 /// Where the password of the board's own Wi-Fi may stand.
-const PASSWORD_VARIABLE: &str = "SWITCHYARD_WIFI_PASSWORD";
+const PASSWORD_VARIABLE: &str = "SWITCHYARD_LABEL_PASSWORD";
 /// The longest line that is read for a password.
 const PASSWORD_BYTES_MAX: u64 = 1024;
 /// The largest font file that is read.
@@ -39,7 +40,8 @@ pub(crate) fn run(order: &LabelOrder) -> Result<(), Failure> {
         LabelForm::Pdf => paper(order).pdf(&[label], &fonts)?,
         _ => label.print(*form, order.size, order.dots_per_mm, &fonts)?,
     };
-    fs::write(file, made).map_err(|error| {
+    // A password may stand on it.
+    write_secret(file, &made).map_err(|error| {
         let what = format!("writing {}: {error}", file.display());
         Failure::new(Exit::Other, what)
     })?;

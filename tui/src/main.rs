@@ -37,7 +37,7 @@ fn main() -> ExitCode {
             tokio::select! {
                 done = &mut running => return done,
                 // The screen takes its own signals; for most commands an interrupt is an end like another.
-                _ = tokio::signal::ctrl_c() => if stop::ask() {
+                () = interrupt() => if stop::ask() {
                     output::aside("stopping; what is begun is brought to an end. Once more ends it at once");
                 } else {
                     return Err(exit::Failure::interrupted());
@@ -51,6 +51,28 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => complain(&failure),
     }
+}
+
+/// A person, or the system, wants the program to end: by the keyboard, because the terminal has gone, or at a shutdown.
+async fn interrupt() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (terminate, hangup) = (
+            signal(SignalKind::terminate()),
+            signal(SignalKind::hangup()),
+        );
+        if let (Ok(mut terminate), Ok(mut hangup)) = (terminate, hangup) {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
+            }
+            return;
+        }
+    }
+    // Without it there is no more to wait for.
+    let _ = tokio::signal::ctrl_c().await;
 }
 
 fn complain(failure: &exit::Failure) -> ExitCode {

@@ -11,7 +11,8 @@ use crate::{
 use rand::seq::IndexedRandom as _;
 use serde_json::json;
 use std::{
-    io::{self, BufRead as _, IsTerminal as _, Write as _},
+    io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _},
+    path::PathBuf,
     time::Duration,
 };
 use switchyard_flasher::{
@@ -30,20 +31,25 @@ const FOUND_WITHIN: Duration = Duration::from_secs(10);
 const LABEL_SIGNS: &[u8] = b"abcdefghjkmnpqrstuvwxyz23456789";
 /// How many of them make a password: 59 bits.
 const LABEL_LENGTH: usize = 12;
+/// Where the page's new password may stand.
+const NEW_PAGE_PASSWORD: &str = "SWITCHYARD_NEW_PAGE_PASSWORD";
 /// The rate at which programs are spoken to.
 const BAUD: u32 = switchyard_flasher::BAUD_SAFE;
 
 /// Makes a controller of a board. Blocks as long as it takes.
 pub(crate) fn run(given: &ProvisionOrder, mut gateway: Option<Gateway>) -> Result<(), Failure> {
     Title::new(&given.title).map_err(|error| Failure::usage(error.to_string()))?;
-    confirm_off_mains(given.board.as_deref(), given.off_mains)?;
+    let is_off_mains = confirm_off_mains(given.board.as_deref(), given.off_mains)?;
     let secrets = Secrets::gather(given)?;
     let label = given.new_label.then(new_label);
     let installation = Installation {
         approach: given.attached.approach(),
         order: order_of(&given.regions)?,
         after: given.attached.after.into(),
-        plan: plan(given, secrets, label.as_deref())?,
+        plan: Plan {
+            is_off_mains,
+            ..plan(given, secrets, label.as_deref())?
+        },
     };
     let _heeding = Heeding::begin();
     let mut show = Show::new(given.json);
@@ -54,7 +60,18 @@ pub(crate) fn run(given: &ProvisionOrder, mut gateway: Option<Gateway>) -> Resul
     let registry = gateway.as_mut().map(|it| it as &mut dyn Registry);
     let outcome = installation.run(&mut line, backup, registry, &mut show);
     show.end();
-    tell(&outcome?, given, label.as_deref())
+    if !given.json {
+        for file in &kept.files {
+            let file = file.display();
+            output::aside(format_args!("what was there before is in {file}"));
+        }
+    }
+    if let (Err(_), Some(label)) = (&outcome, &label) {
+        output::aside(format_args!(
+            "its own Wi-Fi may ask for {label} by now; the next try gives it another password"
+        ));
+    }
+    tell(&outcome?, given, label.as_deref(), &kept.files)
 }
 
 fn plan(given: &ProvisionOrder, secrets: Secrets, label: Option<&str>) -> Result<Plan, Failure> {
@@ -87,14 +104,17 @@ fn plan(given: &ProvisionOrder, secrets: Secrets, label: Option<&str>) -> Result
     });
     let script = given.script.as_ref().map(|path| {
         let about = |error| Failure::usage(format!("reading {}: {error}", path.display()));
-        let size = std::fs::metadata(path).map_err(about)?.len();
-        if size > SCRIPT_SOURCE_BYTES_MAX as u64 {
+        let mut script = Vec::new();
+        let file = std::fs::File::open(path).map_err(about)?;
+        let mut file = file.take(SCRIPT_SOURCE_BYTES_MAX as u64 + 1);
+        file.read_to_end(&mut script).map_err(about)?;
+        if script.len() > SCRIPT_SOURCE_BYTES_MAX {
             return Err(Failure::usage(format!(
                 "reading {}: expected a script of at most {SCRIPT_SOURCE_BYTES_MAX} bytes",
                 path.display()
             )));
         }
-        std::fs::read(path).map_err(about)
+        Ok(script)
     });
     Ok(Plan {
         title: given.title.clone(),
@@ -104,12 +124,19 @@ fn plan(given: &ProvisionOrder, secrets: Secrets, label: Option<&str>) -> Result
         expected: Expected {
             profile: given.board.clone(),
             version: given.version,
+            mac: None,
         },
         replaces: given.replace,
+        is_off_mains: false,
     })
 }
 
-fn tell(installed: &Installed, given: &ProvisionOrder, label: Option<&str>) -> Result<(), Failure> {
+fn tell(
+    installed: &Installed,
+    given: &ProvisionOrder,
+    label: Option<&str>,
+    kept: &[PathBuf],
+) -> Result<(), Failure> {
     let Installed {
         written,
         provisioned,
@@ -122,6 +149,7 @@ fn tell(installed: &Installed, given: &ProvisionOrder, label: Option<&str>) -> R
         told["title"] = given.title.as_str().into();
         told["page"] = page.into();
         told["label_password"] = label.into();
+        told["backup"] = json!(kept);
         told["before"] = provisioned.before.map(|it| it.0).into();
         told["bytes_written"] = written.as_ref().map(|it| it.bytes_written).into();
         output::line(told)?;
@@ -170,7 +198,17 @@ impl Secrets {
         Ok(Secrets {
             wifi,
             page: asked(given.page_password, "SWITCHYARD_PAGE_PASSWORD", page)?,
-            new_page: asked(given.protect, "SWITCHYARD_NEW_PAGE_PASSWORD", new_page)?,
+            new_page: match asked(given.protect, NEW_PAGE_PASSWORD, new_page)? {
+                // What is typed blind is typed twice.
+                Some(typed) if std::env::var_os(NEW_PAGE_PASSWORD).is_none() => {
+                    let again = secret(NEW_PAGE_PASSWORD, "The same once more: ")?;
+                    if again != typed {
+                        return Err(Failure::usage("expected the same password twice"));
+                    }
+                    Some(typed)
+                }
+                other => other,
+            },
         })
     }
 }
@@ -194,13 +232,13 @@ fn secret(variable: &str, prompt: &str) -> Result<String, Failure> {
     screen::password(prompt)?.ok_or_else(Failure::interrupted)
 }
 
-/// Asks whoever has a board that is live on mains to say that it is not on it.
+/// Asks whoever has a board that is live on mains to say that it is not on it. Whether it was said.
 ///
 /// # Errors
 /// When it is not said.
-pub(crate) fn confirm_off_mains(profile: Option<&str>, is_said: bool) -> Result<(), Failure> {
+pub(crate) fn confirm_off_mains(profile: Option<&str>, is_said: bool) -> Result<bool, Failure> {
     let Some(profile) = profile.filter(|it| is_live_on_mains(it)) else {
-        return Ok(());
+        return Ok(is_said);
     };
     let warning = format!(
         "{profile}: its supply is not isolated. While it is on mains, its pins, the cable and this machine are live, \
@@ -208,7 +246,7 @@ pub(crate) fn confirm_off_mains(profile: Option<&str>, is_said: bool) -> Result<
     );
     if is_said {
         output::aside(warning);
-        return Ok(());
+        return Ok(true);
     }
     if !io::stdin().is_terminal() {
         let wanted = "unplug the board from mains, supply it by the adapter's 3.3 V, and say so with --off-mains";
@@ -224,7 +262,7 @@ pub(crate) fn confirm_off_mains(profile: Option<&str>, is_said: bool) -> Result<
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line)?;
     if line.trim().eq_ignore_ascii_case("off") {
-        return Ok(());
+        return Ok(true);
     }
     Err(Failure::interrupted())
 }

@@ -135,6 +135,7 @@ impl Watch for Show {
                 description.software, description.version, description.profile
             )),
             Event::Stage(stage) => output::aside(in_words(stage)),
+            Event::Enrolled { address } => output::aside(format_args!("it is to be No. {address}")),
             Event::Log { line } => output::aside(format_args!("| {}", words::plain(&line))),
             _ => {}
         }
@@ -149,6 +150,7 @@ fn in_words(stage: Stage) -> &'static str {
         Stage::Setting => "giving it its settings",
         Stage::Joining => "waiting until it has joined its network",
         Stage::Script => "giving it its script",
+        Stage::Trial => "the script runs on trial: its outputs may switch",
         Stage::Enrolling => "enrolling it at the gateway",
         Stage::Restarting => "restarting it as who it is",
         Stage::Reaching => "waiting until it is at its gateway",
@@ -189,6 +191,7 @@ fn as_json(event: &Event) -> Value {
         Event::Again { why, baud } => json!({ "event": "again", "why": why, "baud": baud }),
         Event::WaitingForStart => json!({ "event": "waiting_for_start" }),
         Event::Described { description } => description_as_json(description),
+        Event::Enrolled { address } => json!({ "event": "enrolled", "address": address.0 }),
         Event::Stage(stage) => json!({ "event": "stage", "stage": stage.name() }),
         Event::Scripting { bytes, done } => part("scripting", &0, bytes, done),
         Event::Log { line } => json!({ "event": "log", "line": line }),

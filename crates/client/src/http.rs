@@ -161,11 +161,11 @@ pub async fn log_out(gateway: &GatewayUrl, token: &Token) -> Result<(), Error> {
     Ok(())
 }
 
-/// Takes back an enrolment that failed, by the key that it was given: the address is nobody's any more. One that is
-/// nobody's already is taken back as well.
+/// Takes back an enrolment that failed, by the key that it was given: the address is nobody's any more.
 ///
 /// # Errors
-/// As [`log_out`]; `forbidden` below technician, or by another key.
+/// As [`log_out`]; `forbidden` below technician, or by another key; `unknown_address` where it is nobody's already, or
+/// at a site that the account cannot see.
 pub async fn unenrol(
     gateway: &GatewayUrl,
     token: &Token,
@@ -175,12 +175,8 @@ pub async fn unenrol(
     let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
     let path = format!("/api/controllers/{controller}/unenrol");
     let body = serde_json::json!({ "key": key }).to_string();
-    match exchange(gateway, Method::POST, &path, Some(token), body).await {
-        Err(Error::Http {
-            status: 404, code, ..
-        }) if code == "unknown_address" => Ok(()),
-        other => other.map(drop),
-    }
+    exchange(gateway, Method::POST, &path, Some(token), body).await?;
+    Ok(())
 }
 
 /// Makes a TCP connection to the gateway.

@@ -185,6 +185,27 @@ pub enum Error {
         /// And the one that is there.
         found: u32,
     },
+    /// It is another one of the same kind.
+    #[error(
+        "expected the board {} that was written and found {}",
+        mac(expected),
+        mac(found)
+    )]
+    OtherBoard {
+        /// The MAC address that was expected.
+        expected: [u8; 6],
+        /// And the one that is there.
+        found: [u8; 6],
+    },
+    /// It may be on mains, with its pins live.
+    #[error("{profile}: on mains its pins and the cable are live, and touching them can kill")]
+    Mains {
+        /// The board.
+        profile: String,
+    },
+    /// It has no network to join.
+    #[error("the board has no network set")]
+    NoNetwork,
     /// It is somebody already.
     #[error("the board is enrolled as No. {address} already")]
     Enrolled {
@@ -222,14 +243,17 @@ pub enum Error {
     #[error("the gateway")]
     Registry(#[source] RegistryError),
     /// The enrolment failed, and was taken back.
-    #[error("{cause}; the enrolment as No. {address} {}", taken_back(left))]
+    #[error("the enrolment as No. {address} failed and {}{}", taken_back(left), was(*lost))]
     RolledBack {
         /// Why it failed.
+        #[source]
         cause: Box<Error>,
         /// Who the board was to be.
         address: Address,
         /// What could not be taken back.
         left: Remains,
+        /// Who the board was before, and is no more: its key cannot be had back.
+        lost: Option<Address>,
     },
     /// A job is not begun.
     #[error(transparent)]
@@ -242,11 +266,20 @@ pub enum Error {
     Report(#[from] crate::ReportError),
 }
 
+fn mac(bytes: &[u8; 6]) -> String {
+    bytes.map(|byte| format!("{byte:02x}")).join(":")
+}
+
+fn was(lost: Option<Address>) -> String {
+    lost.map_or(String::new(), |it| {
+        format!("; it was No. {it}, and is that no more")
+    })
+}
+
 fn not_joined(state: Option<WifiState>) -> &'static str {
     match state {
         Some(WifiState::WrongPassword) => "the password is wrong",
         Some(WifiState::NotFound) => "there is no such network where the board is",
-        Some(WifiState::Down) => "the board knows of none",
         _ => "the board does not get into it",
     }
 }
@@ -341,8 +374,18 @@ impl Error {
             Self::NotJoined { .. } => {
                 "Is the network on 2.4 GHz, and near enough? switchyard wifi scan lists what the board finds where it is."
             }
+            Self::OtherBoard { .. } => {
+                "Put the board back that was written, or begin anew with this one."
+            }
+            Self::Mains { .. } => {
+                "Unplug the board from mains, supply it by the adapter's 3.3 V, and say so with --off-mains."
+            }
+            Self::NoNetwork => "Say which network it is to join: --wifi NAME.",
             Self::NoGateway => {
                 "Say where the gateway is, as the board sees it: --gateway HOST:PORT."
+            }
+            Self::NotReached { wifi } if *wifi != WifiState::Joined => {
+                "It lost its network again: is it near enough? switchyard wifi scan shows how strong each one is."
             }
             Self::NotReached { .. } => {
                 "Is the gateway's address right as seen from the board's network, is its port for controllers open, and \
@@ -352,14 +395,16 @@ impl Error {
                 "The board's log says more: switchyard monitor."
             }
             Self::Script(fault) => return fault.fix.as_ref().map(|fix| fix.as_str().to_owned()),
-            Self::WrongSetting { .. } | Self::ScriptStopped => return None,
-            Self::Registry(_) => {
-                "Nothing was changed at the gateway that is known of: see switchyard ls."
+            Self::ScriptStopped => {
+                "A fault stopped it: the lines of the board's log above say which, or those of its page."
             }
+            Self::WrongSetting { .. } => return None,
+            Self::Registry(_) => "Is the gateway there, and the log-in good? See switchyard ls.",
             Self::RolledBack {
                 cause,
                 address,
                 left,
+                ..
             } => {
                 let mut words = cause.advice().unwrap_or_default();
                 if left.on_board {
@@ -384,7 +429,8 @@ impl Error {
                  board."
             }
             Self::BadImage { .. } => {
-                "The file is damaged or is no image for this chip. Build or download it again. Nothing was written."
+                "The file is damaged or is no image for this chip: build or download it again. A copy that was kept of a board's \
+                 flash is put back with --raw. Nothing was written."
             }
             Self::BadElf { .. } => {
                 "Take the file that the image was made from, which the compiler's linker wrote; the image itself has \

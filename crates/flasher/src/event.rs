@@ -1,6 +1,6 @@
 //! What a long piece of work tells while it goes on.
 
-use switchyard_protocol::serial::Description;
+use switchyard_protocol::{Address, serial::Description};
 
 use crate::{Chip, FlashId, Level};
 
@@ -88,6 +88,11 @@ pub enum Event {
     },
     /// Something is begun with it.
     Stage(Stage),
+    /// The gateway has made an address for it.
+    Enrolled {
+        /// Which.
+        address: Address,
+    },
     /// A script is brought.
     Scripting {
         /// So many bytes.
@@ -123,6 +128,8 @@ pub enum Stage {
     Joining,
     /// It takes its script.
     Script,
+    /// The script runs, and is kept if it does well.
+    Trial,
     /// The gateway makes an address and a key.
     Enrolling,
     /// It starts anew, as who it is.
@@ -143,6 +150,7 @@ impl Stage {
             Stage::Setting => "setting",
             Stage::Joining => "joining",
             Stage::Script => "script",
+            Stage::Trial => "trial",
             Stage::Enrolling => "enrolling",
             Stage::Restarting => "restarting",
             Stage::Reaching => "reaching",

@@ -13,15 +13,36 @@ use crate::{Enrolment, Registry, RegistryError};
 #[derive(Debug)]
 pub struct Gateway {
     /// The link, by which controllers are enrolled and looked for.
-    pub client: Client,
+    client: Client,
     /// Where it is.
-    pub url: GatewayUrl,
+    url: GatewayUrl,
     /// The log-in, by which an enrolment is taken back.
-    pub token: Token,
+    token: Token,
     /// The site to which new controllers belong.
-    pub site: Option<SiteId>,
+    site: Option<SiteId>,
     /// Where the link's work is done.
-    pub runtime: Handle,
+    runtime: Handle,
+    /// The enrolment that was last asked to be taken back: the answer may have been lost.
+    undoing: Option<Address>,
+}
+
+impl Gateway {
+    /// One whose new controllers belong to this site, or to none.
+    pub fn new(
+        client: Client,
+        (url, token): (GatewayUrl, Token),
+        site: Option<SiteId>,
+        runtime: Handle,
+    ) -> Self {
+        Gateway {
+            client,
+            url,
+            token,
+            site,
+            runtime,
+            undoing: None,
+        }
+    }
 }
 
 impl Registry for Gateway {
@@ -41,7 +62,11 @@ impl Registry for Gateway {
 
     fn undo(&mut self, enrolment: &Enrolment) -> Result<(), RegistryError> {
         let Enrolment { address, key } = enrolment;
+        let is_repeat = self.undoing.replace(*address) == Some(*address);
         let undone = switchyard_client::unenrol(&self.url, &self.token, *address, &key.0);
-        Ok(self.runtime.block_on(undone)?)
+        match self.runtime.block_on(undone) {
+            Err(error) if is_repeat && error.code() == "unknown_address" => Ok(()),
+            other => Ok(other?),
+        }
     }
 }

@@ -50,8 +50,13 @@ impl Installation {
             let done = flash(line, &self.approach, order, self.after, backup, watch)?;
             (written, was_reset) = (Some(done.0), done.1);
         }
+        let mut plan = self.plan.clone();
+        if let Some(written) = &written {
+            // A person at the jumper may have taken another board.
+            plan.expected.mac = Some(written.chip.mac);
+        }
         let mut board = start(line, &self.approach, was_reset, watch)?;
-        let provisioned = board.provision(&self.plan, registry, watch)?;
+        let provisioned = board.provision(&plan, registry, watch)?;
         Ok(Installed {
             written,
             provisioned,

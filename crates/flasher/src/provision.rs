@@ -13,7 +13,7 @@ use switchyard_protocol::{
     },
 };
 
-use crate::{Error, Event, Result, RunningBoard, Stage, Watch, line::Line};
+use crate::{Error, Event, Result, RunningBoard, Stage, Watch, is_live_on_mains, line::Line};
 
 /// How long a board may take to join its network.
 const JOIN_PATIENCE: Duration = Duration::from_secs(45);
@@ -29,7 +29,14 @@ const TRIAL_TIME: Duration = Duration::from_secs(1);
 /// What is asked of a board that may be gone: so long, so often.
 const FAREWELL_PATIENCE: Duration = Duration::from_secs(3);
 const FAREWELL_TRIES: usize = 3;
-/// The scripts of a description: on trial, and stopped by a fault.
+/// How long the state of another network may be told after one was set.
+const STALE_TIME: Duration = Duration::from_secs(1);
+/// How long a radio may be down between two tries, or before its first.
+const DOWN_TIME_MAX: Duration = Duration::from_secs(12);
+/// How often a gateway is asked to take an enrolment back, and the pause between.
+const UNDO_TRIES: usize = 4;
+const UNDO_PAUSE: Duration = Duration::from_secs(3);
+/// A description's script that is on trial.
 const SCRIPT_ON_TRIAL: u8 = 2;
 
 /// Why a gateway could not do its part.
@@ -80,6 +87,8 @@ pub struct Plan {
     pub expected: Expected,
     /// A board that is enrolled already becomes another controller.
     pub replaces: bool,
+    /// A person has said that the board is not on mains, should it be one that is live there.
+    pub is_off_mains: bool,
 }
 
 /// What a board must be to be the right one.
@@ -89,14 +98,23 @@ pub struct Expected {
     pub profile: Option<String>,
     /// Its software's version, as a manifest has it.
     pub version: Option<u32>,
+    /// The chip's MAC address: it must be the board that was written.
+    pub mac: Option<[u8; 6]>,
 }
 
 impl Expected {
     /// Compares it with what a board says of itself.
     ///
     /// # Errors
-    /// [`Error::OtherProfile`], [`Error::OtherVersion`].
+    /// [`Error::OtherProfile`], [`Error::OtherVersion`], [`Error::OtherBoard`].
     pub fn check(&self, found: &Description) -> Result<()> {
+        let mac = found.hardware.as_ref();
+        let mac = mac.and_then(|it| <[u8; 6]>::try_from(&it[..]).ok());
+        if let (Some(expected), Some(found)) = (self.mac, mac)
+            && expected != found
+        {
+            return Err(Error::OtherBoard { expected, found });
+        }
         if let Some(expected) = self.profile.as_ref().filter(|it| **it != found.profile) {
             return Err(Error::OtherProfile {
                 expected: expected.clone(),
@@ -150,6 +168,11 @@ impl<L: Line> RunningBoard<L> {
             description: Box::new(found.clone()),
         });
         plan.expected.check(&found)?;
+        if is_live_on_mains(&found.profile) && !plan.is_off_mains {
+            return Err(Error::Mains {
+                profile: found.profile,
+            });
+        }
         if let Some(address) = found.address
             && registry.is_some()
             && !plan.replaces
@@ -158,34 +181,50 @@ impl<L: Line> RunningBoard<L> {
         }
         if found.is_protected && !found.is_unlocked {
             watch.event(Event::Stage(Stage::Unlocking));
-            let password = plan.password.as_ref().ok_or(Error::Locked)?;
-            self.unlock(password, watch)?;
+            self.open_by(plan, watch)?;
         }
-        self.set(plan, watch)?;
         let has_wifi = plan.settings.iter().any(|it| it.setting == Setting::Wifi);
+        self.set(plan.settings_first(), watch)?;
         if has_wifi || registry.is_some() {
             watch.event(Event::Stage(Stage::Joining));
-            let joined = self.await_joined(watch)?;
+            if has_wifi {
+                self.listen(STALE_TIME, watch)?;
+            }
+            let joined = self.await_joined(has_wifi, watch)?;
             if registry.is_some() && joined.link == Description::LINK_NONE {
                 return Err(Error::NoGateway);
             }
         }
         if let Some(script) = &plan.script {
             watch.event(Event::Stage(Stage::Script));
+            if found.script == SCRIPT_ON_TRIAL {
+                // Somebody began it, and nobody said what is to become of it.
+                self.ask(&Request::Trial(TrialStep::Revert), watch)?;
+            }
             self.bring_script(script, watch)?;
         }
-        let mut description = None;
-        if let Some(registry) = registry {
-            description = Some(self.enrol(&plan.title, registry, watch)?);
-        }
-        let description = match description {
-            Some(description) => description,
+        // What locks a board, and what is printed on it, only once the rest is good: it may be tried again.
+        self.set(plan.settings_last(), watch)?;
+        let description = match registry {
+            Some(registry) => self.enrol(plan, found.address, registry, watch)?,
             None => self.describe(watch)?,
         };
         Ok(Provisioned {
             before: found.address.filter(|_| plan.replaces),
             description,
         })
+    }
+
+    /// Unlocks the board by the password that it has, or by the one that it is to get: an earlier try may have come so far.
+    fn open_by(&mut self, plan: &Plan, watch: &mut dyn Watch) -> Result<()> {
+        let mut outcome = Err(Error::Locked);
+        for password in plan.passwords() {
+            outcome = self.unlock(&password, watch);
+            if !matches!(outcome, Err(Error::WrongPassword)) {
+                break;
+            }
+        }
+        outcome
     }
 
     /// Sees whether a board that has just been written does what it should: the right program on the right board, on its
@@ -199,59 +238,53 @@ impl<L: Line> RunningBoard<L> {
             description: Box::new(found.clone()),
         });
         expected.check(&found)?;
-        if found.wifi != WifiState::Down {
-            watch.event(Event::Stage(Stage::Joining));
-            found = self.await_joined(watch)?;
+        watch.event(Event::Stage(Stage::Joining));
+        match self.await_joined(false, watch) {
+            Ok(joined) => found = joined,
+            // A board that nobody has set up yet.
+            Err(Error::NoNetwork) if found.address.is_none() => {}
+            Err(error) => return Err(error),
         }
         if found.wifi == WifiState::Joined
             && found.address.is_some()
             && found.link != Description::LINK_NONE
         {
             watch.event(Event::Stage(Stage::Reaching));
-            found = self.await_reached(watch, |found| found.link == Description::LINK_LIVE)?;
+            found = self.await_reached(watch, |found| Ok(found.link == Description::LINK_LIVE))?;
         }
         Ok(found)
     }
 
     /// Settings, as few requests as they fit into; each holds as a whole or not at all.
-    fn set(&mut self, plan: &Plan, watch: &mut dyn Watch) -> Result<()> {
-        let mut settings = plan.settings.clone();
-        let has_name = settings.iter().any(|it| it.setting == Setting::Name);
-        if !has_name && !plan.title.is_empty() {
-            settings.push(SettingValue {
-                setting: Setting::Name,
-                text: plan.title.clone(),
-            });
-        }
+    fn set(&mut self, settings: Vec<SettingValue>, watch: &mut dyn Watch) -> Result<()> {
         if settings.is_empty() {
             return Ok(());
         }
         watch.event(Event::Stage(Stage::Setting));
-        settings.sort_by_key(|it| it.setting);
         for part in parts(settings) {
             self.ask(&Request::Set(part), watch)?;
         }
         Ok(())
     }
 
-    /// Waits for the network.
-    fn await_joined(&mut self, watch: &mut dyn Watch) -> Result<Description> {
+    /// Waits for the network. A radio says that it is down now and then while it tries; one that has none to try stays so.
+    fn await_joined(&mut self, has_network: bool, watch: &mut dyn Watch) -> Result<Description> {
         let begun = self.now();
-        let mut failing_since = None;
+        let mut was_up = has_network;
+        let mut failing_since: Option<Duration> = None;
         loop {
             let found = self.describe(watch)?;
             let now = self.now();
-            let is_failing = match found.wifi {
-                WifiState::Joined => return Ok(found),
-                WifiState::WrongPassword | WifiState::NotFound => true,
-                WifiState::Down | WifiState::Joining | WifiState::Other(_) => false,
-                // A state of a later version says nothing that is known here.
-                _ => false,
-            };
-            failing_since = failing_since
-                .filter(|_| is_failing)
-                .or(is_failing.then_some(now));
-            let is_believed = failing_since.is_some_and(|it: Duration| now >= it + BELIEVED_AFTER);
+            if found.wifi == WifiState::Joined {
+                return Ok(found);
+            }
+            was_up |= found.wifi != WifiState::Down;
+            if !was_up && now >= begun + DOWN_TIME_MAX {
+                return Err(Error::NoNetwork);
+            }
+            let is_failing = matches!(found.wifi, WifiState::WrongPassword | WifiState::NotFound);
+            failing_since = is_failing.then(|| failing_since.unwrap_or(now));
+            let is_believed = failing_since.is_some_and(|it| now >= it + BELIEVED_AFTER);
             if is_believed || now >= begun + JOIN_PATIENCE {
                 return Err(Error::NotJoined {
                     state: Some(found.wifi),
@@ -265,15 +298,18 @@ impl<L: Line> RunningBoard<L> {
     fn await_reached(
         &mut self,
         watch: &mut dyn Watch,
-        mut is_there: impl FnMut(&Description) -> bool,
+        mut is_there: impl FnMut(&Description) -> Result<bool, RegistryError>,
     ) -> Result<Description> {
         let until = self.now() + REACH_PATIENCE;
         loop {
             let found = self.describe(watch)?;
-            if is_there(&found) {
-                return Ok(found);
+            let seen = is_there(&found);
+            if matches!(seen, Ok(true)) {
+                return self.describe(watch);
             }
             if self.now() >= until {
+                // Whoever could not tell just now may tell the next time, but not for ever.
+                seen.map_err(Error::Registry)?;
                 return Err(Error::NotReached { wifi: found.wifi });
             }
             self.listen(LOOK_INTERVAL, watch)?;
@@ -298,11 +334,21 @@ impl<L: Line> RunningBoard<L> {
         if let Body::Fault(fault) = self.ask(&Request::ScriptEnd, watch)?.body {
             return Err(Error::Script(Box::new(fault)));
         }
+        let tried = self.try_script(watch);
+        if tried.is_err() {
+            // The one before is back already, or comes back by this: nothing stays on trial.
+            let revert = &Request::Trial(TrialStep::Revert);
+            let deaf = &mut Unstoppable(watch);
+            let _ = self.ask_within(revert, FAREWELL_PATIENCE, FAREWELL_TRIES, deaf);
+        }
+        tried
+    }
+
+    fn try_script(&mut self, watch: &mut dyn Watch) -> Result<()> {
         self.ask(&Request::Trial(TrialStep::Begin), watch)?;
+        watch.event(Event::Stage(Stage::Trial));
         self.listen(TRIAL_TIME, watch)?;
         if self.describe(watch)?.script != SCRIPT_ON_TRIAL {
-            // The one before is back already, or comes back by this.
-            let _ = self.ask(&Request::Trial(TrialStep::Revert), watch);
             return Err(Error::ScriptStopped);
         }
         self.ask(&Request::Trial(TrialStep::Commit), watch)?;
@@ -312,28 +358,40 @@ impl<L: Line> RunningBoard<L> {
     /// Both sides, or neither.
     fn enrol(
         &mut self,
-        title: &str,
+        plan: &Plan,
+        before: Option<Address>,
         registry: &mut dyn Registry,
         watch: &mut dyn Watch,
     ) -> Result<Description> {
         watch.event(Event::Stage(Stage::Enrolling));
-        let enrolment = registry.enrol(title).map_err(Error::Registry)?;
+        let enrolment = registry.enrol(&plan.title).map_err(Error::Registry)?;
+        let address = enrolment.address;
+        watch.event(Event::Enrolled { address });
         let cause = match self.become_controller(&enrolment, registry, watch) {
             Ok(description) => return Ok(description),
             Err(cause) => cause,
         };
         watch.event(Event::Stage(Stage::RollingBack));
         // A person who has asked to stop wants this to be done all the same.
-        let mut deaf = Unstoppable(watch);
-        let on_board = !self.is_nobody_again(&mut deaf);
-        let undone = registry.undo(&enrolment);
+        let taken = self.take_back(address, plan, &mut Unstoppable(watch));
+        let mut at_gateway = true;
+        for attempt in 0..UNDO_TRIES {
+            if attempt > 0 {
+                self.wait(UNDO_PAUSE);
+            }
+            if registry.undo(&enrolment).is_ok() {
+                at_gateway = false;
+                break;
+            }
+        }
         Err(Error::RolledBack {
             cause: Box::new(cause),
-            address: enrolment.address,
+            address,
             left: Remains {
-                on_board,
-                at_gateway: undone.is_err(),
+                on_board: matches!(taken, Err(_) | Ok(Taken::Still)),
+                at_gateway,
             },
+            lost: before.filter(|_| !matches!(taken, Ok(Taken::WasNever))),
         })
     }
 
@@ -353,10 +411,9 @@ impl<L: Line> RunningBoard<L> {
             return Err(Error::NotKept { address });
         }
         watch.event(Event::Stage(Stage::Joining));
-        self.await_joined(watch)?;
+        self.await_joined(true, watch)?;
         watch.event(Event::Stage(Stage::Reaching));
-        // A gateway that cannot be asked just now may be asked again.
-        self.await_reached(watch, |_| registry.is_online(address).unwrap_or(false))
+        self.await_reached(watch, |_| registry.is_online(address))
     }
 
     fn restart(&mut self, boot_id: u32, watch: &mut dyn Watch) -> Result<Description> {
@@ -368,16 +425,65 @@ impl<L: Line> RunningBoard<L> {
         self.await_start(boot_id, watch)
     }
 
-    /// Takes address and key off the board; whether it is seen to have none.
-    fn is_nobody_again(&mut self, watch: &mut dyn Watch) -> bool {
-        let mut forget = || -> Result<bool> {
-            let forget = &Request::Forget;
-            self.ask_within(forget, FAREWELL_PATIENCE, FAREWELL_TRIES, watch)?;
-            let boot_id = self.describe(watch)?.boot_id;
-            Ok(self.restart(boot_id, watch)?.address.is_none())
-        };
-        forget().unwrap_or(false)
+    /// Takes address and key off the board, if it has them. A board that never took them stays who it was.
+    fn take_back(&mut self, address: Address, plan: &Plan, watch: &mut dyn Watch) -> Result<Taken> {
+        let found = self.describe(watch)?;
+        if found.address != Some(address) {
+            return Ok(Taken::WasNever);
+        }
+        if found.is_protected && !found.is_unlocked {
+            self.open_by(plan, watch)?;
+        }
+        let forget = &Request::Forget;
+        self.ask_within(forget, FAREWELL_PATIENCE, FAREWELL_TRIES, watch)?;
+        let boot_id = self.describe(watch)?.boot_id;
+        let is_nobody = self.restart(boot_id, watch)?.address.is_none();
+        Ok(if is_nobody { Taken::Back } else { Taken::Still })
     }
+}
+
+/// What became of an enrolment on the board.
+enum Taken {
+    /// It never had it.
+    WasNever,
+    /// It is seen to have it no more.
+    Back,
+    /// It has it still.
+    Still,
+}
+
+impl Plan {
+    /// What is set at first, the name among it.
+    fn settings_first(&self) -> Vec<SettingValue> {
+        let mut settings = self.settings.clone();
+        let has_name = settings.iter().any(|it| it.setting == Setting::Name);
+        if !has_name && !self.title.is_empty() {
+            settings.push(SettingValue {
+                setting: Setting::Name,
+                text: self.title.clone(),
+            });
+        }
+        settings.retain(|it| !is_last(it.setting));
+        settings
+    }
+
+    fn settings_last(&self) -> Vec<SettingValue> {
+        let last = self.settings.iter().filter(|it| is_last(it.setting));
+        last.cloned().collect()
+    }
+
+    /// What the board's page may ask for.
+    fn passwords(&self) -> impl Iterator<Item = Password> {
+        let own = self.settings.iter();
+        let own = own.filter(|it| it.setting == Setting::PagePassword);
+        let own = own.map(|it| Password(it.text.clone()));
+        self.password.clone().into_iter().chain(own)
+    }
+}
+
+/// What locks a board, and what is printed on it.
+fn is_last(setting: Setting) -> bool {
+    matches!(setting, Setting::Label | Setting::PagePassword)
 }
 
 /// Watches without ever asking to stop.
@@ -389,8 +495,9 @@ impl Watch for Unstoppable<'_> {
     }
 }
 
-/// Settings in as few requests as they fit into, in their order.
-fn parts(settings: Vec<SettingValue>) -> Vec<Vec<SettingValue>> {
+/// Settings in as few requests as they fit into, in the order of their numbers.
+fn parts(mut settings: Vec<SettingValue>) -> Vec<Vec<SettingValue>> {
+    settings.sort_by_key(|it| it.setting);
     let mut parts: Vec<Vec<SettingValue>> = Vec::new();
     // What belongs together goes together: a network with its password, both gateways.
     let mut groups: Vec<Vec<SettingValue>> = Vec::new();

@@ -103,12 +103,14 @@ impl<L: Line> RunningBoard<L> {
                 Err(Error::NoAnswer { .. }) => {}
                 Err(error) => return Err(error),
             }
-            if let Ok(information) = board.information(watch)
-                && information.firmware != FIRMWARE
-            {
-                return Err(Error::OtherFirmware {
-                    name: information.firmware,
-                });
+            match board.information(watch) {
+                Ok(information) if information.firmware != FIRMWARE => {
+                    return Err(Error::OtherFirmware {
+                        name: information.firmware,
+                    });
+                }
+                Ok(_) | Err(Error::NoAnswer { .. } | Error::Improv(_)) => {}
+                Err(error) => return Err(error),
             }
             if board.line.now() >= until {
                 return Err(Error::NoFirmware { heard: board.heard });
@@ -146,11 +148,6 @@ impl<L: Line> RunningBoard<L> {
             // A board answers the same bytes again as it did before, and an earlier tool may have asked the same.
             last_id: RandomState::new().hash_one(()) as u8,
         })
-    }
-
-    /// The line, for whoever goes on with it.
-    pub fn into_line(self) -> L {
-        self.line
     }
 
     /// Time on the line.
@@ -238,6 +235,11 @@ impl<L: Line> RunningBoard<L> {
                 return Err(Error::NotBack);
             }
         }
+    }
+
+    /// Lets time pass, whatever happens on the line.
+    pub(crate) fn wait(&mut self, time: Duration) {
+        self.line.wait(time);
     }
 
     /// Lets time pass, in which the board may say something.

@@ -41,6 +41,8 @@ pub struct Order {
     pub detects_size: bool,
     /// Whether the ROM, where no stub runs, is asked for every byte at the end: minutes.
     pub reads_back: bool,
+    /// Writes what is given as it is, though it begins like an image and is none: a part of a flash that was read before.
+    pub is_raw: bool,
 }
 
 /// What was found and done.
@@ -98,7 +100,7 @@ impl<L: Line> Board<L> {
             patience: (approach.before == Before::NoReset).then_some(approach.patience),
             holds_dtr: approach.holds_dtr,
         };
-        let mut loader = Loader::connect(line, connect)?;
+        let mut loader = Loader::connect(line, connect, watch)?;
         if !loader.has_signals() {
             watch.event(Event::NoSignals);
         }
@@ -239,9 +241,11 @@ impl Order {
                     offset: region.offset,
                 });
             }
-            patch.apply(region.offset, &mut region.bytes);
             let mut head_size = None;
-            if Image::is_one(&region.bytes) {
+            if !self.is_raw {
+                patch.apply(region.offset, &mut region.bytes);
+            }
+            if !self.is_raw && Image::is_one(&region.bytes) {
                 head_size = Image::read(&region.bytes)?.flash_size;
             }
             let whole = region.bytes.len().next_multiple_of(4);

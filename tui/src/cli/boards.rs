@@ -63,6 +63,9 @@ pub(crate) struct FlashOrder {
     /// How fast it is read: keep, 20m, 26m, 40m, 80m
     #[arg(long, value_name = "RATE", default_value = "keep", value_parser = flash_rate)]
     pub(crate) flash_freq: Keepable<FlashRate>,
+    /// Write files as they are, though one begins like an image and is none: a copy that was kept before
+    #[arg(long, conflicts_with_all = ["flash_mode", "flash_size", "flash_freq"])]
+    pub(crate) raw: bool,
     /// Keep no copy of what is overwritten
     #[arg(long)]
     pub(crate) no_backup: bool,

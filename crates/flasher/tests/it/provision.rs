@@ -32,6 +32,9 @@ struct Yard {
     enrolments: u32,
     undone: u32,
     refuses_undo: bool,
+    refuses_enrolment: bool,
+    /// For so many questions nobody can be asked who is there.
+    is_away_for: u32,
 }
 
 impl Yard {
@@ -42,12 +45,17 @@ impl Yard {
             enrolments: 0,
             undone: 0,
             refuses_undo: false,
+            refuses_enrolment: false,
+            is_away_for: 0,
         }
     }
 }
 
 impl Registry for Yard {
     fn enrol(&mut self, _: &str) -> Result<Enrolment, RegistryError> {
+        if self.refuses_enrolment {
+            return Err("it is full".into());
+        }
         let enrolment = Enrolment {
             address: Address(ADDRESS.0 + self.enrolments),
             key: LinkKey([self.enrolments as u8; 32]),
@@ -58,6 +66,10 @@ impl Registry for Yard {
     }
 
     fn is_online(&mut self, address: Address) -> Result<bool, RegistryError> {
+        if let Some(left) = self.is_away_for.checked_sub(1) {
+            self.is_away_for = left;
+            return Err("it is away".into());
+        }
         let view = self.controller.view();
         let is_it = view.enrolled == Some(address);
         Ok(view.is_running && view.is_joined && is_it)
@@ -175,6 +187,7 @@ fn a_blank_board_becomes_a_controller_in_one_go() {
             expected: Expected {
                 profile: Some("virtual".into()),
                 version: Some(1),
+                mac: None,
             },
             ..plan()
         },
@@ -200,6 +213,7 @@ fn a_blank_board_becomes_a_controller_in_one_go() {
         Stage::Setting,
         Stage::Joining,
         Stage::Script,
+        Stage::Trial,
         Stage::Enrolling,
         Stage::Restarting,
         Stage::Joining,
@@ -277,9 +291,10 @@ fn places() -> Vec<FaultPoint> {
     // What came before the first was read before, and counts as well.
     let from_host = writes
         .iter()
-        .flat_map(|at| [at + 2, at + 15])
+        .enumerate()
+        .map(|(number, at)| at + if number % 2 == 0 { 2 } else { 15 })
         .map(FaultPoint::ByteFromHost);
-    let to_host = reads.iter().step_by(2).map(|at| at + 1);
+    let to_host = reads.iter().step_by(3).map(|at| at + 1);
     from_host
         .chain(to_host.map(FaultPoint::ByteToHost))
         .collect()
@@ -326,10 +341,7 @@ fn every_fault_at_every_packet_leaves_a_controller_or_nothing() {
                 Err(error) => {
                     ends[2] += 1;
                     assert_eq!(yard.enrolments, 0, "{what}: {error}");
-                    assert!(
-                        error.advice().is_some() || matches!(error, Error::ScriptStopped),
-                        "{what}: {error:?}"
-                    );
+                    assert!(error.advice().is_some(), "{what}: {error:?}");
                     bench.line.power_cycle();
                     assert_eq!(found(&mut bench), None, "{what}: {error}");
                 }
@@ -489,6 +501,15 @@ struct StopAt {
     is_reached: bool,
 }
 
+impl StopAt {
+    fn new(stage: Stage) -> Self {
+        StopAt {
+            stage,
+            is_reached: false,
+        }
+    }
+}
+
 impl Watch for StopAt {
     fn event(&mut self, event: Event) {
         self.is_reached |= event == Event::Stage(self.stage);
@@ -504,10 +525,7 @@ fn whoever_stops_it_finds_both_sides_as_before() {
     for stage in [Stage::Enrolling, Stage::Restarting, Stage::Reaching] {
         let mut bench = Bench::new(Vec::new());
         let mut yard = Yard::of(&bench.controller);
-        let mut watch = StopAt {
-            stage,
-            is_reached: false,
-        };
+        let mut watch = StopAt::new(stage);
         let error = install(&mut bench.line, &plan(), &mut yard, &mut watch).unwrap_err();
         let Error::RolledBack { cause, left, .. } = &error else {
             panic!("{stage:?}: {error:?}")
@@ -523,14 +541,111 @@ fn whoever_stops_it_finds_both_sides_as_before() {
 }
 
 #[test]
+fn a_board_that_was_somebody_stays_it_until_it_takes_another_address() {
+    for (stage, lost) in [(Stage::Enrolling, None), (Stage::Reaching, Some(ADDRESS))] {
+        let mut bench = Bench::new(Vec::new());
+        let mut yard = Yard::of(&bench.controller);
+        bench.provision(&plan(), &mut yard).unwrap();
+        let other = Plan {
+            replaces: true,
+            ..plan()
+        };
+        let mut watch = StopAt::new(stage);
+        let error = install(&mut bench.line, &other, &mut yard, &mut watch).unwrap_err();
+        let Error::RolledBack { lost: found, .. } = &error else {
+            panic!("{stage:?}: {error:?}")
+        };
+        assert_eq!(*found, lost, "{stage:?}");
+        let is = bench.controller.view().enrolled;
+        assert_eq!(
+            is,
+            if lost.is_some() { None } else { Some(ADDRESS) },
+            "{stage:?}"
+        );
+        assert_eq!(
+            error.to_string().contains("it was No. 100042"),
+            lost.is_some()
+        );
+    }
+}
+
+#[test]
+fn a_board_that_protects_itself_is_taken_back_as_well_and_may_be_tried_again() {
+    let mut bench = Bench::new(Vec::new());
+    let mut yard = Yard::of(&bench.controller);
+    let mut protecting = plan();
+    protecting.settings.push(SettingValue {
+        setting: Setting::PagePassword,
+        text: "a page of its own".into(),
+    });
+    let mut watch = StopAt::new(Stage::Reaching);
+    let error = install(&mut bench.line, &protecting, &mut yard, &mut watch).unwrap_err();
+    let Error::RolledBack { left, .. } = &error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(*left, Remains::default());
+    assert_eq!(bench.controller.view().enrolled, None);
+    bench.provision(&protecting, &mut yard).unwrap();
+    assert_provisioned(&bench, &yard, "again");
+}
+
+#[test]
+fn nothing_stays_on_trial() {
+    let mut bench = Bench::new(Vec::new());
+    let mut yard = Yard::of(&bench.controller);
+    let mut board = start(&mut bench.line, &approach(true), true, &mut |_: Event| {}).unwrap();
+    let before = board.describe(&mut |_: Event| {}).unwrap().script_hash;
+    let mut watch = StopAt::new(Stage::Trial);
+    let error = install(&mut bench.line, &plan(), &mut yard, &mut watch).unwrap_err();
+    assert!(matches!(error, Error::Stopped), "{error:?}");
+    let mut board = start(&mut bench.line, &approach(true), true, &mut |_: Event| {}).unwrap();
+    let found = board.describe(&mut |_: Event| {}).unwrap();
+    assert_ne!(found.script, 2, "it is not on trial");
+    assert_eq!(found.script_hash, before);
+    bench.provision(&plan(), &mut yard).unwrap();
+    assert_provisioned(&bench, &yard, "again");
+}
+
+#[test]
+fn another_board_than_the_written_one_is_noticed() {
+    let (error, _, yard) = failure(|plan| plan.expected.mac = Some([1; 6]));
+    assert!(matches!(error, Error::OtherBoard { .. }), "{error:?}");
+    assert!(error.to_string().contains("01:01:01:01:01:01"), "{error}");
+    assert_eq!(yard.enrolments, 0);
+}
+
+#[test]
+fn a_gateway_that_fails_is_told_apart_from_a_board_that_does() {
+    let mut bench = Bench::new(Vec::new());
+    let mut yard = Yard::of(&bench.controller);
+    yard.is_away_for = u32::MAX;
+    let error = bench.provision(&plan(), &mut yard).unwrap_err();
+    let Error::RolledBack { cause, .. } = &error else {
+        panic!("{error:?}")
+    };
+    assert!(matches!(**cause, Error::Registry(_)), "{cause:?}");
+    // Away for a moment, it is asked again.
+    yard.is_away_for = 3;
+    bench.provision(&plan(), &mut yard).unwrap();
+    yard.refuses_enrolment = true;
+    let again = Plan {
+        replaces: true,
+        ..plan()
+    };
+    let error = bench.provision(&again, &mut yard).unwrap_err();
+    assert!(matches!(error, Error::Registry(_)), "{error:?}");
+    assert_eq!(
+        bench.controller.view().enrolled,
+        Some(Address(ADDRESS.0 + 1))
+    );
+}
+
+#[test]
 fn what_cannot_be_taken_back_is_named() {
     let mut bench = Bench::new(Vec::new());
     let mut yard = Yard::of(&bench.controller);
     yard.refuses_undo = true;
-    let mut watch = StopAt {
-        stage: Stage::Reaching,
-        is_reached: false,
-    };
+    let mut watch = StopAt::new(Stage::Reaching);
     let error = install(&mut bench.line, &plan(), &mut yard, &mut watch).unwrap_err();
     let Error::RolledBack { left, .. } = &error else {
         panic!("{error:?}")

@@ -51,6 +51,7 @@ pub(crate) fn order(regions: &[(u32, &[u8])]) -> Order {
         patch: HeadPatch::default(),
         detects_size: false,
         reads_back: false,
+        is_raw: false,
     }
 }
 
@@ -294,4 +295,44 @@ fn nothing_is_erased_behind_the_end() {
     let error = board.erase(Some((0xF_F000, 0x2000))).unwrap_err();
     assert!(matches!(error, Error::FlashTooSmall { .. }), "{error:?}");
     board.erase(Some((0xF_F000, 0x1000))).unwrap();
+}
+
+#[test]
+fn what_was_kept_is_put_back_as_it_was() {
+    let before = image(20_000);
+    let mut line = SimulatedLine::new(automatic(), false);
+    put(&mut line, true, &order(&[(0, &before)])).unwrap();
+    let mut kept = Vec::new();
+    let mut keep = |_: &Chip, offset: u32, bytes: &[u8]| {
+        kept.push((offset, bytes.to_vec()));
+        Ok(())
+    };
+    // Its first sector alone is another one: what is kept of it is no whole image.
+    let mut after = before.clone();
+    after[100] ^= 1;
+    let last = after.len() - 1;
+    after[last] ^= 1;
+    let watch = &mut |_: Event| {};
+    let changed = order(&[(0, &after)]);
+    let backup: switchyard_flasher::Backup<'_> = &mut keep;
+    let outcome = flash(
+        &mut line,
+        &approach(true),
+        &changed,
+        After::Reset,
+        Some(backup),
+        watch,
+    );
+    outcome.unwrap();
+    let parts: Vec<_> = kept
+        .iter()
+        .map(|(offset, bytes)| (*offset, &**bytes))
+        .collect();
+    assert_eq!(parts[0].0, 0);
+    let mut back = order(&parts);
+    let error = put(&mut line, true, &back).unwrap_err();
+    assert!(matches!(error, Error::BadImage { .. }), "{error:?}");
+    back.is_raw = true;
+    put(&mut line, true, &back).unwrap();
+    assert_eq!(line.board.flash().bytes()[..before.len()], before);
 }
