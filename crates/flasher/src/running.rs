@@ -19,10 +19,11 @@ use crate::{Error, Event, Result, Watch, line::Line, session::BAUD_SAFE};
 
 /// What our firmware calls itself by the standard.
 const FIRMWARE: &str = "Switchyard";
-/// How long an answer may take: some wait for the flash.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
-/// How often a question is asked.
-const TRIES: usize = 3;
+/// How long an answer is waited for before the same is asked again, which costs a board that works on it nothing. Boards
+/// whose line belongs to somebody else close it after ten quiet seconds.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(4);
+/// How often a question is asked: some answers wait for the flash.
+const TRIES: usize = 7;
 /// The same while it is not known that anybody listens.
 const KNOCK_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a board may take for a command of the standard, but for the two below.
