@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use crate::{Enrolment, Registry, RegistryError};
 
 /// A gateway that somebody is logged in to. Used from a thread that may block.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Gateway {
     /// The link, by which controllers are enrolled and looked for.
     pub client: Client,
