@@ -42,7 +42,7 @@ pub(crate) fn run(given: &ProvisionOrder, mut gateway: Option<Gateway>) -> Resul
     let installation = Installation {
         approach: given.attached.approach(),
         order: order_of(&given.regions)?,
-        after: given.attached.after.into(),
+        after: given.attached.how.after.into(),
         plan: plan(given, secrets, label.as_deref())?,
     };
     let _heeding = Heeding::begin();
