@@ -2,7 +2,7 @@
 //! work; here it is asked for and shown.
 
 use crate::{
-    cli::{Attached, FlashOrder, Verb},
+    cli::{Attached, FlashOrder, How, Verb},
     exit::{Exit, Failure},
     output,
     provision::confirm_off_mains,
@@ -116,20 +116,27 @@ fn list(json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-impl Attached {
-    pub(crate) fn approach(&self) -> Approach {
+impl How {
+    /// How a board on a serial port is come by.
+    pub(crate) fn approach(&self, serial_port: &str) -> Approach {
         let stub = if self.no_stub { None } else { Stub::built_in() };
         Approach {
             before: self.before.into(),
             baud: self.baud,
             patience: PATIENCE,
             stub,
-            holds_dtr: holds_dtr(&self.serial_port),
+            holds_dtr: holds_dtr(serial_port),
         }
+    }
+}
+
+impl Attached {
+    pub(crate) fn approach(&self) -> Approach {
+        self.how.approach(&self.serial_port)
     }
 
     pub(crate) fn open(&self) -> Result<SerialLine, Failure> {
-        Ok(SerialLine::open(&self.serial_port, self.baud)?)
+        Ok(SerialLine::open(&self.serial_port, self.how.baud)?)
     }
 }
 
@@ -163,7 +170,7 @@ fn identify(attached: &Attached, json: bool) -> Result<(), Failure> {
         let mac = mac(chip);
         output::line(format_args!("{}, {mac}, {size} of flash", chip.name))?;
     }
-    board.leave(attached.after.into())?;
+    board.leave(attached.how.after.into())?;
     Ok(())
 }
 
@@ -213,7 +220,7 @@ fn write(given: FlashOrder) -> Result<(), Failure> {
         &mut line,
         &attached.approach(),
         &order,
-        attached.after.into(),
+        attached.how.after.into(),
         backup,
         &mut show,
     );
@@ -313,7 +320,7 @@ fn dump(
     let content = board.read(offset, bytes, &mut show)?;
     show.end();
     write_secret(file, &content)?;
-    board.leave(attached.after.into())?;
+    board.leave(attached.how.after.into())?;
     if json {
         output::line(json!({ "event": "done", "file": file, "bytes": bytes }))?;
     } else {
@@ -327,7 +334,7 @@ fn erase(attached: &Attached, part: Option<(u32, u32)>, json: bool) -> Result<()
     let mut board = Board::approach(attached.open()?, &attached.approach(), &mut show)?;
     board.erase(part)?;
     show.end();
-    board.leave(attached.after.into())?;
+    board.leave(attached.how.after.into())?;
     if json {
         output::line(json!({ "event": "done" }))?;
     } else {

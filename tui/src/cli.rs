@@ -1,12 +1,14 @@
 //! The command line, as clap reads it.
 
+mod batch;
 mod boards;
 mod job;
 mod label;
 mod monitor;
 mod provision;
 
-pub(crate) use boards::{AfterFlash, Attached, BeforeFlash, FlashOrder};
+pub(crate) use batch::{BatchOrder, BatchVerb};
+pub(crate) use boards::{AfterFlash, Attached, BeforeFlash, FlashOrder, How};
 pub(crate) use job::JobVerb;
 pub(crate) use label::LabelOrder;
 pub(crate) use monitor::{MonitorOrder, Timestamps};
@@ -327,6 +329,11 @@ pub(crate) enum Verb {
     Job {
         #[command(subcommand)]
         verb: JobVerb,
+    },
+    /// Make controllers of a batch of boards by a job, several at once
+    Batch {
+        #[command(subcommand)]
+        verb: BatchVerb,
     },
     /// Make a board's label: a picture, a document, or what a label printer takes
     Label {

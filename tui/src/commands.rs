@@ -1,8 +1,8 @@
 //! The commands: each asks the gateway, prints, and ends with a number that a script can rely on.
 
 use crate::{
-    boards,
-    cli::{Arguments, Verb},
+    batch, boards,
+    cli::{Arguments, BatchVerb, Verb},
     config::{Config, Held, Stored},
     exit::{Exit, Failure, exit_of_receipt, failed_receipt},
     inside, job, label, log_in, monitor, output, provision, replay, screen, words,
@@ -65,19 +65,29 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
             let working = tokio::task::spawn_blocking(move || boards::run(verb));
             working.await.context("working on the board")?
         }
+        Some(Verb::Batch { verb }) => {
+            let job = batch::job_of(&verb)?;
+            let site = match &verb {
+                BatchVerb::Run { order } => order.site,
+                BatchVerb::Reserve { site, .. } => *site,
+                _ => None,
+            };
+            let mut opened = None;
+            if batch::wants_gateway(&verb, job.as_ref()) {
+                opened = Some(open_gateway(&config()?, site).await?);
+            }
+            let (link, gateway) = opened.unzip();
+            let working = tokio::task::spawn_blocking(move || batch::run(verb, job, gateway));
+            let done = working.await.context("working on the boards")?;
+            drop(link);
+            done
+        }
         Some(Verb::Provision { order }) => {
             let config = config()?;
             let (link, gateway) = match order.no_enrol {
                 true => (None, None),
                 false => {
-                    let stored = config.log_in()?;
-                    let link = Link::open(&config, Interest::Nothing).await?;
-                    let gateway = Gateway::new(
-                        link.client.clone(),
-                        (stored.gateway, stored.token),
-                        order.site,
-                        tokio::runtime::Handle::current(),
-                    );
+                    let (link, gateway) = open_gateway(&config, order.site).await?;
                     (Some(link), Some(gateway))
                 }
             };
@@ -186,6 +196,19 @@ fn title(text: &str) -> Title {
     let cut = &text[..text.floor_char_boundary(switchyard_protocol::limits::TITLE_BYTES_MAX)];
     let plain: String = cut.chars().filter(|c| !c.is_control()).collect();
     Title::new(&plain).unwrap_or_else(|_| unreachable!("a cut text without control characters"))
+}
+
+/// The gateway that somebody is logged in to, for boards that are enrolled there. It lives as long as its link.
+async fn open_gateway(config: &Config, site: Option<SiteId>) -> Result<(Link, Gateway), Failure> {
+    let stored = config.log_in()?;
+    let link = Link::open(config, Interest::Nothing).await?;
+    let gateway = Gateway::new(
+        link.client.clone(),
+        (stored.gateway, stored.token),
+        site,
+        tokio::runtime::Handle::current(),
+    );
+    Ok((link, gateway))
 }
 
 async fn open_screen(config: &Config) -> Result<(), Failure> {

@@ -45,7 +45,7 @@ pub(crate) fn run(given: &ProvisionOrder, mut gateway: Option<Gateway>) -> Resul
     let installation = Installation {
         approach: given.attached.approach(),
         order: order_of(&given.regions)?,
-        after: given.attached.after.into(),
+        after: given.attached.how.after.into(),
         plan: Plan {
             is_off_mains,
             ..plan(given, secrets, label.as_deref())?

@@ -188,8 +188,8 @@ pub enum Error {
     /// It is another one of the same kind.
     #[error(
         "expected the board {} that was written and found {}",
-        mac(expected),
-        mac(found)
+        mac_text(*expected),
+        mac_text(*found)
     )]
     OtherBoard {
         /// The MAC address that was expected.
@@ -255,6 +255,37 @@ pub enum Error {
         /// Who the board was before, and is no more: its key cannot be had back.
         lost: Option<Address>,
     },
+    /// A board that passed before; nothing was done.
+    #[error("{} passed before", mac_text(*.mac))]
+    DoneBefore {
+        /// Which.
+        mac: [u8; 6],
+    },
+    /// Another slot has a board of the same number just now.
+    #[error("{} is being worked on in another slot", mac_text(*.mac))]
+    Twice {
+        /// Which.
+        mac: [u8; 6],
+    },
+    /// What a board said first is not what its job expects.
+    #[error("expected its first line to name {expected}{}", instead(found))]
+    OtherBanner {
+        /// Version and profile.
+        expected: String,
+        /// What it named; `None`: no such line was heard.
+        found: Option<String>,
+    },
+    /// A script is too slow for what its job allows.
+    #[error("expected scans of at most {scan_us_max} µs, and the script takes {scan_us} µs")]
+    SlowScan {
+        /// What it takes at most, in microseconds.
+        scan_us: u32,
+        /// What it may.
+        scan_us_max: u32,
+    },
+    /// A batch cannot go on.
+    #[error(transparent)]
+    Batch(#[from] crate::BatchError),
     /// A job is not begun.
     #[error(transparent)]
     Job(#[from] crate::JobError),
@@ -266,14 +297,21 @@ pub enum Error {
     Report(#[from] crate::ReportError),
 }
 
-fn mac(bytes: &[u8; 6]) -> String {
-    bytes.map(|byte| format!("{byte:02x}")).join(":")
+fn mac_text(mac: [u8; 6]) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
 }
 
 fn was(lost: Option<Address>) -> String {
     lost.map_or(String::new(), |it| {
         format!("; it was No. {it}, and is that no more")
     })
+}
+
+fn instead(found: &Option<String>) -> String {
+    match found {
+        Some(found) => format!(", and found {found}"),
+        None => ", and heard no such line".to_owned(),
+    }
 }
 
 fn not_joined(state: Option<WifiState>) -> &'static str {
@@ -299,6 +337,14 @@ impl Error {
     pub fn advice(&self) -> Option<String> {
         let words = match self {
             Self::List(_) | Self::Stopped | Self::Report(_) => return None,
+            Self::Batch(error) => return error.advice().map(str::to_owned),
+            Self::DoneBefore { .. } | Self::SlowScan { .. } => return None,
+            Self::Twice { .. } => {
+                "Two boards cannot have the same number, and no board two cables: take one of them off."
+            }
+            Self::OtherBanner { .. } => {
+                "The board runs another program than the job says. Have the job's images and its software looked at."
+            }
             Self::Job(error) => return error.advice().map(str::to_owned),
             Self::Label(error) => return error.advice().map(str::to_owned),
             Self::Open { path, source } => return Some(how_to_open(path, source)),

@@ -100,6 +100,13 @@ pub enum Event {
         /// Of which it has.
         done: u32,
     },
+    /// The script compiles.
+    Compiled {
+        /// Operations of one scan.
+        operations: u32,
+        /// What a scan takes at most on the chip, in microseconds.
+        scan_us: u32,
+    },
     /// A line of its log.
     Log {
         /// Without its end.

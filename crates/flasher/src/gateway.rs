@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use crate::{Enrolment, Registry, RegistryError};
 
 /// A gateway that somebody is logged in to. Used from a thread that may block.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Gateway {
     /// The link, by which controllers are enrolled and looked for.
     client: Client,
@@ -27,6 +27,12 @@ pub struct Gateway {
 }
 
 impl Gateway {
+    /// Where it is.
+    #[must_use]
+    pub fn url(&self) -> &GatewayUrl {
+        &self.url
+    }
+
     /// One whose new controllers belong to this site, or to none.
     pub fn new(
         client: Client,

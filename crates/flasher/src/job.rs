@@ -12,6 +12,7 @@ mod tests;
 
 pub use naming::{Naming, NamingError};
 pub use seal::{JobKey, TrustedKey};
+pub(crate) use seal::{hex, unhex};
 
 use crate::{Density, LabelError, LabelForm, LabelSize, Region};
 use std::{
@@ -83,8 +84,8 @@ pub enum Check {
 pub enum EnrolmentTime {
     /// Each at once.
     Now,
-    /// All together, some time after: the batch needs no gateway.
-    Later,
+    /// Each at once, as somebody that the gateway has made before: the batch needs no gateway.
+    Stock,
     /// By somebody else, or never.
     None,
 }
@@ -92,7 +93,7 @@ pub enum EnrolmentTime {
 impl EnrolmentTime {
     const ALL: [(EnrolmentTime, &'static str); 3] = [
         (EnrolmentTime::Now, "now"),
-        (EnrolmentTime::Later, "later"),
+        (EnrolmentTime::Stock, "stock"),
         (EnrolmentTime::None, "none"),
     ];
 
@@ -101,7 +102,7 @@ impl EnrolmentTime {
     pub fn name(self) -> &'static str {
         match self {
             EnrolmentTime::Now => "now",
-            EnrolmentTime::Later => "later",
+            EnrolmentTime::Stock => "stock",
             EnrolmentTime::None => "none",
         }
     }
@@ -307,7 +308,7 @@ fn read_beside(
         ));
     }
     let expected: [u8; 32] =
-        seal::unhex(sha256).ok_or_else(|| value("sha256", "64 hexadecimal digits"))?;
+        unhex(sha256).ok_or_else(|| value("sha256", "64 hexadecimal digits"))?;
     let path = folder.join(name);
     let bytes = read_bounded(&path, bytes_max)?;
     let found = ring::digest::digest(&ring::digest::SHA256, &bytes);

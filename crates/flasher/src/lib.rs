@@ -11,6 +11,7 @@
 //! - [`Image`] looks at images before a byte is written.
 //! - [`Label`] is what is stuck on a board: as a picture, by [`Paper::pdf`] a document, or for a label printer.
 //! - [`Job`] is what a batch of boards is to become, signed; [`Report`] keeps what became of each.
+//! - [`Batch`] does a job to several boards at once, on a [`Bench`], online or with addresses from a [`Stock`].
 //! - [`Error::advice`] says in plain words what to do when something fails.
 //!
 //! ```no_run
@@ -22,6 +23,7 @@
 //! # Ok::<(), switchyard_flasher::Error>(())
 //! ```
 
+mod batch;
 mod digest;
 mod error;
 mod event;
@@ -47,6 +49,9 @@ mod write;
 
 use std::ops::Range;
 
+pub use batch::{
+    Batch, BatchError, BatchOptions, Bench, Plugged, SlotChange, SlotEvent, Stock, StockCount,
+};
 pub use error::Error;
 pub use event::{Event, Stage, Watch};
 pub use gateway::Gateway;

@@ -61,6 +61,12 @@ pub trait Registry {
     /// # Errors
     /// When it stands.
     fn undo(&mut self, enrolment: &Enrolment) -> Result<(), RegistryError>;
+
+    /// Whether it can tell who is there. If not, neither network nor gateway are waited for: a board that has kept who it
+    /// is will be there once it can.
+    fn is_at_hand(&self) -> bool {
+        true
+    }
 }
 
 /// Who a controller is.
@@ -185,15 +191,15 @@ impl<L: Line> RunningBoard<L> {
         }
         let has_wifi = plan.settings.iter().any(|it| it.setting == Setting::Wifi);
         self.set(plan.settings_first(), watch)?;
-        if has_wifi || registry.is_some() {
-            watch.event(Event::Stage(Stage::Joining));
-            if has_wifi {
-                self.listen(STALE_TIME, watch)?;
-            }
-            let joined = self.await_joined(has_wifi, watch)?;
-            if registry.is_some() && joined.link == Description::LINK_NONE {
-                return Err(Error::NoGateway);
-            }
+        let is_at_hand = registry.as_ref().map(|it| it.is_at_hand());
+        let joined = match is_at_hand {
+            Some(false) => Some(self.describe(watch)?),
+            Some(true) => Some(self.join_set_network(has_wifi, watch)?),
+            None if has_wifi => Some(self.join_set_network(has_wifi, watch)?),
+            None => None,
+        };
+        if is_at_hand.is_some() && joined.is_some_and(|it| it.link == Description::LINK_NONE) {
+            return Err(Error::NoGateway);
         }
         if let Some(script) = &plan.script {
             watch.event(Event::Stage(Stage::Script));
@@ -267,8 +273,20 @@ impl<L: Line> RunningBoard<L> {
         Ok(())
     }
 
+    fn join_set_network(&mut self, is_new: bool, watch: &mut dyn Watch) -> Result<Description> {
+        watch.event(Event::Stage(Stage::Joining));
+        if is_new {
+            self.listen(STALE_TIME, watch)?;
+        }
+        self.await_joined(is_new, watch)
+    }
+
     /// Waits for the network. A radio says that it is down now and then while it tries; one that has none to try stays so.
-    fn await_joined(&mut self, has_network: bool, watch: &mut dyn Watch) -> Result<Description> {
+    pub(crate) fn await_joined(
+        &mut self,
+        has_network: bool,
+        watch: &mut dyn Watch,
+    ) -> Result<Description> {
         let begun = self.now();
         let mut was_up = has_network;
         let mut failing_since: Option<Duration> = None;
@@ -331,8 +349,13 @@ impl<L: Line> RunningBoard<L> {
                 done: bytes.min(at + Request::PIECE_BYTES_MAX as u32),
             });
         }
-        if let Body::Fault(fault) = self.ask(&Request::ScriptEnd, watch)?.body {
-            return Err(Error::Script(Box::new(fault)));
+        match self.ask(&Request::ScriptEnd, watch)?.body {
+            Body::Fault(fault) => return Err(Error::Script(Box::new(fault))),
+            Body::Compiled(compiled) => watch.event(Event::Compiled {
+                operations: compiled.operations,
+                scan_us: compiled.scan_us,
+            }),
+            _ => {}
         }
         let tried = self.try_script(watch);
         if tried.is_err() {
@@ -409,6 +432,9 @@ impl<L: Line> RunningBoard<L> {
         let found = self.describe(watch)?;
         if found.address != Some(address) {
             return Err(Error::NotKept { address });
+        }
+        if !registry.is_at_hand() {
+            return Ok(found);
         }
         watch.event(Event::Stage(Stage::Joining));
         self.await_joined(true, watch)?;

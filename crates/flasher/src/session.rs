@@ -285,8 +285,22 @@ pub fn flash<L: Line>(
     approach: &Approach,
     order: &Order,
     after: After,
+    backup: Option<Backup<'_>>,
+    watch: &mut dyn Watch,
+) -> Result<(Written, bool)> {
+    flash_admitted(line, approach, order, after, backup, watch, &mut |_| Ok(()))
+}
+
+/// The same for boards that are looked at first, each time that one is found: whoever is not admitted is left as it is,
+/// with that error.
+pub(crate) fn flash_admitted<L: Line>(
+    line: &mut L,
+    approach: &Approach,
+    order: &Order,
+    after: After,
     mut backup: Option<Backup<'_>>,
     watch: &mut dyn Watch,
+    admit: &mut dyn FnMut(&Chip) -> Result<()>,
 ) -> Result<(Written, bool)> {
     let mut stub = approach.stub.clone();
     let mut lower = BAUDS.into_iter().filter(|&it| it < approach.baud);
@@ -298,6 +312,11 @@ pub fn flash<L: Line>(
                 ..approach.clone()
             };
             let mut board = Board::approach_at(&mut *line, &approach, baud, watch)?;
+            if let Err(refusal) = admit(&board.chip) {
+                // What it was before it is again, if the line can do that.
+                let _ = board.leave(after);
+                return Err(refusal);
+            }
             let backup = backup.as_mut().map(|it| &mut **it as Backup<'_>);
             let written = board.write(order, backup, watch)?;
             Ok((written, board.leave(after)?))

@@ -10,6 +10,13 @@ pub(crate) struct Attached {
     /// The serial port, one of `switchyard boards`
     #[arg(long = "port", short = 'p', value_name = "PATH")]
     pub(crate) serial_port: String,
+    #[command(flatten)]
+    pub(crate) how: How,
+}
+
+/// How a board is come by, on whichever serial port.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct How {
     /// The rate; where the line drops bytes, lower ones are gone down to
     #[arg(long, default_value_t = 460_800, value_parser = clap::value_parser!(u32).range(9_600..=4_000_000))]
     pub(crate) baud: u32,

@@ -37,7 +37,7 @@ pub(crate) enum JobVerb {
     },
 }
 
-fn trusted(text: &str) -> Result<TrustedKey, String> {
+pub(super) fn trusted(text: &str) -> Result<TrustedKey, String> {
     text.parse::<TrustedKey>()
         .map_err(|error| error.to_string())
 }

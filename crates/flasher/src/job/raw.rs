@@ -127,14 +127,14 @@ pub(super) fn read(body: &[u8], folder: &Path) -> Result<Job, JobError> {
     let enrolment = EnrolmentTime::ALL
         .into_iter()
         .find(|(_, name)| *name == raw.enrolment);
-    let (enrolment, _) = enrolment.ok_or_else(|| wrong("enrolment", "now, later or none"))?;
+    let (enrolment, _) = enrolment.ok_or_else(|| wrong("enrolment", "now, stock or none"))?;
     let has = |setting| {
         settings
             .iter()
             .any(|it: &SettingValue| it.setting == setting)
     };
     if checks.contains(&Check::Gateway) && enrolment != EnrolmentTime::Now {
-        // Without an address and a key no board gets past the gateway's door.
+        // Without an address and a key no board gets past the gateway's door, and with one of a stock there may be none.
         return Err(wrong(
             "tests.gateway",
             "enrolment = \"now\" for boards that are to reach it",
@@ -147,11 +147,10 @@ pub(super) fn read(body: &[u8], folder: &Path) -> Result<Job, JobError> {
         ));
     }
     let labels = labels(&raw.label)?;
-    // Of boards that are enrolled later they are printed then.
     if !labels.is_empty() && enrolment == EnrolmentTime::None {
         return Err(wrong(
             "label",
-            "enrolment = \"now\" or \"later\": a label has the board's address",
+            "enrolment = \"now\" or \"stock\": a label has the board's address",
         ));
     }
     // What is said is looked at before anything is read that it names.

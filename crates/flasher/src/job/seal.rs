@@ -108,12 +108,12 @@ fn message(body: &[u8]) -> Vec<u8> {
     [PURPOSE, body].concat()
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Exactly as many bytes as are asked for.
-pub(super) fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+pub(crate) fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
     if text.len() != 2 * N || !text.bytes().all(|it| it.is_ascii_hexdigit()) {
         return None;
     }

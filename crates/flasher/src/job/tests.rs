@@ -46,7 +46,7 @@ page = "https://gateway.example/#/{address}"
 "#;
 
 fn sha256(bytes: &[u8]) -> String {
-    seal::hex(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref())
+    hex(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref())
 }
 
 fn key() -> JobKey {
@@ -189,9 +189,9 @@ fn what_cannot_be_is_refused_before_it_is_signed() {
         (
             "\"now\"",
             "\"soon\"",
-            "enrolment: expected now, later or none",
+            "enrolment: expected now, stock or none",
         ),
-        ("\"now\"", "\"later\"", "tests.gateway: expected"),
+        ("\"now\"", "\"stock\"", "tests.gateway: expected"),
         (
             "0x1000",
             "0x1001",

@@ -113,7 +113,7 @@ impl Start {
 }
 
 impl Banner {
-    pub(super) fn read(line: &str) -> Option<Self> {
+    pub(crate) fn read(line: &str) -> Option<Self> {
         let rest = line.strip_prefix("Switchyard ")?;
         let (rest, cause) = rest.rsplit_once(" reset ")?;
         let (rest, slot) = rest.rsplit_once(" slot ")?;
