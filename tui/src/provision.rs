@@ -1,7 +1,7 @@
 //! Boards made controllers. All of it is `switchyard-flasher`'s work; here it is asked for and shown.
 
 use crate::{
-    boards::{Kept, order_of},
+    boards::order_of,
     cli::{ProvisionOrder, WifiLine, WifiVerb},
     exit::Failure,
     output, screen,
@@ -15,8 +15,8 @@ use std::{
     time::Duration,
 };
 use switchyard_flasher::{
-    Backup, Chip, Expected, Gateway, Installation, Installed, Plan, Registry, RunningBoard,
-    SerialLine, is_live_on_mains,
+    Backup, Backups, Chip, Expected, Gateway, Installation, Installed, Plan, Registry,
+    RunningBoard, SerialLine, is_live_on_mains,
 };
 use switchyard_protocol::{
     limits::SCRIPT_SOURCE_BYTES_MAX,
@@ -47,7 +47,7 @@ pub(crate) fn run(given: &ProvisionOrder, mut gateway: Option<Gateway>) -> Resul
     };
     let _heeding = Heeding::begin();
     let mut show = Show::new(given.json);
-    let mut kept = Kept::new(None);
+    let mut kept = Backups::new(None);
     let mut keep = |chip: &Chip, offset: u32, bytes: &[u8]| kept.keep(chip, offset, bytes);
     let backup = (!given.no_backup).then_some(&mut keep as Backup<'_>);
     let mut line = given.attached.open()?;

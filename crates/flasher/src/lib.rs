@@ -22,6 +22,7 @@
 //! # Ok::<(), switchyard_flasher::Error>(())
 //! ```
 
+mod backups;
 mod digest;
 mod error;
 mod event;
@@ -47,6 +48,7 @@ mod write;
 
 use std::ops::Range;
 
+pub use backups::Backups;
 pub use error::Error;
 pub use event::{Event, Stage, Watch};
 pub use gateway::Gateway;
@@ -63,7 +65,7 @@ pub use provision::{Enrolment, Expected, Plan, Provisioned, Registry, RegistryEr
 pub use report::{BatchStage, Record, Report, ReportError, Yield};
 pub use reset::{After, Before};
 pub use running::{FoundNetwork, Heard, Information, RunningBoard};
-pub use serial_ports::{Attachment, SerialPort, UsbDevice, serial_ports};
+pub use serial_ports::{Attachment, SerialPort, UsbDevice, holds_dtr, serial_ports};
 pub use session::{Approach, BAUD_SAFE, Board, Order, Written, flash};
 pub use stub::Stub;
 pub use write::Backup;
