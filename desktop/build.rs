@@ -19,6 +19,9 @@ const COMMANDS: &[&str] = &[
     "holder",
     "send_note",
     "serial_ports",
+    "board",
+    "install_board",
+    "stop_board",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -37,6 +37,9 @@ pub fn app<R: Runtime>(builder: Builder<R>, folder: Option<PathBuf>) -> anyhow::
             commands::holder,
             commands::send_note,
             commands::serial_ports,
+            commands::board,
+            commands::install_board,
+            commands::stop_board,
         ])
         .build(context())?;
     let folder = folder.map_or_else(|| app.path().app_config_dir(), Ok)?;
@@ -54,6 +57,14 @@ pub fn app<R: Runtime>(builder: Builder<R>, folder: Option<PathBuf>) -> anyhow::
         .on_navigation(is_ours)
         .build()?;
     Ok(app)
+}
+
+/// Ends what must not be cut off: a board that is worked on is stopped, and what was enrolled for it taken back. Blocks
+/// until then.
+pub fn finish<R: Runtime>(app: &AppHandle<R>) {
+    if let Some(desk) = app.try_state::<Desk>() {
+        tauri::async_runtime::block_on(desk.finish_board());
+    }
 }
 
 /// Whether an address is of the page that is built in (Linux and macOS, then Windows): nothing else is ever shown in
@@ -79,6 +90,7 @@ impl<R: Runtime> Window for TauriWindow<R> {
             News::Fleet(changes) => handle.emit_to(MAIN, "fleet-changed", changes),
             News::Receipt(receipt) => handle.emit_to(MAIN, "receipt", receipt),
             News::Note(note) => handle.emit_to(MAIN, "note", note),
+            News::Board(board) => handle.emit_to(MAIN, "board", board),
             News::Link(link) => handle.emit_to(MAIN, "link", link),
             News::Session(session) => handle.emit_to(MAIN, "session", session),
         };

@@ -6,7 +6,10 @@ use tauri::State;
 
 use crate::{
     Desk, Fault,
-    dto::{Command, Description, FleetSnapshot, Identity, LinkStatus, SerialPort, Session},
+    dto::{
+        BoardOrder, BoardState, Command, Description, FleetSnapshot, Identity, LinkStatus,
+        SerialPort, Session,
+    },
 };
 
 type Result<T> = std::result::Result<T, Fault>;
@@ -101,4 +104,20 @@ pub(crate) async fn serial_ports() -> Result<Vec<SerialPort>> {
     let listed = tauri::async_runtime::spawn_blocking(switchyard_flasher::serial_ports).await;
     let listed = listed.map_err(|error| Fault::new("internal", error.to_string()))??;
     Ok(listed.into_iter().map(SerialPort::from).collect())
+}
+
+#[tauri::command]
+pub(crate) async fn board(desk: State<'_, Desk>) -> Result<Option<BoardState>> {
+    Ok(desk.board())
+}
+
+#[tauri::command]
+pub(crate) async fn install_board(desk: State<'_, Desk>, order: BoardOrder) -> Result<()> {
+    desk.install_board(order).await
+}
+
+#[tauri::command]
+pub(crate) async fn stop_board(desk: State<'_, Desk>) -> Result<()> {
+    desk.stop_board();
+    Ok(())
 }

@@ -12,17 +12,19 @@ use switchyard_client::{
     LinkState as ClientLink, LogIn, Options, Order, Receipts, Token, is_setup_needed, log_in,
     log_out, set_up,
 };
+use switchyard_flasher::Gateway;
 use switchyard_protocol::{
-    Address, Code,
+    Address, Code, SiteId,
     message::{self, Key, Name, PeerKind, Text, Title},
 };
 use tokio::{task::JoinHandle, time::Instant};
 
 use crate::{
     Fault,
+    board::Bench,
     dto::{
-        Action, Command, Description, FleetChange, FleetSnapshot, Identity, LinkState, LinkStatus,
-        Note, Session, sixteen_bytes,
+        Action, BoardOrder, BoardState, Command, Description, FleetChange, FleetSnapshot, Identity,
+        LinkState, LinkStatus, Note, Session, sixteen_bytes,
     },
     events::{BATCH_INTERVAL, Batch, News, Window},
     settings::{KeptLogIn, Settings},
@@ -41,10 +43,11 @@ pub struct Desk {
     shared: Arc<Shared>,
     /// Held while somebody logs in or out, so that two of these never mix.
     changing: tokio::sync::Mutex<()>,
+    bench: Bench,
 }
 
 struct Shared {
-    window: Box<dyn Window>,
+    window: Arc<dyn Window>,
     settings: Mutex<Settings>,
     dialled: Mutex<Option<Dialled>>,
 }
@@ -62,13 +65,14 @@ impl Desk {
     pub fn new(settings: Settings, window: Box<dyn Window>) -> Self {
         let settings = Mutex::new(settings);
         let shared = Shared {
-            window,
+            window: window.into(),
             settings,
             dialled: Mutex::default(),
         };
         Self {
             shared: Arc::new(shared),
             changing: tokio::sync::Mutex::default(),
+            bench: Bench::default(),
         }
     }
 
@@ -128,6 +132,8 @@ impl Desk {
             role: answer.role.map_or(1, |role| role as u8),
             token: answer.token,
         };
+        // A board that is worked on needs the log-in that it was begun with, to take back what was enrolled for it.
+        self.bench.finish().await;
         self.shared.hang_up().await;
         self.shared.keep(Some(&kept));
         let client = self.dial(gateway, kept);
@@ -145,6 +151,7 @@ impl Desk {
     /// failure: the person is logged out here all the same, and the token ends with its own time.
     pub async fn log_out(&self) -> Result<(), Fault> {
         let _changing = self.changing.lock().await;
+        self.bench.finish().await;
         let forgotten = lock(&self.shared.settings).keep_log_in(None);
         if let Some((gateway, token)) = self.shared.hang_up().await {
             let revoked = tokio::time::timeout(LOG_OUT_PATIENCE, log_out(&gateway, &token)).await;
@@ -227,6 +234,43 @@ impl Desk {
     pub async fn send_note(&self, address: u32, text: &str) -> Result<(), Fault> {
         let text = Text::new(text).map_err(Fault::bad_field)?;
         Ok(self.dialled()?.note(Address(address), text).await?)
+    }
+
+    /// Begins to make a controller of a board. How far it is comes as news.
+    ///
+    /// # Errors
+    /// `not_logged_in`, `board_busy` while another one is worked on, `off_mains_needed` where mains could kill and nobody
+    /// has said that the board is not on them, `bad_field` for what cannot be right.
+    pub async fn install_board(&self, order: BoardOrder) -> Result<(), Fault> {
+        // Nobody logs out between the log-in's being lent and the work's beginning.
+        let _changing = self.changing.lock().await;
+        let gateway = {
+            let dialled = lock(&self.shared.dialled);
+            let dialled = dialled.as_ref().ok_or_else(Fault::not_logged_in)?;
+            Gateway::new(
+                dialled.client.clone(),
+                (dialled.gateway.clone(), dialled.log_in.token.clone()),
+                order.site.map(SiteId),
+                tokio::runtime::Handle::current(),
+            )
+        };
+        let window = Arc::clone(&self.shared.window);
+        self.bench.begin(order, gateway, window)
+    }
+
+    /// How far the board on the bench is, or how the last one ended.
+    pub fn board(&self) -> Option<BoardState> {
+        self.bench.state()
+    }
+
+    /// Stops the work on a board where that does no harm; what was enrolled for it is taken back.
+    pub fn stop_board(&self) {
+        self.bench.stop();
+    }
+
+    /// The same, and waits until it has stopped.
+    pub async fn finish_board(&self) {
+        self.bench.finish().await;
     }
 
     fn dialled(&self) -> Result<Client, Fault> {

@@ -2,13 +2,17 @@
 //!
 //! Declared here once; `ui/src/lib/bindings/` is generated from them (the test at the end keeps it fresh) and the page's
 //! type check compares the two. Numbers that the protocol registers cross as numbers, so that one newer than the page
-//! is shown as it is. No secret is in any of them.
+//! is shown as it is. Nothing that goes to the page bears a secret.
+
+mod board;
 
 use serde::{Deserialize, Serialize};
 use switchyard_client as client;
 use switchyard_flasher as flasher;
 use switchyard_protocol::{Code, message};
 use ts_rs::TS;
+
+pub use board::{BoardEnd, BoardImage, BoardOrder, BoardPrompt, BoardReset, BoardState, BoardStep};
 
 /// Who is logged in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, TS)]
@@ -498,6 +502,13 @@ mod tests {
             LinkState,
             SerialPort,
             SerialPortKind,
+            BoardOrder,
+            BoardReset,
+            BoardImage,
+            BoardState,
+            BoardStep,
+            BoardPrompt,
+            BoardEnd,
             Fault,
         );
         assert!(

@@ -8,8 +8,8 @@ use ts_rs::TS;
 #[ts(rename = "HostFault")]
 #[error("{message} ({code})")]
 pub struct Fault {
-    /// One of docs/http.md, of docs/protocol.md section 9, of the client's own, or `settings_unavailable` and
-    /// `serial_unavailable`.
+    /// One of docs/http.md, of docs/protocol.md section 9, of the client's own, or `settings_unavailable`,
+    /// `serial_unavailable`, `board_busy` and `off_mains_needed`.
     pub code: String,
     /// For people and logs; never a secret.
     pub message: String,
@@ -53,7 +53,7 @@ impl From<crate::settings::Error> for Fault {
     }
 }
 
-fn with_causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

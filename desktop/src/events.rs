@@ -4,7 +4,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::dto::{Controller, FleetChange, LinkStatus, Note, PointUpdate, Receipt, Session};
+use crate::dto::{
+    BoardState, Controller, FleetChange, LinkStatus, Note, PointUpdate, Receipt, Session,
+};
 
 /// The least time between two batches: faster than an eye, slow enough for a page to draw.
 pub const BATCH_INTERVAL: Duration = Duration::from_millis(50);
@@ -20,6 +22,8 @@ pub enum News {
     Receipt(Receipt),
     /// A word from another tool.
     Note(Note),
+    /// The board on the bench is further.
+    Board(BoardState),
     /// The link changed.
     Link(LinkStatus),
     /// Somebody is logged in, or nobody any more.

@@ -8,6 +8,7 @@
 //! - [`app`]: the Tauri app around them, on any runtime.
 
 mod app;
+mod board;
 mod commands;
 mod desk;
 pub mod dto;
@@ -15,6 +16,6 @@ mod error;
 pub mod events;
 pub mod settings;
 
-pub use app::app;
+pub use app::{app, finish};
 pub use desk::Desk;
 pub use error::Fault;

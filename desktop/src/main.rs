@@ -15,7 +15,11 @@ fn main() -> anyhow::Result<()> {
     calm_webkit();
     let app =
         switchyard_desktop::app(tauri::Builder::default(), None).context("opening the window")?;
-    app.run(|_, _| {});
+    app.run(|handle, event| {
+        if let tauri::RunEvent::Exit = event {
+            switchyard_desktop::finish(handle);
+        }
+    });
     Ok(())
 }
 

@@ -17,6 +17,16 @@ use tauri::{
 };
 use tempfile::TempDir;
 
+/// What the page orders of a board.
+fn order() -> Value {
+    json!({
+        "serialPort": "/dev/no-such-board", "reset": "person", "images": [{"offset": 0, "path": "image.bin"}],
+        "profile": "virtual", "wifi": "yard", "wifiPassword": "x", "gateways": ["127.0.0.1:1"],
+        "title": "North pump", "site": null, "script": null, "pagePassword": null, "replace": false,
+        "offMains": false,
+    })
+}
+
 /// Every command of the bridge, with arguments of the right shape.
 fn commands() -> Vec<(&'static str, Value)> {
     let action = json!({"kind": "set", "point": "RL1", "value": 1});
@@ -44,6 +54,9 @@ fn commands() -> Vec<(&'static str, Value)> {
         ("holder", json!({"address": 7})),
         ("send_note", json!({"address": 7, "text": "hello"})),
         ("serial_ports", json!({})),
+        ("board", json!({})),
+        ("install_board", json!({"order": order()})),
+        ("stop_board", json!({})),
     ]
 }
 
@@ -154,6 +167,10 @@ fn faults_are_words() {
     let asked = json!({"gateway": "ftp://yard", "account": "li", "password": "x"});
     assert_eq!(fault("log_in", asked), "bad_url");
     assert_eq!(fault("describe", json!({"address": 7})), "not_logged_in");
+    assert_eq!(
+        fault("install_board", json!({"order": order()})),
+        "not_logged_in"
+    );
     let text = "x".repeat(201);
     assert_eq!(
         fault("send_note", json!({"address": 7, "text": text})),

@@ -1,9 +1,12 @@
 //! The story of a technician in front of the real window: the built app under Xvfb, driven by WebKitWebDriver, with a real
 //! gateway and a virtual controller behind it. Run by `cargo xtask test desktop`, which builds what it needs.
 
+mod blank;
 mod window;
 
 use anyhow::{Context, Result, ensure};
+use blank::{Blank, SCRIPT, WIFI};
+use switchyard_firmware::Channel;
 use switchyard_testkit::{PASSWORD, Programs, Yard, YardOptions};
 use window::Window;
 
@@ -105,6 +108,96 @@ async fn a_technician_logs_in_switches_and_comes_back() -> Result<()> {
         "the token is still on the disk"
     );
     window.close().await?;
+    yard.gateway()?.stop()?;
+    Ok(())
+}
+
+/// The same window with a blank board on a terminal; the test is the person with the jumper, and does what is asked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_blank_board_becomes_a_controller_by_clicks() -> Result<()> {
+    let programs = Programs::find()?;
+    let mut yard = Yard::start(&programs, YardOptions::default())?;
+    let blank = Blank::new()?;
+    let home = tempfile::tempdir()?;
+    let window = Window::open(&programs, home.path()).await?;
+    log_in(&window, &yard.url(), "technician", PASSWORD).await?;
+    window
+        .attribute_is("link-state", "data-state", "live")
+        .await?;
+    window.click("to-bench").await?;
+
+    // Where mains could kill, nothing begins before somebody says that they are off.
+    let image = blank.image()?;
+    for (field, text) in [
+        ("board-port", &*blank.serial_port()?),
+        ("board-profile", "sonoff-basic"),
+        ("board-image-0", "/nowhere/user1.bin"),
+        ("board-wifi", WIFI.0),
+        ("board-wifi-password", WIFI.1),
+        ("board-gateway", yard.tcp()),
+        ("board-title", "North pump"),
+        ("board-script", SCRIPT),
+    ] {
+        window.write(field, text).await?;
+    }
+    window.click("board-reset-person").await?;
+    window.shot("6-board-form").await?;
+    window.click("board-submit").await?;
+    window.shows("mains-off").await?;
+    window.shot("7-mains").await?;
+    window.click("mains-cancel").await?;
+
+    // What fails says why, and the form is there to be mended.
+    window.write("board-profile", "virtual").await?;
+    window.click("board-submit").await?;
+    window.attribute_is("board", "data-end", "failed").await?;
+    window
+        .until("the reason", "board-message", |text| {
+            text.contains("/nowhere/user1.bin")
+        })
+        .await?;
+    window.shot("8-board-failed").await?;
+    window.click("board-next").await?;
+    window.write("board-image-0", &image).await?;
+    window.click("board-submit").await?;
+
+    // The person at the jumper does as he is told.
+    window
+        .attribute_is("board", "data-prompt", "enterLoader")
+        .await?;
+    window.shot("9-hold-gpio0").await?;
+    blank.board.enter_download()?;
+    window
+        .attribute_is("board", "data-prompt", "startProgram")
+        .await?;
+    window.shot("10-start-program").await?;
+    blank.start_program();
+    window
+        .attribute_is("phase-setUp", "data-standing", "now")
+        .await?;
+    window.shot("11-set-up").await?;
+    window.attribute_is("board", "data-end", "done").await?;
+    window
+        .until("a pass", "board-verdict", |text| text.contains("PASS"))
+        .await?;
+    window.shot("12-pass").await?;
+    let known = window.everything_the_page_keeps().await?;
+    ensure!(!known.contains(WIFI.1), "the page keeps the password");
+
+    // It is there, and is switched.
+    window.click("board-link").await?;
+    let switched = switchable(&window).await?;
+    window.click(&format!("toggle-{switched}")).await?;
+    window
+        .attribute_is(&format!("receipt-{switched}"), "data-final", "true")
+        .await?;
+    blank.controller.wait_for("RL1 on", |view| {
+        view.value(Channel::Rl1) == 1 && switched == "RL1"
+    })?;
+    window.shot("13-switched").await?;
+
+    let log = window.close().await?;
+    ensure!(!log.contains(WIFI.1), "the password is in the log");
     yard.gateway()?.stop()?;
     Ok(())
 }

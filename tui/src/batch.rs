@@ -3,7 +3,6 @@
 mod view;
 
 use crate::{
-    boards::Kept,
     cli::{BatchOrder, BatchVerb},
     exit::Failure,
     output,
@@ -18,9 +17,9 @@ use std::{
     time::Duration,
 };
 use switchyard_flasher::{
-    After, Approach, Batch, BatchError, BatchOptions, Bench, Chip, EnrolmentTime, Error, Fonts,
-    Gateway, Job, Naming, Plugged, Registry, Report, ReportError, SerialLine, SlotEvent, Stock,
-    serial_ports,
+    After, Approach, Backups, Batch, BatchError, BatchOptions, Bench, Chip, EnrolmentTime, Error,
+    Fonts, Gateway, Job, Naming, Plugged, Registry, Report, ReportError, SerialLine, SlotEvent,
+    Stock, serial_ports,
 };
 use view::{View, yield_as_json, yield_words};
 
@@ -134,7 +133,7 @@ fn make(order: &BatchOrder, job: &Job, gateway: Option<Gateway>) -> Result<(), F
             job.name.as_str(),
             &report.batch_yield(),
         )),
-        kept: Mutex::new(Kept::new(None)),
+        kept: Mutex::new(Backups::new(None)),
         last: Mutex::default(),
         report: &report,
     };
@@ -154,7 +153,7 @@ struct Workbench<'a> {
     order: &'a BatchOrder,
     gateway: Option<Gateway>,
     view: Mutex<View>,
-    kept: Mutex<Kept>,
+    kept: Mutex<Backups>,
     /// What the system listed last.
     last: Mutex<Vec<Plugged>>,
     report: &'a Report,

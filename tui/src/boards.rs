@@ -17,8 +17,8 @@ use std::{
     time::{Duration, Instant},
 };
 use switchyard_flasher::{
-    After, Approach, Attachment, Backup, Before, Board, Chip, Error, Expected, HeadPatch, Level,
-    Order, Region, SerialLine, Stub, Written, flash, serial_ports, start,
+    After, Approach, Attachment, Backup, Backups, Before, Board, Chip, Error, Expected, HeadPatch,
+    Level, Order, Region, SerialLine, Stub, Written, flash, holds_dtr, serial_ports, start,
 };
 
 /// How long a person may take to hold GPIO0 to ground and power a board.
@@ -140,16 +140,6 @@ impl Attached {
     }
 }
 
-/// Silicon Labs' CP2102C resets its board when DTR is let go.
-fn holds_dtr(path: &str) -> bool {
-    let found = serial_ports().unwrap_or_default();
-    let usb = found
-        .iter()
-        .find(|it| it.path == path)
-        .and_then(|it| it.usb());
-    usb.is_some_and(|usb| (usb.vendor_id, usb.product_id) == (0x10C4, 0xEA64))
-}
-
 fn identify(attached: &Attached, json: bool) -> Result<(), Failure> {
     let _heeding = Heeding::begin();
     let mut show = Show::new(json);
@@ -211,7 +201,7 @@ fn write(given: FlashOrder) -> Result<(), Failure> {
     let _heeding = Heeding::begin();
     let attached = &given.attached;
     let mut show = Show::new(given.json);
-    let mut kept = Kept::new(given.backup);
+    let mut kept = Backups::new(given.backup);
     let mut keep = |chip: &Chip, offset: u32, bytes: &[u8]| kept.keep(chip, offset, bytes);
     let backup = (!given.no_backup).then_some(&mut keep as Backup<'_>);
     let begun = Instant::now();
@@ -230,7 +220,7 @@ fn write(given: FlashOrder) -> Result<(), Failure> {
     tell_written(
         &written,
         begun.elapsed(),
-        &kept.files,
+        kept.files(),
         was_reset || is_checked,
         given.read_back,
         given.json,
@@ -363,59 +353,6 @@ pub(crate) fn write_secret(path: &Path, content: &[u8]) -> io::Result<()> {
     part.write_all(content)?;
     part.persist(path)?;
     Ok(())
-}
-
-/// Where copies of what is overwritten go.
-pub(crate) struct Kept {
-    folder: PathBuf,
-    begun: String,
-    pub(crate) files: Vec<PathBuf>,
-}
-
-impl Kept {
-    pub(crate) fn new(folder: Option<PathBuf>) -> Self {
-        let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
-        let local = || std::env::var_os("LOCALAPPDATA").map(PathBuf::from);
-        let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/state"));
-        let state = state.or_else(local).or_else(home).unwrap_or_default();
-        let now = jiff::Timestamp::now();
-        Kept {
-            folder: folder.unwrap_or_else(|| state.join("switchyard/backups")),
-            begun: now.strftime("%Y%m%dT%H%M%SZ").to_string(),
-            files: Vec::new(),
-        }
-    }
-
-    /// Never over another: where a write is begun anew, the first copy is the one that counts.
-    pub(crate) fn keep(&mut self, chip: &Chip, offset: u32, bytes: &[u8]) -> io::Result<()> {
-        fs::create_dir_all(&self.folder)?;
-        let board = mac(chip).replace(':', "");
-        let name = format!("{board}-{}-{offset:#08x}", self.begun);
-        // Whole under its name, or not at all.
-        let mut part = tempfile::NamedTempFile::new_in(&self.folder)?;
-        part.write_all(bytes)?;
-        part.as_file().sync_all()?;
-        let mut part = part.into_temp_path();
-        for copy in 1.. {
-            let again = if copy > 1 {
-                format!("-{copy}")
-            } else {
-                String::new()
-            };
-            let file = self.folder.join(format!("{name}{again}.bin"));
-            match part.persist_noclobber(&file) {
-                Ok(()) => {
-                    self.files.push(file);
-                    break;
-                }
-                Err(failed) if failed.error.kind() == io::ErrorKind::AlreadyExists => {
-                    part = failed.path;
-                }
-                Err(failed) => return Err(failed.error),
-            }
-        }
-        Ok(())
-    }
 }
 
 impl From<crate::cli::BeforeFlash> for Before {

@@ -1,7 +1,7 @@
 //! Boards made controllers. All of it is `switchyard-flasher`'s work; here it is asked for and shown.
 
 use crate::{
-    boards::{Kept, order_of},
+    boards::order_of,
     cli::{ProvisionOrder, WifiLine, WifiVerb},
     exit::Failure,
     output, screen,
@@ -16,8 +16,8 @@ use std::{
     time::Duration,
 };
 use switchyard_flasher::{
-    Backup, Chip, Expected, Gateway, Installation, Installed, Plan, Registry, RunningBoard,
-    SerialLine, is_live_on_mains,
+    Backup, Backups, Chip, Expected, Gateway, Installation, Installed, Plan, Registry,
+    RunningBoard, SerialLine, is_live_on_mains,
 };
 use switchyard_protocol::{
     limits::SCRIPT_SOURCE_BYTES_MAX,
@@ -53,7 +53,7 @@ pub(crate) fn run(given: &ProvisionOrder, mut gateway: Option<Gateway>) -> Resul
     };
     let _heeding = Heeding::begin();
     let mut show = Show::new(given.json);
-    let mut kept = Kept::new(None);
+    let mut kept = Backups::new(None);
     let mut keep = |chip: &Chip, offset: u32, bytes: &[u8]| kept.keep(chip, offset, bytes);
     let backup = (!given.no_backup).then_some(&mut keep as Backup<'_>);
     let mut line = given.attached.open()?;
@@ -61,7 +61,7 @@ pub(crate) fn run(given: &ProvisionOrder, mut gateway: Option<Gateway>) -> Resul
     let outcome = installation.run(&mut line, backup, registry, &mut show);
     show.end();
     if !given.json {
-        for file in &kept.files {
+        for file in kept.files() {
             let file = file.display();
             output::aside(format_args!("what was there before is in {file}"));
         }
@@ -71,7 +71,7 @@ pub(crate) fn run(given: &ProvisionOrder, mut gateway: Option<Gateway>) -> Resul
             "its own Wi-Fi may ask for {label} by now; the next try gives it another password"
         ));
     }
-    tell(&outcome?, given, label.as_deref(), &kept.files)
+    tell(&outcome?, given, label.as_deref(), kept.files())
 }
 
 fn plan(given: &ProvisionOrder, secrets: Secrets, label: Option<&str>) -> Result<Plan, Failure> {

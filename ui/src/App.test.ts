@@ -4,6 +4,7 @@ import { flushSync, mount, tick, unmount } from 'svelte';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { controller, FakeHost, point, SESSION } from '../tests/fakeHost';
 import App from './App.svelte';
+import type { BoardState } from './lib/host/types';
 import { PointFlag, Stage } from './lib/protocol/registry';
 
 const PUMP = 100042;
@@ -201,6 +202,69 @@ it('asks for the gateway on the desktop, and shows its serial ports there alone'
   await write('login-password', 'secret');
   await submit('login-submit');
   expect(text('serial-port')).toMatch(/^\/dev\/ttyUSB0 *USB 10C4:EA60 *Silicon Labs CP2102 *0001$/);
+});
+
+const BOARD: BoardState = {
+  serialPort: '/dev/pts/7',
+  title: 'North pump',
+  step: 'finding',
+  prompt: 'enterLoader',
+  bytes: 0,
+  bytesDone: 0,
+  chip: null,
+  board: null,
+  retries: 0,
+  lines: [],
+  isStopping: false,
+  end: null,
+};
+
+async function boardIs(board: Partial<BoardState>): Promise<void> {
+  host.emit({ kind: 'board', board: { ...BOARD, ...board } });
+  await settle();
+}
+
+it('orders a controller of a board, and where mains could kill only once somebody says that they are off', async () => {
+  const ordered = host.withBench('off_mains_needed');
+  await show('#/bench');
+  await submit('board-submit');
+  expect(text('board-fault')).toContain('Expected a serial port');
+  await write('board-port', '/dev/pts/7');
+  await write('board-profile', 'sonoff-basic');
+  await write('board-title', 'North pump');
+  await submit('board-submit');
+  expect(text('mains')).toContain('sonoff-basic on /dev/pts/7');
+  expect((get('mains-go') as HTMLButtonElement).disabled).toBe(true);
+  await click('mains-cancel');
+  expect(find('mains')).toBeNull();
+  expect(ordered).toEqual([]);
+  await submit('board-submit');
+  await click('mains-off');
+  await click('mains-go');
+  expect(ordered.map((order) => [order.title, order.offMains])).toEqual([['North pump', true]]);
+});
+
+it('shows what somebody is to do with a board, how it ended, and has the form again for the next', async () => {
+  host.withBench();
+  await show('#/bench');
+  await write('board-title', 'North pump');
+  await write('board-wifi', 'yard');
+  await boardIs({});
+  expect(text('board-prompt')).toContain('Hold GPIO0 to ground and power the board');
+  await boardIs({ prompt: null, step: 'writing', bytes: 4096, bytesDone: 2048, retries: 2, lines: ['ready'] });
+  expect(text('board')).toContain('2 of 4 KiB done again: 2');
+  expect(text('board-lines')).toBe('ready');
+  await boardIs({ prompt: null, step: 'reaching', end: { kind: 'failed', message: 'no answer', advice: 'Is it on?', isStopped: false, address: 7, leftOnBoard: false, leftAtGateway: true } });
+  expect(text('board-verdict')).toBe('✕ FAIL');
+  expect(text('board')).toContain('no answer Is it on? The gateway still knows No. 7');
+  await click('board-next');
+  expect((get('board-title') as HTMLInputElement).value).toBe('North pump');
+  await boardIs({ prompt: null, step: 'reaching', end: { kind: 'done', address: PUMP, page: null, before: null } });
+  expect(text('board-verdict')).toBe('✓ PASS');
+  expect(get('board-link').getAttribute('href')).toBe(`#/${PUMP}`);
+  await click('board-next');
+  expect((get('board-title') as HTMLInputElement).value).toBe('');
+  expect((get('board-wifi') as HTMLInputElement).value).toBe('yard');
 });
 
 it('has no bench on a page', async () => {

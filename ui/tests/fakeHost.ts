@@ -3,6 +3,8 @@
 import {
   HostError,
   type Address,
+  type BoardOrder,
+  type Boards,
   type Command,
   type Controller,
   type Credentials,
@@ -46,6 +48,7 @@ export class FakeHost implements Host {
   kind: 'page' | 'desktop' = 'page';
   gateway: string | null = null;
   serialPorts: (() => Promise<SerialPort[]>) | null = null;
+  boards: Boards | null = null;
   current: Session | null = SESSION;
   controllers: Controller[] = [];
   description: Description = { behaviour: 'latching output', commands: [] };
@@ -127,6 +130,22 @@ export class FakeHost implements Host {
   sendNote(address: Address, text: string): Promise<void> {
     this.notes.push({ address, text });
     return Promise.resolve();
+  }
+
+  /** A bench that takes orders; with a fault, it refuses those that do not say `offMains`. */
+  withBench(fault: string | null = null): BoardOrder[] {
+    const ordered: BoardOrder[] = [];
+    this.serialPorts = () => Promise.resolve([]);
+    this.boards = {
+      state: () => Promise.resolve(null),
+      install: (order) => {
+        if (fault !== null && !order.offMains) return Promise.reject(new HostError({ code: fault, message: 'no' }));
+        ordered.push(order);
+        return Promise.resolve();
+      },
+      stop: () => Promise.resolve(),
+    };
+    return ordered;
   }
 
   listen(listener: (event: HostEvent) => void): () => void {

@@ -23,6 +23,7 @@
 //! # Ok::<(), switchyard_flasher::Error>(())
 //! ```
 
+mod backups;
 mod batch;
 mod digest;
 mod error;
@@ -49,6 +50,7 @@ mod write;
 
 use std::ops::Range;
 
+pub use backups::Backups;
 pub use batch::{
     Batch, BatchError, BatchOptions, Bench, Plugged, SlotChange, SlotEvent, Stock, StockCount,
 };
@@ -68,7 +70,7 @@ pub use provision::{Enrolment, Expected, Plan, Provisioned, Registry, RegistryEr
 pub use report::{BatchStage, Record, Report, ReportError, Yield};
 pub use reset::{After, Before};
 pub use running::{FoundNetwork, Heard, Information, RunningBoard};
-pub use serial_ports::{Attachment, SerialPort, UsbDevice, serial_ports};
+pub use serial_ports::{Attachment, SerialPort, UsbDevice, holds_dtr, serial_ports};
 pub use session::{Approach, BAUD_SAFE, Board, Order, Written, flash};
 pub use stub::Stub;
 pub use write::Backup;

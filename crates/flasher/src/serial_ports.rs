@@ -86,6 +86,17 @@ pub fn serial_ports() -> Result<Vec<SerialPort>> {
     serialport::available_ports().map(tidy).map_err(Error::List)
 }
 
+/// Whether the adapter there resets its board when DTR is let go, as Silicon Labs' CP2102C does.
+#[must_use]
+pub fn holds_dtr(path: &str) -> bool {
+    let found = serial_ports().unwrap_or_default();
+    let usb = found
+        .iter()
+        .find(|it| it.path == path)
+        .and_then(|it| it.usb());
+    usb.is_some_and(|usb| (usb.vendor_id, usb.product_id) == (0x10C4, 0xEA64))
+}
+
 fn tidy(found: Vec<SerialPortInfo>) -> Vec<SerialPort> {
     let mut seen = HashSet::new();
     let mut serial_ports: Vec<_> = found

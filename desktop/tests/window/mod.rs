@@ -60,6 +60,7 @@ impl Window {
                 .env("XDG_CONFIG_HOME", home.join("config"))
                 .env("XDG_DATA_HOME", home.join("data"))
                 .env("XDG_CACHE_HOME", home.join("cache"))
+                .env("XDG_STATE_HOME", home.join("state"))
                 .env("SWITCHYARD_LOG", "debug");
             let driver = Program::start("WebKitWebDriver", &mut command)?;
             if !is_listening(tcp_port).await {

@@ -8,6 +8,7 @@ import { newKey } from './host/hex';
 import type {
   Action,
   Address,
+  BoardState,
   Cause,
   Controller,
   Credentials,
@@ -78,6 +79,8 @@ export function createYard(host: Host) {
   let setupAt = $state<string | null>(null);
   /** What a log-in is to be tried at; null where there is no choice. */
   let suggestedGateway = $state(host.gateway);
+  /** The board on the bench, or the last one until somebody puts it away. */
+  let board = $state.raw<BoardState | null>(null);
   const controllers = new SvelteMap<Address, Controller>();
   const appeared = new SvelteMap<Address, number>();
   /** Not heard of since the link came back: on view as they were last seen, and nothing is certain. */
@@ -195,6 +198,7 @@ export function createYard(host: Host) {
     synced = false;
     addresses = [];
     notes = [];
+    board = null;
     controllers.clear();
     appeared.clear();
     unconfirmed.clear();
@@ -237,6 +241,9 @@ export function createYard(host: Host) {
       case 'session':
         takeSession(event.session);
         break;
+      case 'board':
+        board = event.board;
+        break;
     }
   }
 
@@ -260,7 +267,12 @@ export function createYard(host: Host) {
   async function start(): Promise<void> {
     try {
       takeSession(await host.session());
-      if (session !== null) await loadFleet();
+      if (session !== null) {
+        await loadFleet();
+        const known = (await host.boards?.state()) ?? null;
+        // Events are younger than what was asked for.
+        board ??= known;
+      }
       // Where there is a choice of gateways, the one that somebody wants is not known yet.
       else if (host.gateway === null) await lookForSetup('');
       startFault = null;
@@ -402,6 +414,12 @@ export function createYard(host: Host) {
     },
     get suggestedGateway() {
       return suggestedGateway;
+    },
+    get board() {
+      return board;
+    },
+    putBoardAway: (): void => {
+      board = null;
     },
     controller: (address: Address): Controller | undefined => controllers.get(address),
     changes: (address: Address): readonly Change[] => changes.get(address) ?? [],

@@ -5,8 +5,8 @@
  */
 export type HostFault = { 
 /**
- * One of docs/http.md, of docs/protocol.md section 9, of the client's own, or `settings_unavailable` and
- * `serial_unavailable`.
+ * One of docs/http.md, of docs/protocol.md section 9, of the client's own, or `settings_unavailable`,
+ * `serial_unavailable`, `board_busy` and `off_mains_needed`.
  */
 code: string, 
 /**

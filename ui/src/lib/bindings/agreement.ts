@@ -3,6 +3,10 @@
 
 import type * as Host from '../host/types';
 import type { Action } from './Action';
+import type { BoardEnd } from './BoardEnd';
+import type { BoardImage } from './BoardImage';
+import type { BoardOrder } from './BoardOrder';
+import type { BoardState } from './BoardState';
 import type { Command } from './Command';
 import type { Controller } from './Controller';
 import type { Description } from './Description';
@@ -22,6 +26,10 @@ type Agreed<T extends true> = T;
 
 export type Agreement = [
   Agreed<Same<Action, Host.Action>>,
+  Agreed<Same<BoardEnd, Host.BoardEnd>>,
+  Agreed<Same<BoardImage, Host.BoardImage>>,
+  Agreed<Same<BoardOrder, Host.BoardOrder>>,
+  Agreed<Same<BoardState, Host.BoardState>>,
   Agreed<Same<Command, Host.Command>>,
   Agreed<Same<Controller, Host.Controller>>,
   Agreed<Same<Description, Host.Description>>,

@@ -6,6 +6,9 @@ import { listen } from '@tauri-apps/api/event';
 import {
   HostError,
   type Address,
+  type BoardOrder,
+  type Boards,
+  type BoardState,
   type Command,
   type Credentials,
   type Description,
@@ -59,6 +62,7 @@ class TauriHost implements Host {
       listen<Note>('note', ({ payload }) => this.emit({ kind: 'note', note: payload })),
       listen<LinkStatus>('link', ({ payload }) => this.emit({ kind: 'link', link: payload })),
       listen<Session | null>('session', ({ payload }) => this.emit({ kind: 'session', session: payload })),
+      listen<BoardState>('board', ({ payload }) => this.emit({ kind: 'board', board: payload })),
     ]);
   }
 
@@ -115,6 +119,12 @@ class TauriHost implements Host {
   }
 
   readonly serialPorts = (): Promise<SerialPort[]> => call('serial_ports');
+
+  readonly boards: Boards = {
+    state: () => call<BoardState | null>('board'),
+    install: (order: BoardOrder) => call('install_board', { order }),
+    stop: () => call('stop_board'),
+  };
 
   listen(listener: (event: HostEvent) => void): () => void {
     this.listeners.add(listener);

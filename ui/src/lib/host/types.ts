@@ -184,6 +184,100 @@ export interface SerialPort {
   serialNumber: string | null;
 }
 
+/** A file, and where in the flash it belongs. */
+export interface BoardImage {
+  offset: number;
+  path: string;
+}
+
+/** What a board is to become. Files are named by their paths on this machine. */
+export interface BoardOrder {
+  serialPort: string;
+  /** Who brings the board into its loader: the adapter's lines, or a person with GPIO0 and power. */
+  reset: 'lines' | 'person';
+  /** None where its program is there already. */
+  images: BoardImage[];
+  profile: string;
+  /** Null leaves its network as it is. */
+  wifi: string | null;
+  /** Empty for an open network. */
+  wifiPassword: string;
+  /** HOST:PORT, as the board sees them; at most two. */
+  gateways: string[];
+  title: string;
+  site: number | null;
+  script: string | null;
+  /** Of the board's own page, where it has one already. */
+  pagePassword: string | null;
+  /** A board that is enrolled already becomes another controller. */
+  replace: boolean;
+  /** Somebody says that the board is not on mains. */
+  offMains: boolean;
+}
+
+/** What is being done with a board, in the order in which it is. */
+export type BoardStep =
+  | 'finding'
+  | 'comparing'
+  | 'backingUp'
+  | 'writing'
+  | 'verifying'
+  | 'starting'
+  | 'unlocking'
+  | 'setting'
+  | 'joining'
+  | 'script'
+  | 'enrolling'
+  | 'restarting'
+  | 'reaching'
+  | 'rollingBack';
+
+/** What a person at the board is asked to do. */
+export type BoardPrompt = 'enterLoader' | 'startProgram';
+
+/** How it ended. */
+export type BoardEnd =
+  | {
+      kind: 'done';
+      address: Address | null;
+      /** Where its own page is. */
+      page: string | null;
+      /** Who it was before; the gateway still knows of that one. */
+      before: Address | null;
+    }
+  | {
+      kind: 'failed';
+      message: string;
+      advice: string | null;
+      isStopped: boolean;
+      /** The number that was made and taken back, where that was so. */
+      address: Address | null;
+      /** The board may still have that number. */
+      leftOnBoard: boolean;
+      /** The gateway may still know it. */
+      leftAtGateway: boolean;
+    };
+
+/** How far the board on the bench is. Each says all of it. */
+export interface BoardState {
+  serialPort: string;
+  title: string;
+  step: BoardStep;
+  prompt: BoardPrompt | null;
+  /** Of this step; 0 where it has none. */
+  bytes: number;
+  bytesDone: number;
+  chip: string | null;
+  /** Profile and software, by its own word. */
+  board: string | null;
+  /** How often something was lost on the line and done again. */
+  retries: number;
+  /** The last lines of its log, the youngest last. */
+  lines: string[];
+  isStopping: boolean;
+  end: BoardEnd | null;
+}
+
 /**
  * What a host's call fails with. `code` is a stable lowercase word: those of docs/http.md and of docs/protocol.md
  * section 9, and `gateway_gone` when the gateway could not be reached. Screens switch on it; `message` is for logs.
@@ -199,7 +293,18 @@ export type HostEvent =
   | { kind: 'receipt'; receipt: Receipt }
   | { kind: 'note'; note: Note }
   | { kind: 'link'; link: LinkStatus }
-  | { kind: 'session'; session: Session | null };
+  | { kind: 'session'; session: Session | null }
+  | { kind: 'board'; board: BoardState };
+
+/** Boards on this machine's serial ports made controllers, one at a time. */
+export interface Boards {
+  /** How far the board on the bench is, or how the last one ended. */
+  state(): Promise<BoardState | null>;
+  /** Resolves once it is begun; how far it is comes as events. */
+  install(order: BoardOrder): Promise<void>;
+  /** Asks to stop where that does no harm. */
+  stop(): Promise<void>;
+}
 
 /** The world, as the screens see it. Every promise rejects with a `HostError`. */
 export interface Host {
@@ -226,6 +331,8 @@ export interface Host {
   sendNote(address: Address, text: string): Promise<void>;
   /** Null where this host has no serial ports. */
   readonly serialPorts: (() => Promise<SerialPort[]>) | null;
+  /** Null where this host has no serial ports. */
+  readonly boards: Boards | null;
   /** Returns the function that stops it. */
   listen(listener: (event: HostEvent) => void): () => void;
 }

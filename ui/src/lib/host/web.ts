@@ -99,6 +99,7 @@ export class WebHost implements Host {
   readonly kind = 'page';
   readonly gateway = null;
   readonly serialPorts = null;
+  readonly boards = null;
 
   private readonly listeners = new Set<(event: HostEvent) => void>();
   private readonly state = new FleetState();
