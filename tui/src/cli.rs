@@ -6,7 +6,7 @@ mod label;
 mod monitor;
 mod provision;
 
-pub(crate) use boards::{AfterFlash, Attached, BeforeFlash, FlashOrder};
+pub(crate) use boards::{AfterFlash, Attached, BeforeFlash, FlashOrder, region};
 pub(crate) use job::JobVerb;
 pub(crate) use label::LabelOrder;
 pub(crate) use monitor::{MonitorOrder, Timestamps};

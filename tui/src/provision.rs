@@ -39,12 +39,7 @@ pub(crate) fn run(given: &ProvisionOrder, mut gateway: Option<Gateway>) -> Resul
     confirm_off_mains(given.board.as_deref(), given.off_mains)?;
     let secrets = Secrets::gather(given)?;
     let label = given.new_label.then(new_label);
-    let installation = Installation {
-        approach: given.attached.approach(),
-        order: order_of(&given.regions)?,
-        after: given.attached.after.into(),
-        plan: plan(given, secrets, label.as_deref())?,
-    };
+    let installation = installation(given, secrets, label.as_deref())?;
     let _heeding = Heeding::begin();
     let mut show = Show::new(given.json);
     let mut kept = Kept::new(None);
@@ -55,6 +50,20 @@ pub(crate) fn run(given: &ProvisionOrder, mut gateway: Option<Gateway>) -> Resul
     let outcome = installation.run(&mut line, backup, registry, &mut show);
     show.end();
     tell(&outcome?, given, label.as_deref())
+}
+
+/// All that is to be done with a board. Reads the files.
+pub(crate) fn installation(
+    given: &ProvisionOrder,
+    secrets: Secrets,
+    label: Option<&str>,
+) -> Result<Installation, Failure> {
+    Ok(Installation {
+        approach: given.attached.approach(),
+        order: order_of(&given.regions)?,
+        after: given.attached.after.into(),
+        plan: plan(given, secrets, label)?,
+    })
 }
 
 fn plan(given: &ProvisionOrder, secrets: Secrets, label: Option<&str>) -> Result<Plan, Failure> {
@@ -152,10 +161,10 @@ fn tell(installed: &Installed, given: &ProvisionOrder, label: Option<&str>) -> R
 
 /// What is asked for, and never stands on a command line.
 #[derive(Default)]
-struct Secrets {
-    wifi: Option<String>,
-    page: Option<String>,
-    new_page: Option<String>,
+pub(crate) struct Secrets {
+    pub(crate) wifi: Option<String>,
+    pub(crate) page: Option<String>,
+    pub(crate) new_page: Option<String>,
 }
 
 impl Secrets {

@@ -98,7 +98,7 @@ impl<L: Line> Board<L> {
             patience: (approach.before == Before::NoReset).then_some(approach.patience),
             holds_dtr: approach.holds_dtr,
         };
-        let mut loader = Loader::connect(line, connect)?;
+        let mut loader = Loader::connect(line, connect, &*watch)?;
         if !loader.has_signals() {
             watch.event(Event::NoSignals);
         }

@@ -16,7 +16,7 @@ pub(crate) use spi::READ_BYTES_MAX;
 use std::{io, time::Duration};
 
 use crate::{
-    Error, Result,
+    Error, Result, Watch,
     line::Line,
     reset::{After, Before, ENTRIES, Wiring},
     slip::{self, Decoded, Decoder},
@@ -99,9 +99,9 @@ impl<L: Line> Loader<L> {
     /// Brings the board into its loader and synchronises with it. The line is to be open at `connect.baud`.
     ///
     /// # Errors
-    /// [`Error::Silent`] where nothing answers, [`Error::NotInLoader`] where what answers is a running program, and
-    /// [`Error::Line`].
-    pub fn connect(line: L, connect: Connect) -> Result<Self> {
+    /// [`Error::Silent`] where nothing answers, [`Error::NotInLoader`] where what answers is a running program,
+    /// [`Error::Stopped`] where whoever watches wants no more of it, and [`Error::Line`].
+    pub fn connect(line: L, connect: Connect, watch: &dyn Watch) -> Result<Self> {
         let mut loader = Loader {
             line,
             decoder: Decoder::default(),
@@ -115,11 +115,11 @@ impl<L: Line> Loader<L> {
             has_signals: true,
             line_errors: 0,
         };
-        loader.find(connect)?;
+        loader.find(connect, watch)?;
         Ok(loader)
     }
 
-    fn find(&mut self, connect: Connect) -> Result<()> {
+    fn find(&mut self, connect: Connect, watch: &dyn Watch) -> Result<()> {
         let begun = self.line.now();
         let mut heard = Heard::default();
         for attempt in 0.. {
@@ -135,6 +135,10 @@ impl<L: Line> Loader<L> {
                 }
             }
             for _ in 0..SYNCS_A_RESET {
+                // A person may be waited for here, for minutes.
+                if watch.is_stopped() {
+                    return Err(Error::Stopped);
+                }
                 if self.sync(&mut heard)? {
                     return Ok(());
                 }
