@@ -10,8 +10,8 @@ use switchyard_testkit::{
     board::{BoardOnTerminal, BoardOptions, ControllerOnBoard, ControllerView, Surroundings},
 };
 
-const WIFI: (&str, &str) = ("yard", "behind the gate");
-const SCRIPT: &str = concat!(
+pub(crate) const WIFI: (&str, &str) = ("yard", "behind the gate");
+pub(crate) const SCRIPT: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../firmware/scripts/latch.script"
 );
@@ -19,14 +19,15 @@ const SCRIPT: &str = concat!(
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A blank board without a reset circuit, its jumper in, and a network around it that leads to gateways.
-struct Blank {
-    board: BoardOnTerminal,
-    controller: ControllerOnBoard,
-    image: String,
+pub(crate) struct Blank {
+    pub(crate) board: BoardOnTerminal,
+    pub(crate) controller: ControllerOnBoard,
+    /// Its program, as `ADDRESS=FILE`.
+    pub(crate) image: String,
 }
 
 impl Blank {
-    fn new(number: u8) -> Self {
+    pub(crate) fn new(number: u8) -> Self {
         let controller = ControllerOnBoard::new(Surroundings {
             networks: vec![Network {
                 name: WIFI.0.into(),

@@ -4,6 +4,7 @@
 //! Run by `cargo xtask test desktop`. Pictures of what was seen lie in `target/screens/` afterwards.
 #![expect(clippy::unwrap_used, reason = "a panic is a test's report")]
 
+#[expect(dead_code, reason = "the bench's story uses more of it")]
 mod terminal;
 #[path = "../../desktop/tests/window/mod.rs"]
 #[expect(dead_code, reason = "the desktop's own story uses more of it")]

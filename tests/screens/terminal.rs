@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, anyhow};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use std::{
+    ffi::OsStr,
     io::{Read, Write},
     path::Path,
     sync::{Arc, Mutex},
@@ -24,6 +25,11 @@ pub(crate) struct Terminal {
 impl Terminal {
     /// Opens the console's screen in 80×24.
     pub(crate) fn open(console: &Console) -> Result<Self> {
+        Self::open_with(console, &[])
+    }
+
+    /// The same with something more in its environment.
+    pub(crate) fn open_with(console: &Console, environment: &[(&str, &OsStr)]) -> Result<Self> {
         let size = PtySize {
             rows: ROWS,
             cols: COLUMNS,
@@ -39,6 +45,9 @@ impl Terminal {
             command.env(name, value.unwrap_or_default());
         }
         command.env("TERM", "xterm-256color");
+        for (name, value) in environment {
+            command.env(name, value);
+        }
         let child = pair
             .slave
             .spawn_command(command)
@@ -82,6 +91,12 @@ impl Terminal {
             on_one_line(&self.text()).then_some(())
         })
         .with_context(|| format!("the screen is:\n{}", self.text()))
+    }
+
+    /// Whether the console has ended by itself, and well.
+    pub(crate) fn has_ended(&mut self) -> Option<bool> {
+        let status = self.child.try_wait().ok()??;
+        Some(status.success())
     }
 
     /// Presses keys.

@@ -18,7 +18,8 @@ use std::{
 };
 use switchyard_flasher::{
     After, Approach, Attachment, Backup, Backups, Before, Board, Chip, Error, Expected, HeadPatch,
-    Level, Order, Region, SerialLine, Stub, Written, flash, holds_dtr, serial_ports, start,
+    Level, Order, Region, SerialLine, SerialPort, Stub, Written, flash, holds_dtr, serial_ports,
+    start,
 };
 
 /// How long a person may take to hold GPIO0 to ground and power a board.
@@ -51,12 +52,7 @@ pub(crate) fn run(verb: Verb) -> Result<(), Failure> {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let mut message = error.to_string();
-        let mut cause = std::error::Error::source(&error);
-        while let Some(next) = cause {
-            message.push_str(&format!(": {next}"));
-            cause = next.source();
-        }
+        let mut message = message_of(&error);
         if let Some(advice) = error.advice() {
             message.push_str(&format!("\n  {advice}"));
         }
@@ -69,6 +65,17 @@ impl From<Error> for Failure {
         };
         Failure::new(exit, message)
     }
+}
+
+/// An error with all that it comes from.
+pub(crate) fn message_of(error: &Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(next) = cause {
+        message.push_str(&format!(": {next}"));
+        cause = next.source();
+    }
+    message
 }
 
 fn exit_of(error: &Error) -> Exit {
@@ -99,21 +106,26 @@ fn list(json: bool) -> Result<(), Failure> {
             }))?;
             continue;
         }
-        let what = match &serial_port.attachment {
-            Attachment::Usb(usb) => {
-                let product = usb.product.as_deref().unwrap_or("USB adapter");
-                let number = usb.serial_number.as_deref();
-                let number = number.map(|it| format!(", No. {it}")).unwrap_or_default();
-                let (vendor, sort) = (usb.vendor_id, usb.product_id);
-                format!("{product} ({vendor:04x}:{sort:04x}{number})")
-            }
-            Attachment::Pci => "on the machine's own bus".to_owned(),
-            Attachment::Bluetooth => "over the air".to_owned(),
-            _ => "unknown".to_owned(),
-        };
+        let what = what_is_at(&serial_port);
         output::line(format_args!("{:<20} {what}", serial_port.path))?;
     }
     Ok(())
+}
+
+/// What a serial port is, in its device's own words.
+pub(crate) fn what_is_at(serial_port: &SerialPort) -> String {
+    match &serial_port.attachment {
+        Attachment::Usb(usb) => {
+            let product = usb.product.as_deref().unwrap_or("USB adapter");
+            let number = usb.serial_number.as_deref();
+            let number = number.map(|it| format!(", No. {it}")).unwrap_or_default();
+            let (vendor, sort) = (usb.vendor_id, usb.product_id);
+            format!("{product} ({vendor:04x}:{sort:04x}{number})")
+        }
+        Attachment::Pci => "on the machine's own bus".to_owned(),
+        Attachment::Bluetooth => "over the air".to_owned(),
+        _ => "unknown".to_owned(),
+    }
 }
 
 impl How {

@@ -8,7 +8,7 @@ mod monitor;
 mod provision;
 
 pub(crate) use batch::{BatchOrder, BatchVerb};
-pub(crate) use boards::{AfterFlash, Attached, BeforeFlash, FlashOrder, How};
+pub(crate) use boards::{AfterFlash, Attached, BeforeFlash, FlashOrder, How, region};
 pub(crate) use job::JobVerb;
 pub(crate) use label::LabelOrder;
 pub(crate) use monitor::{MonitorOrder, Timestamps};

@@ -220,7 +220,7 @@ async fn open_screen(config: &Config) -> Result<(), Failure> {
     let stored = config.log_in()?;
     let held = config.hold()?;
     let client = Client::connect(options(&stored, held.as_ref(), Interest::Everything));
-    screen::run(client, stored.gateway.authority()).await
+    screen::run(client, stored.gateway, stored.token).await
 }
 
 /// A link that is up, for one command.

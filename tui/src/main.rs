@@ -32,13 +32,14 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return complain(&exit::Failure::from(anyhow::Error::from(error))),
     };
+    // The screen takes its own signals; for most commands one is an end like another.
+    let is_screen = arguments.command.is_none();
     let done = runtime.block_on(async {
         let mut running = std::pin::pin!(commands::run(arguments));
         loop {
             tokio::select! {
                 done = &mut running => return done,
-                // The screen takes its own signals; for most commands an interrupt is an end like another.
-                () = interrupt() => if stop::ask() {
+                () = interrupt(is_screen) => if stop::ask() {
                     output::aside("stopping; what is begun is brought to an end. Once more ends it at once");
                 } else {
                     return Err(exit::Failure::interrupted());
@@ -55,9 +56,9 @@ fn main() -> ExitCode {
 }
 
 /// A person, or the system, wants the program to end: by the keyboard, because the terminal has gone, or at a shutdown.
-async fn interrupt() {
+async fn interrupt(is_screen: bool) {
     #[cfg(unix)]
-    {
+    if !is_screen {
         use tokio::signal::unix::{SignalKind, signal};
         let (terminate, hangup) = (
             signal(SignalKind::terminate()),

@@ -42,15 +42,7 @@ pub(crate) fn run(given: &ProvisionOrder, mut gateway: Option<Gateway>) -> Resul
     let is_off_mains = confirm_off_mains(given.board.as_deref(), given.off_mains)?;
     let secrets = Secrets::gather(given)?;
     let label = given.new_label.then(new_label);
-    let installation = Installation {
-        approach: given.attached.approach(),
-        order: order_of(&given.regions)?,
-        after: given.attached.how.after.into(),
-        plan: Plan {
-            is_off_mains,
-            ..plan(given, secrets, label.as_deref())?
-        },
-    };
+    let installation = installation(given, secrets, label.as_deref(), is_off_mains)?;
     let _heeding = Heeding::begin();
     let mut show = Show::new(given.json);
     let mut kept = Backups::new(None);
@@ -72,6 +64,24 @@ pub(crate) fn run(given: &ProvisionOrder, mut gateway: Option<Gateway>) -> Resul
         ));
     }
     tell(&outcome?, given, label.as_deref(), kept.files())
+}
+
+/// All that is to be done with a board. Reads the files.
+pub(crate) fn installation(
+    given: &ProvisionOrder,
+    secrets: Secrets,
+    label: Option<&str>,
+    is_off_mains: bool,
+) -> Result<Installation, Failure> {
+    Ok(Installation {
+        approach: given.attached.approach(),
+        order: order_of(&given.regions)?,
+        after: given.attached.how.after.into(),
+        plan: Plan {
+            is_off_mains,
+            ..plan(given, secrets, label)?
+        },
+    })
 }
 
 fn plan(given: &ProvisionOrder, secrets: Secrets, label: Option<&str>) -> Result<Plan, Failure> {
@@ -180,10 +190,10 @@ fn tell(
 
 /// What is asked for, and never stands on a command line.
 #[derive(Default)]
-struct Secrets {
-    wifi: Option<String>,
-    page: Option<String>,
-    new_page: Option<String>,
+pub(crate) struct Secrets {
+    pub(crate) wifi: Option<String>,
+    pub(crate) page: Option<String>,
+    pub(crate) new_page: Option<String>,
 }
 
 impl Secrets {

@@ -2,6 +2,7 @@
 //! `view` draws; neither does I/O.
 
 mod app;
+mod bench;
 mod keymap;
 mod terminal;
 mod theme;
@@ -13,14 +14,16 @@ mod tests;
 
 pub(crate) use terminal::password;
 
-use crate::exit::Failure;
+use crate::{exit::Failure, output};
 use app::{Action, App, Event, Link};
+use bench::Workbench;
 use crossterm::event::{Event as TerminalEvent, EventStream};
 use futures_util::{FutureExt, StreamExt};
 use std::time::Duration;
 use switchyard_client::{
-    Client, Error, Event as Happening, LinkState, Order, signature::Signature,
+    Client, Error, Event as Happening, GatewayUrl, LinkState, Order, Token, signature::Signature,
 };
+use switchyard_flasher::Gateway;
 use switchyard_protocol::{Address, message::Name};
 use terminal::Terminal;
 use theme::Theme;
@@ -42,11 +45,20 @@ const ANSWERS_MAX: usize = 64;
 const EVENTS_PER_FRAME: usize = 256;
 
 /// Runs until the person quits or the process is told to end.
-pub(crate) async fn run(client: Client, gateway: String) -> Result<(), Failure> {
+pub(crate) async fn run(client: Client, url: GatewayUrl, token: Token) -> Result<(), Failure> {
     let mut happenings = client.events();
-    let mut app = App::new(gateway, Theme::from_environment());
+    let mut app = App::new(url.authority(), Theme::from_environment());
     app.hear(Event::Link(link_of(client.link_state())));
     let (answers, mut answered) = mpsc::channel(ANSWERS_MAX);
+    let registry = {
+        let client = client.clone();
+        let runtime = tokio::runtime::Handle::current();
+        move || {
+            let log_in = (url.clone(), token.clone());
+            Gateway::new(client.clone(), log_in, None, runtime.clone())
+        }
+    };
+    let mut workbench = Workbench::new(registry, answers.clone());
     let mut terminal = Terminal::open()?;
     let mut keys = EventStream::new();
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -123,9 +135,18 @@ pub(crate) async fn run(client: Client, gateway: String) -> Result<(), Failure> 
             Action::Describe(address) => {
                 tokio::spawn(describe(client.clone(), address, answers.clone()));
             }
+            Action::Bench(wish) => workbench.fulfil(wish),
         }
     }
     drop(terminal);
+    // Nobody takes them any more, and the work on a board must not wait for that.
+    drop(answered);
+    if workbench.is_working() {
+        output::aside(
+            "stopping the work on the board; what is begun is taken back. Ctrl-C ends it at once",
+        );
+        workbench.clear().await;
+    }
     let why = match client.link_state() {
         LinkState::Closed { why } => Some(why),
         _ => None,

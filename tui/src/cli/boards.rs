@@ -146,7 +146,8 @@ fn one_of<T: Copy>(text: &str, all: &[(T, &str)]) -> Result<Keepable<T>, String>
     }
 }
 
-pub(super) fn region(text: &str) -> Result<(u32, PathBuf), String> {
+/// An image and its place.
+pub(crate) fn region(text: &str) -> Result<(u32, PathBuf), String> {
     let (offset, path) = text
         .split_once('=')
         .ok_or("expected ADDRESS=FILE, such as 0x1000=user1.bin")?;

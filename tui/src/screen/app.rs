@@ -1,6 +1,9 @@
 //! What the screen knows: plain values, changed by `update` alone, drawn by `view` alone.
 
-use super::theme::Theme;
+use super::{
+    bench::{self, Bench},
+    theme::Theme,
+};
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
@@ -67,6 +70,7 @@ pub(crate) enum Event {
         address: Address,
         described: Result<(Title, Vec<Signature>), String>,
     },
+    Bench(bench::News),
 }
 
 /// What the screen wants of the world.
@@ -80,6 +84,7 @@ pub(crate) enum Action {
         action: message::Action,
     },
     Describe(Address),
+    Bench(bench::Wish),
 }
 
 /// The link, as it is told.
@@ -96,6 +101,7 @@ pub(crate) enum Link {
 pub(crate) enum Page {
     Fleet,
     Controller(Address),
+    Bench,
 }
 
 /// What lies over it.
@@ -105,6 +111,8 @@ pub(crate) enum Overlay {
     Notes,
     /// The commands of the controller that is open.
     Commands(Commands),
+    /// Whether to quit though a board is being worked on.
+    Leave,
 }
 
 /// A controller's commands, once it has answered.
@@ -201,6 +209,7 @@ pub(crate) struct App {
     nameless: Vec<Address>,
     /// What was refused, or what to do next.
     pub(crate) message: Option<String>,
+    pub(crate) bench: Bench,
 }
 
 impl App {
@@ -225,6 +234,7 @@ impl App {
             names: HashMap::new(),
             nameless: Vec::new(),
             message: None,
+            bench: Bench::default(),
         }
     }
 
@@ -254,7 +264,7 @@ impl App {
     /// The controller that is open.
     pub(crate) fn open(&self) -> Option<&Arc<Controller>> {
         match self.page {
-            Page::Fleet => None,
+            Page::Fleet | Page::Bench => None,
             Page::Controller(address) => self.fleet.controller(address),
         }
     }
@@ -322,6 +332,12 @@ impl App {
                 self.names.insert(address, title);
             }
             Event::Described { address, described } => self.described(address, described),
+            Event::Bench(news) => {
+                bench::heard(&mut self.bench, news);
+                if self.overlay == Some(Overlay::Leave) && !self.bench.is_working() {
+                    self.overlay = None;
+                }
+            }
             Event::Key(_) | Event::Resize => {}
         }
     }

@@ -17,6 +17,8 @@ pub(crate) enum Intent {
     Filter,
     GoTo,
     Notes,
+    Bench,
+    Refresh,
     Help,
     Back,
     Quit,
@@ -42,10 +44,54 @@ pub(crate) const HELP: &[(&str, &str)] = &[
     ("/", "filter by number, name or point; esc clears it"),
     (":", "go to a controller's number"),
     ("n", "notes from other tools"),
+    ("b", "the bench: make a controller of a board; again: back"),
     ("esc", "back"),
     ("?", "this help"),
     ("q  ctrl-c", "quit"),
 ];
+
+/// The keys of the bench as the help shows them.
+pub(crate) const BENCH_HELP: &[(&str, &str)] = &[
+    ("↑ ↓  j k", "choose a serial port"),
+    ("enter", "take it; once a board is done: the next one"),
+    ("r", "look for serial ports again"),
+    ("b", "to the fleet and back; work on a board goes on"),
+    ("esc", "back; while a board is worked on: stop, take back"),
+    ("?  F1", "this help; F1 also while text is typed"),
+    (
+        "q  ctrl-c",
+        "quit; while a board is worked on it is asked first",
+    ),
+    ("", ""),
+    ("↑ ↓  tab", "in the form: from line to line"),
+    ("space  ← →", "in the form: another choice"),
+    ("ctrl-u", "in the form: clear the line"),
+    ("enter", "in the form: start"),
+];
+
+/// What a key means in a form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Filling {
+    Text(Typing),
+    Move(isize),
+    Turn(isize),
+    Help,
+}
+
+/// The meaning of a key in a form.
+pub(crate) fn filling(key: &KeyEvent) -> Option<Filling> {
+    if key.kind == KeyEventKind::Release {
+        return None;
+    }
+    Some(match key.code {
+        KeyCode::Up | KeyCode::BackTab => Filling::Move(-1),
+        KeyCode::Down | KeyCode::Tab => Filling::Move(1),
+        KeyCode::Left => Filling::Turn(-1),
+        KeyCode::Right => Filling::Turn(1),
+        KeyCode::F(1) => Filling::Help,
+        _ => Filling::Text(typing(key)?),
+    })
+}
 
 /// The meaning of a key, if it has one.
 pub(crate) fn intent(key: &KeyEvent) -> Option<Intent> {
@@ -73,6 +119,8 @@ pub(crate) fn intent(key: &KeyEvent) -> Option<Intent> {
         KeyCode::Char('/') => Intent::Filter,
         KeyCode::Char(':') => Intent::GoTo,
         KeyCode::Char('n') => Intent::Notes,
+        KeyCode::Char('b') => Intent::Bench,
+        KeyCode::Char('r') => Intent::Refresh,
         KeyCode::Char('?') | KeyCode::F(1) => Intent::Help,
         KeyCode::Esc => Intent::Back,
         KeyCode::Char('q') => Intent::Quit,

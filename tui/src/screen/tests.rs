@@ -67,14 +67,14 @@ fn full(points: Vec<Point>) -> Full {
 }
 
 /// A yard of three, told the way the client tells it.
-struct Yard {
-    app: App,
+pub(super) struct Yard {
+    pub(super) app: App,
     fleet: Fleet,
     sequence: u32,
 }
 
 impl Yard {
-    fn new(colours: Colours) -> Self {
+    pub(super) fn new(colours: Colours) -> Self {
         let mut yard = Yard {
             app: App::new("yard.example:8080".into(), Theme::new(colours)),
             fleet: Fleet::default(),
@@ -121,7 +121,7 @@ impl Yard {
         yard
     }
 
-    fn hear(&mut self, event: Event) {
+    pub(super) fn hear(&mut self, event: Event) {
         assert_eq!(update(&mut self.app, event), Action::Nothing);
     }
 
@@ -153,14 +153,14 @@ impl Yard {
         self.tell(changes);
     }
 
-    fn press(&mut self, code: KeyCode) -> Action {
+    pub(super) fn press(&mut self, code: KeyCode) -> Action {
         update(
             &mut self.app,
             Event::Key(KeyEvent::new(code, KeyModifiers::NONE)),
         )
     }
 
-    fn keys(&mut self, keys: &str) -> Action {
+    pub(super) fn keys(&mut self, keys: &str) -> Action {
         let mut last = Action::Nothing;
         for key in keys.chars() {
             last = self.press(match key {
@@ -187,7 +187,7 @@ impl Yard {
         });
     }
 
-    fn picture(&self, width: u16, height: u16) -> String {
+    pub(super) fn picture(&self, width: u16, height: u16) -> String {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
         terminal.draw(|frame| view::draw(frame, &self.app)).unwrap();
         let buffer = terminal.backend().buffer();

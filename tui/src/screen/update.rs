@@ -2,9 +2,10 @@
 
 use super::{
     app::{Action, App, Asked, Commands, Event, Link, Overlay, Page, Prompt, TYPED_MAX},
+    bench,
     keymap::{self, Intent, Typing},
 };
-use crossterm::event::KeyEvent;
+use crossterm::event::{KeyCode, KeyEvent};
 use switchyard_protocol::{
     Address,
     message::{self, PointFlags},
@@ -31,12 +32,18 @@ fn pressed(app: &mut App, key: &KeyEvent) -> Action {
             None => Action::Nothing,
         };
     }
+    if app.overlay == Some(Overlay::Leave) {
+        return leaving(app, key);
+    }
+    if app.page == Page::Bench && app.overlay.is_none() && app.bench.takes_text() {
+        return bench::typed(app, key);
+    }
     let Some(intent) = keymap::intent(key) else {
         return Action::Nothing;
     };
     app.message = None;
     match intent {
-        Intent::Quit => return Action::Quit,
+        Intent::Quit => return quit(app),
         Intent::Help => app.overlay = toggled(app.overlay.take(), Overlay::Help),
         Intent::Notes => {
             app.overlay = toggled(app.overlay.take(), Overlay::Notes);
@@ -51,7 +58,10 @@ fn pressed(app: &mut App, key: &KeyEvent) -> Action {
             app.overlay = None;
             app.prompt = Some(Prompt::GoTo(String::new()));
         }
-        Intent::Back => back(app),
+        Intent::Bench => return bench::take(app),
+        Intent::Refresh if app.page == Page::Bench => return bench::refresh(app),
+        Intent::Refresh => {}
+        Intent::Back => return back(app),
         Intent::Up => step(app, -1),
         Intent::Down => step(app, 1),
         Intent::PageUp => step(app, -PAGE_ROWS),
@@ -69,16 +79,40 @@ fn toggled(now: Option<Overlay>, wanted: Overlay) -> Option<Overlay> {
     (now.as_ref() != Some(&wanted)).then_some(wanted)
 }
 
-fn back(app: &mut App) {
+/// A board in the midst of it is not left without a question.
+pub(super) fn quit(app: &mut App) -> Action {
+    if !app.bench.is_working() {
+        return Action::Quit;
+    }
+    app.prompt = None;
+    app.overlay = Some(Overlay::Leave);
+    Action::Nothing
+}
+
+fn leaving(app: &mut App, key: &KeyEvent) -> Action {
+    let is_yes = matches!(key.code, KeyCode::Char('y' | 'Y'));
+    match keymap::intent(key) {
+        // Whoever insists is believed.
+        Some(Intent::Quit) if key.code != KeyCode::Char('q') => return Action::Quit,
+        Some(Intent::Back) => app.overlay = None,
+        _ if is_yes => return Action::Quit,
+        _ => {}
+    }
+    Action::Nothing
+}
+
+fn back(app: &mut App) -> Action {
     if app.overlay.take().is_some() {
-        return;
+        return Action::Nothing;
     }
     match app.page {
+        Page::Bench => return bench::back(app),
         Page::Controller(_) => app.page = Page::Fleet,
         Page::Fleet => {
             app.filter.clear();
         }
     }
+    Action::Nothing
 }
 
 /// Where a step from `at` ends in a list of `count`.
@@ -99,6 +133,7 @@ fn step(app: &mut App, by: isize) {
         })) => *selected = stepped(Some(*selected), by, signatures.len()),
         Some(_) => {}
         None => match app.page {
+            Page::Bench => bench::step(&mut app.bench, by),
             Page::Fleet => {
                 let visible = app.visible();
                 let at = visible
@@ -142,6 +177,7 @@ fn open(app: &mut App) -> Action {
         return Action::Nothing;
     }
     match (app.page, app.selected) {
+        (Page::Bench, _) => return bench::open(app),
         (Page::Controller(_), _) => return toggle(app),
         (Page::Fleet, Some(address)) => go_to(app, address),
         (Page::Fleet, None) => {}
@@ -278,7 +314,7 @@ fn call(app: &mut App, signature: &switchyard_client::signature::Signature, type
 
 fn typed(app: &mut App, typing: Typing) -> Action {
     match typing {
-        Typing::Quit => return Action::Quit,
+        Typing::Quit => return quit(app),
         Typing::Leave => {
             if app.prompt == Some(Prompt::Filter) {
                 app.filter.clear();

@@ -4,7 +4,10 @@ mod controller;
 mod fleet;
 mod overlay;
 
-use super::app::{App, Link, Overlay, Page, Prompt};
+use super::{
+    app::{App, Link, Overlay, Page, Prompt},
+    bench,
+};
 use crate::words;
 use ratatui::{
     Frame,
@@ -29,6 +32,8 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &App) {
     match (&app.overlay, app.page) {
         (Some(Overlay::Help), _) => overlay::help(frame, app, body),
         (Some(Overlay::Notes), _) => overlay::notes(frame, app, body),
+        (Some(Overlay::Leave), _) => bench::view::leave(frame, app, body),
+        (_, Page::Bench) => bench::view::draw(frame, app, body),
         (_, Page::Fleet) => fleet::draw(frame, app, body),
         (_, Page::Controller(address)) => controller::draw(frame, app, address, body),
     }
@@ -67,6 +72,11 @@ fn draw_head(frame: &mut Frame<'_>, app: &App, area: Rect) {
     if app.unread > 0 {
         let unread = format!("✉ {} n  ", app.unread);
         right.insert(0, Span::styled(unread, theme.info()));
+    }
+    if app.page != Page::Bench
+        && let Some(badge) = bench::view::badge(app)
+    {
+        right.insert(0, badge);
     }
     let right = Line::from(right).right_aligned();
     let right_width = u16::try_from(right.width()).unwrap_or(u16::MAX);
@@ -118,9 +128,11 @@ fn hints_of(app: &App) -> &'static str {
         (None, Some(Overlay::Commands(_)), _) => {
             "↑↓ choose · enter call · esc back · ? help · q quit"
         }
+        (None, Some(Overlay::Leave), _) => "y stop and quit · esc stay",
         (None, Some(_), _) => "esc back · q quit",
+        (None, None, Page::Bench) => bench::view::hints(&app.bench),
         (None, None, Page::Fleet) => {
-            "↑↓ move · enter open · / filter · : go to · n notes · ? help · q quit"
+            "↑↓ move · enter open · / filter · : go to · n notes · b bench · ? help · q quit"
         }
         (None, None, Page::Controller(_)) => {
             "↑↓ choose · space switch · c commands · : go to · esc back · ? help · q quit"
@@ -129,7 +141,7 @@ fn hints_of(app: &App) -> &'static str {
 }
 
 /// A thin border with a title.
-fn block(app: &App, title: impl Into<String>) -> Block<'static> {
+pub(super) fn block(app: &App, title: impl Into<String>) -> Block<'static> {
     let title = Span::styled(format!(" {} ", title.into()), app.theme.strong());
     Block::bordered()
         .border_style(app.theme.border())

@@ -2,7 +2,10 @@
 
 use super::{App, block};
 use crate::{
-    screen::{app::Commands, keymap},
+    screen::{
+        app::{Commands, Page},
+        keymap,
+    },
     words,
 };
 use ratatui::{
@@ -14,7 +17,11 @@ use ratatui::{
 
 pub(super) fn help(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let theme = app.theme;
-    let mut lines: Vec<Line<'static>> = keymap::HELP
+    let keys = match app.page {
+        Page::Bench => keymap::BENCH_HELP,
+        _ => keymap::HELP,
+    };
+    let mut lines: Vec<Line<'static>> = keys
         .iter()
         .map(|(keys, meaning)| {
             Line::from(vec![
@@ -24,6 +31,12 @@ pub(super) fn help(frame: &mut Frame<'_>, app: &App, area: Rect) {
         })
         .collect();
     lines.push(Line::default());
+    if app.page == Page::Bench {
+        let text = "Boards without a reset circuit: choose “none” for Reset, and do what it says.";
+        lines.push(Line::from(text));
+        frame.render_widget(Paragraph::new(lines).block(block(app, "Help")), area);
+        return;
+    }
     for (sign, style, meaning) in [
         ("● ON", theme.on(), "energised"),
         ("○ off", theme.muted(), "not energised"),
