@@ -67,7 +67,7 @@ fn text(path: &std::path::Path) -> Result<String> {
 
 /// An image that boots, `length` bytes of it loaded.
 fn image(length: u32) -> Vec<u8> {
-    let loaded: Vec<u8> = (0..length).map(|at| (at * 31 >> 3) as u8).collect();
+    let loaded: Vec<u8> = (0..length).map(|at| ((at * 31) >> 3) as u8).collect();
     let sum = loaded.iter().fold(0xef, |sum, byte| sum ^ byte);
     let mut image = vec![0xe9, 1, 0, 0, 0, 0, 0x10, 0x40, 0, 0, 0x10, 0x40];
     image.extend(length.to_le_bytes());
