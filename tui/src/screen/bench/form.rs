@@ -248,10 +248,8 @@ impl Field {
             Field::Password => "of the network; empty: it asks for none. Never kept",
             Field::Gateway(_) => "HOST:PORT, as seen from its network; empty: as set already",
             Field::Script => "the file of the script that it is to run; empty: as it is",
-            Field::Way => "space changes it: how it gets into its loader",
-            Field::Replaces => {
-                "space changes it: another controller is made of one that is enrolled"
-            }
+            Field::Way => "how it gets into its loader; space changes it",
+            Field::Replaces => "make another controller of one that is enrolled; space changes it",
         }
     }
 

@@ -268,8 +268,13 @@ fn said(theme: Theme, work: &Work, width: u16) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     let mut say = |shouted: String, style: Style, texts: &[&str]| {
         lines.push(Line::styled(format!(" {shouted} "), shout(style)));
-        for text in texts {
-            lines.extend(wrapped(text, width));
+        for (place, text) in texts.iter().enumerate() {
+            let style = if place == 0 {
+                theme.strong()
+            } else {
+                Style::new()
+            };
+            lines.extend(wrapped(text, width).into_iter().map(|it| it.style(style)));
         }
         lines.push(Line::default());
     };
