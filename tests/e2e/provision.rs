@@ -7,26 +7,31 @@ use std::time::Duration;
 use switchyard_firmware::{Channel, LinkState, Network};
 use switchyard_testkit::{
     Console, Program, Yard,
-    board::{BoardOnTerminal, BoardOptions, ControllerOnBoard, Surroundings},
+    board::{BoardOnTerminal, BoardOptions, ControllerOnBoard, Fault, Surroundings},
 };
 
-const WIFI: (&str, &str) = ("yard", "behind the gate");
-const SCRIPT: &str = concat!(
+pub(crate) const WIFI: (&str, &str) = ("yard", "behind the gate");
+pub(crate) const SCRIPT: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../firmware/scripts/latch.script"
 );
 /// How long a board may take from its start to its gateway.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A blank board without a reset circuit, its jumper in, and a network around it that leads to gateways.
-struct Blank {
-    board: BoardOnTerminal,
-    controller: ControllerOnBoard,
+pub(crate) struct Blank {
+    pub(crate) board: BoardOnTerminal,
+    pub(crate) controller: ControllerOnBoard,
     image: String,
 }
 
 impl Blank {
-    fn new(number: u8) -> Self {
+    pub(crate) fn new(number: u8) -> Self {
+        Self::with(number, Vec::new())
+    }
+
+    /// With what goes wrong on it.
+    pub(crate) fn with(number: u8, faults: Vec<Fault>) -> Self {
         let controller = ControllerOnBoard::new(Surroundings {
             networks: vec![Network {
                 name: WIFI.0.into(),
@@ -38,6 +43,7 @@ impl Blank {
         let board = BoardOnTerminal::start(BoardOptions {
             application: controller.application(),
             mac: [0x5c, 0xcf, 0x7f, 0, 0, number],
+            faults,
             ..BoardOptions::default()
         });
         let board = board.unwrap();
@@ -100,7 +106,7 @@ fn done(blank: &Blank, program: &mut Program) -> Value {
     done
 }
 
-fn switch_on(yard: &Yard, address: &str, blank: &Blank) {
+pub(crate) fn switch_on(yard: &Yard, address: &str, blank: &Blank) {
     let operator = yard.console("operator").unwrap();
     let (code, _, said) = operator.run(&["send", address, "RL1", "on"]).unwrap();
     assert_eq!(code, 0, "{said}");
