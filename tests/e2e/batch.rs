@@ -291,6 +291,19 @@ fn a_stock_serves_boards_where_no_gateway_is_and_the_rest_goes_back() {
     for blank in &blanks {
         is_live(blank);
     }
+    // Once more it is who it was.
+    blanks[0].board.enter_download().unwrap();
+    let mut command = Programs::find().unwrap().command("switchyard").unwrap();
+    command.env("SWITCHYARD_CONFIG", hall.at("nobody"));
+    let extra = ["--stock", stock, "--count", "1", "--again"];
+    let mut program = hall.run(command, &blanks[..1], &extra);
+    let again = program.attend(&blanks, "passed", 1);
+    program.end();
+    let is_same = |it: &&Value| it["mac"] == again[0]["mac"];
+    let before = passed.iter().find(is_same).unwrap();
+    for what in ["address", "number", "title"] {
+        assert_eq!(again[0][what], before[what]);
+    }
     let back = technician.json(&["batch", "return", stock]).unwrap();
     assert_eq!(
         (&back[0]["returned"], &back[0]["handed_out"]),
