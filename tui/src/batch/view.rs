@@ -463,7 +463,7 @@ mod tests {
         let lines = view.lines(60);
         assert!(lines[0].contains("  FAIL  "), "{lines:?}");
         assert!(
-            lines.len() > 3 && lines.join(" ").contains("once more."),
+            lines.len() > 3 && lines.join(" ").contains("  more."),
             "{lines:?}"
         );
         // What came of it stays while the next is waited for.
