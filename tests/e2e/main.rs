@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic is a test's report")]
 
 mod backup;
+mod batch;
 mod bench;
 mod board;
 mod browser;

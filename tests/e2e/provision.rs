@@ -7,7 +7,9 @@ use std::time::Duration;
 use switchyard_firmware::{Channel, LinkState, Network};
 use switchyard_testkit::{
     Console, Program, Yard,
-    board::{BoardOnTerminal, BoardOptions, ControllerOnBoard, ControllerView, Surroundings},
+    board::{
+        BoardOnTerminal, BoardOptions, ControllerOnBoard, ControllerView, Fault, Surroundings,
+    },
     wait_until,
 };
 
@@ -17,7 +19,7 @@ pub(crate) const SCRIPT: &str = concat!(
     "/../firmware/scripts/latch.script"
 );
 /// How long a board may take from its start to its gateway.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A blank board without a reset circuit, its jumper in, and a network around it that leads to gateways.
 pub(crate) struct Blank {
@@ -29,6 +31,11 @@ pub(crate) struct Blank {
 
 impl Blank {
     pub(crate) fn new(number: u8) -> Self {
+        Self::with(number, Vec::new())
+    }
+
+    /// With what goes wrong on it.
+    pub(crate) fn with(number: u8, faults: Vec<Fault>) -> Self {
         let controller = ControllerOnBoard::new(Surroundings {
             networks: vec![Network {
                 name: WIFI.0.into(),
@@ -40,6 +47,7 @@ impl Blank {
         let board = BoardOnTerminal::start(BoardOptions {
             application: controller.application(),
             mac: [0x5c, 0xcf, 0x7f, 0, 0, number],
+            faults,
             ..BoardOptions::default()
         });
         let board = board.unwrap();
@@ -101,7 +109,7 @@ fn done(program: &mut Program) -> Value {
     done
 }
 
-fn switch_on(yard: &Yard, address: &str, blank: &Blank) {
+pub(crate) fn switch_on(yard: &Yard, address: &str, blank: &Blank) {
     let operator = yard.console("operator").unwrap();
     let (code, _, said) = operator.run(&["send", address, "RL1", "on"]).unwrap();
     assert_eq!(code, 0, "{said}");

@@ -239,7 +239,7 @@ impl<'a> Batch<'a> {
     /// Does boards as they come, until it is stopped or as many have passed as were wanted. Blocks as long as that takes.
     ///
     /// # Errors
-    /// What has to be written down cannot be: the report, the numbers or the stock. Boards that fail are no errors.
+    /// The report cannot be written. Boards that fail are no errors.
     pub fn run<B: Bench>(&self, bench: &B) -> Result<Yield> {
         let present = bench.plugged();
         let ignored = if self.options.takes_present {

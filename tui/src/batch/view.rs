@@ -405,3 +405,108 @@ fn as_json(event: &SlotEvent) -> Value {
         _ => json!({ "event": "other", "slot": slot }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(failure: Option<(BatchStage, String)>) -> Box<Record> {
+        Box::new(Record {
+            at_ms: 0,
+            slot: "/dev/ttyUSB3".to_owned(),
+            mac: Some([0x5C, 0xCF, 0x7F, 0, 0, 1]),
+            number: Some(7),
+            address: Some(100_042),
+            title: "Pump 007".to_owned(),
+            software: String::new(),
+            failure,
+            durations: BTreeMap::new(),
+            bytes_written: 0,
+            line_errors: 0,
+        })
+    }
+
+    fn view() -> View {
+        View {
+            form: Form::Terminal,
+            job: "Hall 3".to_owned(),
+            slots: BTreeMap::new(),
+            result: Yield::default(),
+            drawn: None,
+            drawn_lines: 0,
+        }
+    }
+
+    fn take(view: &mut View, change: SlotChange) {
+        view.take(&SlotEvent { slot: 1, change });
+    }
+
+    #[test]
+    fn a_slot_is_a_line_until_it_says_what_came_of_it() {
+        let mut view = view();
+        let path = "/dev/ttyUSB3".to_owned();
+        take(&mut view, SlotChange::Plugged { path });
+        let (mac, title) = ([0; 6], "Pump 007".to_owned());
+        let number = 7;
+        take(&mut view, SlotChange::Identified { mac, number, title });
+        let stage = BatchStage::Flash;
+        take(&mut view, SlotChange::Begun { stage });
+        take(&mut view, SlotChange::Progress { percent: 42 });
+        assert_eq!(view.lines(79)[0], " 1 ttyUSB3       42 % Pump 007  writing");
+        let failed = SlotChange::Failed {
+            record: record(Some((stage, "the serial line is gone".to_owned()))),
+            advice: Some(
+                "Is the cable plugged in? Plug the board in again and start once more.".to_owned(),
+            ),
+        };
+        take(&mut view, failed);
+        let lines = view.lines(60);
+        assert!(lines[0].contains("  FAIL  "), "{lines:?}");
+        assert!(
+            lines.len() > 3 && lines.join(" ").contains("  more."),
+            "{lines:?}"
+        );
+        // What came of it stays while the next is waited for.
+        take(&mut view, SlotChange::WaitingForBoard);
+        assert!(view.lines(60)[0].contains("  FAIL  "));
+        take(&mut view, SlotChange::Begun { stage });
+        assert!(!view.lines(60)[0].contains("  FAIL  "));
+        take(
+            &mut view,
+            SlotChange::Passed {
+                record: record(None),
+            },
+        );
+        assert!(view.lines(60)[0].contains("  PASS  "));
+        take(&mut view, SlotChange::Freed);
+        assert_eq!(view.lines(60), ["Hall 3 · 0 passed · 0 failed"]);
+    }
+
+    #[test]
+    fn lines_are_broken_between_words_where_they_can_be() {
+        assert_eq!(wrapped("a bc def", 4), ["a bc", "def"]);
+        assert_eq!(wrapped("abcdefghi j", 4), ["abcd", "efgh", "i j"]);
+        assert_eq!(wrapped("", 4), [""]);
+    }
+
+    #[test]
+    fn a_failure_is_told_to_programs_with_what_to_do() {
+        let failed = SlotChange::Failed {
+            record: record(Some((BatchStage::Enrol, "the gateway".to_owned()))),
+            advice: Some("Try again.".to_owned()),
+        };
+        let told = as_json(&SlotEvent {
+            slot: 2,
+            change: failed,
+        });
+        assert_eq!(
+            (&told["event"], &told["slot"]),
+            (&"failed".into(), &2.into())
+        );
+        assert_eq!(
+            (&told["stage"], &told["advice"]),
+            (&"enrol".into(), &"Try again.".into())
+        );
+        assert_eq!(told["mac"], "5c:cf:7f:00:00:01");
+    }
+}

@@ -217,13 +217,16 @@ impl Batch<'_> {
                 version: is_checked.then_some(self.job.software.0),
                 mac: known.mac,
             },
-            replaces: self.options.replaces,
+            // As who it is already, where the stock has made it that: nobody has to be reached for that.
+            replaces: self.options.replaces || self.is_of_stock(mac, found.address),
             // Nobody begins a batch of boards that are live there without having said so.
             is_off_mains: true,
         };
         let mut gateway;
         let mut stock;
-        let registry: Option<&mut dyn Registry> = if self.is_ours(mac, found.address) {
+        let is_online = self.job.enrolment == EnrolmentTime::Now;
+        let is_ours = is_online && self.is_of_report(mac, found.address);
+        let registry: Option<&mut dyn Registry> = if is_ours {
             // An earlier try got as far, and who it is stands.
             None
         } else {
@@ -243,24 +246,25 @@ impl Batch<'_> {
                 }
             }
         };
-        let is_enrolled = registry.is_none() && found.address.is_some();
         let provisioned = board.provision(&plan, registry, watch)?;
         known.address = provisioned.description.address;
-        if is_enrolled && self.job.enrolment == EnrolmentTime::Now {
+        if is_ours {
             watch.enter(BatchStage::Enrol);
             return board.check(&plan.expected, watch);
         }
         Ok(provisioned.description)
     }
 
-    /// Whether a board is who this batch has made it.
-    fn is_ours(&self, mac: [u8; 6], address: Option<Address>) -> bool {
-        let Some(address) = address else {
-            return false;
-        };
-        let by_report = self.report.find(mac).and_then(|it| it.address);
-        let by_stock = self.stock.and_then(|it| it.find(mac));
-        by_report == Some(address.0) || by_stock == Some(address)
+    /// Whether a board is who this batch has made it on line.
+    fn is_of_report(&self, mac: [u8; 6], address: Option<Address>) -> bool {
+        let known = self.report.find(mac).and_then(|it| it.address);
+        address.is_some_and(|it| known == Some(it.0))
+    }
+
+    /// Whether a board is who the stock says.
+    fn is_of_stock(&self, mac: [u8; 6], address: Option<Address>) -> bool {
+        let known = self.stock.and_then(|it| it.find(mac));
+        address.is_some() && known == address
     }
 
     /// What the job asks to be looked at.

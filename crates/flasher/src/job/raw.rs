@@ -10,7 +10,7 @@ use std::path::Path;
 use switchyard_protocol::{
     Address,
     firmware::PROFILE_BYTES_MAX,
-    limits::TRANSFER_BYTES_MAX,
+    limits::SCRIPT_SOURCE_BYTES_MAX,
     message::Title,
     serial::{Setting, SettingValue},
 };
@@ -322,7 +322,7 @@ fn script(raw: &RawScript, folder: &Path) -> Result<String, JobError> {
         folder,
         &raw.file,
         &raw.sha256,
-        u64::from(TRANSFER_BYTES_MAX),
+        SCRIPT_SOURCE_BYTES_MAX as u64,
     )?;
     let what = || format!("script {:?}", raw.file);
     let script = String::from_utf8(bytes).map_err(|_| wrong(what(), "UTF-8"))?;
