@@ -19,6 +19,8 @@ use crate::{Error, Event, Result, Watch, line::Line, session::BAUD_SAFE};
 
 /// What our firmware calls itself by the standard.
 const FIRMWARE: &str = "Switchyard";
+/// How the first line of our firmware begins.
+const BANNER: &str = "Switchyard ";
 /// How long an answer is waited for before the same is asked again, which costs a board that works on it nothing. Boards
 /// whose line belongs to somebody else close it after ten quiet seconds.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(4);
@@ -455,7 +457,12 @@ impl<L: Line> RunningBoard<L> {
             let is_noise =
                 |it: char| it == char::REPLACEMENT_CHARACTER || (it.is_control() && it != '\t');
             let line = line.trim_end().rsplit(is_noise).next();
-            let line = line.unwrap_or_default().to_owned();
+            let line = line.unwrap_or_default();
+            // What is left of the boot log may look like letters.
+            let banner = line
+                .find(BANNER)
+                .filter(|at| line[*at..].contains(" slot "));
+            let line = line[banner.unwrap_or(0)..].to_owned();
             self.log.clear();
             if line.len() >= TEXT_BYTES_MIN {
                 self.heard = Heard::Text;

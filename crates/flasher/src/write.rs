@@ -16,6 +16,9 @@ use crate::{
 /// Sectors that are looked at to learn whether a region is worth comparing: on a fresh board nothing is equal, and a
 /// digest of all would be time lost.
 const PROBES: u32 = 8;
+/// What is compared at once, and into how many pieces it is divided where it differs.
+const COMPARED_BYTES: u32 = 16 * SECTOR_BYTES;
+const DIVIDED_BY: u32 = 4;
 /// Rounds of writing and comparing that may end without a single sector more being right.
 const ROUNDS_IN_VAIN_MAX: u32 = 4;
 
@@ -133,24 +136,24 @@ impl<L: Line> Writing<'_, '_, L> {
         self.differs(region, &whole)
     }
 
-    /// The same within a part, which is halved as long as it differs.
+    /// The same within a part. A digest takes the board as long as it is to be read, so each byte is looked at as seldom
+    /// as can be: in pieces first, and again only in those that differ.
     fn differs(&mut self, region: &Region, part: &Range<u32>) -> Result<Vec<Range<u32>>> {
         let mut found: Vec<Range<u32>> = Vec::new();
-        let mut left = vec![part.clone()];
+        // The first one lies on top.
+        let mut left: Vec<_> = pieces(part, COMPARED_BYTES).collect();
+        left.reverse();
         while let Some(part) = left.pop() {
             self.stop_if_asked()?;
-            let there = self
-                .loader
-                .digest(region.offset + part.start, part.end - part.start)?;
-            if there == md5(region.part(&part)) {
+            let bytes = part.end - part.start;
+            if self.loader.digest(region.offset + part.start, bytes)? == md5(region.part(&part)) {
                 continue;
             }
-            let sectors = (part.end - part.start).div_ceil(SECTOR_BYTES);
-            if sectors > 1 {
-                let middle = part.start + sectors / 2 * SECTOR_BYTES;
-                // The first half is looked at first.
-                left.push(middle..part.end);
-                left.push(part.start..middle);
+            if bytes > SECTOR_BYTES {
+                let step = (bytes / DIVIDED_BY).next_multiple_of(SECTOR_BYTES);
+                let below = left.len();
+                left.extend(pieces(&part, step));
+                left[below..].reverse();
                 continue;
             }
             match found.last_mut() {
@@ -296,6 +299,13 @@ impl<L: Line> Writing<'_, '_, L> {
         }
         Ok(None)
     }
+}
+
+/// A part in pieces of so many bytes, the last one perhaps of fewer.
+fn pieces(part: &Range<u32>, bytes: u32) -> impl Iterator<Item = Range<u32>> + use<> {
+    let end = part.end;
+    let starts = (part.start..end).step_by(bytes as usize);
+    starts.map(move |start| start..end.min(start + bytes))
 }
 
 fn length_of(runs: &[Range<u32>]) -> u32 {

@@ -196,7 +196,7 @@ fn a_blank_board_becomes_a_controller_in_one_go() {
     let mut banner = None;
     let watch = &mut |event: Event| match event {
         Event::Stage(stage) => stages.push(stage),
-        Event::Log { line } if line.contains("Switchyard ") => banner = Some(line),
+        Event::Log { line } if line.starts_with("Switchyard ") => banner = Some(line),
         _ => {}
     };
     let installed = installation
