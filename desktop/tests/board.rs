@@ -19,7 +19,7 @@ use switchyard_desktop::{
     events::{BATCH_INTERVAL, News, Window},
     settings::Settings,
 };
-use switchyard_testkit::{PASSWORD, PATIENCE, Programs, Yard, YardOptions};
+use switchyard_testkit::{PASSWORD, PATIENCE, Programs, Yard, YardOptions, wait_until};
 use tokio::sync::mpsc;
 
 /// Hands on what the window is told of the board.
@@ -202,7 +202,11 @@ async fn whoever_stops_leaves_nothing_and_the_next_time_it_becomes_a_controller(
         ),
         "{end:?}"
     );
-    assert_eq!(bench.controllers(), 0);
+    // Those who look at the fleet hear of it after that.
+    wait_until("the fleet to be empty", || {
+        (bench.controllers() == 0).then_some(())
+    })
+    .unwrap();
     assert_eq!(bench.blank.controller.view().enrolled, None);
 
     // And now all of it.
@@ -220,11 +224,13 @@ async fn whoever_stops_leaves_nothing_and_the_next_time_it_becomes_a_controller(
         panic!("expected a controller: {end:?}");
     };
     assert_eq!(desk.board().unwrap().end, Some(end));
-    let fleet = desk.fleet();
-    let found = fleet.controllers.iter().find(|it| it.address == address);
-    assert!(
-        found.is_some_and(|it| it.title == "North pump"),
-        "{fleet:?}"
-    );
+    wait_until("the fleet to have it", || {
+        let fleet = desk.fleet();
+        let found = fleet.controllers.iter().find(|it| it.address == address);
+        found
+            .is_some_and(|it| it.title == "North pump")
+            .then_some(())
+    })
+    .unwrap();
     bench.yard.gateway().unwrap().stop().unwrap();
 }

@@ -220,6 +220,10 @@ fn eight_boards_at_once_each_become_one_and_a_failure_is_its_boards_own() {
     blanks.push(Blank::with(8, vec![unplug]));
     let mut program = hall.run(technician.command(&[]), &blanks, &[]);
     let passed = program.attend(&blanks, "passed", 7);
+    wait_until("the eighth to have failed", || {
+        (hall.report().len() == 8).then_some(())
+    })
+    .unwrap();
     let report = hall.report();
     let failed: Vec<_> = report.iter().filter(|it| it["result"] == "fail").collect();
     assert_eq!(failed.len(), 1, "{report:?}");

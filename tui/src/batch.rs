@@ -18,8 +18,8 @@ use std::{
 };
 use switchyard_flasher::{
     After, Approach, Backups, Batch, BatchError, BatchOptions, Bench, Chip, EnrolmentTime, Error,
-    Fonts, Gateway, Job, Naming, Plugged, Registry, Report, ReportError, SerialLine, SlotEvent,
-    Stock, serial_ports,
+    Fonts, Gateway, Job, Naming, Plugged, Registry, RegistryError, Report, ReportError, SerialLine,
+    SlotEvent, Stock, serial_ports,
 };
 use view::{View, yield_as_json, yield_words};
 
@@ -286,6 +286,11 @@ fn reserve(
     Ok(())
 }
 
+fn is_nobodys(error: &RegistryError) -> bool {
+    let error = error.downcast_ref::<switchyard_client::Error>();
+    error.is_some_and(|it| it.code() == "unknown_address")
+}
+
 fn give_back(file: &Path, mut gateway: Gateway, json: bool) -> Result<(), Failure> {
     let stock = Stock::open(file)?;
     stock.expect_gateway(&gateway.url().to_string())?;
@@ -294,7 +299,11 @@ fn give_back(file: &Path, mut gateway: Gateway, json: bool) -> Result<(), Failur
         if stop::is_asked() {
             return Err(Failure::interrupted());
         }
-        Ok(gateway.undo(enrolment).map_err(Error::Registry)?)
+        match gateway.undo(enrolment) {
+            // Withdrawn meanwhile, or at an earlier try whose answer was lost.
+            Err(error) if is_nobodys(&error) => Ok(()),
+            other => Ok(other.map_err(Error::Registry)?),
+        }
     })?;
     let handed_out = stock.count().handed_out;
     if json {

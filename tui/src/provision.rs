@@ -137,6 +137,7 @@ fn plan(given: &ProvisionOrder, secrets: Secrets, label: Option<&str>) -> Result
             mac: None,
         },
         replaces: given.replace,
+        is_off_line: false,
         is_off_mains: false,
     })
 }

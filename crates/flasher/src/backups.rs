@@ -20,7 +20,9 @@ impl Backups {
     /// In that folder, or else in `switchyard/backups` of the place where this person's programs keep their state.
     #[must_use]
     pub fn new(folder: Option<PathBuf>) -> Self {
+        // What is empty or relative counts as not set, as the XDG Base Directory Specification has it.
         let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
+        let state = state.filter(|it| it.is_absolute());
         let local = || std::env::var_os("LOCALAPPDATA").map(PathBuf::from);
         let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".local/state"));
         let state = state.or_else(local).or_else(home).unwrap_or_default();
@@ -54,6 +56,9 @@ impl Backups {
             let file = self.folder.join(format!("{name}{again}.bin"));
             match part.persist_noclobber(&file) {
                 Ok(()) => {
+                    // Its name has to outlive a loss of power as well; only Unix has a way to ask for that.
+                    #[cfg(unix)]
+                    fs::File::open(&self.folder)?.sync_all()?;
                     self.files.push(file);
                     break;
                 }

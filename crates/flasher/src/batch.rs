@@ -311,7 +311,8 @@ impl<'a> Batch<'a> {
                     self.passed.fetch_add(is_passed.into(), Ordering::AcqRel);
                     is_passed
                 }
-                Ok(Ended::DoneBefore) => true,
+                // It may still be in its loader.
+                Ok(Ended::DoneBefore) => false,
                 Err(error) => {
                     lock(&self.broken).get_or_insert(error);
                     return;

@@ -93,6 +93,8 @@ pub struct Plan {
     pub expected: Expected,
     /// A board that is enrolled already becomes another controller.
     pub replaces: bool,
+    /// Where the board is now there is neither its network nor its gateway: nobody waits for them.
+    pub is_off_line: bool,
     /// A person has said that the board is not on mains, should it be one that is live there.
     pub is_off_mains: bool,
 }
@@ -191,14 +193,12 @@ impl<L: Line> RunningBoard<L> {
         }
         let has_wifi = plan.settings.iter().any(|it| it.setting == Setting::Wifi);
         self.set(plan.settings_first(), watch)?;
-        let is_at_hand = registry.as_ref().map(|it| it.is_at_hand());
-        let joined = match is_at_hand {
-            Some(false) => Some(self.describe(watch)?),
-            Some(true) => Some(self.join_set_network(has_wifi, watch)?),
-            None if has_wifi => Some(self.join_set_network(has_wifi, watch)?),
-            None => None,
+        let is_at_hand = !plan.is_off_line && registry.as_ref().is_none_or(|it| it.is_at_hand());
+        let joined = match is_at_hand && (has_wifi || registry.is_some()) {
+            true => self.join_set_network(has_wifi, watch)?,
+            false => self.describe(watch)?,
         };
-        if is_at_hand.is_some() && joined.is_some_and(|it| it.link == Description::LINK_NONE) {
+        if registry.is_some() && joined.link == Description::LINK_NONE {
             return Err(Error::NoGateway);
         }
         if let Some(script) = &plan.script {
@@ -394,6 +394,10 @@ impl<L: Line> RunningBoard<L> {
             Ok(description) => return Ok(description),
             Err(cause) => cause,
         };
+        if before == Some(address) {
+            // It is who it was, whatever has failed.
+            return Err(cause);
+        }
         watch.event(Event::Stage(Stage::RollingBack));
         // A person who has asked to stop wants this to be done all the same.
         let taken = self.take_back(address, plan, &mut Unstoppable(watch));
@@ -436,7 +440,6 @@ impl<L: Line> RunningBoard<L> {
         if !registry.is_at_hand() {
             return Ok(found);
         }
-        watch.event(Event::Stage(Stage::Joining));
         self.await_joined(true, watch)?;
         watch.event(Event::Stage(Stage::Reaching));
         self.await_reached(watch, |_| registry.is_online(address))

@@ -18,6 +18,7 @@ use std::{
     sync::{Mutex, PoisonError},
     time::Duration,
 };
+use switchyard_protocol::Address;
 
 /// The largest report that is read: some hundred thousand boards.
 const FILE_BYTES_MAX: u64 = 64 << 20;
@@ -175,6 +176,14 @@ impl Report {
             .iter()
             .rfind(|it| it.mac == Some(mac))
             .cloned()
+    }
+
+    /// Whether a board was given this address, however that try ended.
+    #[must_use]
+    pub fn has(&self, mac: [u8; 6], address: Address) -> bool {
+        let inside = self.lock();
+        let mut records = inside.records.iter();
+        records.any(|it| it.mac == Some(mac) && it.address == Some(address.0))
     }
 
     /// The highest number that a board of the batch has.

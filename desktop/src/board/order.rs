@@ -156,6 +156,7 @@ pub(super) fn plan(order: &BoardOrder) -> Result<Plan, Refusal> {
             mac: None,
         },
         replaces: order.replace,
+        is_off_line: false,
         is_off_mains: order.off_mains,
     })
 }

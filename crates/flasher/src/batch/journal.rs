@@ -37,6 +37,10 @@ impl Journal {
             },
             TryLockError::Error(source) => failed("locking")(source),
         })?;
+        // A copy may have come with another mode.
+        #[cfg(unix)]
+        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))
+            .map_err(failed("closing to others"))?;
         let mut bytes = Vec::new();
         let read = (&mut file).take(bytes_max + 1).read_to_end(&mut bytes);
         read.map_err(failed("reading"))?;
@@ -83,7 +87,12 @@ impl Journal {
             self.file.write_all(format!("{line}\n").as_bytes())?;
             self.file.sync_data()
         };
-        write().map_err(|source| BatchError::File {
+        let written = write();
+        if written.is_err() {
+            // A line that may not be on the disk must not be read as one that is.
+            let _ = self.file.set_len(end);
+        }
+        written.map_err(|source| BatchError::File {
             what: "writing",
             path: self.path.clone(),
             source,

@@ -143,7 +143,8 @@ impl Watch for SlotWatch<'_> {
         }
         match event {
             Event::WaitingForStart => self.tell(SlotChange::WaitingForStart),
-            Event::Again { why, .. } => self.tell(SlotChange::Again { why }),
+            // On a line on which nobody is yet, nobody wants to know how it is looked for.
+            Event::Again { why, .. } if self.is_found => self.tell(SlotChange::Again { why }),
             Event::Log { line } => self.banner = Banner::read(&line).or(self.banner.take()),
             Event::Compiled { scan_us, .. } => self.scan_us = Some(scan_us),
             Event::Stage(Stage::RollingBack) => self.tell(SlotChange::RollingBack),

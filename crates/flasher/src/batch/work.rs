@@ -36,6 +36,8 @@ pub(super) enum Ended {
 #[derive(Default)]
 struct Known {
     mac: Option<[u8; 6]>,
+    /// Nobody else works on it meanwhile.
+    is_claimed: bool,
     number: Option<u32>,
     title: String,
     address: Option<Address>,
@@ -59,7 +61,7 @@ impl Batch<'_> {
             let line = line.insert(opened);
             self.treat(bench, path, line, &mut known, watch)
         });
-        *claim = known.mac;
+        *claim = known.mac.filter(|_| known.is_claimed);
         let failure = match outcome {
             Ok(()) => None,
             Err(Error::DoneBefore { .. }) => return Ok(Ended::DoneBefore),
@@ -168,6 +170,13 @@ impl Batch<'_> {
             // The same one, found again at another rate.
             return Ok(());
         }
+        if let Some(expected) = known.mac.replace(mac) {
+            known.mac = Some(expected);
+            return Err(Error::OtherBoard {
+                expected,
+                found: mac,
+            });
+        }
         if let Some(record) = self.report.find(mac)
             && record.failure.is_none()
             && !self.options.again
@@ -180,7 +189,7 @@ impl Batch<'_> {
         if !lock(&self.claimed).insert(mac) {
             return Err(Error::Twice { mac });
         }
-        known.mac = Some(mac);
+        known.is_claimed = true;
         let number = self.numbers.of(mac)?;
         let title = self.job.naming.title(number, mac);
         let title = title.map_err(crate::JobError::Naming)?.to_string();
@@ -217,15 +226,16 @@ impl Batch<'_> {
                 version: is_checked.then_some(self.job.software.0),
                 mac: known.mac,
             },
-            // As who it is already, where the stock has made it that: nobody has to be reached for that.
-            replaces: self.options.replaces || self.is_of_stock(mac, found.address),
+            replaces: self.options.replaces,
+            is_off_line: self.job.enrolment == EnrolmentTime::Stock,
             // Nobody begins a batch of boards that are live there without having said so.
             is_off_mains: true,
         };
         let mut gateway;
         let mut stock;
         let is_online = self.job.enrolment == EnrolmentTime::Now;
-        let is_ours = is_online && self.is_of_report(mac, found.address);
+        let is_ours = self.is_of_stock(mac, found.address)
+            || (is_online && self.is_of_report(mac, found.address));
         let registry: Option<&mut dyn Registry> = if is_ours {
             // An earlier try got as far, and who it is stands.
             None
@@ -248,7 +258,7 @@ impl Batch<'_> {
         };
         let provisioned = board.provision(&plan, registry, watch)?;
         known.address = provisioned.description.address;
-        if is_ours {
+        if is_ours && is_online {
             watch.enter(BatchStage::Enrol);
             return board.check(&plan.expected, watch);
         }
@@ -257,8 +267,7 @@ impl Batch<'_> {
 
     /// Whether a board is who this batch has made it on line.
     fn is_of_report(&self, mac: [u8; 6], address: Option<Address>) -> bool {
-        let known = self.report.find(mac).and_then(|it| it.address);
-        address.is_some_and(|it| known == Some(it.0))
+        address.is_some_and(|it| self.report.has(mac, it))
     }
 
     /// Whether a board is who the stock says.

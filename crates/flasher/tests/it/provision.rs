@@ -216,7 +216,6 @@ fn a_blank_board_becomes_a_controller_in_one_go() {
         Stage::Trial,
         Stage::Enrolling,
         Stage::Restarting,
-        Stage::Joining,
         Stage::Reaching,
     ];
     assert_eq!(stages, expected);
