@@ -42,6 +42,15 @@ struct Fleet {
     technician: String,
 }
 
+/// A controller calls its link live a moment before the yard has it.
+async fn all_there(gateway: &Gateway, count: usize) {
+    until("the yard to have them all", async || {
+        let online = gateway.metric("controllers_online").await;
+        (online == count as u64).then_some(())
+    })
+    .await;
+}
+
 impl Fleet {
     async fn of(count: usize) -> Self {
         Self::at(Gateway::start_with(ask_away).await, count).await
@@ -56,12 +65,7 @@ impl Fleet {
         for controller in &controllers {
             soon("a controller", controller.wait_live()).await.unwrap();
         }
-        // A controller calls its link live a moment before the yard has it.
-        until("the yard to have them all", async || {
-            let online = gateway.metric("controllers_online").await;
-            (online == count as u64).then_some(())
-        })
-        .await;
+        all_there(&gateway, count).await;
         let technician = gateway.log_in("technician").await;
         Fleet {
             gateway,
@@ -380,6 +384,7 @@ async fn values_of_parameters_come_to_all_and_go_back() {
         soon("a controller", controller.wait_live()).await.unwrap();
         fleet.controllers.push(controller);
     }
+    all_there(&fleet.gateway, fleet.controllers.len()).await;
     let values = async || {
         let mut all = Vec::new();
         for address in fleet.addresses() {
