@@ -14,7 +14,7 @@ const DRAW_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A chip's address, as people write it.
 pub(crate) fn mac(chip: &Chip) -> String {
-    chip.mac.map(|byte| format!("{byte:02x}")).join(":")
+    switchyard_flasher::mac_text(chip.mac)
 }
 
 /// Shows what goes on: to programs a line an event, to people at a terminal one line that moves, to others what matters.

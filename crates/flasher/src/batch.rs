@@ -193,10 +193,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn mac_text(mac: [u8; 6]) -> String {
-    mac.map(|byte| format!("{byte:02x}")).join(":")
-}
-
 fn read_mac(text: &str) -> Option<[u8; 6]> {
     let byte = |part: &str| {
         let is_byte = part.len() == 2 && part.bytes().all(|it| it.is_ascii_hexdigit());

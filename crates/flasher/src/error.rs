@@ -8,7 +8,7 @@ use switchyard_protocol::{
     serial::{ImprovError, Setting, WifiState},
 };
 
-use crate::{Heard, RegistryError, Remains};
+use crate::{Heard, RegistryError, Remains, mac_text};
 
 /// Why a serial operation failed.
 #[derive(Debug, thiserror::Error)]
@@ -295,10 +295,6 @@ pub enum Error {
     /// A report cannot be kept.
     #[error(transparent)]
     Report(#[from] crate::ReportError),
-}
-
-fn mac_text(mac: [u8; 6]) -> String {
-    mac.map(|byte| format!("{byte:02x}")).join(":")
 }
 
 fn was(lost: Option<Address>) -> String {

@@ -75,6 +75,12 @@ pub use session::{Approach, BAUD_SAFE, Board, Order, Written, flash};
 pub use stub::Stub;
 pub use write::Backup;
 
+/// A MAC address as people write it: `5c:cf:7f:12:34:56`.
+#[must_use]
+pub fn mac_text(mac: [u8; 6]) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
+}
+
 /// What this crate's functions return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 

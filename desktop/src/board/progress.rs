@@ -78,7 +78,7 @@ fn follow(state: &mut BoardState, event: Event) {
             state.prompt = Some(BoardPrompt::StartProgram);
         }
         Event::Found { chip } => {
-            let mac = chip.mac.map(|byte| format!("{byte:02x}")).join(":");
+            let mac = switchyard_flasher::mac_text(chip.mac);
             state.chip = Some(format!("{} {mac}", chip.name));
             state.prompt = None;
         }

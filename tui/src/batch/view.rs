@@ -360,7 +360,7 @@ fn line(event: &SlotEvent) -> Option<String> {
 }
 
 fn mac_words(mac: [u8; 6]) -> String {
-    mac.map(|byte| format!("{byte:02x}")).join(":")
+    switchyard_flasher::mac_text(mac)
 }
 
 fn as_json(event: &SlotEvent) -> Value {

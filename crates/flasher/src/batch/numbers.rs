@@ -1,7 +1,7 @@
 //! Which number each board of a batch has: once one is given it is that board's, whatever becomes of it.
 
-use super::{BatchError, journal::Journal, mac_text, read_mac};
-use crate::Record;
+use super::{BatchError, journal::Journal, read_mac};
+use crate::{Record, mac_text};
 use std::{collections::HashMap, path::Path, sync::Mutex};
 
 /// The largest file of numbers that is read: some hundred thousand boards.

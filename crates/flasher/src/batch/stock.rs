@@ -3,8 +3,8 @@
 //! The file only grows: each line is on the disk before anybody acts on it. So no two boards ever get the same, whenever
 //! power goes away; and a board that is tried again gets its own again. Its format stands in `docs/batch.md`.
 
-use super::{BatchError, journal::Journal, lock, mac_text, read_mac};
-use crate::{Enrolment, Registry, RegistryError, job};
+use super::{BatchError, journal::Journal, lock, read_mac};
+use crate::{Enrolment, Registry, RegistryError, job, mac_text};
 use std::{fmt, path::Path, sync::Mutex};
 use switchyard_protocol::{Address, message::LinkKey};
 

@@ -312,7 +312,7 @@ impl Setter<'_> {
     fn small(&self, area: &mut Area) -> Result<Vec<Line>, LabelError> {
         let mut said: Vec<(&str, String)> = Vec::new();
         if let Some(mac) = self.label.mac {
-            said.push(("", mac.map(|byte| format!("{byte:02x}")).join(":")));
+            said.push(("", crate::mac_text(mac)));
         }
         let name = self.label.wifi_name.as_ref();
         if let Some(name) = name {

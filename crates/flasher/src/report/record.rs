@@ -257,7 +257,7 @@ struct Row {
 impl Row {
     fn of(record: &Record) -> Self {
         let time = Timestamp::from_millisecond(record.at_ms).unwrap_or_default();
-        let mac = |mac: [u8; 6]| mac.map(|byte| format!("{byte:02x}")).join(":");
+        let mac = crate::mac_text;
         let (stage, error) = record.failure.clone().unzip();
         let result = if stage.is_none() { "pass" } else { "fail" };
         let durations = record.durations.iter();
