@@ -13,7 +13,8 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("client", &["protocol"]),
     ("flasher", &["client", "protocol"]),
     ("firmware", &["protocol"]),
-    ("gateway", &["relay", "protocol", "firmware"]),
+    ("telephone", &[]),
+    ("gateway", &["relay", "protocol", "firmware", "telephone"]),
     ("tui", &["client", "flasher", "firmware", "protocol"]),
     ("desktop", &["client", "flasher", "firmware", "protocol"]),
     ("testkit", &["protocol", "firmware"]),
@@ -22,7 +23,13 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     (
         "e2e",
         &[
-            "client", "firmware", "gateway", "protocol", "relay", "testkit",
+            "client",
+            "firmware",
+            "gateway",
+            "protocol",
+            "relay",
+            "telephone",
+            "testkit",
         ],
     ),
 ];
