@@ -3,6 +3,7 @@
 //! - [`Settings`]: what it runs on; [`config::RawSettings`] is how people write it.
 //! - [`Stores`]: accounts, controllers, waiting commands, statuses, the audit log.
 //! - `journal`: what commands came to, in files that outlive the process; [`audit`]: who asked for them.
+//! - [`alarm`]: what is wrong, and who is told of it.
 //! - [`history`]: what points were, minute by minute.
 //! - [`Listeners`], [`serve`]: bound sockets in, until told to stop.
 //! - [`compiler`]: scripts compiled in a child process.
@@ -18,6 +19,7 @@
 //! bounded channel only.
 
 mod access;
+pub mod alarm;
 pub mod audit;
 mod backoff;
 mod bridge;
