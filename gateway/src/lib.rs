@@ -22,6 +22,7 @@ mod access;
 pub mod alarm;
 pub mod audit;
 mod backoff;
+mod bell;
 mod bridge;
 pub mod cli;
 mod clock;

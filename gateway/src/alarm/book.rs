@@ -1,7 +1,7 @@
 //! The life of alarms: raised, told of, heard, over; and who is to be told next.
 //!
 //! The book holds what is open. Each of its methods is given the moment, changes what it holds, and notes what
-//! has to be kept ([`Changes`]) and what has to be done ([`Action`]). Whoever owns it keeps the changes
+//! has to be kept ([`AlarmChanges`]) and what has to be done ([`Action`]). Whoever owns it keeps the changes
 //! first, and does nothing of the rest before that.
 //!
 //! Nobody is told of one thing by two calls: all alarms that come to a contact while an attempt at them is under way
@@ -19,6 +19,7 @@ use super::{
     },
     people::ContactId,
 };
+use crate::store::{AlarmChanges, AlarmNumbers};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 /// Alarms that may be open: beyond it there is one for every other controller, and nobody reads them.
@@ -59,20 +60,6 @@ pub(crate) struct Raising {
 #[error("expected at most {OPEN_MAX} open alarms")]
 pub(crate) struct Full;
 
-/// What has to be kept: each of these as it is by then.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Changes {
-    pub(crate) alarms: Vec<Alarm>,
-    pub(crate) attempts: Vec<Attempt>,
-    pub(crate) notes: Vec<Note>,
-}
-
-impl Changes {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.alarms.is_empty() && self.attempts.is_empty() && self.notes.is_empty()
-    }
-}
-
 /// What has to be done, once the changes are kept.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Action {
@@ -108,11 +95,10 @@ pub(crate) struct Book {
     worded: BTreeSet<AttemptId>,
     /// Alarms that wait for the end of an attempt.
     waiting: BTreeSet<AlarmId>,
-    next_alarm: u64,
-    next_attempt: u64,
+    last: AlarmNumbers,
     changed_alarms: BTreeSet<AlarmId>,
     changed_attempts: BTreeSet<AttemptId>,
-    notes: Vec<Note>,
+    notes: Vec<(u64, Note)>,
     actions: VecDeque<Action>,
 }
 
@@ -123,7 +109,7 @@ impl Book {
         desk: Desk,
         alarms: Vec<Alarm>,
         attempts: Vec<Attempt>,
-        last: (AlarmId, AttemptId),
+        last: AlarmNumbers,
         now_ms: u64,
     ) -> Self {
         let interrupted: Vec<_> = attempts
@@ -139,8 +125,7 @@ impl Book {
             attempts: attempts.into_iter().map(|it| (it.id, it)).collect(),
             worded: BTreeSet::new(),
             waiting: BTreeSet::new(),
-            next_alarm: last.0.0 + 1,
-            next_attempt: last.1.0 + 1,
+            last,
             changed_alarms: BTreeSet::new(),
             changed_attempts: BTreeSet::new(),
             notes: Vec::new(),
@@ -179,10 +164,10 @@ impl Book {
     }
 
     /// What has to be kept now. It is given once.
-    pub(crate) fn take_changes(&mut self) -> Changes {
+    pub(crate) fn take_changes(&mut self) -> AlarmChanges {
         let alarms = std::mem::take(&mut self.changed_alarms);
         let attempts = std::mem::take(&mut self.changed_attempts);
-        Changes {
+        AlarmChanges {
             alarms: alarms
                 .iter()
                 .filter_map(|id| self.alarms.get(id).cloned())
@@ -192,6 +177,7 @@ impl Book {
                 .filter_map(|id| self.attempts.get(id).cloned())
                 .collect(),
             notes: std::mem::take(&mut self.notes),
+            ..AlarmChanges::default()
         }
     }
 
@@ -212,8 +198,8 @@ impl Book {
         if self.alarms.len() >= OPEN_MAX {
             return Err(Full);
         }
-        let id = AlarmId(self.next_alarm);
-        self.next_alarm += 1;
+        self.last.alarm.0 += 1;
+        let id = self.last.alarm;
         let mut alarm = Alarm {
             id,
             source: it.source,
@@ -485,7 +471,9 @@ impl Book {
 
     fn note(&mut self, at_ms: u64, alarm: AlarmId, what: Happened) {
         self.changed_alarms.insert(alarm);
-        self.notes.push(Note { alarm, at_ms, what });
+        self.last.note += 1;
+        let note = Note { alarm, at_ms, what };
+        self.notes.push((self.last.note, note));
     }
 }
 

@@ -10,13 +10,20 @@
 //! - `people`: contacts, and when they are not to be woken. `plan`: who is on call at a site, and who is told after whom.
 //! - `rule`: what raises an alarm, and the judge of values.
 //! - `book`: the life of alarms. `pursuit`: who is to be told next.
-//! - `wording`: what they are told.
+//! - `wording`: what they are told. `conversation`: a call, as whoever answers it hears it.
 
 #[allow(dead_code, reason = "until it is owned")]
 mod book;
+#[allow(dead_code, reason = "until it is owned")]
+mod conversation;
 #[allow(dead_code, reason = "until it is owned")]
 mod desk;
 pub mod model;
 pub mod people;
 pub mod plan;
 pub mod rule;
+#[allow(dead_code, reason = "until it is owned")]
+mod wording;
+
+/// The chore whose owner keeps alarms and tells people of them.
+pub const CHORE: &str = "alarms";

@@ -6,11 +6,15 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// An alarm's number. It rises, and none is given twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct AlarmId(pub u64);
 
 /// An attempt's number. It rises, and none is given twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct AttemptId(pub u64);
 
 impl fmt::Display for AlarmId {

@@ -265,8 +265,8 @@ impl Book {
         alarm: AlarmId,
         (contact, channel, destination): (ContactId, Channel, String),
     ) {
-        let id = AttemptId(self.next_attempt);
-        self.next_attempt += 1;
+        self.last.attempt.0 += 1;
+        let id = self.last.attempt;
         let name = self.desk.contacts.get(&contact);
         let attempt = Attempt {
             id,

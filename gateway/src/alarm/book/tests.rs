@@ -76,13 +76,7 @@ struct House {
 
 impl House {
     fn new(desk: Desk) -> Self {
-        let book = Book::open(
-            desk,
-            Vec::new(),
-            Vec::new(),
-            (AlarmId(0), AttemptId(0)),
-            NOON,
-        );
+        let book = Book::open(desk, Vec::new(), Vec::new(), AlarmNumbers::default(), NOON);
         House {
             book,
             now_ms: NOON,
@@ -100,7 +94,8 @@ impl House {
             .extend(changes.alarms.into_iter().map(|it| (it.id, it)));
         self.attempts
             .extend(changes.attempts.into_iter().map(|it| (it.id, it)));
-        self.notes.extend(changes.notes);
+        self.notes
+            .extend(changes.notes.into_iter().map(|(_, it)| it));
         for action in self.book.take_actions() {
             match action {
                 Action::Begin(attempt) => {
@@ -171,10 +166,11 @@ impl House {
 
     /// As a store and a new process have it: what was not kept is gone.
     fn restart(&mut self) {
-        let last = (
-            self.alarms.keys().last().copied().unwrap_or(AlarmId(0)),
-            self.attempts.keys().last().copied().unwrap_or(AttemptId(0)),
-        );
+        let last = AlarmNumbers {
+            alarm: self.alarms.keys().last().copied().unwrap_or_default(),
+            attempt: self.attempts.keys().last().copied().unwrap_or_default(),
+            note: self.notes.len() as u64,
+        };
         let alarms = self
             .alarms
             .values()

@@ -19,6 +19,7 @@ mod runner;
 mod tenure;
 
 use crate::{
+    bell::Bell,
     fleet::rollout::Phase,
     inside::Insides,
     store::{ConfigStore, FencingToken, RolloutId, StoreError, Wish, WishId},
@@ -34,7 +35,7 @@ use std::{
 use switchyard_protocol::message::Title;
 use tenure::{Holder, Tenure};
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::mpsc,
     task::{Id, JoinSet},
     time::{Instant, MissedTickBehavior},
 };
@@ -71,17 +72,6 @@ const LOST_PAUSE: Duration = Duration::from_secs(5);
 /// How long one is left alone that cannot be gone on with: less than a trial takes, which ends by itself as if all
 /// was well.
 const BROKEN_PAUSE: Duration = Duration::from_secs(60);
-
-/// Says that there is something to do, so that it is looked for at once. Cloning it gives the same one.
-#[derive(Clone, Default)]
-pub(crate) struct Bell(Arc<Notify>);
-
-impl Bell {
-    /// Somebody began a roll-out, or wants something of one.
-    pub(crate) fn ring(&self) {
-        self.0.notify_one();
-    }
-}
 
 /// See the module.
 pub(crate) struct Executor {
@@ -146,7 +136,7 @@ impl Executor {
             }
             tokio::select! {
                 () = shared.stopping.cancelled() => return,
-                () = self.bell.0.notified() => {}
+                () = self.bell.rung() => {}
                 () = tokio::time::sleep(LOOK_INTERVAL * LOOKS_PER_LIST) => {}
             }
         }
@@ -267,7 +257,7 @@ impl<'a> Owner<'a> {
 
     /// Whether the lease was lost.
     async fn own(&mut self) -> bool {
-        let (shared, bell) = (self.shared(), &self.executor.bell.0);
+        let (shared, bell) = (self.shared(), &self.executor.bell);
         let first = Instant::now() + RENEW_INTERVAL;
         let mut renewals = tokio::time::interval_at(first, RENEW_INTERVAL);
         renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -284,7 +274,7 @@ impl<'a> Owner<'a> {
                     return true;
                 },
                 Some(ended) = self.running.join_next_with_id() => self.ended(ended),
-                () = bell.notified() => {
+                () = bell.rung() => {
                     if self.look(true).await {
                         return false;
                     }
