@@ -54,6 +54,7 @@ mod ssh_key;
 pub mod store;
 mod supervisor;
 mod telemetry;
+mod tenure;
 mod throttle;
 mod tls;
 mod totp;

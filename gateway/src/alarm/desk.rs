@@ -25,8 +25,6 @@ pub(crate) struct ChannelLimits {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ChannelState {
     pub(crate) limits: ChannelLimits,
-    /// Why it is out of order, where it is.
-    pub(crate) fault: Option<String>,
 }
 
 /// See the module.

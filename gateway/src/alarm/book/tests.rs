@@ -40,7 +40,6 @@ fn channel(at_once_max: usize) -> ChannelState {
             per_day_max: 1_000,
             prefixes: Vec::new(),
         },
-        fault: None,
     }
 }
 

@@ -5,7 +5,6 @@
 //! once when that fails: a lease that may be over is over. Whoever acquires it next claims each roll-out
 //! under a higher token, and goes on from what was stored (`docs/adr/0026`).
 //!
-//! - `tenure`: for how long this process is the owner.
 //! - `runner`: one roll-out under way: told, asked, stored, and only then acted upon.
 //! - `hands`: what is done at controllers.
 //! - `observer`: which of them are there.
@@ -16,7 +15,6 @@
 mod hands;
 mod observer;
 mod runner;
-mod tenure;
 
 use crate::{
     bell::Bell,
@@ -24,6 +22,7 @@ use crate::{
     inside::Insides,
     store::{ConfigStore, FencingToken, RolloutId, StoreError, Wish, WishId},
     telemetry::{Telemetry, count},
+    tenure::{self, Holder, Tenure},
 };
 use hands::Hands;
 use runner::{End, Shared};
@@ -33,7 +32,6 @@ use std::{
     time::Duration,
 };
 use switchyard_protocol::message::Title;
-use tenure::{Holder, Tenure};
 use tokio::{
     sync::mpsc,
     task::{Id, JoinSet},
