@@ -8,6 +8,7 @@ pub mod media;
 mod number;
 mod outcome;
 pub mod sip;
+pub mod speech;
 mod trunk;
 
 pub use error::Error;
