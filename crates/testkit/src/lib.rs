@@ -11,6 +11,7 @@
 pub mod board;
 mod lx106;
 mod program;
+mod seeded;
 pub mod services;
 mod yard;
 
