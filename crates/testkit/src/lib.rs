@@ -11,6 +11,7 @@
 pub mod board;
 mod lx106;
 mod program;
+mod pseudo_terminal;
 pub mod services;
 mod yard;
 
