@@ -3,6 +3,7 @@
 //! Knows nothing of alarms, controllers or stores: it is given a number to call and something to say, and tells
 //! what it hears.
 
+pub mod modem;
 mod number;
 
 pub use number::{Number, NumberError};
