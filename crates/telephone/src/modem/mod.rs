@@ -4,7 +4,7 @@
 //!   ([`ModemState`]). Texts that come are given out by the channel that [`Modem::start`] returns.
 //! - `driver`: the thread that has the serial port, opens it, and opens it again.
 //! - `machine`: the brain, without a line or a clock. `desk` makes asking a modem something that is awaited; `attend`,
-//!   `text` and `call` are the procedures. `lines` and `words` read what modems say, [`pdu`] what texts are.
+//!   `text` and `call` are the procedures. `lines` and `words` read what modems say, `pdu` what texts are.
 //!
 //! A modem does one thing at a time: what is asked for meanwhile waits, is told so, and is refused when too much does.
 //! What a modem can is found out by asking it, each time that it is opened ([`Capabilities`]).
