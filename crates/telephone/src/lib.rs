@@ -5,6 +5,7 @@
 
 mod error;
 pub mod media;
+pub mod modem;
 mod number;
 mod outcome;
 pub mod sip;
