@@ -59,7 +59,7 @@ impl fmt::Debug for Password {
 }
 
 /// How a trunk is used.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TrunkSettings {
     /// The telephone system: a name or an address, with a number such as `:5060` where it is not the transport's
     /// own. A name is asked of the system's resolver; SRV records are not.
