@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use std::{
-    net::{Ipv4Addr, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
     path::Path,
     process::Command,
     time::{Duration, Instant},
@@ -28,7 +28,7 @@ pub(crate) struct Sipp {
 }
 
 /// Three numbers that are free now: SIP, and RTP with the one behind it.
-fn free_udp_ports() -> Result<(u16, u16)> {
+pub(crate) fn free_udp_ports() -> Result<(u16, u16)> {
     let sip = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     let media = loop {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
@@ -122,6 +122,11 @@ impl Sipp {
             udp_port,
             _folder: folder,
         })
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.udp_port).into()
     }
 
     /// Settings of a trunk to it.
