@@ -3,6 +3,7 @@
 //! - [`Settings`]: what it runs on; [`config::RawSettings`] is how people write it.
 //! - [`Stores`]: accounts, controllers, waiting commands, statuses, the audit log.
 //! - `journal`: what commands came to, in files that outlive the process; [`audit`]: who asked for them.
+//! - [`alarm`]: what is wrong, and who is told of it.
 //! - [`history`]: what points were, minute by minute.
 //! - [`Listeners`], [`serve`]: bound sockets in, until told to stop.
 //! - [`compiler`]: scripts compiled in a child process.
@@ -18,8 +19,10 @@
 //! bounded channel only.
 
 mod access;
+pub mod alarm;
 pub mod audit;
 mod backoff;
+mod bell;
 mod bridge;
 pub mod cli;
 mod clock;
@@ -51,6 +54,7 @@ mod ssh_key;
 pub mod store;
 mod supervisor;
 mod telemetry;
+mod tenure;
 mod throttle;
 mod tls;
 mod totp;

@@ -6,6 +6,7 @@
 //! - [`Trunk`]: one account at one telephone system; [`Call`]: one call by it.
 //! - [`Event`], [`Progress`], [`End`]: what a call tells, and what became of it.
 //! - [`speech::Speech`]: text and recorded clips made into sound.
+//! - [`modem`]: a GSM modem on a serial port.
 //! - [`sip`], [`media`]: the pure parts below.
 //!
 //! ```no_run
@@ -38,6 +39,7 @@
 
 mod error;
 pub mod media;
+pub mod modem;
 mod number;
 mod outcome;
 pub mod sip;
