@@ -11,7 +11,7 @@ mod span;
 pub(crate) mod url;
 
 pub use crate::{
-    alarm::settings::{AlarmSettings, RawAlarms},
+    alarm::settings::{AlarmSettings, RawAlarms, RawLimits, RawSip},
     bridge::MqttSettings,
     proxy::TrustedNetwork,
     webhook::{RawWebhook, Told, WebhookSettings},
