@@ -29,8 +29,102 @@ mod telling;
 mod watching;
 mod wording;
 
+use crate::{
+    bell::Bell,
+    config::Settings,
+    inside::Insides,
+    store::{ConfigStore, StatusStore},
+    telemetry::Telemetry,
+};
+use model::Channel;
+use owner::{Context, Tellers};
+use std::sync::Arc;
+use telling::Report;
+use tokio::sync::{mpsc, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
 /// The chore whose owner keeps alarms and tells people of them.
 pub const CHORE: &str = "alarms";
 
-pub(crate) use channel::open;
-pub(crate) use owner::{Context, Counters, Standing, own, reports};
+pub(crate) use owner::{Counters, Standing};
+
+/// What handlers need of alarms.
+pub(crate) struct AlarmDesk {
+    /// Rung when the store has something for their owner.
+    pub(crate) bell: Bell,
+    /// How the owner of this process stands, if it is one.
+    pub(crate) standing: watch::Receiver<Standing>,
+    /// By what people can be told from here.
+    pub(crate) channels: Vec<Channel>,
+}
+
+/// Ways of telling people that are open, before anybody is told.
+pub(crate) struct Alarms {
+    bell: Bell,
+    tellers: Tellers,
+    reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
+    standing: watch::Sender<Standing>,
+    days: u32,
+}
+
+impl Alarms {
+    /// Opens what is set up.
+    ///
+    /// # Errors
+    /// When something cannot be as it is set up: an unreadable certificate, no socket.
+    pub(crate) async fn open(
+        settings: &Settings,
+        tasks: &TaskTracker,
+        stopping: &CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let reports = owner::reports();
+        let (alarms, data) = (&settings.alarms, &settings.data);
+        Ok(Alarms {
+            bell: Bell::default(),
+            tellers: channel::open(alarms, data, &reports.0, tasks, stopping).await?,
+            reports,
+            standing: watch::Sender::default(),
+            days: alarms.days,
+        })
+    }
+
+    /// What is rung when the store has something of alarms.
+    pub(crate) fn bell(&self) -> Bell {
+        self.bell.clone()
+    }
+
+    /// What handlers need.
+    pub(crate) fn desk(&self) -> AlarmDesk {
+        AlarmDesk {
+            bell: self.bell.clone(),
+            standing: self.standing.subscribe(),
+            channels: self.tellers.0.keys().copied().collect(),
+        }
+    }
+
+    /// Owns the chore whenever it can, until the gateway stops. `identity` is that of this installation.
+    pub(crate) fn start(
+        self,
+        (store, status): (Arc<dyn ConfigStore>, Option<Arc<dyn StatusStore>>),
+        insides: Arc<Insides>,
+        telemetry: Arc<Telemetry>,
+        identity: [u8; 16],
+        (tasks, stopping): (&TaskTracker, &CancellationToken),
+    ) {
+        let context = Context {
+            store,
+            status,
+            insides,
+            telemetry,
+            bell: self.bell,
+            tellers: self.tellers,
+            identity,
+            days: self.days,
+            heartbeat: None,
+            stopping: stopping.clone(),
+            standing: self.standing,
+            reports: self.reports,
+        };
+        tasks.spawn(owner::own(context));
+    }
+}
