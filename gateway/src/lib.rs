@@ -18,6 +18,7 @@
 //! bounded channel only.
 
 mod access;
+mod alarm;
 pub mod audit;
 mod backoff;
 mod bridge;
