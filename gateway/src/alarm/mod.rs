@@ -31,14 +31,18 @@ mod wording;
 
 use crate::{
     bell::Bell,
-    config::Settings,
+    config::{Secret, Settings},
+    endpoint::Endpoint,
     inside::Insides,
     store::{ConfigStore, StatusStore},
     telemetry::Telemetry,
 };
+use anyhow::Context as _;
+use axum::http::Uri;
+use bytes::Bytes;
 use model::Channel;
-use owner::{Context, Tellers};
-use std::sync::Arc;
+use owner::{Context, Heartbeat, Tellers};
+use std::{sync::Arc, time::Duration};
 use telling::Report;
 use tokio::sync::{mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -65,6 +69,30 @@ pub(crate) struct Alarms {
     reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
     standing: watch::Sender<Standing>,
     days: u32,
+    heartbeat: Option<Heartbeat>,
+}
+
+/// A sign of life to somebody outside, by a request that is to be answered well.
+fn heartbeat((url, interval): (Secret, Duration)) -> anyhow::Result<Heartbeat> {
+    let uri: Uri = url
+        .0
+        .parse()
+        .context("alarms.heartbeat_url: expected a URL")?;
+    let endpoint = Endpoint::open(&uri, true, None)?;
+    Ok(Heartbeat {
+        interval,
+        beat: Box::new(move || {
+            let endpoint = endpoint.clone();
+            Box::pin(async move {
+                let request = endpoint.request(&endpoint.path(), Bytes::new(), &[]);
+                match endpoint.exchange(request, 0).await {
+                    Ok(answer) if answer.status.is_success() => Ok(()),
+                    Ok(answer) => Err(format!("it was answered {}", answer.status)),
+                    Err(fault) => Err(fault.to_string()),
+                }
+            })
+        }),
+    })
 }
 
 impl Alarms {
@@ -85,6 +113,7 @@ impl Alarms {
             reports,
             standing: watch::Sender::default(),
             days: alarms.days,
+            heartbeat: alarms.heartbeat.clone().map(heartbeat).transpose()?,
         })
     }
 
@@ -120,7 +149,7 @@ impl Alarms {
             tellers: self.tellers,
             identity,
             days: self.days,
-            heartbeat: None,
+            heartbeat: self.heartbeat,
             stopping: stopping.clone(),
             standing: self.standing,
             reports: self.reports,
