@@ -428,6 +428,91 @@ fn three_is_an_hour_of_rest() {
 }
 
 #[test]
+fn a_key_from_before_undoes_nothing() {
+    let mut house = House::new(desk());
+    let alarm = house.script(0, Severity::High);
+    house.pass(1);
+    let (_, _, call) = house.one_call();
+    house.book.word(call);
+    house.book.acknowledge(house.now_ms, &[alarm], &li());
+    house.book.decide(house.now_ms, call, Decision::Mute);
+    house.keep();
+    assert_eq!(house.state(alarm), State::Acknowledged);
+}
+
+#[test]
+fn an_answer_from_before_does_not_pass_over_who_is_told_now() {
+    let mut house = House::new(desk());
+    house.script(0, Severity::High);
+    house.pass(1);
+    let (_, _, first) = house.one_call();
+    house.book.word(first);
+    house.end(first, Outcome::Sent);
+    house.pass(301);
+    let (_, by, second) = house.one_call();
+    assert_eq!(by, Channel::Email);
+    house.book.decide(house.now_ms, first, Decision::Pass);
+    house.pass(10);
+    assert!(
+        house.calls().is_empty(),
+        "while the second one is under way"
+    );
+    house.end(second, Outcome::Sent);
+    house.pass(301);
+    assert_eq!(house.one_call().0, BO);
+}
+
+#[test]
+fn one_that_comes_back_while_it_rings_is_told_by_that_call() {
+    let mut house = House::new(desk());
+    let alarm = house.script(0, Severity::Medium);
+    house.pass(1);
+    let (_, _, call) = house.one_call();
+    house.book.over(house.now_ms, &script(0));
+    house.script(0, Severity::Medium);
+    house.pass(10);
+    assert!(house.calls().is_empty());
+    assert_eq!(house.book.word(call).len(), 1);
+    house.end(call, Outcome::Unanswered);
+    assert_eq!(house.state(alarm), State::Notified);
+    house.pass(301);
+    assert_eq!(house.one_call().1, Channel::Email, "and the chain goes on");
+}
+
+#[test]
+fn a_clock_that_is_put_back_delays_nobody() {
+    let mut house = House::new(desk());
+    house.script(0, Severity::High);
+    house.pass(1);
+    let (_, _, call) = house.one_call();
+    house.end(call, Outcome::Unanswered);
+    house.now_ms -= 2 * 3_600 * 1_000;
+    house.pass(301);
+    assert_eq!(house.one_call().1, Channel::Email);
+}
+
+#[test]
+fn what_never_left_the_house_counts_for_no_limit() {
+    let mut desk = desk();
+    desk.contacts.get_mut(&LI).unwrap().calls_per_hour_max = 2;
+    desk.plans.get_mut(&0).unwrap().chain = vec![Rung {
+        attempts: 10,
+        pause_s: 1,
+        ..rung(LI, Medium::Call)
+    }];
+    let mut house = House::new(desk);
+    house.script(0, Severity::High);
+    for _ in 0..8 {
+        house.pass(2);
+        let (_, _, call) = house.one_call();
+        let reason = "the trunk does not answer".to_owned();
+        house.end(call, Outcome::Failed { reason });
+    }
+    house.pass(2);
+    house.one_call();
+}
+
+#[test]
 fn a_shelf_ends_with_what_lies_on_it() {
     let mut house = House::new(desk());
     let alarm = house.script(0, Severity::High);
@@ -718,14 +803,16 @@ fn there_are_not_more_than_may_be() {
         };
         house.raise(source, Severity::Low, 1);
     }
-    let one_more = Raising {
+    let one_more = |severity| Raising {
         source: script(0),
-        severity: Severity::High,
+        severity,
         text: "x".into(),
         controller: None,
         site: None,
         value: None,
         is_silence: false,
     };
-    assert_eq!(house.book.raise(NOON, one_more), Err(Full));
+    assert_eq!(house.book.raise(NOON, one_more(Severity::Low)), Err(Full));
+    // What is grave has room all the same.
+    house.book.raise(NOON, one_more(Severity::High)).unwrap();
 }
