@@ -3,6 +3,8 @@
 import {
   HostError,
   type Address,
+  type ApiAnswer,
+  type ApiRequest,
   type BoardOrder,
   type Boards,
   type Command,
@@ -125,6 +127,14 @@ export class FakeHost implements Host {
 
   holder(): Promise<string> {
     return Promise.resolve('wang');
+  }
+
+  /** What answers the HTTP API; null has none of it. */
+  answer: ((request: ApiRequest, account: string) => Promise<ApiAnswer>) | null = null;
+
+  api(request: ApiRequest): Promise<ApiAnswer> {
+    if (this.answer === null) return Promise.reject(new HostError({ code: 'not_found', message: 'no such thing' }));
+    return this.answer(request, this.current?.account ?? SESSION.account);
   }
 
   sendNote(address: Address, text: string): Promise<void> {
