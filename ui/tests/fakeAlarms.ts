@@ -394,7 +394,7 @@ export class FakeAlarms {
     const { contact, pin } = body as { contact: Contact; pin?: string };
     checkContact(contact);
     if (pin !== undefined && pin !== '' && !/^\d{4,8}$/.test(pin)) throw new Refused(422, 'bad_field', 'expected 4 to 8 digits as pin');
-    const place = id ?? ++this.lastId;
+    const place = id ?? Math.max(0, ...this.contacts.keys()) + 1;
     if (id !== null) this.contactView(id);
     this.contacts.set(place, { contact, pin: pin ?? this.contacts.get(place)?.pin ?? '' });
     return { status: id === null ? 201 : 200, body: this.contactView(place) };
@@ -412,7 +412,7 @@ export class FakeAlarms {
     }
     this.needTechnician(account, siteOf(rule));
     checkRule(rule);
-    const place = id ?? ++this.lastId;
+    const place = id ?? Math.max(0, ...this.rules.keys()) + 1;
     this.rules.set(place, rule);
     return { status: id === null ? 201 : 200, body: { id: place, rule } };
   }

@@ -1,6 +1,7 @@
 // Every word that the page says, in English. Other catalogues have the same shape; the compiler sees to it.
 
 import { alarmsEn } from './alarmsEn';
+import { plansEn } from './plansEn';
 
 const reasons: Readonly<Record<string, string>> = {
   malformed: 'the gateway did not understand this page',
@@ -311,6 +312,7 @@ export const en = {
   },
 
   alarms: alarmsEn,
+  plans: plansEn,
 
   reason: (code: string): string => reasons[code] ?? code.replaceAll('_', ' '),
 

@@ -2,6 +2,7 @@
 
 import { alarmsZh } from './alarmsZh';
 import type { Texts } from './en';
+import { plansZh } from './plansZh';
 
 const reasons: Readonly<Record<string, string>> = {
   malformed: '网关无法理解本页面',
@@ -294,6 +295,7 @@ export const zh: Texts = {
     again: '返回表单',
   },
   alarms: alarmsZh,
+  plans: plansZh,
   reason: (code) => reasons[code] ?? code.replaceAll('_', ' '),
   ago: {
     seconds: (n) => `${n} 秒`,
