@@ -2,11 +2,12 @@
 
 use crate::{
     audit::AuditLog,
+    bell::Bell,
     bridge,
     clock::Clock,
     config::{ConfigError, ProxiedListeners, Settings, TrustedNetwork},
     door::{Door, Pending, Permit},
-    fleet::executor::{Bell, Executor},
+    fleet::executor::Executor,
     handshake::{Prover, Replays},
     hello::{Greeter, Leases},
     history,
@@ -313,6 +314,7 @@ pub async fn serve_supervised(
     let (config, counts) = (Arc::clone(&stores.config), Arc::clone(&telemetry));
     let history = history::Keeper::new(&settings, config, counts, recent, move || clock.now());
     let (history_tap, history_keeper) = history.unzip();
+    let alarm_bell = Bell::default();
     let context = YardContext {
         settings: Arc::clone(&settings),
         config: Arc::clone(&stores.config),
@@ -327,6 +329,7 @@ pub async fn serve_supervised(
         relay_settings,
         remembered,
         event_numbers,
+        alarms: alarm_bell.clone(),
     };
     let (yard, mut yard_ends) =
         yard::start(context, opened.journal).context("cannot start the yard")?;

@@ -36,6 +36,8 @@ pub(crate) struct Telemetry {
     pub(crate) keys_replaced: AtomicU64,
     /// Those that were asked to change their keys and did not.
     pub(crate) key_steps_failed: AtomicU64,
+    /// What is counted of alarms.
+    pub(crate) alarms: crate::alarm::Counters,
     /// 1 while the status store answers.
     pub(crate) status_store_up: AtomicU64,
     /// Calls of the status store that failed or took too long.
@@ -124,6 +126,7 @@ impl Telemetry {
             keys_pending: AtomicU64::new(0),
             keys_replaced: AtomicU64::new(0),
             key_steps_failed: AtomicU64::new(0),
+            alarms: crate::alarm::Counters::default(),
             status_store_up: AtomicU64::new(0),
             status_store_failures: AtomicU64::new(0),
             status_store_losses: AtomicU64::new(0),

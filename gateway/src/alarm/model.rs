@@ -6,11 +6,15 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// An alarm's number. It rises, and none is given twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct AlarmId(pub u64);
 
 /// An attempt's number. It rises, and none is given twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct AttemptId(pub u64);
 
 impl fmt::Display for AlarmId {
@@ -87,8 +91,15 @@ pub enum Source {
         /// Which.
         channel: Channel,
     },
-    /// Somebody asked to be told, to see whether that works.
+    /// Somebody is to be told that all is well, to see whether that works.
     Test {
+        /// Who.
+        contact: ContactId,
+        /// By what.
+        medium: Medium,
+    },
+    /// Somebody did not answer such a test.
+    TestUnanswered {
         /// Who.
         contact: ContactId,
     },
@@ -105,7 +116,8 @@ impl Source {
             Source::Rollout { rollout } => format!("rollout {rollout}"),
             Source::StatusStore => "status store".into(),
             Source::Channel { channel } => format!("channel {}", channel.name()),
-            Source::Test { contact } => format!("test {}", contact.0),
+            Source::Test { contact, medium } => format!("test {contact} {}", medium.name()),
+            Source::TestUnanswered { contact } => format!("unanswered {contact}"),
         }
     }
 }
@@ -281,6 +293,9 @@ pub struct Pursuit {
     pub rung: u16,
     /// Attempts made at that rung.
     pub attempts: u8,
+    /// Channels that failed at that rung.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<Channel>,
     /// How often the whole chain was gone through.
     pub rounds: u16,
     /// When there is something to do next; in milliseconds of gateway time.
@@ -366,9 +381,15 @@ pub struct Alarm {
     pub cleared_ms: Option<u64>,
     /// How often it was raised before it was over for good.
     pub times: u32,
+    /// When it was raised lately, in milliseconds of gateway time: a few at most.
+    #[serde(default)]
+    pub lately_ms: Vec<u64>,
     /// It comes and goes so often that nobody is told each time.
     #[serde(default)]
     pub is_flapping: bool,
+    /// It says that a controller is silent: many of them together are one alarm.
+    #[serde(default)]
+    pub is_silence: bool,
     /// Somebody said that they heard.
     pub acknowledged: Option<Deed>,
     /// Nobody is told until then.

@@ -239,6 +239,12 @@ impl Judge {
         }
     }
 
+    /// Whether the alarm stands.
+    #[must_use]
+    pub fn is_raised(&self) -> bool {
+        self.is_raised
+    }
+
     /// Takes what is seen.
     pub fn see(&mut self, now_ms: u64, rule: &Rule, sight: Sight) {
         let Some(truth) = self.truth_of(now_ms, &rule.condition, sight) else {

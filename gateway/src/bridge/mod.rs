@@ -3,7 +3,7 @@
 //!
 //! - [`MqttSettings`]: how people set it up.
 //! - `topics`: where in the broker things are. `picture`: what is told of a controller, also to Home Assistant.
-//! - `fleet`: controllers as the yard tells of them. `outbox`: what the broker is still to be told.
+//! - `outbox`: what the broker is still to be told.
 //! - `command`: commands out of messages. `orders`: commands under way, and their receipts.
 //! - `line`: a connection to the broker.
 //!
@@ -12,7 +12,6 @@
 //! broker that is away costs a mark for each controller and so many letters.
 
 mod command;
-mod fleet;
 mod line;
 mod orders;
 mod outbox;
@@ -26,12 +25,14 @@ pub use settings::MqttSettings;
 use crate::{
     backoff::Backoff,
     clock, hex,
-    inside::{Insides, Observer, Peer, Watch},
+    inside::{
+        Insides, Observer, Peer, Watch,
+        fleet::{Fleet, News},
+    },
     telemetry::count,
     tls,
 };
 use anyhow::Context as _;
-use fleet::{Fleet, News};
 use line::{Dialler, Incident, Line};
 use orders::Orders;
 use outbox::{Due, Outbox, Sent, letter};

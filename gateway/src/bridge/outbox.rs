@@ -6,10 +6,10 @@
 //! many.
 
 use super::{
-    fleet::Fleet,
     picture::{self, Parts, Platform},
     topics::Topics,
 };
+use crate::inside::fleet::Fleet;
 use bytes::{Bytes, BytesMut};
 use rumqttc::{Packet, Publish, QoS, Subscribe, SubscribeFilter};
 use serde_json::Value;
@@ -370,10 +370,8 @@ fn put(publish: Publish, out: &mut BytesMut, sent: &mut Sent) {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::fleet::tests::{PUMP, full, page, point, presence},
-        *,
-    };
+    use super::*;
+    use crate::inside::fleet::tests::{PUMP, full, page, point, presence};
     use switchyard_protocol::message::{PointType, Time};
 
     const TIME: Time = Time(9);

@@ -1,7 +1,10 @@
 //! What a controller is, as the broker and Home Assistant are told it.
 
-use super::{fleet::Controller, topics::Topics};
-use crate::outward::{self, Happening};
+use super::topics::Topics;
+use crate::{
+    inside::fleet::Controller,
+    outward::{self, Happening},
+};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use switchyard_protocol::{
@@ -246,12 +249,10 @@ impl About<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::fleet::{
-            Fleet,
-            tests::{PUMP, full, point, presence},
-        },
-        *,
+    use super::*;
+    use crate::inside::fleet::{
+        Fleet,
+        tests::{PUMP, full, point, presence},
     };
 
     fn fleet(points: Vec<Point>) -> Fleet {

@@ -15,10 +15,10 @@ mod tls;
 
 use crate::{
     access::LoginLimits,
+    bell::Bell,
     compiler::Compiler,
     config::Settings,
     door::{Pending, Permit},
-    fleet::executor::Bell,
     hello::Greeter,
     inside::Insides,
     setup::Setup,

@@ -9,8 +9,10 @@
 //! - [`Authority`](crate::yard::Authority): in whose name; a log-in's peer ends with the log-in.
 //! - [`Transfer`]: scripts and images to and from a controller, in pieces.
 //! - [`Watch`]: a peer that is told of all that it may see, for as long as the gateway runs.
+//! - `fleet`: controllers as a peer is told of them.
 //! - `session`: the task that moves frames.
 
+pub(crate) mod fleet;
 mod observer;
 mod session;
 #[cfg(test)]

@@ -53,6 +53,7 @@ pub(crate) async fn house() -> House {
         remembered: Vec::new(),
         history: None,
         event_numbers: Vec::new(),
+        alarms: crate::bell::Bell::default(),
     };
     let (yard, _) = yard::start(context, opened.journal).unwrap();
     let tasks = TaskTracker::new();

@@ -5,6 +5,7 @@
 //! time-bounded: no caller waits longer than `store_timeout`, whatever lies underneath. SQL is
 //! known only to `sql`, Redis only to `redis`. Secrets lie there sealed under the master key ([`Sealer`]).
 
+mod alarms;
 mod fleet;
 mod guard;
 mod memory;
@@ -12,6 +13,11 @@ mod redis;
 mod seal;
 mod sql;
 
+pub use alarms::{
+    ALARM_WISHES_MAX, AlarmChanges, AlarmFilter, AlarmNumbers, AlarmPulse, AlarmWish,
+    AttemptFilter, COMMENT_BYTES_MAX, CONTACTS_MAX, NewContact, RULES_MAX, SCRIPT_ALARMS_MAX,
+    ScriptAlarm, StoredContact, StoredPlan, StoredRule, WISHED_ALARMS_MAX, WishedAlarms,
+};
 pub use fleet::{
     AddedFirmware, AddedScript, CONTENTS_MAX, Content, FIRMWARES_MAX, Firmware, NOTE_BYTES_MAX,
     NewFirmware, NewRollout, NewScript, PARAMETERS_BYTES_MAX, ROLLOUT_ENTRIES_MAX, ROLLOUTS_MAX,
@@ -26,6 +32,12 @@ pub use sql::{Database, DumpError, DumpSummary, SchemaVersion, SqlConfigStore};
 pub(crate) use sql::{Examined, examine_mysql, examine_sqlite};
 
 use crate::{
+    alarm::{
+        model::{Alarm, AlarmId, Attempt, AttemptId, Note},
+        people::ContactId,
+        plan::Plan,
+        rule::{Rule, RuleId},
+    },
     audit::{
         AuditFilter, AuditLog, AuditRecord,
         chain::{Chained, Hash},
@@ -491,8 +503,10 @@ store_trait! {
         fn stored_commands(&self) -> Vec<StoredCommand>;
 
         /// Keeps the number of the latest event of each of these controllers, in place of the one
-        /// before. Those that were called in some order are committed in that order.
-        fn put_event_numbers(&self, numbers: Vec<(Address, u32)>) -> ();
+        /// before, and with them what scripts said of alarms, each once: whoever has the number has the alarm, too.
+        /// Those that were called in some order are committed in that order. [`StoreError::Full`] when too much of it
+        /// waits for the owner of alarms.
+        fn put_event_numbers(&self, numbers: Vec<(Address, u32)>, told: Vec<ScriptAlarm>) -> ();
         /// The number of the latest event of each controller that had one.
         fn event_numbers(&self) -> Vec<(Address, u32)>;
 
@@ -601,6 +615,56 @@ store_trait! {
         fn add_wish(&self, rollout: RolloutId, control: Control, by: Title, now: Time) -> WishId;
         /// What people want, of one roll-out or of all, in the order in which it was asked for.
         fn wishes(&self, rollout: Option<RolloutId>) -> Vec<Wish>;
+
+        /// Where everything stands that concerns alarms: one statement.
+        fn alarm_pulse(&self) -> AlarmPulse;
+        /// At most `limit` of what scripts said of alarms and no alarm is kept of yet, each with its place, in their
+        /// order.
+        fn script_alarms(&self, limit: u32) -> Vec<(u64, ScriptAlarm)>;
+        /// Notes what a person wants of alarms, for their owner to take; its place. [`StoreError::Full`] when too
+        /// many wait.
+        fn add_alarm_wish(&self, wished: WishedAlarms) -> u64;
+        /// At most `limit` wishes that wait, each with its place, in their order.
+        fn alarm_wishes(&self, limit: u32) -> Vec<(u64, WishedAlarms)>;
+        /// Whether a wish still waits.
+        fn alarm_wish_waits(&self, place: u64) -> bool;
+        /// Keeps what has changed of alarms, all of it or nothing; the revision that it has from now on.
+        /// [`StoreError::Fenced`] unless `token` is that of the owner of the chore [`CHORE`](crate::alarm::CHORE).
+        /// May be repeated.
+        fn save_alarms(&self, token: FencingToken, changes: Arc<AlarmChanges>) -> u64;
+        /// The highest numbers of alarms and attempts that were given.
+        fn alarm_numbers(&self) -> AlarmNumbers;
+        /// At most `limit` alarms of a choice below `before`, the newest first.
+        fn alarms(&self, filter: AlarmFilter, before: Option<AlarmId>, limit: u32) -> Vec<Alarm>;
+        /// An alarm.
+        fn alarm(&self, id: AlarmId) -> Option<Alarm>;
+        /// The latest of what is written about an alarm, at most `limit`, in its order.
+        fn alarm_notes(&self, alarm: AlarmId, limit: u32) -> Vec<Note>;
+        /// At most `limit` attempts of a choice below `before`, the newest first.
+        fn alarm_attempts(&self, filter: AttemptFilter, before: Option<AttemptId>, limit: u32) -> Vec<Attempt>;
+        /// Removes at most `limit` alarms that were over before a moment, with what is written about them, and attempts
+        /// begun before it; how many alarms. [`StoreError::Fenced`] as above.
+        fn trim_alarms(&self, token: FencingToken, before_ms: u64, limit: u32) -> u32;
+        /// Every contact, by number.
+        fn contacts(&self) -> Vec<StoredContact>;
+        /// Keeps a contact. [`StoreError::Exists`] when another one has the name, [`StoreError::Missing`] without the one
+        /// that is to be changed, [`StoreError::Full`] past 1,000.
+        fn put_contact(&self, new: NewContact) -> ContactId;
+        /// Removes a contact; false when there was none, [`StoreError::InUse`] while a plan names it.
+        fn remove_contact(&self, id: ContactId) -> bool;
+        /// Every rule, by number.
+        fn alarm_rules(&self) -> Vec<StoredRule>;
+        /// Keeps a rule. [`StoreError::Missing`] without the one that is to be changed, [`StoreError::Full`] past 1,000.
+        fn put_alarm_rule(&self, id: Option<RuleId>, rule: Rule) -> RuleId;
+        /// Removes a rule; false when there was none.
+        fn remove_alarm_rule(&self, id: RuleId) -> bool;
+        /// Every plan, by site.
+        fn alarm_plans(&self) -> Vec<StoredPlan>;
+        /// Keeps a site's plan, or with 0 that of all without one. [`StoreError::Missing`] without the site, or a
+        /// contact that it names.
+        fn put_alarm_plan(&self, site: u32, plan: Plan) -> ();
+        /// Removes a plan; false when there was none.
+        fn remove_alarm_plan(&self, site: u32) -> bool;
 
         /// Makes `holder` the owner of a chore for `ttl` from `now`, or keeps it that; `None` while
         /// somebody else is. The token rises with each new owner.

@@ -1,14 +1,16 @@
-//! Events and alarms of controllers: a line in the log for each, and their numbers for the store.
+//! Events and alarms of controllers: a line in the log for each, and their numbers for the store, with what they say of
+//! alarms.
 
 use super::ToYard;
 use crate::{
-    store::ConfigStore,
+    bell::Bell,
+    store::{ConfigStore, ScriptAlarm},
     telemetry::{Telemetry, count},
 };
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 use switchyard_protocol::{
     Address,
-    message::{Event, ValueType},
+    message::{Event, Time, ValueType},
 };
 
 /// Numbers that one call of the store takes along, so that nobody waits long for others.
@@ -19,16 +21,46 @@ const NUMBERS_PER_CALL: usize = 1_024;
 /// each controller.
 pub(super) struct Numbers {
     store: Arc<dyn ConfigStore>,
+    /// Rung when the store has something of alarms.
+    alarms: Bell,
     waiting: Vec<(Address, u32)>,
+    /// What scripts said of alarms since: the latest of each alarm. It goes with the numbers.
+    told: BTreeMap<(Address, u8), ScriptAlarm>,
     is_storing: bool,
 }
 
 impl Numbers {
-    pub(super) fn new(store: Arc<dyn ConfigStore>) -> Self {
+    pub(super) fn new(store: Arc<dyn ConfigStore>, alarms: Bell) -> Self {
         Numbers {
             store,
+            alarms,
             waiting: Vec::new(),
+            told: BTreeMap::new(),
             is_storing: false,
+        }
+    }
+
+    /// An event came: where it is about an alarm, that is to be stored with its number, which follows.
+    pub(super) fn note(&mut self, controller: Address, event: &Event, now: Time) {
+        if let Event::Alarm {
+            number,
+            level,
+            text,
+            raised,
+            alarm,
+            ..
+        } = event
+        {
+            let told = ScriptAlarm {
+                controller: controller.0,
+                number: *number,
+                alarm: *alarm,
+                level: *level as u8,
+                text: text.as_str().to_owned(),
+                is_raised: *raised,
+                taken_ms: now.0,
+            };
+            self.told.insert((controller, *alarm), told);
         }
     }
 
@@ -48,12 +80,27 @@ impl Numbers {
         self.is_storing = true;
         let count = self.waiting.len().min(NUMBERS_PER_CALL);
         let numbers = self.waiting.drain(..count).collect();
-        Some(put(Arc::clone(&self.store), Arc::clone(telemetry), numbers))
+        let told = std::mem::take(&mut self.told).into_values().collect();
+        let (store, telemetry) = (Arc::clone(&self.store), Arc::clone(telemetry));
+        let alarms = self.alarms.clone();
+        Some(async move {
+            let is_told = !Vec::is_empty(&told);
+            let stored = put(store, telemetry, numbers, told).await;
+            if is_told {
+                alarms.ring();
+            }
+            stored
+        })
     }
 
-    /// A call is done, or has failed.
-    pub(super) fn stored(&mut self) {
+    /// A call is done, or has failed: then this is to go with the next one.
+    pub(super) fn stored(&mut self, again: Vec<ScriptAlarm>) {
         self.is_storing = false;
+        for told in again {
+            // What came since is later.
+            let place = (Address(told.controller), told.alarm);
+            self.told.entry(place).or_insert(told);
+        }
     }
 }
 
@@ -61,8 +108,9 @@ async fn put(
     store: Arc<dyn ConfigStore>,
     telemetry: Arc<Telemetry>,
     numbers: Vec<(Address, u32)>,
+    told: Vec<ScriptAlarm>,
 ) -> ToYard {
-    let stored = store.put_event_numbers(numbers.clone()).await;
+    let stored = store.put_event_numbers(numbers.clone(), told.clone()).await;
     if let Err(error) = &stored {
         count(&telemetry.store_failures);
         let error = error as &(dyn std::error::Error + 'static);
@@ -71,7 +119,15 @@ async fn put(
             "numbers of events were not stored; they will come again"
         );
     }
-    ToYard::NumbersStored(numbers, stored.is_ok())
+    let again = match stored.is_ok() {
+        true => Vec::new(),
+        false => told,
+    };
+    ToYard::NumbersStored {
+        numbers,
+        is_committed: stored.is_ok(),
+        again,
+    }
 }
 
 /// Writes an event or alarm to the log.

@@ -37,7 +37,8 @@ use crate::{
     journal::{Change, Denials, Journal},
     keyring::Keyring,
     store::{
-        Account, ConfigStore, ControllerEntry, Login, Revision, StatusStore, StoreError, TokenHash,
+        Account, ConfigStore, ControllerEntry, Login, Revision, ScriptAlarm, StatusStore,
+        StoreError, TokenHash,
     },
     telemetry::{Telemetry, count},
     wire::Wire,
@@ -93,6 +94,8 @@ pub(crate) struct YardContext {
     pub(crate) remembered: Vec<Input>,
     /// The number of the latest event that the gateway has of each controller.
     pub(crate) event_numbers: Vec<(Address, u32)>,
+    /// Rung when the store has what a script said of alarms.
+    pub(crate) alarms: crate::bell::Bell,
 }
 
 /// What accounts may do, and nothing else of them.
@@ -131,8 +134,13 @@ enum ToYard {
     StatusesWanted(Option<Vec<Address>>),
     /// What the status store knew of controllers before the gateway started.
     Restored(Vec<statuses::Known>),
-    /// Numbers of events, and whether they are committed.
-    NumbersStored(Vec<(Address, u32)>, bool),
+    /// Numbers of events were stored, or not.
+    NumbersStored {
+        numbers: Vec<(Address, u32)>,
+        is_committed: bool,
+        /// What was to go with them and did not.
+        again: Vec<ScriptAlarm>,
+    },
     Report(oneshot::Sender<Report>),
     /// Something is changed over HTTP, or (the second) has ended; whether it is written down is answered.
     Change(Box<Change>, bool, oneshot::Sender<bool>),

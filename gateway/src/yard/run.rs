@@ -180,7 +180,7 @@ impl Yard {
             rights: HashMap::new(),
             came_meanwhile: HashSet::new(),
             statuses,
-            numbers: Numbers::new(Arc::clone(&context.config)),
+            numbers: Numbers::new(Arc::clone(&context.config), context.alarms.clone()),
             look_again: false,
             is_checking: false,
             open: 0,
@@ -415,7 +415,10 @@ impl Yard {
                 _ => self
                     .ask(async move { ToYard::Answered(ticket, Box::new(Err(Code::Unsupported))) }),
             },
-            Output::Happened { address, event } => events::log(address, &event),
+            Output::Happened { address, event } => {
+                events::log(address, &event);
+                self.numbers.note(address, &event, self.now.time);
+            }
             Output::StoreNumber { address, number } => self.numbers.add(address, number),
             Output::Notice(Notice::DuplicateAddress { address }) => {
                 tracing::warn!(%address, "duplicate address: sessions keep replacing each other");
@@ -562,9 +565,13 @@ impl Yard {
                         });
                     }
                 }
-                ToYard::NumbersStored(numbers, is_committed) => {
+                ToYard::NumbersStored {
+                    numbers,
+                    is_committed,
+                    again,
+                } => {
                     self.open -= 1;
-                    self.numbers.stored();
+                    self.numbers.stored(again);
                     for (address, number) in numbers {
                         self.input(Input::NumberStored {
                             address,

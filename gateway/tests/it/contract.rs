@@ -2,7 +2,7 @@
 //! each database in `databases`.
 
 use crate::{
-    fleet_contract, history_contract::history_of_points,
+    alarms_contract, fleet_contract, history_contract::history_of_points,
     keys_contract::two_keys_while_one_is_replaced, support::title,
 };
 use bytes::Bytes;
@@ -307,11 +307,14 @@ async fn event_numbers(store: &dyn ConfigStore) {
     assert_eq!(kept().await, []);
     let (pump, fan) = (Address(7), Address(9));
     let first = vec![(fan, 3), (pump, u32::MAX - 1)];
-    store.put_event_numbers(first).await.unwrap();
+    store.put_event_numbers(first, Vec::new()).await.unwrap();
     assert_eq!(kept().await, [(pump, u32::MAX - 1), (fan, 3)]);
     let more = vec![(pump, 1)];
-    store.put_event_numbers(more).await.unwrap();
-    store.put_event_numbers(Vec::new()).await.unwrap();
+    store.put_event_numbers(more, Vec::new()).await.unwrap();
+    store
+        .put_event_numbers(Vec::new(), Vec::new())
+        .await
+        .unwrap();
     assert_eq!(kept().await, [(pump, 1), (fan, 3)]);
 }
 
@@ -753,6 +756,7 @@ pub(crate) async fn config_contract(store: &dyn ConfigStore) {
     audit_log(store).await;
     history_of_points(store).await;
     fleet_contract::fleet(store).await;
+    alarms_contract::alarms(store).await;
 }
 
 /// A store that fails says so, one that hangs is given up in time, and either is itself again after.

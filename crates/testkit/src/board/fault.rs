@@ -1,6 +1,7 @@
 //! What goes wrong, and when.
 
-use super::{flash::SECTOR_BYTES, seeded::Seeded, slip::MARK};
+use super::{flash::SECTOR_BYTES, slip::MARK};
+use crate::seeded::Seeded;
 
 /// When a fault strikes. Everything is counted from one, since the board was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

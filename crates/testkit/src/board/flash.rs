@@ -1,7 +1,7 @@
 //! NOR flash: erasing sets whole sectors to ones, programming can only clear bits, and both take time in
 //! which the power may go.
 
-use super::seeded::Seeded;
+use crate::seeded::Seeded;
 use std::{collections::VecDeque, time::Duration};
 
 /// The least that can be erased.

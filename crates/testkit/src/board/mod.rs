@@ -20,7 +20,6 @@ mod loader;
 mod machine;
 mod options;
 mod rom;
-mod seeded;
 mod slip;
 mod spi;
 mod stub;

@@ -5,13 +5,12 @@ use super::{
     machine::{Board, BoardState, Counts},
     options::BoardOptions,
 };
+use crate::pseudo_terminal::{open_terminal, timeout};
 use anyhow::{Context, Result};
 use rustix::{
-    event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll},
-    fs::{Mode, OFlags, fcntl_setfl, open},
+    event::{EventfdFlags, PollFd, PollFlags, eventfd, poll},
     io::{Errno, read, write},
-    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
-    termios::{OptionalActions, tcgetattr, tcsetattr},
+    termios::tcgetattr,
 };
 use std::{
     os::fd::OwnedFd,
@@ -256,13 +255,6 @@ impl Shared {
     }
 }
 
-fn timeout(wait: Duration) -> Timespec {
-    Timespec {
-        tv_sec: wait.as_secs() as i64,
-        tv_nsec: wait.subsec_nanos().into(),
-    }
-}
-
 impl Line {
     /// What the terminal is to be waited for.
     fn wanted(&self) -> PollFlags {
@@ -320,30 +312,4 @@ impl Line {
         }
         self.terminal.is_some() && !events.contains(PollFlags::HUP)
     }
-}
-
-/// Opens a terminal that changes no byte, and makes `path` lead to it.
-fn open_terminal(path: &Path) -> Result<OwnedFd> {
-    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-    let terminal = openpt(flags).context("opening a pseudo-terminal")?;
-    grantpt(&terminal).context("granting the pseudo-terminal")?;
-    unlockpt(&terminal).context("unlocking the pseudo-terminal")?;
-    fcntl_setfl(&terminal, OFlags::RDWR | OFlags::NONBLOCK)
-        .context("making the pseudo-terminal wait for nobody")?;
-    let name = ptsname(&terminal, Vec::new()).context("asking for the pseudo-terminal's name")?;
-    // Opened and closed once, it is known as a terminal that nobody has open.
-    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let other = open(name.as_c_str(), flags, Mode::empty())
-        .context("opening the pseudo-terminal's other side")?;
-    let mut settings = tcgetattr(&other).context("asking how the pseudo-terminal is set")?;
-    settings.make_raw();
-    settings
-        .set_speed(115_200)
-        .context("setting the pseudo-terminal's rate")?;
-    tcsetattr(&other, OptionalActions::Now, &settings).context("setting the pseudo-terminal")?;
-    drop(other);
-    let _ = std::fs::remove_file(path);
-    let name = name.into_string().context("reading the terminal's name")?;
-    std::os::unix::fs::symlink(name, path).context("naming the pseudo-terminal")?;
-    Ok(terminal)
 }

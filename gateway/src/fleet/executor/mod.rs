@@ -5,7 +5,6 @@
 //! once when that fails: a lease that may be over is over. Whoever acquires it next claims each roll-out
 //! under a higher token, and goes on from what was stored (`docs/adr/0026`).
 //!
-//! - `tenure`: for how long this process is the owner.
 //! - `runner`: one roll-out under way: told, asked, stored, and only then acted upon.
 //! - `hands`: what is done at controllers.
 //! - `observer`: which of them are there.
@@ -16,13 +15,14 @@
 mod hands;
 mod observer;
 mod runner;
-mod tenure;
 
 use crate::{
+    bell::Bell,
     fleet::rollout::Phase,
     inside::Insides,
     store::{ConfigStore, FencingToken, RolloutId, StoreError, Wish, WishId},
     telemetry::{Telemetry, count},
+    tenure::{self, Holder, Tenure},
 };
 use hands::Hands;
 use runner::{End, Shared};
@@ -32,9 +32,8 @@ use std::{
     time::Duration,
 };
 use switchyard_protocol::message::Title;
-use tenure::{Holder, Tenure};
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::mpsc,
     task::{Id, JoinSet},
     time::{Instant, MissedTickBehavior},
 };
@@ -71,17 +70,6 @@ const LOST_PAUSE: Duration = Duration::from_secs(5);
 /// How long one is left alone that cannot be gone on with: less than a trial takes, which ends by itself as if all
 /// was well.
 const BROKEN_PAUSE: Duration = Duration::from_secs(60);
-
-/// Says that there is something to do, so that it is looked for at once. Cloning it gives the same one.
-#[derive(Clone, Default)]
-pub(crate) struct Bell(Arc<Notify>);
-
-impl Bell {
-    /// Somebody began a roll-out, or wants something of one.
-    pub(crate) fn ring(&self) {
-        self.0.notify_one();
-    }
-}
 
 /// See the module.
 pub(crate) struct Executor {
@@ -146,7 +134,7 @@ impl Executor {
             }
             tokio::select! {
                 () = shared.stopping.cancelled() => return,
-                () = self.bell.0.notified() => {}
+                () = self.bell.rung() => {}
                 () = tokio::time::sleep(LOOK_INTERVAL * LOOKS_PER_LIST) => {}
             }
         }
@@ -267,7 +255,7 @@ impl<'a> Owner<'a> {
 
     /// Whether the lease was lost.
     async fn own(&mut self) -> bool {
-        let (shared, bell) = (self.shared(), &self.executor.bell.0);
+        let (shared, bell) = (self.shared(), &self.executor.bell);
         let first = Instant::now() + RENEW_INTERVAL;
         let mut renewals = tokio::time::interval_at(first, RENEW_INTERVAL);
         renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -284,7 +272,7 @@ impl<'a> Owner<'a> {
                     return true;
                 },
                 Some(ended) = self.running.join_next_with_id() => self.ended(ended),
-                () = bell.notified() => {
+                () = bell.rung() => {
                     if self.look(true).await {
                         return false;
                     }

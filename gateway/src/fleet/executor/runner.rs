@@ -7,7 +7,6 @@
 use super::{
     hands::{Going, Hands},
     observer::{self, News},
-    tenure::Tenure,
 };
 use crate::{
     fleet::rollout::{
@@ -20,6 +19,7 @@ use crate::{
         WishId,
     },
     telemetry::{Telemetry, count},
+    tenure::Tenure,
 };
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use switchyard_protocol::Address;

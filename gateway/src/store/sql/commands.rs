@@ -1,7 +1,7 @@
 //! Commands that wait, and the numbers of events.
 
-use super::{Tx, value::params};
-use crate::store::StoreError;
+use super::{Tx, alarms, value::params};
+use crate::store::{ScriptAlarm, StoreError};
 use switchyard_protocol::{Address, message::Key};
 use switchyard_relay::{StoreRequest, StoredCommand};
 
@@ -54,7 +54,10 @@ pub(super) async fn stored(tx: &mut Tx<'_>) -> Result<Vec<StoredCommand>, StoreE
 pub(super) async fn put_event_numbers(
     tx: &mut Tx<'_>,
     numbers: &[(Address, u32)],
+    told: &[ScriptAlarm],
 ) -> Result<(), StoreError> {
+    // In the same transaction: a number that is kept is never told again.
+    alarms::put_script_alarms(tx, told).await?;
     for &(controller, number) in numbers {
         let sql = "REPLACE INTO event_number (controller, number) VALUES (?, ?)";
         tx.execute(sql, params![controller, number]).await?;

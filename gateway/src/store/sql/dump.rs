@@ -23,7 +23,7 @@ use std::io::{BufRead, Write};
 use switchyard_protocol::message::Time;
 
 /// Every table, those that others refer to first.
-const TABLES: [&str; 26] = [
+const TABLES: [&str; 34] = [
     "account",
     "account_role",
     "token",
@@ -47,6 +47,14 @@ const TABLES: [&str; 26] = [
     "rollout_entry",
     "rollout_content",
     "rollout_wish",
+    "alarm_contact",
+    "alarm_rule",
+    "alarm_plan",
+    "script_alarm",
+    "alarm_wish",
+    "alarm",
+    "alarm_note",
+    "alarm_attempt",
     "lease",
     "fact",
     "counter",
@@ -523,7 +531,7 @@ mod tests {
         let mut out = Vec::new();
         let summary =
             at_once(export(tx, (schema::VERSION, Time(1)), Scope::All, &mut out)).unwrap();
-        let counters = 12;
+        let counters = 21;
         assert_eq!(summary.rows, count + counters);
     }
 }

@@ -8,6 +8,7 @@
 //! - `accounts`, `controllers`, `commands`, …: the calls, by what they are about.
 
 mod accounts;
+mod alarms;
 mod audit;
 mod calls;
 mod commands;

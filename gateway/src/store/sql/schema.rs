@@ -274,6 +274,69 @@ const STEPS: &[Step] = &[
         CREATE INDEX firmware_content ON firmware (content);
         ",
     ),
+    // 10: alarms. What is kept as JSON are the alarm's own types, which only grow. What a script says of alarms lies in
+    // `script_alarm` from the moment that its number is kept until the alarm is.
+    Step::Statements(
+        "
+        CREATE TABLE alarm_contact (
+            id      $int PRIMARY KEY NOT NULL,
+            name    $text(64) NOT NULL UNIQUE,
+            contact $words NOT NULL,
+            pin     $blob(128)
+        ) $table;
+        CREATE TABLE alarm_rule (
+            id   $int PRIMARY KEY NOT NULL,
+            rule $words NOT NULL
+        ) $table;
+        CREATE TABLE alarm_plan (
+            site $int PRIMARY KEY NOT NULL,
+            plan $words NOT NULL
+        ) $table;
+        CREATE TABLE script_alarm (
+            place      $int PRIMARY KEY NOT NULL,
+            controller $int NOT NULL,
+            number     $int NOT NULL,
+            told       $words NOT NULL,
+            UNIQUE (controller, number)
+        ) $table;
+        CREATE TABLE alarm_wish (
+            place  $int PRIMARY KEY NOT NULL,
+            wished $words NOT NULL
+        ) $table;
+        CREATE TABLE alarm (
+            id         $int PRIMARY KEY NOT NULL,
+            is_open    $int NOT NULL,
+            site       $int,
+            controller $int,
+            raised_ms  $int NOT NULL,
+            cleared_ms $int,
+            revision   $int NOT NULL,
+            alarm      $words NOT NULL
+        ) $table;
+        CREATE INDEX alarm_open ON alarm (is_open, id);
+        CREATE INDEX alarm_cleared ON alarm (is_open, cleared_ms);
+        CREATE INDEX alarm_controller ON alarm (controller, id);
+        CREATE INDEX alarm_revision ON alarm (revision);
+        CREATE TABLE alarm_note (
+            alarm $int NOT NULL,
+            place $int NOT NULL,
+            note  $words NOT NULL,
+            PRIMARY KEY (alarm, place)
+        ) $clustered;
+        CREATE TABLE alarm_attempt (
+            id       $int PRIMARY KEY NOT NULL,
+            is_open  $int NOT NULL,
+            contact  $int NOT NULL,
+            begun_ms $int NOT NULL,
+            attempt  $words NOT NULL
+        ) $table;
+        CREATE INDEX alarm_attempt_open ON alarm_attempt (is_open, begun_ms);
+        CREATE INDEX alarm_attempt_contact ON alarm_attempt (contact, id);
+        INSERT INTO counter (name, value) VALUES
+            ('alarm_settings', 0), ('alarm_contact', 0), ('alarm_rule', 0), ('script_alarm', 0), ('alarm_wish', 0),
+            ('alarm', 0), ('alarm_attempt', 0), ('alarm_note', 0), ('alarm_revision', 0);
+        ",
+    ),
 ];
 
 /// One step.
@@ -570,7 +633,7 @@ mod tests {
             for table in ["account", "token", "controller", "account_role"] {
                 assert_eq!(count(table), kept, "{table} from version {version}");
             }
-            assert_eq!((count("counter"), count("event_number")), (12, 0));
+            assert_eq!((count("counter"), count("event_number")), (21, 0));
             if version == 0 {
                 continue;
             }
@@ -659,7 +722,7 @@ mod tests {
             assert_eq!(*columns.get_or_insert(found), found, "cut after {done}");
             let sql = "SELECT count(*) FROM counter";
             let counters: Option<u32> = connection.query_first(sql).await.unwrap();
-            assert_eq!(counters, Some(12), "cut after {done}");
+            assert_eq!(counters, Some(21), "cut after {done}");
         }
     }
 

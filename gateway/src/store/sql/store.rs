@@ -1,7 +1,7 @@
 //! The config store itself: its calls, and opening, dumping and filling a database.
 
 use super::{
-    Tx, accounts, audit,
+    Tx, accounts, alarms, audit,
     calls::{Call, submit},
     commands, controllers,
     dump::{self, DumpError, DumpSummary, Lines, Scope},
@@ -11,6 +11,12 @@ use super::{
     value::params,
 };
 use crate::{
+    alarm::{
+        model::{Alarm, AlarmId, Attempt, AttemptId, Note},
+        people::ContactId,
+        plan::Plan,
+        rule::{Rule, RuleId},
+    },
     audit::{
         AuditFilter, AuditRecord,
         chain::{Chained, Hash},
@@ -25,11 +31,12 @@ use crate::{
     history::{Minute, Part, Recorded, SeriesId, StoredMinute, Swept},
     keys::{Keys, NextKey},
     store::{
-        Account, AddedFirmware, AddedScript, ConfigStore, Content, ControllerChange,
-        ControllerEdit, ControllerEntry, ControllerKey, FencingToken, Firmware, Login,
-        NewController, NewFirmware, NewRollout, NewScript, NewToken, Revision, RolloutId,
-        ScriptVersion, Sealer, Seen, Selection, Site, SshKey, StoreError, StoreFuture,
-        StoredRollout, TokenEntry, TokenHash, TokenId, Wish, WishId,
+        Account, AddedFirmware, AddedScript, AlarmChanges, AlarmFilter, AlarmNumbers, AlarmPulse,
+        AttemptFilter, ConfigStore, Content, ControllerChange, ControllerEdit, ControllerEntry,
+        ControllerKey, FencingToken, Firmware, Login, NewContact, NewController, NewFirmware,
+        NewRollout, NewScript, NewToken, Revision, RolloutId, ScriptAlarm, ScriptVersion, Sealer,
+        Seen, Selection, Site, SshKey, StoreError, StoreFuture, StoredContact, StoredPlan,
+        StoredRollout, StoredRule, TokenEntry, TokenHash, TokenId, Wish, WishId, WishedAlarms,
     },
 };
 use std::{
@@ -437,8 +444,8 @@ impl ConfigStore for SqlConfigStore {
 
         write fn write_command(request: StoreRequest) -> () = commands::write[&request];
         read fn stored_commands() -> Vec<StoredCommand> = commands::stored[];
-        write fn put_event_numbers(numbers: Vec<(Address, u32)>) -> ()
-            = commands::put_event_numbers[&numbers];
+        write fn put_event_numbers(numbers: Vec<(Address, u32)>, told: Vec<ScriptAlarm>) -> ()
+            = commands::put_event_numbers[&numbers, &told];
         read fn event_numbers() -> Vec<(Address, u32)> = commands::event_numbers[];
 
         write fn append_audit(journal: [u8; 16], first_position: u64, records: Vec<AuditRecord>) -> ()
@@ -498,6 +505,32 @@ impl ConfigStore for SqlConfigStore {
         write fn add_wish(rollout: RolloutId, control: Control, by: Title, now: Time) -> WishId
             = rollouts::add_wish[rollout, control, &by, now];
         read fn wishes(rollout: Option<RolloutId>) -> Vec<Wish> = rollouts::wishes[rollout];
+
+        read fn alarm_pulse() -> AlarmPulse = alarms::pulse[];
+        read fn script_alarms(limit: u32) -> Vec<(u64, ScriptAlarm)> = alarms::script_alarms[limit];
+        write fn add_alarm_wish(wished: WishedAlarms) -> u64 = alarms::add_wish[&wished];
+        read fn alarm_wishes(limit: u32) -> Vec<(u64, WishedAlarms)> = alarms::wishes[limit];
+        read fn alarm_wish_waits(place: u64) -> bool = alarms::wish_waits[place];
+        write fn save_alarms(token: FencingToken, changes: Arc<AlarmChanges>) -> u64
+            = alarms::save[token, &changes];
+        read fn alarm_numbers() -> AlarmNumbers = alarms::numbers[];
+        read fn alarms(filter: AlarmFilter, before: Option<AlarmId>, limit: u32) -> Vec<Alarm>
+            = alarms::page[&filter, before, limit];
+        read fn alarm(id: AlarmId) -> Option<Alarm> = alarms::find[id];
+        read fn alarm_notes(alarm: AlarmId, limit: u32) -> Vec<Note> = alarms::notes[alarm, limit];
+        read fn alarm_attempts(filter: AttemptFilter, before: Option<AttemptId>, limit: u32) -> Vec<Attempt>
+            = alarms::attempts[filter, before, limit];
+        write fn trim_alarms(token: FencingToken, before_ms: u64, limit: u32) -> u32
+            = alarms::trim[token, before_ms, limit];
+        read fn contacts() -> Vec<StoredContact> = alarms::contacts[] sealer;
+        write fn put_contact(new: NewContact) -> ContactId = alarms::put_contact[&new] sealer;
+        write fn remove_contact(id: ContactId) -> bool = alarms::remove_contact[id];
+        read fn alarm_rules() -> Vec<StoredRule> = alarms::rules[];
+        write fn put_alarm_rule(id: Option<RuleId>, rule: Rule) -> RuleId = alarms::put_rule[id, &rule];
+        write fn remove_alarm_rule(id: RuleId) -> bool = alarms::remove_rule[id];
+        read fn alarm_plans() -> Vec<StoredPlan> = alarms::plans[];
+        write fn put_alarm_plan(site: u32, plan: Plan) -> () = alarms::put_plan[site, &plan];
+        write fn remove_alarm_plan(site: u32) -> bool = alarms::remove_plan[site];
 
         write fn acquire_lease(name: Title, holder: [u8; 16], ttl: Duration, now: Time) -> Option<FencingToken>
             = leases::acquire[&name, holder, ttl, now];

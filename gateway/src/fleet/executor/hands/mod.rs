@@ -14,12 +14,12 @@ mod script;
 
 use firmware::LastContents;
 
-use super::tenure::Tenure;
 use crate::{
     fleet::rollout::{Action, Answer, Ask, Release, ReleaseKind},
     inside::{Insides, Peer, Refusal, own_account},
     store::{ConfigStore, StoreError},
     telemetry::{Telemetry, count},
+    tenure::Tenure,
     yard::Authority,
 };
 use std::{

@@ -1,4 +1,4 @@
-//! For how long this gateway is the owner of the roll-outs, as far as it knows.
+//! For how long this gateway is the owner of a chore, as far as it knows.
 
 use std::{
     pin::pin,
@@ -7,39 +7,39 @@ use std::{
 use tokio::{sync::watch, time::Instant};
 
 /// The owner's half: moves the end while the lease is renewed.
-pub(super) struct Holder(watch::Sender<Instant>);
+pub(crate) struct Holder(watch::Sender<Instant>);
 
 /// What whoever acts for the owner looks at. On the monotonic clock, which also goes on while the process
 /// is held still: after that it is over, whatever a timer has yet to say.
 #[derive(Clone)]
-pub(super) struct Tenure(watch::Receiver<Instant>);
+pub(crate) struct Tenure(watch::Receiver<Instant>);
 
 /// A tenure that ends then, unless it is prolonged.
-pub(super) fn until(end: Instant) -> (Holder, Tenure) {
+pub(crate) fn until(end: Instant) -> (Holder, Tenure) {
     let (holder, tenure) = watch::channel(end);
     (Holder(holder), Tenure(tenure))
 }
 
 impl Holder {
     /// It ends later than was thought.
-    pub(super) fn prolong(&self, end: Instant) {
+    pub(crate) fn prolong(&self, end: Instant) {
         self.0.send_replace(end);
     }
 
     /// It ends now.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.0.send_replace(Instant::now());
     }
 }
 
 impl Tenure {
     /// Whether this gateway may not act any more.
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         Instant::now() >= *self.0.borrow()
     }
 
     /// Waits for that. Cancel-safe.
-    pub(super) async fn over(&self) {
+    pub(crate) async fn over(&self) {
         let mut end = self.0.clone();
         loop {
             let at = *end.borrow_and_update();
@@ -60,7 +60,7 @@ impl Tenure {
 
     /// Does something as long as it lasts; `None` when it is over before that is done. Each step of it is
     /// looked at anew, not only its timer.
-    pub(super) async fn within<T>(&self, acting: impl Future<Output = T>) -> Option<T> {
+    pub(crate) async fn within<T>(&self, acting: impl Future<Output = T>) -> Option<T> {
         let mut acting = pin!(acting);
         let mut over = pin!(self.over());
         std::future::poll_fn(|context: &mut Context<'_>| {

@@ -1,4 +1,4 @@
-//! The controllers that the broker is told of, as the yard tells of them: presence, whole statuses page by
+//! Controllers as a peer inside is told of them: presence, whole statuses page by
 //! page, and deltas in order (`docs/protocol.md` §7). Pure.
 
 use crate::outward::Happening;
@@ -10,23 +10,23 @@ use switchyard_protocol::{
 
 /// What is known of one controller.
 #[derive(Debug)]
-pub(super) struct Controller {
+pub(crate) struct Controller {
     /// What people call it.
-    pub(super) title: Title,
+    pub(crate) title: Title,
     /// Whether it is connected.
-    pub(super) online: bool,
+    pub(crate) online: bool,
     /// Since when it is there or away; 0 while nobody knows.
-    pub(super) since: Time,
+    pub(crate) since: Time,
     /// Why it went.
-    pub(super) reason: Option<Code>,
+    pub(crate) reason: Option<Code>,
     /// Its firmware and version.
-    pub(super) software: Option<Title>,
+    pub(crate) software: Option<Title>,
     /// Its board.
-    pub(super) board: Option<Title>,
+    pub(crate) board: Option<Title>,
     /// Its points as they are or last were, by index.
-    pub(super) points: Vec<Point>,
+    pub(crate) points: Vec<Point>,
     /// When they were so; `None` before the first status.
-    pub(super) heard_at: Option<Time>,
+    pub(crate) heard_at: Option<Time>,
     head: Option<StatusHead>,
     /// A change was missed, and deltas are of no use until the next whole status.
     is_stale: bool,
@@ -46,7 +46,7 @@ struct Pages {
 
 /// What is new.
 #[derive(Debug, PartialEq)]
-pub(super) enum News {
+pub(crate) enum News {
     /// Nothing that matters here.
     Nothing,
     /// A controller came, went, or is called otherwise.
@@ -65,7 +65,7 @@ pub(super) enum News {
 
 /// All of them.
 #[derive(Debug, Default)]
-pub(super) struct Fleet {
+pub(crate) struct Fleet {
     controllers: BTreeMap<Address, Controller>,
     /// Those that alone are told of, where there is a choice.
     chosen: Option<BTreeSet<Address>>,
@@ -76,7 +76,7 @@ pub(super) struct Fleet {
 
 impl Fleet {
     /// None yet, and later only those of `chosen` where there are any.
-    pub(super) fn new(chosen: &[Address]) -> Self {
+    pub(crate) fn new(chosen: &[Address]) -> Self {
         Fleet {
             chosen: (!chosen.is_empty()).then(|| chosen.iter().copied().collect()),
             ..Fleet::default()
@@ -84,27 +84,27 @@ impl Fleet {
     }
 
     /// One of them.
-    pub(super) fn controller(&self, address: Address) -> Option<&Controller> {
+    pub(crate) fn controller(&self, address: Address) -> Option<&Controller> {
         self.controllers.get(&address)
     }
 
     /// Their addresses.
-    pub(super) fn addresses(&self) -> impl Iterator<Item = Address> + '_ {
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = Address> + '_ {
         self.controllers.keys().copied()
     }
 
     /// How many they are.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.controllers.len()
     }
 
     /// Whether all that there are have been told of.
-    pub(super) fn is_synced(&self) -> bool {
+    pub(crate) fn is_synced(&self) -> bool {
         self.is_synced
     }
 
     /// All is about to be told anew.
-    pub(super) fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         self.is_synced = false;
         self.mentioned.clear();
         for controller in self.controllers.values_mut() {
@@ -113,7 +113,7 @@ impl Fleet {
     }
 
     /// All has been told; whoever is gone since it was told before.
-    pub(super) fn synced(&mut self) -> Vec<Address> {
+    pub(crate) fn synced(&mut self) -> Vec<Address> {
         self.is_synced = true;
         let mentioned = std::mem::take(&mut self.mentioned);
         let gone: Vec<_> = self
@@ -127,7 +127,7 @@ impl Fleet {
     }
 
     /// Takes a frame that came unasked at a moment of gateway time.
-    pub(super) fn take(&mut self, frame: &Frame, now: Time) -> News {
+    pub(crate) fn take(&mut self, frame: &Frame, now: Time) -> News {
         let header = frame.header();
         let source = header.source;
         match header.kind {
@@ -286,21 +286,21 @@ impl Controller {
     }
 
     /// The point of that name.
-    pub(super) fn point(&self, name: &Name) -> Option<&Point> {
+    pub(crate) fn point(&self, name: &Name) -> Option<&Point> {
         self.points.iter().find(|point| point.name == *name)
     }
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use switchyard_protocol::message::{
         Cause, CauseKind, Change, PointFlags, PointType, Text, ValueType,
     };
 
-    pub(in crate::bridge) const PUMP: Address = Address(100_042);
+    pub(crate) const PUMP: Address = Address(100_042);
 
-    pub(in crate::bridge) fn presence(online: bool, boot: Option<u32>) -> Frame {
+    pub(crate) fn presence(online: bool, boot: Option<u32>) -> Frame {
         let event = Event::Presence {
             controller: PUMP,
             online,
@@ -342,12 +342,7 @@ pub(super) mod tests {
         )
     }
 
-    pub(in crate::bridge) fn point(
-        index: u8,
-        name: &str,
-        point_type: PointType,
-        value: i64,
-    ) -> Point {
+    pub(crate) fn point(index: u8, name: &str, point_type: PointType, value: i64) -> Point {
         let flags = match point_type.is_output() {
             true => PointFlags::MANUAL,
             false => PointFlags(0),
@@ -362,7 +357,7 @@ pub(super) mod tests {
         }
     }
 
-    pub(in crate::bridge) fn page(
+    pub(crate) fn page(
         boot: u32,
         sequence: u32,
         (page, pages): (u8, u8),
@@ -380,7 +375,7 @@ pub(super) mod tests {
         Frame::new(Kind::StatusFull, 0, PUMP, Address::GATEWAY, &full.encode())
     }
 
-    pub(in crate::bridge) fn full(points: Vec<Point>) -> Frame {
+    pub(crate) fn full(points: Vec<Point>) -> Frame {
         page(1, 5, (0, 1), points)
     }
 

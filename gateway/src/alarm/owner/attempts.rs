@@ -1,0 +1,182 @@
+//! Telling people, and what they say.
+
+use super::Owner;
+use crate::{
+    alarm::{
+        book::{Action, Decision},
+        model::{Attempt, Outcome},
+        people::Language,
+        telling::{Errand, Report},
+        wording,
+    },
+    telemetry::count,
+};
+use std::{str::FromStr as _, sync::Arc, time::Duration};
+use switchyard_telephone::Number;
+use tokio::task::{Id, JoinError};
+use tokio_util::sync::CancellationToken;
+
+/// The longest that an attempt may take, whatever its channel: a call rings, is talked in, and is hung up.
+const ATTEMPT_MAX: Duration = Duration::from_secs(15 * 60);
+
+impl Owner<'_> {
+    /// Does what was kept to be done.
+    pub(super) fn act(&mut self) {
+        for action in self.book.take_actions() {
+            match action {
+                Action::Begin(attempt) => self.begin(&attempt),
+                Action::Withdraw(attempt) => {
+                    if let Some(withdrawal) = self.withdrawals.get(&attempt) {
+                        withdrawal.cancel();
+                    }
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, attempt: &Attempt) {
+        count(&self.context.telemetry.alarms.attempts);
+        tracing::info!(
+            attempt = attempt.id.0,
+            channel = attempt.channel.name(),
+            contact = attempt.contact.0,
+            alarms = attempt.alarms.len(),
+            "telling somebody of alarms"
+        );
+        let withdrawn = CancellationToken::new();
+        self.withdrawals.insert(attempt.id, withdrawn.clone());
+        let contact = self.book.desk.contacts.get(&attempt.contact);
+        let errand = Errand {
+            attempt: attempt.id,
+            destination: attempt.destination.clone(),
+            language: contact.map_or(Language::En, |it| it.language),
+            pin: self.pins.get(&attempt.contact).cloned(),
+            withdrawn,
+            reports: self.context.reports.0.clone(),
+        };
+        let teller = self.context.tellers.0.get(&attempt.channel);
+        let teller = teller.map(|(teller, _)| Arc::clone(teller));
+        let telling = async move {
+            let failed = |reason: &str| Outcome::Failed {
+                reason: reason.into(),
+            };
+            match teller {
+                None => failed("it is not set up any more"),
+                Some(teller) => tokio::time::timeout(ATTEMPT_MAX, teller.tell(errand))
+                    .await
+                    .unwrap_or_else(|_| failed("it took too long")),
+            }
+        };
+        let task = self.running.spawn(telling);
+        self.attempts.insert(task.id(), attempt.id);
+    }
+
+    /// An attempt has come to its end.
+    pub(super) fn ended(&mut self, ended: Result<(Id, Outcome), JoinError>) {
+        let (task, outcome) = match ended {
+            Ok(ended) => ended,
+            Err(error) => {
+                tracing::error!(%error, "an attempt at telling somebody broke down");
+                let reason = "it broke down: a fault of the gateway".to_owned();
+                (error.id(), Outcome::Failed { reason })
+            }
+        };
+        let Some(attempt) = self.attempts.remove(&task) else {
+            return;
+        };
+        self.withdrawals.remove(&attempt);
+        if !outcome.has_told() && outcome != Outcome::Withdrawn {
+            count(&self.context.telemetry.alarms.attempts_failed);
+        }
+        tracing::info!(
+            attempt = attempt.0,
+            outcome = outcome.name(),
+            "an attempt has ended"
+        );
+        self.book.end(self.now_ms(), attempt, outcome);
+    }
+
+    /// An attempt, or whoever carries messages, reports something.
+    pub(super) fn reported(&mut self, report: Report) {
+        let now_ms = self.now_ms();
+        match report {
+            Report::Word(attempt, answer) => {
+                let alarms = self.book.word(attempt);
+                let about = self.book.attempt(attempt);
+                let wording = about.filter(|_| !alarms.is_empty()).map(|about| {
+                    let contact = self.book.desk.contacts.get(&about.contact);
+                    let language = contact.map_or(Language::En, |it| it.language);
+                    let site_name = |site: u32| self.sites.get(&site).cloned();
+                    wording::word(language, alarms, about.code, site_name)
+                });
+                // It may have been dropped meanwhile.
+                let _ = answer.send(wording);
+            }
+            Report::Step(attempt, step) => self.book.step(now_ms, attempt, step),
+            Report::Key(attempt, key) => self.book.key(attempt, key),
+            Report::Decide(attempt, decision, answer) => {
+                let concerned = self.book.decide(now_ms, attempt, decision);
+                // One that somebody else was faster with is as good as one's own.
+                let is_good = concerned || decision == Decision::Acknowledge;
+                self.decided.push((answer, is_good));
+            }
+            Report::Answer { from, text } => self.answered(&from, &text),
+        }
+    }
+
+    /// Somebody answered a message: the code and a digit, from the number that it was sent to.
+    fn answered(&mut self, from: &str, text: &str) {
+        let now_ms = self.now_ms();
+        let mut digits = text.split(|it: char| !it.is_ascii_digit());
+        let mut digits = digits.by_ref().filter(|it| !it.is_empty());
+        let code = digits.next().and_then(|it| it.parse().ok());
+        let decision = match digits.next() {
+            Some("1") | None => Decision::Acknowledge,
+            Some("2") => Decision::Pass,
+            Some("3") => Decision::Mute,
+            Some(_) => return tracing::info!("an answer to a message was not understood"),
+        };
+        let attempt = code.and_then(|code| self.book.by_code(now_ms, code));
+        let about = attempt.and_then(|attempt| self.book.attempt(attempt));
+        let Some(about) = about.filter(|it| is_same_number(&it.destination, from)) else {
+            return tracing::info!("an answer to a message bears no code that was sent there");
+        };
+        let id = about.id;
+        tracing::info!(attempt = id.0, ?decision, "an answer to a message");
+        let key = match decision {
+            Decision::Acknowledge => '1',
+            Decision::Pass => '2',
+            Decision::Mute => '3',
+        };
+        self.book.key(id, key);
+        self.book.decide(now_ms, id, decision);
+    }
+}
+
+/// Whether two numbers are one: networks tell those that call with or without the country's.
+fn is_same_number(ours: &str, theirs: &str) -> bool {
+    const TAIL: usize = 8;
+    let digits = |text: &str| Number::from_str(text).map(|it| it.digits().to_owned());
+    match (digits(ours), digits(theirs)) {
+        (Ok(ours), Ok(theirs)) if ours.len() >= TAIL && theirs.len() >= TAIL => {
+            ours[ours.len() - TAIL..] == theirs[theirs.len() - TAIL..]
+        }
+        (Ok(ours), Ok(theirs)) => ours == theirs,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_the_same_with_and_without_its_country() {
+        assert!(is_same_number("+49 170 1234567", "01701234567"));
+        assert!(is_same_number("+491701234567", "491701234567"));
+        assert!(!is_same_number("+491701234567", "+491701234568"));
+        assert!(is_same_number("110", "110"));
+        assert!(!is_same_number("110", "0110"));
+        assert!(!is_same_number("+491701234567", "Provider"));
+    }
+}

@@ -1,0 +1,561 @@
+//! The owner of alarms: the one gateway that keeps them, looks what raises them, and tells people.
+//!
+//! It owns the chore by a fenced lease in the config store. All that is to be told is kept before it is told; whatever
+//! cannot be kept is tried again, and nothing is told meanwhile. Whoever owns it next, or this gateway after a restart, goes
+//! on from what was kept: an attempt that was under way has come to nothing, and is made once more where nobody has heard.
+//!
+//! - `settings`: contacts, plans, rules, and where controllers belong. `inputs`: what raises alarms, and what people want.
+//! - `attempts`: telling people, and what they say.
+//! - `health`: whether channels and stores are in order, and the sign of life for somebody outside.
+
+mod attempts;
+mod health;
+mod inputs;
+mod settings;
+
+use super::{
+    CHORE,
+    book::{ANSWER_MS, Book, REOPEN_MS},
+    desk::{ChannelLimits, ChannelState, Desk},
+    model::{Attempt, AttemptId, Channel, Outcome},
+    people::ContactId,
+    rule::{Rule, RuleId},
+    telling::{Report, Teller},
+    watching::{Eye, Home},
+};
+use crate::{
+    bell::Bell,
+    inside::{Insides, Watch},
+    store::{
+        AlarmChanges, AlarmFilter, AlarmPulse, AttemptFilter, ConfigStore, FencingToken, Revision,
+        StatusStore, StoreError,
+    },
+    telemetry::{Telemetry, count},
+    tenure::{self, Holder, Tenure},
+};
+pub(crate) use health::Heartbeat;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use switchyard_protocol::{
+    Role,
+    message::{Time, Title},
+};
+use switchyard_relay::Rights;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::{Id, JoinSet},
+    time::{Instant, MissedTickBehavior},
+};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+
+/// How long the chore is another gateway's after the one with it has died.
+const TERM: Duration = Duration::from_secs(15);
+/// How long before its end the term counts as over: clocks differ, and a request may be under way.
+const MARGIN: Duration = Duration::from_secs(3);
+/// How often it is renewed.
+const RENEW_INTERVAL: Duration = Duration::from_secs(4);
+/// How long a renewal may take before another one is tried.
+const RENEW_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often it is looked what another process has put into the store.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// How long to wait before something is kept that could not be.
+const AGAIN_PAUSE: Duration = Duration::from_millis(500);
+/// How long to wait before the chore is asked for again.
+const ACQUIRE_PAUSE: Duration = Duration::from_secs(2);
+/// Reports of attempts that may wait for the owner.
+const REPORTS_MAX: usize = 256;
+/// Rows read at once.
+const PAGE: u32 = 1_000;
+/// Its name among the parts of the gateway.
+const PART: &str = "alarms";
+
+/// What is counted of alarms.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    /// 1 while this gateway owns the chore.
+    pub(crate) is_owner: AtomicU64,
+    /// Alarms that are open.
+    pub(crate) open: AtomicU64,
+    /// Of those, the ones that nobody has heard of.
+    pub(crate) unheard: AtomicU64,
+    /// Attempts under way.
+    pub(crate) under_way: AtomicU64,
+    /// Attempts that were begun.
+    pub(crate) attempts: AtomicU64,
+    /// Those that came to nothing.
+    pub(crate) attempts_failed: AtomicU64,
+    /// Times that something could not be kept.
+    pub(crate) store_failures: AtomicU64,
+    /// What rules found and was lost for want of room.
+    pub(crate) found_missed: AtomicU64,
+    /// Alarms that were not raised since there were too many.
+    pub(crate) refused: AtomicU64,
+    /// Signs of life that were taken.
+    pub(crate) heartbeats: AtomicU64,
+    /// Those that were not.
+    pub(crate) heartbeats_failed: AtomicU64,
+}
+
+/// What tells people, as far as it is set up.
+#[derive(Clone, Default)]
+pub(crate) struct Tellers(pub(crate) BTreeMap<Channel, (Arc<dyn Teller>, ChannelLimits)>);
+
+/// What everybody may know of the owner in this process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// This process is the owner.
+    pub(crate) is_owner: bool,
+    /// What has been kept last.
+    pub(crate) revision: u64,
+    /// What is out of order, and why.
+    pub(crate) faults: BTreeMap<Channel, Option<String>>,
+}
+
+/// What the owner needs.
+pub(crate) struct Context {
+    pub(crate) store: Arc<dyn ConfigStore>,
+    pub(crate) status: Option<Arc<dyn StatusStore>>,
+    pub(crate) insides: Arc<Insides>,
+    pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) bell: Bell,
+    pub(crate) tellers: Tellers,
+    /// This installation, by which a restart has the chore back at once.
+    pub(crate) identity: [u8; 16],
+    /// How long alarms are kept that are over, in days.
+    pub(crate) days: u32,
+    /// Where a sign of life goes.
+    pub(crate) heartbeat: Option<Heartbeat>,
+    pub(crate) stopping: CancellationToken,
+    /// Told to whoever asks in this process.
+    pub(crate) standing: watch::Sender<Standing>,
+    /// Answers to messages, from whatever part of the process they come.
+    pub(crate) reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
+}
+
+/// A way for reports to the owner, for [`Context`].
+pub(crate) fn reports() -> (mpsc::Sender<Report>, mpsc::Receiver<Report>) {
+    mpsc::channel(REPORTS_MAX)
+}
+
+/// Why somebody is not the owner any more.
+enum Lost {
+    /// The gateway stops.
+    Stopping,
+    /// The lease was not renewed, or is somebody else's.
+    Lease,
+}
+
+/// Owns the chore whenever it can, until the gateway stops.
+pub(crate) async fn own(mut context: Context) {
+    let mut complained = false;
+    loop {
+        let stopping = context.stopping.clone();
+        let asked = Instant::now();
+        let acquired = tokio::select! {
+            () = stopping.cancelled() => return,
+            acquired = take_over(&*context.store, context.identity) => acquired,
+        };
+        match acquired {
+            Ok(Some(token)) => {
+                complained = false;
+                match Owner::open(&mut context, token, asked).await {
+                    Ok(owner) => owner.run().await,
+                    Err(error) => complain(&context, &error, &mut complained),
+                }
+            }
+            Ok(None) => complained = false,
+            Err(error) => complain(&context, &error, &mut complained),
+        }
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            () = tokio::time::sleep(ACQUIRE_PAUSE) => {}
+        }
+    }
+}
+
+fn complain(context: &Context, error: &StoreError, complained: &mut bool) {
+    count(&context.telemetry.store_failures);
+    count(&context.telemetry.alarms.store_failures);
+    let error = error as &dyn std::error::Error;
+    if std::mem::replace(complained, true) {
+        tracing::debug!(error, "the store still does not tell of alarms");
+    } else {
+        tracing::error!(
+            error,
+            "the store does not tell of alarms: nobody is told of any"
+        );
+    }
+}
+
+fn chore() -> Title {
+    match Title::new(CHORE) {
+        Ok(chore) => chore,
+        Err(error) => unreachable!("{CHORE:?}: {error}"),
+    }
+}
+
+async fn acquire(
+    store: &dyn ConfigStore,
+    holder: [u8; 16],
+) -> Result<Option<FencingToken>, StoreError> {
+    store
+        .acquire_lease(chore(), holder, TERM, crate::clock::time())
+        .await
+}
+
+/// Becomes the owner, if nobody else is. What this installation owned before it was restarted it has again at once, and
+/// under a higher token: what it had under way then is refused.
+async fn take_over(
+    store: &dyn ConfigStore,
+    identity: [u8; 16],
+) -> Result<Option<FencingToken>, StoreError> {
+    let passing: [u8; 16] = rand::random();
+    for holder in [identity, passing] {
+        if acquire(store, holder).await?.is_none() {
+            return Ok(None);
+        }
+        store.release_lease(chore(), holder).await?;
+    }
+    acquire(store, identity).await
+}
+
+/// The owner, for as long as it is that.
+struct Owner<'a> {
+    context: &'a mut Context,
+    token: FencingToken,
+    term: Holder,
+    tenure: Tenure,
+    book: Book,
+    eye: Eye,
+    /// Watches the yard, while rules want it.
+    watch: Option<AbortOnDropHandle<()>>,
+    watch_ends: CancellationToken,
+    rules: BTreeMap<RuleId, Rule>,
+    homes: HashMap<u32, Home>,
+    sites: BTreeMap<u32, String>,
+    pins: BTreeMap<ContactId, String>,
+    controllers_at: Revision,
+    pulse: AlarmPulse,
+    /// Done with, and to be kept so.
+    script_alarms_until: Option<u64>,
+    wishes_until: Option<u64>,
+    /// Answered once what was decided is kept.
+    decided: Vec<(oneshot::Sender<bool>, bool)>,
+    running: JoinSet<Outcome>,
+    attempts: HashMap<Id, AttemptId>,
+    withdrawals: HashMap<AttemptId, CancellationToken>,
+    probes: JoinSet<(Channel, Result<(), String>)>,
+    /// How often a channel was out of order in a row.
+    faults: BTreeMap<Channel, u32>,
+    /// Weekly tests up to then were made.
+    tested_until_ms: u64,
+    status_down_since: Option<Instant>,
+}
+
+impl<'a> Owner<'a> {
+    /// Reads all there is. `asked` is from before the lease was asked for, which it therefore outlives.
+    async fn open(
+        context: &'a mut Context,
+        token: FencingToken,
+        asked: Instant,
+    ) -> Result<Self, StoreError> {
+        let (term, tenure) = tenure::until(asked + TERM - MARGIN);
+        let store = Arc::clone(&context.store);
+        let now_ms = crate::clock::time().0;
+        // Before what they are about: what changes in between is read twice rather than never.
+        let pulse = store.alarm_pulse().await?;
+        let controllers_at = store.controller_revision().await?;
+        let channels = context.tellers.0.iter().map(|(channel, (_, limits))| {
+            let limits = limits.clone();
+            (*channel, ChannelState { limits })
+        });
+        let desk = Desk {
+            channels: channels.collect(),
+            ..Desk::default()
+        };
+        let last = store.alarm_numbers().await?;
+        let filter = AlarmFilter {
+            cleared_since_ms: Some(now_ms.saturating_sub(REOPEN_MS)),
+            ..AlarmFilter::default()
+        };
+        let mut alarms = Vec::new();
+        loop {
+            let before = alarms.last().map(|it: &super::model::Alarm| it.id);
+            let page = store.alarms(filter.clone(), before, PAGE).await?;
+            let is_last = page.len() < PAGE as usize;
+            alarms.extend(page);
+            if is_last {
+                break;
+            }
+        }
+        let filter = AttemptFilter {
+            since_ms: Some(now_ms.saturating_sub(ANSWER_MS)),
+            ..AttemptFilter::default()
+        };
+        let mut attempts: Vec<Attempt> = Vec::new();
+        loop {
+            let before = attempts.last().map(|it| it.id);
+            let page = store.alarm_attempts(filter, before, PAGE).await?;
+            let is_last = page.len() < PAGE as usize;
+            attempts.extend(page);
+            if is_last {
+                break;
+            }
+        }
+        let mut owner = Owner {
+            token,
+            term,
+            tenure,
+            book: Book::open(desk, alarms, attempts, last, now_ms),
+            eye: Eye::new(),
+            watch: None,
+            watch_ends: CancellationToken::new(),
+            rules: BTreeMap::new(),
+            homes: HashMap::new(),
+            sites: BTreeMap::new(),
+            pins: BTreeMap::new(),
+            controllers_at,
+            pulse,
+            script_alarms_until: None,
+            wishes_until: None,
+            decided: Vec::new(),
+            running: JoinSet::new(),
+            attempts: HashMap::new(),
+            withdrawals: HashMap::new(),
+            probes: JoinSet::new(),
+            faults: BTreeMap::new(),
+            tested_until_ms: now_ms,
+            status_down_since: None,
+            context,
+        };
+        owner.read_homes().await?;
+        owner.read_settings().await?;
+        Ok(owner)
+    }
+
+    async fn run(mut self) {
+        tracing::info!(token = self.token.0, "alarms are this gateway's chore now");
+        let counters = &self.context.telemetry.alarms;
+        counters.is_owner.store(1, Ordering::Relaxed);
+        self.context.standing.send_modify(|it| it.is_owner = true);
+        let Err(lost) = self.go_on().await;
+        // Whatever is under way stops at once, and only then somebody else may begin.
+        self.term.end();
+        self.watch_ends.cancel();
+        self.running.shutdown().await;
+        self.context.standing.send_modify(|it| it.is_owner = false);
+        let counters = &self.context.telemetry.alarms;
+        for gauge in [
+            &counters.is_owner,
+            &counters.open,
+            &counters.unheard,
+            &counters.under_way,
+        ] {
+            gauge.store(0, Ordering::Relaxed);
+        }
+        match lost {
+            Lost::Lease => tracing::error!(
+                token = self.token.0,
+                "alarms are not this gateway's chore any more: the lease was not renewed"
+            ),
+            Lost::Stopping => {
+                let store = Arc::clone(&self.context.store);
+                // It ends by itself otherwise.
+                if let Err(error) = store.release_lease(chore(), self.context.identity).await {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::info!(error, "the chore of alarms was not given up");
+                }
+            }
+        }
+    }
+
+    /// Does what comes, in small steps: each is kept before anything is done about it.
+    async fn go_on(&mut self) -> Result<std::convert::Infallible, Lost> {
+        let ticking = |interval: Duration| {
+            let mut ticks = tokio::time::interval(interval);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticks
+        };
+        let mut renewals = ticking(RENEW_INTERVAL);
+        let mut looks = ticking(LOOK_INTERVAL);
+        let mut checks = ticking(health::CHECK_INTERVAL);
+        let mut beats = ticking(
+            self.context
+                .heartbeat
+                .as_ref()
+                .map_or(health::CHECK_INTERVAL, |it| it.interval),
+        );
+        let mut trims = ticking(health::TRIM_INTERVAL);
+        let (stopping, bell) = (self.context.stopping.clone(), self.context.bell.clone());
+        let (tenure, eye) = (self.tenure.clone(), self.eye.clone());
+        loop {
+            let due = self.next_due();
+            tokio::select! {
+                biased;
+                () = stopping.cancelled() => return Err(Lost::Stopping),
+                () = tenure.over() => return Err(Lost::Lease),
+                _ = renewals.tick() => self.renew().await?,
+                Some(report) = self.context.reports.1.recv() => self.reported(report),
+                Some(ended) = self.running.join_next_with_id() => self.ended(ended),
+                () = bell.rung() => self.look().await,
+                () = eye.news() => {}
+                () = tokio::time::sleep_until(due) => {}
+                _ = looks.tick() => self.look().await,
+                Some(probed) = self.probes.join_next() => self.probed(probed),
+                _ = checks.tick() => self.check().await,
+                _ = beats.tick() => self.beat(),
+                _ = trims.tick() => self.trim().await,
+            }
+            self.take_found();
+            self.book.tick(crate::clock::time().0);
+            self.keep().await?;
+            self.act();
+        }
+    }
+
+    /// When something is due of itself.
+    fn next_due(&self) -> Instant {
+        let (now, now_ms) = (Instant::now(), crate::clock::time().0);
+        let book = self.book.next_ms().map(|at_ms| {
+            // Seldom enough that one that is due again and again does not keep a core busy.
+            now + Duration::from_millis(at_ms.saturating_sub(now_ms).max(20))
+        });
+        let eye = self
+            .eye
+            .lock()
+            .next_ms()
+            .map(|at_ms| self.eye.moment(at_ms));
+        let soon = now + Duration::from_secs(60);
+        book.into_iter().chain(eye).fold(soon, Instant::min)
+    }
+
+    /// Whether this is still the owner, as far as is known.
+    async fn renew(&mut self) -> Result<(), Lost> {
+        let asked = Instant::now();
+        let asking = acquire(&*self.context.store, self.context.identity);
+        match tokio::time::timeout(RENEW_TIMEOUT, asking).await {
+            Ok(Ok(Some(token))) if token == self.token => {
+                self.term.prolong(asked + TERM - MARGIN);
+                Ok(())
+            }
+            Ok(Ok(_)) => Err(Lost::Lease),
+            // The term that there is goes on, and the next renewal may be in time.
+            failed => {
+                count(&self.context.telemetry.store_failures);
+                count(&self.context.telemetry.alarms.store_failures);
+                let error = failed.ok().and_then(Result::err);
+                let error = error.as_ref().map(|it| it as &dyn std::error::Error);
+                tracing::warn!(error, "the chore of alarms was not renewed");
+                Ok(())
+            }
+        }
+    }
+
+    /// Keeps what has changed, however long that takes, as long as this is the owner.
+    async fn keep(&mut self) -> Result<(), Lost> {
+        let changes = AlarmChanges {
+            script_alarms_until: self.script_alarms_until,
+            wishes_until: self.wishes_until,
+            ..self.book.take_changes()
+        };
+        if changes == AlarmChanges::default() {
+            return self.answer_decided();
+        }
+        let changes = Arc::new(changes);
+        let mut failures = 0_u32;
+        loop {
+            let store = Arc::clone(&self.context.store);
+            let saving = store.save_alarms(self.token, Arc::clone(&changes));
+            let saved = tokio::select! {
+                saved = self.tenure.within(saving) => saved,
+                () = self.context.stopping.cancelled() => return Err(Lost::Stopping),
+            };
+            match saved {
+                None => return Err(Lost::Lease),
+                Some(Ok(revision)) => {
+                    if failures > 0 {
+                        tracing::info!(failures, "alarms are kept again");
+                    }
+                    (self.script_alarms_until, self.wishes_until) = (None, None);
+                    self.context
+                        .standing
+                        .send_modify(|it| it.revision = revision);
+                    self.show_counts();
+                    return self.answer_decided();
+                }
+                Some(Err(StoreError::Fenced(_))) => return Err(Lost::Lease),
+                Some(Err(error)) => {
+                    count(&self.context.telemetry.store_failures);
+                    count(&self.context.telemetry.alarms.store_failures);
+                    failures += 1;
+                    if failures == 1 {
+                        let error = &error as &dyn std::error::Error;
+                        tracing::error!(
+                            error,
+                            "alarms cannot be kept: nobody is told until they are"
+                        );
+                    }
+                    self.renew_if_needed().await?;
+                    tokio::time::sleep(AGAIN_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// The lease goes on while something waits to be kept.
+    async fn renew_if_needed(&mut self) -> Result<(), Lost> {
+        match self.tenure.is_over() {
+            true => Err(Lost::Lease),
+            false => self.renew().await,
+        }
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "the end of `keep`")]
+    fn answer_decided(&mut self) -> Result<(), Lost> {
+        for (answer, is_kept) in self.decided.drain(..) {
+            // Whoever asked may have hung up.
+            let _ = answer.send(is_kept);
+        }
+        Ok(())
+    }
+
+    fn show_counts(&self) {
+        let counters = &self.context.telemetry.alarms;
+        let (mut open, mut unheard) = (0, 0);
+        for alarm in self.book.alarms().filter(|it| it.is_open()) {
+            open += 1;
+            unheard += u64::from(alarm.acknowledged.is_none() && alarm.part_of.is_none());
+        }
+        counters.open.store(open, Ordering::Relaxed);
+        counters.unheard.store(unheard, Ordering::Relaxed);
+        let under_way = self.book.under_way().count() as u64;
+        counters.under_way.store(under_way, Ordering::Relaxed);
+    }
+
+    /// Watches the yard as long as there are rules, and not otherwise: every status of every controller comes with it.
+    fn watch_if_needed(&mut self) {
+        let is_needed = self.eye.lock().is_needed();
+        match (is_needed, &self.watch) {
+            (true, None) => {
+                let rights = Rights::everywhere(Role::Viewer);
+                let watch = Watch::new(Arc::clone(&self.context.insides), PART, rights);
+                let (mut eye, ends) = (self.eye.clone(), self.watch_ends.child_token());
+                let watching = tokio::spawn(async move { watch.run(&mut eye, ends).await });
+                self.watch = Some(AbortOnDropHandle::new(watching));
+            }
+            (false, Some(_)) => self.watch = None,
+            _ => {}
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        let Time(now_ms) = crate::clock::time();
+        now_ms
+    }
+}

@@ -1,0 +1,208 @@
+//! What the config store keeps of alarms, and what people want of them.
+
+use crate::alarm::{
+    model::{Alarm, AlarmId, Attempt, AttemptId, Medium, Note},
+    people::{Contact, ContactId},
+    plan::Plan,
+    rule::{Rule, RuleId},
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// Contacts that there may be.
+pub const CONTACTS_MAX: u64 = 1_000;
+/// Rules that there may be.
+pub const RULES_MAX: u64 = 1_000;
+/// Wishes that may wait to be taken by the gateway in charge.
+pub const ALARM_WISHES_MAX: u64 = 4_096;
+/// What a script says of alarms, that may wait to be taken by the gateway in charge; the oldest stay.
+pub const SCRIPT_ALARMS_MAX: u64 = 100_000;
+/// Alarms in one wish.
+pub const WISHED_ALARMS_MAX: usize = 1_000;
+/// The longest comment, in bytes.
+pub const COMMENT_BYTES_MAX: usize = 500;
+
+/// A controller's script has raised an alarm, or says that it is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScriptAlarm {
+    /// The controller.
+    pub controller: u32,
+    /// The number of the event that told it.
+    pub number: u32,
+    /// Which of the script's.
+    pub alarm: u8,
+    /// 0 low, 1 medium, 2 high.
+    pub level: u8,
+    /// What the script says.
+    pub text: String,
+    /// Raised, or over.
+    pub is_raised: bool,
+    /// When this gateway took it, in milliseconds of gateway time.
+    pub taken_ms: u64,
+}
+
+/// What somebody wants of alarms.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum AlarmWish {
+    /// They have heard of these.
+    Acknowledge {
+        /// Which.
+        alarms: Vec<AlarmId>,
+    },
+    /// Nobody is to be told of these until then.
+    Shelve {
+        /// Which.
+        alarms: Vec<AlarmId>,
+        /// Until when, in milliseconds of gateway time.
+        until_ms: u64,
+    },
+    /// These are taken from the shelf.
+    Unshelve {
+        /// Which.
+        alarms: Vec<AlarmId>,
+    },
+    /// Something is written about these.
+    Comment {
+        /// Which.
+        alarms: Vec<AlarmId>,
+    },
+    /// Somebody is to be told that all is well, to see whether that works.
+    Test {
+        /// Who.
+        contact: ContactId,
+        /// By what.
+        medium: Medium,
+    },
+}
+
+/// A wish, and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WishedAlarms {
+    /// What they want.
+    pub wish: AlarmWish,
+    /// What they write about it.
+    #[serde(default)]
+    pub comment: Option<String>,
+    /// Their account.
+    pub account: String,
+    /// When, in milliseconds of gateway time.
+    pub at_ms: u64,
+}
+
+/// What has changed of alarms, kept all together or not at all.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct AlarmChanges {
+    /// Alarms as they are now.
+    pub alarms: Vec<Alarm>,
+    /// Attempts as they are now.
+    pub attempts: Vec<Attempt>,
+    /// What is written down about them, each with its place, which rises.
+    pub notes: Vec<(u64, Note)>,
+    /// What scripts said is done with up to this place.
+    pub script_alarms_until: Option<u64>,
+    /// What people want is done with up to this one; these are gone.
+    pub wishes_until: Option<u64>,
+}
+
+/// Where everything stands that the gateway in charge of alarms looks at. A higher number says that there is more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AlarmPulse {
+    /// Contacts, plans and rules.
+    pub settings: u64,
+    /// What scripts said.
+    pub script_alarms: u64,
+    /// What people want.
+    pub wishes: u64,
+    /// Alarms themselves.
+    pub alarms: u64,
+}
+
+/// Which alarms are asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AlarmFilter {
+    /// Only those that are open, or only those that are not.
+    pub is_open: Option<bool>,
+    /// Only those of these sites; `None` for all, also those of none.
+    pub sites: Option<BTreeSet<u32>>,
+    /// Only those of this controller.
+    pub controller: Option<u32>,
+    /// Only those that have changed since this state of [`AlarmPulse::alarms`].
+    pub after_revision: Option<u64>,
+    /// Only those that were over at this moment or after, besides those that are open.
+    pub cleared_since_ms: Option<u64>,
+}
+
+/// Which attempts are asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AttemptFilter {
+    /// Only those at telling of this alarm.
+    pub alarm: Option<AlarmId>,
+    /// Only those at this contact.
+    pub contact: Option<ContactId>,
+    /// Only those that were begun at this moment or after, and those that go on.
+    pub since_ms: Option<u64>,
+}
+
+/// A contact, as it is kept. Its PIN is sealed at rest.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoredContact {
+    /// Its number.
+    pub id: ContactId,
+    /// What people wrote.
+    pub contact: Contact,
+    /// What they say on the telephone to be believed. Secret.
+    pub pin: Option<String>,
+}
+
+impl std::fmt::Debug for StoredContact {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "StoredContact({}, {:?})", self.id, self.contact.name)
+    }
+}
+
+/// A contact to be kept.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NewContact {
+    /// Which; a new one without.
+    pub id: Option<ContactId>,
+    /// What people wrote.
+    pub contact: Contact,
+    /// The PIN: as it is with `None`, none with `Some(None)`. Secret.
+    pub pin: Option<Option<String>>,
+}
+
+impl std::fmt::Debug for NewContact {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "NewContact({:?}, {:?})", self.id, self.contact.name)
+    }
+}
+
+/// A rule, as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredRule {
+    /// Its number.
+    pub id: RuleId,
+    /// What people wrote.
+    pub rule: Rule,
+}
+
+/// What a site has agreed on, as it is kept; 0 is for all that have none of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredPlan {
+    /// The site.
+    pub site: u32,
+    /// What people wrote.
+    pub plan: Plan,
+}
+
+/// The highest numbers that were given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AlarmNumbers {
+    /// Of alarms.
+    pub alarm: AlarmId,
+    /// Of attempts.
+    pub attempt: AttemptId,
+    /// Of what is written down.
+    pub note: u64,
+}
