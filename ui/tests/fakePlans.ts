@@ -10,7 +10,7 @@ export class Invalid extends Error {
     readonly field: string,
     readonly expected: string,
   ) {
-    super(`expected ${expected} as ${field}`);
+    super(`${field}: expected ${expected}`);
   }
 }
 

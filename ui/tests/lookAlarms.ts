@@ -8,7 +8,7 @@ import { chromium, type Page } from 'playwright-core';
 import { CHROMIUM, CHROMIUM_ARGUMENTS } from './browser';
 import { FakeAlarms } from './fakeAlarms';
 import { FakeGateway } from './fakeGateway';
-import { fillAlarms, fillPeople, fillStorm } from './sampleAlarms';
+import { fillAlarms, fillPeople, fillStorm, LI } from './sampleAlarms';
 import { fillYard } from './sampleYard';
 import { serve } from './serveFake';
 
@@ -45,6 +45,10 @@ async function tour(page: Page, url: string, desk: FakeAlarms, picture: Picture)
   await picture('shelve');
   await page.getByTestId('shelve-dialog-cancel').click();
   await page.getByTestId('unmark').click();
+  await page.locator('label', { has: page.getByTestId('alarms-over') }).click();
+  await page.getByTestId('over-list').locator('li').first().waitFor();
+  await picture('over');
+  await page.locator('label', { has: page.getByTestId('alarms-open') }).click();
   await page.locator(`[data-alarm="${water}"]`).click();
   await page.getByTestId('time-line').waitFor();
   await picture('alarm');
@@ -54,6 +58,57 @@ async function tour(page: Page, url: string, desk: FakeAlarms, picture: Picture)
   await page.goto(`${url}#/100042`);
   await page.getByTestId('alarm-banner').waitFor();
   await picture('controller');
+  await page.goto(`${url}#/alarms/on-call`);
+  await page.getByTestId('calendar').locator('.bar').first().waitFor();
+  await page.getByTestId('exception-add').click();
+  await picture('on-call');
+  await page.getByTestId('plan-edit').click();
+  await page.getByTestId('turn-0-days').fill('0');
+  await page.getByTestId('rung-wait-1').fill('soon');
+  await page.getByTestId('plan-save').click();
+  await picture('plan');
+  await page.goto(`${url}#/alarms/contacts`);
+  await page.getByTestId(`contact-${LI}`).waitFor();
+  await picture('contacts');
+  await page.getByTestId(`contact-${LI}`).click();
+  await page.getByTestId('contact-email').fill('li at home');
+  await page.getByTestId('contact-save').click();
+  await page.locator('[data-testid=contact-email][aria-invalid]').waitFor();
+  await picture('contact');
+  await page.getByTestId('test-call').click();
+  await page.getByTestId('test-stage').filter({ hasText: '…' }).waitFor();
+  const call = Math.max(...desk.attempts.keys());
+  desk.step(call, 'ringing');
+  desk.step(call, 'answered');
+  desk.step(call, 'told');
+  desk.end(call, { kind: 'acknowledged' }, '1');
+  await page.getByTestId('test-end').waitFor();
+  await page.getByTestId('contact-test').scrollIntoViewIfNeeded();
+  await picture('test');
+  await page.goto(`${url}#/alarms/rules/1`);
+  await page.getByTestId('rule-limit').waitFor();
+  await picture('rule');
+  await page.goto(`${url}#/alarms/sheet/0`);
+  await page.getByTestId('sheet').waitFor();
+  await picture('sheet');
+}
+
+/** The sheet as it comes out of a printer, of weekly and of daily hand-overs: how many pages, and what they look like. */
+async function paper(page: Page, url: string, desk: FakeAlarms, picture: Picture): Promise<void> {
+  fillPeople(desk, Date.now());
+  await logIn(page, url);
+  for (const days of [7, 1]) {
+    const plan = desk.plans.get(0);
+    if (plan !== undefined) desk.plans.set(0, { ...plan, rota: plan.rota.map((turn) => ({ ...turn, shift_days: days })) });
+    await page.goto(`${url}#/alarms`);
+    await page.goto(`${url}#/alarms/sheet/0`);
+    await page.getByTestId('sheet').locator('tbody tr').first().waitFor();
+    await page.emulateMedia({ media: 'print' });
+    await picture(`paper-${days}`);
+    await page.emulateMedia({ media: null });
+    const pdf = (await page.pdf({ format: 'A4', preferCSSPageSize: true, path: join(folder, `sheet-${days}.pdf`) })).toString('latin1');
+    console.log(`the sheet of hand-overs each ${days} days has ${pdf.match(/\/Type\s*\/Page\b/g)?.length ?? 0} page(s)`);
+  }
 }
 
 /** How long 500 alarms take to be there, and how long the longest stretch is in which nothing else could be drawn. */
@@ -123,6 +178,7 @@ try {
       for (const [width, height] of [[1280, 800], [360, 780]] as const) await visit(colorScheme, width, height, locale, tour);
     }
   }
+  await visit('dark', 1280, 800, 'en-GB', paper);
   await visit('dark', 1280, 800, 'en-GB', storm);
 } finally {
   rmSync(profile, { recursive: true, force: true });

@@ -3,13 +3,15 @@
 /** Something to look at or change, something new to make, or none that is chosen. */
 export type Chosen = number | 'new' | null;
 
-export type AlarmsPlace =
-  | { screen: 'alarms'; alarm: number | null }
+/** Where it is planned who is told, and of what. */
+export type PlanningPlace =
   /** Site 0 is all sites without a plan of their own; null is whichever there is first. */
   | { screen: 'onCall'; site: number | null; isEdited: boolean }
   | { screen: 'sheet'; site: number }
   | { screen: 'contacts'; contact: Chosen }
   | { screen: 'rules'; rule: Chosen };
+
+export type AlarmsPlace = { screen: 'alarms'; alarm: number | null } | PlanningPlace;
 
 export type Place = { screen: 'fleet' } | { screen: 'controller'; address: number } | { screen: 'bench' } | AlarmsPlace;
 

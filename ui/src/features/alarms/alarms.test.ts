@@ -1,87 +1,27 @@
 // The alarm screens on a fake host whose gateway keeps alarms as the API says: what people see and can do about them.
 
-import { flushSync, mount, tick, unmount } from 'svelte';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { FakeAlarms } from '../../../tests/fakeAlarms';
 import { controller, FakeHost, point, SESSION } from '../../../tests/fakeHost';
 import { fillAlarms, fillPeople, fillStorm } from '../../../tests/sampleAlarms';
-import App from '../../App.svelte';
+import { clear, click, close, find, get, go, open, PATIENCE_MS, press, settle, submit, text, until, write } from '../../../tests/screen';
+
+vi.setConfig({ testTimeout: PATIENCE_MS });
 
 let host: FakeHost;
 let desk: FakeAlarms;
-let app: object | null;
 
 beforeEach(() => {
-  location.hash = '';
-  document.body.innerHTML = '';
+  clear();
   host = new FakeHost();
   host.controllers = [controller(100042, 'Pump house 3', [point(0, 'RL1', 1, 0)])];
   desk = new FakeAlarms();
   host.answer = desk.answer;
-  app = null;
 });
 
-afterEach(async () => {
-  if (app !== null) await unmount(app);
-});
+afterEach(close);
 
-async function settle(): Promise<void> {
-  for (let n = 0; n < 40; n++) await tick();
-  flushSync();
-}
-
-/** Until the page has read the list anew: it leaves a moment between two readings. */
-async function until(what: string, isSo: () => boolean): Promise<void> {
-  const deadline = performance.now() + 5_000;
-  while (!isSo()) {
-    if (performance.now() > deadline) throw new Error(`expected ${what} in ${document.body.innerHTML.slice(0, 2_000)}`);
-    await new Promise((done) => setTimeout(done, 10));
-    flushSync();
-  }
-}
-
-async function show(fragment = '#/alarms'): Promise<void> {
-  location.hash = fragment;
-  app = mount(App, { target: document.body, props: { host } });
-  await settle();
-  await until('the alarms', () => find('to-alarms') !== null);
-}
-
-function find(testid: string): HTMLElement | null {
-  return document.querySelector<HTMLElement>(`[data-testid="${testid}"]`);
-}
-
-function get(testid: string): HTMLElement {
-  const element = find(testid);
-  if (element === null) throw new Error(`expected ${testid} in ${document.body.innerHTML.slice(0, 3_000)}`);
-  return element;
-}
-
-function text(testid: string): string {
-  return get(testid).textContent.replace(/\s+/g, ' ').trim();
-}
-
-async function click(testid: string): Promise<void> {
-  get(testid).click();
-  await settle();
-}
-
-async function write(testid: string, value: string): Promise<void> {
-  const field = get(testid) as HTMLInputElement;
-  field.value = value;
-  field.dispatchEvent(new Event('input', { bubbles: true }));
-  field.dispatchEvent(new Event('change', { bubbles: true }));
-  await settle();
-}
-
-async function submit(testid: string): Promise<void> {
-  get(testid).closest('form')?.dispatchEvent(new Event('submit', { bubbles: true, cancelable: true }));
-  await settle();
-}
-
-function press(target: Element, key: string): void {
-  target.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true }));
-}
+const show = (fragment = '#/alarms'): Promise<void> => open(host, fragment, () => find('to-alarms') !== null);
 
 function focused(): string | undefined {
   return document.activeElement instanceof HTMLElement ? document.activeElement.dataset['alarm'] : undefined;
@@ -93,12 +33,10 @@ function rows(): string[] {
 
 it('shows nothing of alarms where there are none for this account', async () => {
   host.answer = null;
-  location.hash = '';
-  app = mount(App, { target: document.body, props: { host } });
-  await settle();
+  await open(host, '');
   expect(find('to-alarms')).toBeNull();
   expect(document.title).toBe('Switchyard');
-  await unmount(app);
+  await close();
   desk.rights.set('li', { everywhere: null, sites: [{ site: 1, role: 'viewer' }] });
   host.answer = desk.answer;
   desk.raise({ text: 'Elsewhere', severity: 'high', site: 2 });
@@ -142,6 +80,15 @@ it('tells no lie while the gateway in charge has not taken it', async () => {
   desk.back();
   await until('the acknowledgement', () => text(`alarm-${id}`).includes('acknowledged by li'));
   expect(document.title).toBe('Switchyard');
+});
+
+it('counts them outside of the page too, where there is a place for it', async () => {
+  const counts: number[] = [];
+  host.countAlarms = (count) => Promise.resolve(void counts.push(count));
+  const id = desk.raise({ text: 'High water', severity: 'high' });
+  await show();
+  await click(`alarm-acknowledge-${id}`);
+  expect(counts).toEqual([0, 1, 0]);
 });
 
 it('says why it was not done', async () => {
@@ -189,15 +136,11 @@ it('follows what happens, and keeps the order while somebody is at work in the l
 it('is worked by keys: moves, marks, acknowledges and shelves', async () => {
   const ids = ['One', 'Two', 'Three'].map((name, n) => desk.raise({ text: name, severity: 'high', since_ms: Date.now() - n * 1000 }));
   await show();
-  document.body.dispatchEvent(new KeyboardEvent('keydown', { key: '/', bubbles: true, cancelable: true }));
+  await press(document.body, '/');
   expect(document.activeElement).toBe(get('alarms-filter'));
-  press(get('alarms-filter'), 'ArrowDown');
-  await settle();
+  await press(get('alarms-filter'), 'ArrowDown');
   expect(focused()).toBe(String(ids[0]));
-  const onFocused = async (key: string) => {
-    press(document.activeElement ?? document.body, key);
-    await settle();
-  };
+  const onFocused = (key: string) => press(document.activeElement ?? document.body, key);
   await onFocused(' ');
   await onFocused('ArrowDown');
   await onFocused('ArrowDown');
@@ -241,7 +184,7 @@ it('refuses to shelve until a time that has passed', async () => {
   await click('pane-shelve');
   await write('shelve-own-time', '2020-01-01T08:00');
   await submit('shelve-dialog-go');
-  expect(text('shelve-dialog-fault')).toBe('expected a time that is to come');
+  expect(text('shelve-dialog-fault')).toBe('expected a time that is to come, within a month');
   await click('shelve-morning');
   await submit('shelve-dialog-go');
   expect(new Date(desk.view(id).shelved?.until_ms ?? 0).getHours()).toBe(8);
@@ -285,8 +228,7 @@ it('tells of an alarm who was called when, what they pressed and how it ended, a
   await show(`#/alarms/${water}`);
   const line = () => text('time-line');
   expect(line()).toMatch(/wang wrote: On my way, 20 minutes\..*call to Li Qiang, \+49 30 901820 \(SIP\).*rings.*answered.*it is spoken.*pressed 2.*wants the next one to be told.*no answer.*raised at 82.4$/);
-  location.hash = `#/alarms/${pump}`;
-  dispatchEvent(new Event('hashchange'));
+  await go(`#/alarms/${pump}`);
   await until('the call', () => (find('time-line')?.textContent ?? '').includes('under way'));
   const [call] = [...desk.attempts.values()].filter(({ alarms }) => alarms.includes(pump));
   desk.step(call?.id ?? 0, 'answered');
@@ -347,7 +289,7 @@ it('ends its question when nobody is logged in any more', async () => {
   await until('the alarms of the other account', () => document.title === '(2) Switchyard');
 });
 
-it('reads a long list page by page, and draws a change of one row alone', async () => {
+it('draws of a long list a change of one row alone', async () => {
   fillStorm(desk, Date.now(), 120);
   await show();
   await until('all of them', () => document.title === '(120) Switchyard');

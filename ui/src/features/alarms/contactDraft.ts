@@ -68,7 +68,7 @@ export function contactOfDraft(draft: ContactDraft): { contact: Contact; pin?: s
   const zone = draft.zone.trim();
   if (!isZone(zone)) faults['zone'] = words.contacts.form.zoneBad;
   const pin = draft.pin.trim();
-  if (pin !== '' && !/^\d{4,8}$/.test(pin)) faults['pin'] = words.contacts.form.pinBad;
+  if (pin !== '' && !/^\d{4,12}$/.test(pin)) faults['pin'] = words.contacts.form.pinBad;
   const callsPerHour = Number(draft.callsPerHour.trim() === '' ? Number.NaN : draft.callsPerHour);
   if (!Number.isInteger(callsPerHour) || callsPerHour < 1 || callsPerHour > 60) faults['calls_per_hour_max'] = words.numberBad(1, 60);
   const quiet = draft.quiet.map(({ days, from, to }) => ({ days: [...days].sort((a, b) => a - b), from_minute: parseMinute(from), to_minute: parseMinute(to) }));

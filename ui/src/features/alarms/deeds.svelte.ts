@@ -5,7 +5,8 @@ import type { Alarms } from '../../lib/alarm/alarms.svelte';
 import type { Wished } from '../../lib/alarm/api';
 import { isUnacknowledged } from '../../lib/alarm/standing';
 import type { AlarmView } from '../../lib/alarm/types';
-import { faultText, texts } from '../../lib/texts';
+import { texts } from '../../lib/texts';
+import { refusalText } from './saver.svelte';
 
 /** What the gateway takes in one request. */
 export const IDS_MAX = 1_000;
@@ -27,7 +28,7 @@ export function createDeeds(alarms: Alarms) {
       if (isKept) note = texts.alarms.list.kept;
       return true;
     } catch (error) {
-      note = texts.alarms.list.failed(faultText(error));
+      note = texts.alarms.list.failed(refusalText(error));
       return false;
     }
   }

@@ -1,11 +1,14 @@
 // Contacts, rota, chain and rules on a fake host whose gateway takes and refuses them as the API says.
 
-import { flushSync, mount, tick, unmount } from 'svelte';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { FakeAlarms } from '../../../tests/fakeAlarms';
 import { controller, FakeHost, point } from '../../../tests/fakeHost';
 import { ANNA, fillPeople, LI, WANG } from '../../../tests/sampleAlarms';
-import App from '../../App.svelte';
+import { beside, clear, click, close, find, get, go, open, PATIENCE_MS, press, submit, text, until, value, write } from '../../../tests/screen';
+// Else the first test would wait for it.
+import './PlanningScreen.svelte';
+
+vi.setConfig({ testTimeout: PATIENCE_MS });
 
 /** Saturday, 28 November 2026, 12:00 in Berlin. */
 const NOW = Date.parse('2026-11-28T11:00:00Z');
@@ -13,85 +16,20 @@ const DAY_MS = 24 * 3600 * 1000;
 
 let host: FakeHost;
 let desk: FakeAlarms;
-let app: object | null;
 
 beforeEach(() => {
-  location.hash = '';
-  document.body.innerHTML = '';
+  clear();
   host = new FakeHost();
   host.controllers = [controller(100042, 'Pump house 3', [point(0, 'RL1', 1, 0), point(1, 'DI1', 0, 0), point(2, 'AI0', 2, 72_400)])];
   desk = new FakeAlarms(() => NOW);
   desk.rights.set('li', { everywhere: 'technician', sites: [] });
   fillPeople(desk, NOW);
   host.answer = desk.answer;
-  app = null;
 });
 
-afterEach(async () => {
-  if (app !== null) await unmount(app);
-});
+afterEach(close);
 
-async function settle(): Promise<void> {
-  for (let n = 0; n < 40; n++) await tick();
-  flushSync();
-}
-
-async function until(what: string, isSo: () => boolean): Promise<void> {
-  const deadline = performance.now() + 5_000;
-  while (!isSo()) {
-    if (performance.now() > deadline) throw new Error(`expected ${what} in ${document.body.innerHTML.slice(0, 2_000)}`);
-    await new Promise((done) => setTimeout(done, 10));
-    flushSync();
-  }
-}
-
-async function show(fragment: string): Promise<void> {
-  location.hash = fragment;
-  app = mount(App, { target: document.body, props: { host } });
-  await until('the alarms', () => find('to-alarms') !== null);
-  await settle();
-}
-
-async function go(fragment: string): Promise<void> {
-  location.hash = fragment;
-  dispatchEvent(new Event('hashchange'));
-  await settle();
-}
-
-const find = (testid: string): HTMLElement | null => document.querySelector<HTMLElement>(`[data-testid="${testid}"]`);
-
-function get(testid: string): HTMLElement {
-  const element = find(testid);
-  if (element === null) throw new Error(`expected ${testid} in ${document.body.innerHTML.slice(0, 3_000)}`);
-  return element;
-}
-
-const text = (testid: string): string => get(testid).textContent.replace(/\s+/g, ' ').trim();
-const value = (testid: string): string => (get(testid) as HTMLInputElement).value;
-
-async function click(testid: string): Promise<void> {
-  get(testid).click();
-  await settle();
-}
-
-async function write(testid: string, next: string): Promise<void> {
-  const field = get(testid) as HTMLInputElement;
-  field.value = next;
-  field.dispatchEvent(new Event('input', { bubbles: true }));
-  field.dispatchEvent(new Event('change', { bubbles: true }));
-  await settle();
-}
-
-async function submit(testid: string): Promise<void> {
-  get(testid).closest('form')?.dispatchEvent(new Event('submit', { bubbles: true, cancelable: true }));
-  await settle();
-}
-
-/** What is said beside a field. */
-function beside(testid: string): string {
-  const ids = (get(testid).getAttribute('aria-describedby') ?? '').split(' ');
-  return ids.map((id) => document.getElementById(id)?.textContent ?? '').join(' ').trim();
-}
+const show = (fragment: string): Promise<void> => open(host, fragment, () => find('to-alarms') !== null && find('screen-loading') === null);
 
 it('shows a contact as it is, and saves what was changed and nothing else', async () => {
   await show(`#/alarms/contacts/${LI}`);
@@ -116,7 +54,7 @@ it('says beside its field what the gateway does not take', async () => {
   await write('quiet-0-to', '');
   await submit('contact-save');
   expect(beside('contact-name')).toContain('expected a name');
-  expect(beside('contact-pin')).toContain('expected 4 to 8 digits');
+  expect(beside('contact-pin')).toContain('expected 4 to 12 digits');
   expect(text('quiet-fault')).toContain('expected days');
   expect(desk.contacts.get(LI)?.contact.name).toBe('Li Qiang');
 });
@@ -161,6 +99,10 @@ it('calls now, and follows the call to the key that was pressed', async () => {
   await until('the key', () => text('test-stage') === 'acknowledged pressed 1');
   expect(text('test-end')).toBe('It works.');
   expect(document.title).toBe('Switchyard'); // A test is no alarm.
+  await until('what was told', () => text('contact-attempts').includes('call to Li Qiang'));
+  desk.isAway = true;
+  await click('test-email');
+  expect(text('test-fault')).toContain('Kept: the gateway in charge');
 });
 
 it('lets a contact without the right read themselves and try it, and nobody else', async () => {
@@ -172,8 +114,7 @@ it('lets a contact without the right read themselves and try it, and nobody else
   expect(find('contact-save')).toBeNull();
   expect(find('test-call')).not.toBeNull();
   expect(find(`contact-${WANG}`)).toBeNull();
-  await unmount(app ?? {});
-  app = null;
+  await close();
   desk.contacts.delete(LI);
   await show('#/alarms');
   expect(find('tab-contacts')).toBeNull();
@@ -185,7 +126,7 @@ it('tells who is on call now and next, and draws the coming weeks', async () => 
   // It began with Li on 2 November.
   expect(text('on-call-now')).toBe('first Li Qiang +49 30 901820 until Mon, Nov 30, 09:00 then Wang Fangdeputy Li Qiang +49 30 901820 until Mon, Nov 30, 09:00 then Anna Schmidt');
   expect(document.querySelectorAll('[data-testid="calendar"] .week')).toHaveLength(4);
-  expect(text('chain')).toContain('2on call: firstcallmedium and high3, 1 min5 min');
+  expect(text('chain')).toContain('2on call (first)callmedium and high3, 1 min5 min');
 });
 
 it('has somebody stand in, and takes that back', async () => {
@@ -259,8 +200,7 @@ it('moves the steps of the chain by buttons and by keys, the focus with them', a
   await click('rung-up-3');
   expect(document.activeElement).toBe(get('rung-up-2'));
   get('rung-medium-2').focus();
-  get('rung-medium-2').dispatchEvent(new KeyboardEvent('keydown', { key: 'ArrowUp', altKey: true, bubbles: true, cancelable: true }));
-  await settle();
+  await press(get('rung-medium-2'), 'ArrowUp', true);
   expect(document.activeElement).toBe(get('rung-medium-1'));
   get('rung-up-1').focus();
   await click('rung-up-1');
@@ -358,7 +298,7 @@ it('prints who is on call when, their telephones and the chain in words', async 
   const sheet = text('sheet');
   expect(sheet).toContain('Nov 23 to Dec 20');
   expect(sheet).toContain('+49 30 901820');
-  expect(sheet).toContain('on call: first: call, medium and high, up to 3 times 1 min apart; then wait 5 min');
+  expect(sheet).toContain('on call (first): call, medium and high, up to 3 times 1 min apart; then wait 5 min');
   expect(sheet).toContain('again from step 1 after 15 min');
   expect(document.querySelectorAll('[data-testid="sheet"] tbody tr').length).toBeGreaterThanOrEqual(4);
 });

@@ -93,15 +93,17 @@ export function createAlarms(host: Host, now: () => number) {
     available = true;
     if (isWaiting && first.revision === revision) return;
     const alarms = [...first.alarms];
-    for (let { next } = first; next !== null && alarms.length < ALARMS_KEPT_MAX; ) {
+    let isMore = first.next !== undefined;
+    for (let { next } = first; next !== undefined && alarms.length < ALARMS_KEPT_MAX; ) {
       const page = await api.list({ open: true, before: next }, signal);
       alarms.push(...page.alarms);
       next = page.next;
-      isCut = next !== null;
+      isMore = next !== undefined;
     }
-    if (first.next === null) isCut = false;
     const seen = new Set<number>();
-    put(alarms.filter(({ id }) => !seen.has(id) && seen.add(id)));
+    const sorted = alarms.filter(({ id }) => !seen.has(id) && seen.add(id)).sort(byGravity);
+    isCut = isMore || sorted.length > ALARMS_KEPT_MAX;
+    put(sorted.slice(0, ALARMS_KEPT_MAX));
     revision = first.revision;
     overview = await api.overview(signal);
   }
@@ -242,7 +244,8 @@ export function createAlarms(host: Host, now: () => number) {
     acknowledge: (ids: readonly number[], comment?: string) => wish(ids, api.acknowledge(ids, comment)),
     shelve: (ids: readonly number[], untilMs: number, comment?: string) => wish(ids, api.shelve(ids, untilMs, comment)),
     unshelve: (ids: readonly number[]) => wish(ids, api.unshelve(ids)),
-    comment: (ids: readonly number[], text: string) => wish(ids, api.comment(ids, text)),
+    /** A comment changes nothing that an alarm shows of itself. */
+    comment: (ids: readonly number[], text: string) => wish([], api.comment(ids, text)),
     /** Follows the list for as long as somebody is logged in; returns what ends that. */
     attach(): () => void {
       forget();

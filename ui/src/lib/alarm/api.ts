@@ -21,8 +21,10 @@ import type {
   Who,
 } from './types';
 
-/** Alarms of one page of a list. */
-export const PAGE_ALARMS = 100;
+/** Open alarms of one page: as many as the gateway gives, since it puts the gravest first of each page alone. */
+export const PAGE_OPEN = 1_000;
+/** Alarms of one page of those that are over. */
+export const PAGE_OVER = 100;
 /** How long the gateway may hold the answer to a list that has not changed. */
 export const WAIT_S = 25;
 
@@ -44,12 +46,12 @@ export type AlarmApi = ReturnType<typeof createAlarmApi>;
 
 export function createAlarmApi(host: Host) {
   async function ask<T>(method: ApiMethod, path: string, body?: unknown, rest: { waitMs?: number; signal?: AbortSignal } = {}): Promise<T> {
-    return (await host.api({ method, path: `api/${path}`, ...(body === undefined ? {} : { body }), ...rest })).body as T;
+    return lean((await host.api({ method, path: `api/${path}`, ...(body === undefined ? {} : { body }), ...rest })).body) as T;
   }
 
   async function wish(what: string, body: object): Promise<Wished> {
     const answer = await host.api({ method: 'POST', path: `api/alarms/${what}`, body });
-    return { alarms: (answer.body as { alarms: AlarmView[] }).alarms, isKept: answer.status === 202 };
+    return { alarms: (lean(answer.body) as { alarms: AlarmView[] }).alarms, isKept: answer.status === 202 };
   }
 
   return {
@@ -60,7 +62,7 @@ export function createAlarmApi(host: Host) {
       const { revision, ...rest } = query;
       const fields = Object.entries(rest).map(([name, value]) => [name, String(value)]);
       if (revision !== undefined) fields.push(['revision', String(revision)], ['wait_s', String(WAIT_S)]);
-      const path = `alarms?${new URLSearchParams([...fields, ['limit', String(PAGE_ALARMS)]] as [string, string][]).toString()}`;
+      const path = `alarms?${new URLSearchParams([...fields, ['limit', String(query.open === true ? PAGE_OPEN : PAGE_OVER)]] as [string, string][]).toString()}`;
       return ask<AlarmPage>('GET', path, undefined, { ...(revision === undefined ? {} : { waitMs: WAIT_S * 1000 }), ...(signal === undefined ? {} : { signal }) });
     },
     history: (alarm: number) => ask<AlarmHistory>('GET', `alarms/${alarm}`),
@@ -78,8 +80,8 @@ export function createAlarmApi(host: Host) {
       return id === null ? ask<ContactView>('POST', 'contacts', body) : ask<ContactView>('PUT', `contacts/${id}`, body);
     },
     removeContact: (id: number) => ask<unknown>('DELETE', `contacts/${id}`),
-    /** Tells them that all is well, and answers with the alarm by which that can be followed. */
-    testContact: async (id: number, medium: Medium) => (await ask<{ alarm: number }>('POST', `contacts/${id}/test`, { medium })).alarm,
+    /** Tells them that all is well, and answers with the alarm by which that can be followed, once there is one. */
+    testContact: async (id: number, medium: Medium) => (await ask<{ alarm?: number }>('POST', `contacts/${id}/test`, { medium })).alarm,
     attempts: async (contact: number) => (await ask<{ attempts: AttemptView[] }>('GET', `attempts?contact=${contact}&limit=20`)).attempts,
 
     rules: async () => (await ask<{ rules: RuleView[] }>('GET', 'alarm-rules')).rules,
@@ -93,6 +95,17 @@ export function createAlarmApi(host: Host) {
     calendar: async (site: number, from_ms: number, until_ms: number) =>
       (await ask<{ shifts: Shift[] }>('GET', `alarm-plans/${site}/calendar?from_ms=${from_ms}&until_ms=${until_ms}`)).shifts,
   };
+}
+
+/** The same without fields that are null: they say no more than fields that are left out. */
+export function lean(body: unknown): unknown {
+  if (Array.isArray(body)) return body.map(lean);
+  if (typeof body !== 'object' || body === null) return body;
+  return Object.fromEntries(
+    Object.entries(body)
+      .filter(([, value]) => value !== null)
+      .map(([name, value]) => [name, lean(value)]),
+  );
 }
 
 /** Which field a refusal is about, as the gateway's detail says it; null where it is about the whole. */

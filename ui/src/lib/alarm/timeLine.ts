@@ -30,12 +30,12 @@ export interface Entry {
 }
 
 /** The youngest first. An attempt stands where it was begun. `time` writes a moment that is ahead. */
-export function timeLine({ notes, attempts }: AlarmHistory, words: Words, time: (at: number) => string): Entry[] {
+export function timeLine({ notes, attempts }: Pick<AlarmHistory, 'notes' | 'attempts'>, words: Words, time: (at: number) => string): Entry[] {
   const told = new Set(attempts.map(({ id }) => id));
   const entries = [
     // An attempt says more itself than the note that it was made.
     ...notes.filter(({ kind, attempt }) => kind !== 'attempted' || attempt === undefined || !told.has(attempt)).map((note, place) => noteEntry(note, place, words, time)),
-    ...attempts.map((attempt) => attemptEntry(attempt, words)),
+    ...attempts.toSorted((one, other) => one.id - other.id).map((attempt) => attemptEntry(attempt, words)),
   ];
   // What came together stays in the order in which it was written down, the last of it uppermost.
   return entries

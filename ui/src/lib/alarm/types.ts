@@ -1,5 +1,5 @@
 // Alarms, contacts, plans and rules as the gateway's API writes them: docs/http.md. Times are milliseconds of gateway time,
-// ids are numbers. A field that is left out is `undefined`; a word that is newer than this page is shown as it is.
+// ids are numbers. A field that is left out, or null, is `undefined`; a word that is newer than this page is shown as it is.
 
 export type Severity = 'low' | 'medium' | 'high';
 /** From the gravest to the least. */
@@ -58,13 +58,15 @@ export interface AlarmView {
   shelved?: { until_ms: number; by: string; at_ms: number };
   part_of?: number;
   parts: number;
-  next?: { contact: number; contact_name: string; medium: Medium; at_ms: number; is_under_way: boolean };
+  /** Without a contact there is nobody to tell then. */
+  next?: { contact?: number; contact_name: string; medium: Medium; at_ms: number; is_under_way: boolean };
 }
 
 export interface AlarmPage {
   alarms: AlarmView[];
   revision: number;
-  next: number | null;
+  /** What to ask for the page behind it by, where there is one. */
+  next?: number;
 }
 
 /** Something that is written down about an alarm; which fields it has is told by its kind. */
@@ -255,7 +257,7 @@ export interface Site {
 /** Whose log-in this is, and what it may do where. */
 export interface Who {
   account: string;
-  rights: { everywhere: string | null; sites: { site: number; role: string }[] };
+  rights: { everywhere?: string | null; sites: { site: number; role: string }[] };
   /** Gateway time now. */
   time: number;
 }

@@ -3,6 +3,7 @@
 
 import { invoke } from '@tauri-apps/api/core';
 import { listen } from '@tauri-apps/api/event';
+import type { ApiCall } from '../bindings/ApiCall';
 import {
   HostError,
   type Address,
@@ -121,6 +122,7 @@ class TauriHost implements Host {
   }
 
   async api({ method, path, body, waitMs = 0, signal }: ApiRequest): Promise<ApiAnswer> {
+    const request: ApiCall = { method, path, body: body ?? null, waitMs };
     // The Rust half goes on to the end of what it waits for; nobody hears of it any more.
     let end = (): void => undefined;
     const gone = new Promise<never>((_, reject) => {
@@ -129,11 +131,13 @@ class TauriHost implements Host {
     if (signal?.aborted === true) end();
     signal?.addEventListener('abort', end);
     try {
-      return await Promise.race([call<ApiAnswer>('api', { request: { method, path, body: body ?? null, waitMs } }), gone]);
+      return await Promise.race([call<ApiAnswer>('api', { request }), gone]);
     } finally {
       signal?.removeEventListener('abort', end);
     }
   }
+
+  readonly countAlarms = (count: number): Promise<void> => call('count_alarms', { count });
 
   readonly serialPorts = (): Promise<SerialPort[]> => call('serial_ports');
 

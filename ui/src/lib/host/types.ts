@@ -353,6 +353,8 @@ export interface Host {
   sendNote(address: Address, text: string): Promise<void>;
   /** What is not in the protocol: alarms, and who is told of them. */
   api(request: ApiRequest): Promise<ApiAnswer>;
+  /** Shows how many alarms nobody has acknowledged, beside the page itself; null where there is no place for it. */
+  readonly countAlarms: ((count: number) => Promise<void>) | null;
   /** Null where this host has no serial ports. */
   readonly serialPorts: (() => Promise<SerialPort[]>) | null;
   /** Null where this host has no serial ports. */

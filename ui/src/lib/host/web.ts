@@ -100,6 +100,7 @@ interface Pending {
 export class WebHost implements Host {
   readonly kind = 'page';
   readonly gateway = null;
+  readonly countAlarms = null;
   readonly serialPorts = null;
   readonly boards = null;
 

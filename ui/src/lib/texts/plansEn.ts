@@ -30,7 +30,6 @@ export const plansEn = {
     noneMay: 'There are no contacts that you may see.',
     choose: 'Choose a contact to see how they are told.',
     unreachable: 'no way to be told',
-    columns: { name: 'Name', telephone: 'Telephone', other: 'Other ways', pin: 'PIN' },
     hasPin: 'PIN',
     form: {
       who: 'Who',
@@ -56,7 +55,7 @@ export const plansEn = {
       pinHint: 'asked for in a call before an alarm is spoken; empty asks for none',
       pinKept: 'There is one, and it stays as it is unless another is written here.',
       pinRemove: 'Take the PIN away',
-      pinBad: 'expected 4 to 8 digits',
+      pinBad: 'expected 4 to 12 digits',
       callsPerHour: 'Calls in an hour, at most',
       quiet: 'When they are not to be woken',
       quietNone: 'They may be called at any time.',
@@ -83,10 +82,12 @@ export const plansEn = {
     go: { call: 'Call now', sms: 'Send an SMS', email: 'Send an e-mail', push: 'Send a push message', webhook: 'Ask the web hook' } as Readonly<Record<string, string>>,
     waiting: 'Asked…',
     ended: { good: 'It works.', bad: 'It did not work.' },
-    watching: 'Followed as it goes.',
     gaveUp: 'Nothing more was heard of it.',
+    kept: 'Kept: the gateway in charge does it as soon as it can.',
     open: 'Its alarm',
   },
+
+  told: { title: 'Told lately', none: 'Not told of anything yet.' },
 
   onCall: {
     title: 'On call',
@@ -123,7 +124,7 @@ export const plansEn = {
     chain: 'Chain',
     chainColumns: { step: 'Step', whom: 'Whom', medium: 'By', from: 'Of', wait: 'Then wait', attempts: 'Attempts', pause: 'Between them' },
     noChain: 'The chain is empty: nobody is told.',
-    onCallTurn: (turn: string) => `on call: ${turn}`,
+    onCallTurn: (turn: string) => `on call (${turn})`,
     again: (time: string) => `Nobody has acknowledged at the end of it: again from step 1 after ${time}.`,
     heard: (which: string) => `Somebody has to acknowledge even when it is over: ${which}.`,
     rung: (whom: string, medium: string, from: string, attempts: string, wait: string) => `${whom}: ${medium}${from}${attempts}; ${wait}`,
@@ -135,7 +136,7 @@ export const plansEn = {
   },
 
   plan: {
-    title: (place: string) => `Plan for ${place}`,
+    title: (place: string) => `Plan: ${place}`,
     zone: 'Time zone of hand-overs',
     rota: 'Rota',
     turnAdd: 'Turn',
@@ -168,9 +169,7 @@ export const plansEn = {
     title: 'Rules',
     add: 'New rule',
     none: 'No rules yet. Scripts raise alarms too; a rule does without one.',
-    columns: { name: 'Name', severity: 'Severity', when: 'When', where: 'Where' },
     isOff: 'off',
-    isOn: 'on',
     scope: { everywhere: 'all controllers', site: (name: string) => `site ${name}`, tag: (tag: string) => `tag ${tag}`, controllers: (list: string) => `No. ${list}` },
     kinds: { above: 'is above', below: 'is below', is: 'is', rises: 'rises by', falls: 'falls by', bad: 'cannot be trusted', silent: 'controller is silent' } as Record<Condition['kind'], string>,
     when: {
