@@ -69,6 +69,24 @@ it('acknowledges in place, and shows what came back', async () => {
   expect(document.title).toBe('Switchyard');
 });
 
+it('keeps the focus at the row whose button has gone with its alarm', async () => {
+  const id = desk.raise({ text: 'High water', severity: 'high' });
+  await show();
+  get(`alarm-acknowledge-${id}`).focus();
+  await click(`alarm-acknowledge-${id}`);
+  expect(focused()).toBe(String(id));
+});
+
+it('takes no mark along to what is over', async () => {
+  const [one, two] = [desk.raise({ text: 'One' }), desk.raise({ text: 'Two' })];
+  await show();
+  await click(`alarm-mark-${one}`);
+  await click(`alarm-mark-${two}`);
+  expect(text('acknowledge-marked')).toBe('Acknowledge 2 marked');
+  desk.clear(one);
+  await until('one mark less', () => text('acknowledge-marked') === 'Acknowledge 1 marked');
+});
+
 it('tells no lie while the gateway in charge has not taken it', async () => {
   const id = desk.raise({ text: 'High water', severity: 'high' });
   desk.isAway = true;

@@ -90,6 +90,8 @@ it('calls now, and follows the call to the key that was pressed', async () => {
   await until('the dialling', () => text('test-stage') === 'dialling…');
   const [call] = [...desk.attempts.values()].slice(-1);
   if (call === undefined) throw new Error('expected an attempt');
+  await click('test-call');
+  expect(desk.attempts.size).toBe(1);
   desk.step(call.id, 'ringing');
   await until('the ringing', () => text('test-stage') === 'rings');
   desk.step(call.id, 'answered');

@@ -20,6 +20,7 @@ export const alarmsEn = {
     cleared: 'over',
   } as Readonly<Record<string, string>>,
   asked: 'asked…',
+  colon: ': ',
   heardBy: (who: string, time: string) => `by ${who}, ${time}`,
   shelvedUntil: (time: string) => `until ${time}`,
   shelvedBy: (who: string) => `by ${who}`,

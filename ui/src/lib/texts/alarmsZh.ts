@@ -18,6 +18,7 @@ export const alarmsZh: AlarmTexts = {
     cleared: '已结束',
   },
   asked: '已请求…',
+  colon: '：',
   heardBy: (who, time) => `${who}，${time}`,
   shelvedUntil: (time) => `至 ${time}`,
   shelvedBy: (who) => `由 ${who}`,
