@@ -1,4 +1,4 @@
-//! The first account, logging in and out, over HTTP (`docs/http.md`).
+//! The first account, logging in and out, and whatever else is asked over HTTP (`docs/http.md`).
 
 use crate::{Error, GatewayUrl, Token};
 use bytes::Bytes;
@@ -16,6 +16,10 @@ const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(15);
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest answer that is read: a session or a problem is a few hundred bytes.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// The longest answer of the API that is read: a page of a list is some hundred KiB.
+const API_ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The longest that the gateway may hold an answer of the API on purpose.
+const API_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// What somebody proves by who he is.
 #[derive(Clone, Copy)]
@@ -54,6 +58,41 @@ impl fmt::Debug for FirstAccount<'_> {
             .field("account", &self.account)
             .finish_non_exhaustive()
     }
+}
+
+/// What is done with a thing of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApiMethod {
+    /// It is read.
+    Get,
+    /// Something is made, or done.
+    Post,
+    /// It is replaced.
+    Put,
+    /// It is removed.
+    Delete,
+}
+
+/// A request to the gateway's API.
+#[derive(Clone, Debug)]
+pub struct ApiCall<'a> {
+    /// What is done.
+    pub method: ApiMethod,
+    /// Of what, such as `/api/alarms?open=true`.
+    pub path: &'a str,
+    /// JSON, where there is something to be said.
+    pub body: Option<String>,
+    /// How long the gateway may hold its answer on purpose, beside what any answer may take; at most a minute.
+    pub wait: Duration,
+}
+
+/// An answer of the API that is no refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiAnswer {
+    /// The status, 200 to 299.
+    pub status: u16,
+    /// JSON, or nothing.
+    pub body: Bytes,
 }
 
 /// Who is logged in.
@@ -179,6 +218,50 @@ pub async fn unenrol(
     Ok(())
 }
 
+/// Asks the gateway's API, as whoever has the token.
+///
+/// # Errors
+/// As [`log_out`]; [`Error::Http`] with whatever code the API refuses by, and [`Error::BadPath`] for a path that is not
+/// one of it.
+pub async fn call_api(
+    gateway: &GatewayUrl,
+    token: &Token,
+    call: ApiCall<'_>,
+) -> Result<ApiAnswer, Error> {
+    if !is_of_api(call.path) {
+        return Err(Error::BadPath {
+            found: call.path.to_owned(),
+        });
+    }
+    let method = match call.method {
+        ApiMethod::Get => Method::GET,
+        ApiMethod::Post => Method::POST,
+        ApiMethod::Put => Method::PUT,
+        ApiMethod::Delete => Method::DELETE,
+    };
+    let within = EXCHANGE_TIMEOUT + call.wait.min(API_WAIT_MAX);
+    let body = call.body.unwrap_or_default();
+    let asked = talk(
+        gateway,
+        method,
+        call.path,
+        Some(token),
+        body,
+        API_ANSWER_BYTES_MAX,
+    );
+    let answered = tokio::time::timeout(within, asked).await;
+    let (status, body) = answered.map_err(|_| Error::TimedOut { after: within })??;
+    Ok(ApiAnswer {
+        status: status.as_u16(),
+        body,
+    })
+}
+
+/// Whether a path is one of the API: the token goes nowhere else.
+fn is_of_api(path: &str) -> bool {
+    path.starts_with("/api/") && path.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 /// Makes a TCP connection to the gateway.
 pub(crate) async fn connect(gateway: &GatewayUrl) -> Result<TcpStream, Error> {
     let unreachable = |source| Error::Unreachable {
@@ -202,12 +285,12 @@ async fn exchange(
     token: Option<&Token>,
     body: String,
 ) -> Result<Bytes, Error> {
-    let talk = talk(gateway, method, path, token, body);
-    tokio::time::timeout(EXCHANGE_TIMEOUT, talk)
-        .await
-        .map_err(|_| Error::TimedOut {
-            after: EXCHANGE_TIMEOUT,
-        })?
+    let talk = talk(gateway, method, path, token, body, ANSWER_BYTES_MAX);
+    let answered = tokio::time::timeout(EXCHANGE_TIMEOUT, talk).await;
+    let (_, body) = answered.map_err(|_| Error::TimedOut {
+        after: EXCHANGE_TIMEOUT,
+    })??;
+    Ok(body)
 }
 
 async fn talk(
@@ -216,7 +299,8 @@ async fn talk(
     path: &str,
     token: Option<&Token>,
     body: String,
-) -> Result<Bytes, Error> {
+    answer_bytes_max: usize,
+) -> Result<(StatusCode, Bytes), Error> {
     let stream = connect(gateway).await?;
     let odd = |error: hyper::Error| not_a_gateway(gateway, error.to_string());
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(odd)?;
@@ -243,7 +327,7 @@ async fn talk(
             .get(header::RETRY_AFTER)
             .and_then(|value| value.to_str().ok())
             .map(str::to_owned);
-        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX)
+        let body = Limited::new(response.into_body(), answer_bytes_max)
             .collect()
             .await
             .map_err(|error| not_a_gateway(gateway, error.to_string()))?;
@@ -259,7 +343,7 @@ async fn talk(
         }
     };
     if status.is_success() {
-        return Ok(body);
+        return Ok((status, body));
     }
     Err(refusal(gateway, status, retry_after.as_deref(), &body))
 }
@@ -292,5 +376,26 @@ fn not_a_gateway(gateway: &GatewayUrl, detail: String) -> Error {
     Error::NotAGateway {
         gateway: gateway.authority(),
         detail,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_goes_to_the_api_alone() {
+        for (path, is_of) in [
+            ("/api/alarms?open=true&limit=100", true),
+            ("/api/alarm-plans/0/overrides", true),
+            ("/metrics", false),
+            ("api/alarms", false),
+            ("http://elsewhere.example/api/alarms", false),
+            ("//elsewhere.example/api/", false),
+            ("/api/alarms HTTP/1.1\r\nX: y", false),
+            ("/api/ä", false),
+        ] {
+            assert_eq!(is_of_api(path), is_of, "{path}");
+        }
     }
 }
