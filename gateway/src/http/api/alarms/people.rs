@@ -581,11 +581,22 @@ pub(in crate::http::api) async fn add_override(
     let found = plans.into_iter().find(|it| it.site == path.site);
     let none = || Problem::not_found("this site has no plan of its own");
     let mut plan = found.ok_or_else(none)?.plan;
-    let now_ms = crate::clock::time().0;
-    plan.overrides.retain(|it| it.until_ms > now_ms);
+    let contacts = all_contacts(&api).await?;
+    let is_known = |id| contacts.iter().any(|it| it.id == id);
+    plan.overrides = vec![exception.clone()];
+    plan.check(is_known).map_err(invalid)?;
     let what = format!("override turn {} of site {}", exception.turn, path.site);
-    plan.overrides.push(exception);
-    keep_plan(&api, &caller, &path, plan, what).await
+    let (by, site, now_ms) = (Arc::clone(&api), path.site, crate::clock::time().0);
+    let adding = async move {
+        let added = by.config.add_alarm_override(site, exception, now_ms).await;
+        let none = || Problem::not_found("this site has no plan of its own");
+        added.map_err(|error| failed(&by, &error))?.ok_or_else(none)
+    };
+    let plan = caller
+        .change(&api, (Address::GATEWAY, what), adding)
+        .await?;
+    api.alarms.bell.ring();
+    Ok(axum::Json(PlanView { site, plan }))
 }
 
 /// From when until when.
