@@ -15,6 +15,7 @@ use crate::{
         people::{Contact, ContactId, Invalid},
         plan::{Override, Plan},
         rule::{Rule, RuleId, Scope},
+        shape::TIME_MS_MAX,
     },
     http::{Api, problem::Problem},
     store::{AlarmFilter, AlarmWish, NewContact, StoredContact},
@@ -652,8 +653,7 @@ pub(in crate::http::api) async fn calendar(
     let seen = found.filter(|it| sees_plan(&caller, it.site));
     let plan = seen.ok_or_else(none)?.plan;
     let length = span.until_ms.checked_sub(span.from_ms);
-    let is_good =
-        length.is_some_and(|it| it <= CALENDAR_MS_MAX) && i64::try_from(span.until_ms).is_ok();
+    let is_good = length.is_some_and(|it| it <= CALENDAR_MS_MAX) && span.until_ms <= TIME_MS_MAX;
     if !is_good {
         let expected = "until_ms: expected a time from from_ms to a quarter of a year later";
         return Err(Problem::bad_request(expected));
