@@ -1,6 +1,7 @@
 //! Listening and stopping: what accepts connections, and the order in which all of it ends.
 
 use crate::{
+    alarm::Alarms,
     audit::AuditLog,
     bell::Bell,
     bridge,
@@ -298,6 +299,7 @@ pub async fn serve_supervised(
         .context("cannot start the door's thread")?;
     let clock = Clock::start();
     let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
+    let alarms = Alarms::open(&settings, &tasks, &stopping).await?;
     let recent = settings.recent.zip(stores.recent.clone());
     let recent = recent.map(|(settings, store)| {
         let (recent, samples) =
@@ -314,7 +316,7 @@ pub async fn serve_supervised(
     let (config, counts) = (Arc::clone(&stores.config), Arc::clone(&telemetry));
     let history = history::Keeper::new(&settings, config, counts, recent, move || clock.now());
     let (history_tap, history_keeper) = history.unzip();
-    let alarm_bell = Bell::default();
+    let alarm_status = stores.status.clone();
     let context = YardContext {
         settings: Arc::clone(&settings),
         config: Arc::clone(&stores.config),
@@ -329,7 +331,7 @@ pub async fn serve_supervised(
         relay_settings,
         remembered,
         event_numbers,
-        alarms: alarm_bell.clone(),
+        alarms: alarms.bell(),
     };
     let (yard, mut yard_ends) =
         yard::start(context, opened.journal).context("cannot start the yard")?;
@@ -353,6 +355,14 @@ pub async fn serve_supervised(
         stopping.clone(),
     );
     tasks.spawn(executor.run());
+    let alarm_desk = alarms.desk();
+    alarms.start(
+        (Arc::clone(&stores.config), alarm_status),
+        Arc::clone(&insides),
+        Arc::clone(&telemetry),
+        opened.memory,
+        (&tasks, &stopping),
+    );
     if let Some(keeper) = history_keeper {
         // It ends by itself once the yard has.
         tasks.spawn(keeper.keep());
@@ -363,16 +373,17 @@ pub async fn serve_supervised(
         (opened.memory, settings.history_days),
         stopping.clone(),
     ));
+    let greeter = Greeter {
+        settings: Arc::clone(&settings),
+        config: Arc::clone(&stores.config),
+        door: Arc::clone(&door),
+        yard: yard.clone(),
+        leases,
+    };
     let api = Api::new(
         Arc::clone(&telemetry),
-        (insides, bell, stores.recent),
-        Greeter {
-            settings: Arc::clone(&settings),
-            config: Arc::clone(&stores.config),
-            door: Arc::clone(&door),
-            yard: yard.clone(),
-            leases,
-        },
+        (insides, bell, alarm_desk),
+        (greeter, stores.recent),
         tasks.clone(),
         stopping.clone(),
         nobodys_hash,

@@ -15,6 +15,7 @@ mod tls;
 
 use crate::{
     access::LoginLimits,
+    alarm::AlarmDesk,
     bell::Bell,
     compiler::Compiler,
     config::Settings,
@@ -84,6 +85,8 @@ pub(crate) struct Api {
     pub(crate) greeter: Greeter,
     /// Opens peers for handlers that act in the yard.
     insides: Arc<Insides>,
+    /// How alarms are handled from here.
+    pub(crate) alarms: AlarmDesk,
     /// Rung when somebody wants something of a roll-out.
     rollouts: Bell,
     /// Compiles what is to come into the library.
@@ -124,8 +127,8 @@ impl Client {
 impl Api {
     pub(crate) fn new(
         telemetry: Arc<Telemetry>,
-        (insides, rollouts, recent): (Arc<Insides>, Bell, Option<Arc<dyn StatusStore>>),
-        greeter: Greeter,
+        (insides, rollouts, alarms): (Arc<Insides>, Bell, AlarmDesk),
+        (greeter, recent): (Greeter, Option<Arc<dyn StatusStore>>),
         tasks: TaskTracker,
         stopping: CancellationToken,
         nobodys_hash: String,
@@ -149,6 +152,7 @@ impl Api {
             yard: greeter.yard.clone(),
             greeter,
             insides,
+            alarms,
             compiler: Compiler::default(),
             rollouts,
             tasks,

@@ -8,6 +8,8 @@ use crate::alarm::{
     plan::{HeardFrom, Plan, Rung, Turn, Whom},
 };
 
+mod kinds;
+
 const LI: ContactId = ContactId(1);
 const BO: ContactId = ContactId(2);
 const SITE: u32 = 7;
@@ -426,6 +428,91 @@ fn three_is_an_hour_of_rest() {
 }
 
 #[test]
+fn a_key_from_before_undoes_nothing() {
+    let mut house = House::new(desk());
+    let alarm = house.script(0, Severity::High);
+    house.pass(1);
+    let (_, _, call) = house.one_call();
+    house.book.word(call);
+    house.book.acknowledge(house.now_ms, &[alarm], &li());
+    house.book.decide(house.now_ms, call, Decision::Mute);
+    house.keep();
+    assert_eq!(house.state(alarm), State::Acknowledged);
+}
+
+#[test]
+fn an_answer_from_before_does_not_pass_over_who_is_told_now() {
+    let mut house = House::new(desk());
+    house.script(0, Severity::High);
+    house.pass(1);
+    let (_, _, first) = house.one_call();
+    house.book.word(first);
+    house.end(first, Outcome::Sent);
+    house.pass(301);
+    let (_, by, second) = house.one_call();
+    assert_eq!(by, Channel::Email);
+    house.book.decide(house.now_ms, first, Decision::Pass);
+    house.pass(10);
+    assert!(
+        house.calls().is_empty(),
+        "while the second one is under way"
+    );
+    house.end(second, Outcome::Sent);
+    house.pass(301);
+    assert_eq!(house.one_call().0, BO);
+}
+
+#[test]
+fn one_that_comes_back_while_it_rings_is_told_by_that_call() {
+    let mut house = House::new(desk());
+    let alarm = house.script(0, Severity::Medium);
+    house.pass(1);
+    let (_, _, call) = house.one_call();
+    house.book.over(house.now_ms, &script(0));
+    house.script(0, Severity::Medium);
+    house.pass(10);
+    assert!(house.calls().is_empty());
+    assert_eq!(house.book.word(call).len(), 1);
+    house.end(call, Outcome::Unanswered);
+    assert_eq!(house.state(alarm), State::Notified);
+    house.pass(301);
+    assert_eq!(house.one_call().1, Channel::Email, "and the chain goes on");
+}
+
+#[test]
+fn a_clock_that_is_put_back_delays_nobody() {
+    let mut house = House::new(desk());
+    house.script(0, Severity::High);
+    house.pass(1);
+    let (_, _, call) = house.one_call();
+    house.end(call, Outcome::Unanswered);
+    house.now_ms -= 2 * 3_600 * 1_000;
+    house.pass(301);
+    assert_eq!(house.one_call().1, Channel::Email);
+}
+
+#[test]
+fn what_never_left_the_house_counts_for_no_limit() {
+    let mut desk = desk();
+    desk.contacts.get_mut(&LI).unwrap().calls_per_hour_max = 2;
+    desk.plans.get_mut(&0).unwrap().chain = vec![Rung {
+        attempts: 10,
+        pause_s: 1,
+        ..rung(LI, Medium::Call)
+    }];
+    let mut house = House::new(desk);
+    house.script(0, Severity::High);
+    for _ in 0..8 {
+        house.pass(2);
+        let (_, _, call) = house.one_call();
+        let reason = "the trunk does not answer".to_owned();
+        house.end(call, Outcome::Failed { reason });
+    }
+    house.pass(2);
+    house.one_call();
+}
+
+#[test]
 fn a_shelf_ends_with_what_lies_on_it() {
     let mut house = House::new(desk());
     let alarm = house.script(0, Severity::High);
@@ -500,87 +587,6 @@ fn one_that_flaps_does_not_ring_each_time() {
     house.script(0, Severity::Medium);
     house.pass(1);
     assert!(house.calls().is_empty() || !house.book.alarm(alarm).unwrap().is_flapping);
-}
-
-fn silent(house: &mut House, controller: u32, of: usize) -> AlarmId {
-    let raising = Raising {
-        source: Source::Rule {
-            rule: crate::alarm::rule::RuleId(1),
-            controller,
-        },
-        severity: Severity::High,
-        text: "is silent".into(),
-        controller: Some((controller, format!("No. {controller}"))),
-        site: Some(SITE),
-        value: None,
-        is_silence: true,
-    };
-    let id = house.book.raise(house.now_ms, raising).unwrap();
-    house.book.regroup(house.now_ms, SITE, "North", of);
-    id
-}
-
-#[test]
-fn forty_silent_controllers_of_one_site_are_one_alarm() {
-    let mut house = House::new(desk());
-    let mut parts = Vec::new();
-    for controller in 1..=40 {
-        parts.push(silent(&mut house, controller, 42));
-    }
-    house.pass(5);
-    let (_, _, call) = house.one_call();
-    let told = house.book.word(call);
-    assert_eq!(told.len(), 1);
-    assert_eq!(told[0].value.as_deref(), Some("40/42"));
-    house.book.decide(house.now_ms, call, Decision::Acknowledge);
-    house.end(call, Outcome::Acknowledged);
-    assert!(
-        parts
-            .iter()
-            .all(|it| house.state(*it) == State::Acknowledged)
-    );
-    // They come back one by one.
-    for controller in 1..=40 {
-        let source = Source::Rule {
-            rule: crate::alarm::rule::RuleId(1),
-            controller,
-        };
-        house.book.over(house.now_ms, &source);
-        house.book.regroup(house.now_ms, SITE, "North", 42);
-        house.pass(1);
-    }
-    assert!(house.calls().is_empty());
-    assert!(house.book.alarms().all(|it| !it.is_open()));
-}
-
-#[test]
-fn a_silent_one_that_stays_when_the_others_are_back_is_told_of() {
-    let mut house = House::new(desk());
-    for controller in 1..=4 {
-        silent(&mut house, controller, 6);
-    }
-    for controller in 1..=3 {
-        let source = Source::Rule {
-            rule: crate::alarm::rule::RuleId(1),
-            controller,
-        };
-        house.book.over(house.now_ms, &source);
-        house.book.regroup(house.now_ms, SITE, "North", 6);
-    }
-    house.pass(5);
-    let (_, _, call) = house.one_call();
-    let told: Vec<_> = house.book.word(call);
-    assert!(told.iter().any(|it| it.controller == Some(4)), "{told:?}");
-}
-
-#[test]
-fn two_silent_ones_of_many_are_two() {
-    let mut house = House::new(desk());
-    silent(&mut house, 1, 42);
-    silent(&mut house, 2, 42);
-    house.pass(5);
-    let (_, _, call) = house.one_call();
-    assert_eq!(house.book.word(call).len(), 2);
 }
 
 #[test]
@@ -772,59 +778,6 @@ fn where_nobody_can_be_told_somebody_who_comes_is() {
     assert_eq!(house.one_call().0, LI);
 }
 
-fn test(house: &mut House, severity: Severity) -> AlarmId {
-    let raising = Raising {
-        source: Source::Test {
-            contact: LI,
-            medium: Medium::Call,
-        },
-        severity,
-        text: "test".into(),
-        controller: None,
-        site: None,
-        value: None,
-        is_silence: false,
-    };
-    house.book.raise(house.now_ms, raising).unwrap()
-}
-
-#[test]
-fn a_test_rings_one_person_once() {
-    let mut house = House::new(desk());
-    let alarm = test(&mut house, Severity::Low);
-    house.pass(1);
-    let (_, _, call) = house.one_call();
-    house.end(call, Outcome::NoAnswer);
-    house.pass(10_000);
-    assert!(house.calls().is_empty());
-    assert_eq!(house.state(alarm), State::Cleared);
-}
-
-#[test]
-fn a_weekly_test_that_nobody_answers_is_an_alarm_until_one_is_answered() {
-    let mut house = House::new(desk());
-    test(&mut house, Severity::Medium);
-    house.pass(1);
-    let (_, _, call) = house.one_call();
-    house.book.word(call);
-    house.book.step(house.now_ms, call, Step::Told);
-    house.end(call, Outcome::Unanswered);
-    let unanswered = Source::TestUnanswered { contact: LI };
-    assert!(house.book.standing(&unanswered).is_some());
-    house.pass(1);
-    let (_, _, told) = house.one_call();
-    house.book.word(told);
-    house.book.decide(house.now_ms, told, Decision::Acknowledge);
-    house.end(told, Outcome::Acknowledged);
-    test(&mut house, Severity::Low);
-    house.pass(1);
-    let (_, _, call) = house.one_call();
-    house.book.word(call);
-    house.book.decide(house.now_ms, call, Decision::Acknowledge);
-    house.end(call, Outcome::Acknowledged);
-    assert!(house.book.standing(&unanswered).is_none());
-}
-
 #[test]
 fn an_answer_by_its_code_counts_for_a_day() {
     let mut house = House::new(desk());
@@ -850,14 +803,16 @@ fn there_are_not_more_than_may_be() {
         };
         house.raise(source, Severity::Low, 1);
     }
-    let one_more = Raising {
+    let one_more = |severity| Raising {
         source: script(0),
-        severity: Severity::High,
+        severity,
         text: "x".into(),
         controller: None,
         site: None,
         value: None,
         is_silence: false,
     };
-    assert_eq!(house.book.raise(NOON, one_more), Err(Full));
+    assert_eq!(house.book.raise(NOON, one_more(Severity::Low)), Err(Full));
+    // What is grave has room all the same.
+    house.book.raise(NOON, one_more(Severity::High)).unwrap();
 }
