@@ -1,5 +1,6 @@
 //! The command line, as clap reads it.
 
+mod alarms;
 mod batch;
 mod boards;
 mod job;
@@ -7,6 +8,10 @@ mod label;
 mod monitor;
 mod provision;
 
+pub(crate) use alarms::{
+    AlarmsLine, AlarmsList, AlarmsVerb, ContactOrder, ContactsVerb, OnCallLine, OnCallVerb,
+    PlanVerb, RuleOrder, RuleVerb,
+};
 pub(crate) use batch::{BatchOrder, BatchVerb};
 pub(crate) use boards::{AfterFlash, Attached, BeforeFlash, FlashOrder, How, region};
 pub(crate) use job::JobVerb;
@@ -261,6 +266,31 @@ pub(crate) enum Verb {
         board: Option<String>,
         #[command(flatten)]
         output: Output,
+    },
+    /// List what is wrong, and say that you heard
+    Alarms {
+        #[command(flatten)]
+        line: AlarmsLine,
+    },
+    /// Who may be told of alarms, and how
+    Contacts {
+        #[command(subcommand)]
+        verb: ContactsVerb,
+    },
+    /// Print who is on call, now and next, and who is told after whom
+    OnCall {
+        #[command(flatten)]
+        line: OnCallLine,
+    },
+    /// Read and write who is told after whom
+    AlarmPlan {
+        #[command(subcommand)]
+        verb: PlanVerb,
+    },
+    /// What raises an alarm without a script
+    AlarmRule {
+        #[command(subcommand)]
+        verb: RuleVerb,
     },
     /// List this machine's serial ports, on which boards hang
     Boards {

@@ -1,7 +1,7 @@
 //! The commands: each asks the gateway, prints, and ends with a number that a script can rely on.
 
 use crate::{
-    batch, boards,
+    alarms, batch, boards,
     cli::{Arguments, BatchVerb, Verb},
     config::{Config, Held, Stored},
     exit::{Exit, Failure, exit_of_receipt, failed_receipt},
@@ -167,6 +167,13 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
             let link = Link::open(&config()?, Interest::Nothing).await?;
             inside::run(&link, verb).await
         }
+        Some(
+            verb @ (Verb::Alarms { .. }
+            | Verb::Contacts { .. }
+            | Verb::OnCall { .. }
+            | Verb::AlarmPlan { .. }
+            | Verb::AlarmRule { .. }),
+        ) => alarms::run(&config()?, verb).await,
         Some(Verb::Enrol {
             title,
             site,
@@ -230,7 +237,7 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    async fn open(config: &Config, interest: Interest) -> Result<Self, Failure> {
+    pub(crate) async fn open(config: &Config, interest: Interest) -> Result<Self, Failure> {
         let stored = config.log_in()?;
         let held = config.hold()?;
         let client = Client::connect(options(&stored, held.as_ref(), interest));

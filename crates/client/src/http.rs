@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request, StatusCode, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::{fmt, io, time::Duration};
 use switchyard_protocol::{Address, Role};
 use tokio::net::TcpStream;
@@ -102,9 +102,8 @@ pub async fn log_in(gateway: &GatewayUrl, credentials: &Credentials<'_>) -> Resu
     if let Some(code) = credentials.code {
         body["code"] = code.into();
     }
-    let path = "/api/login";
-    let answer = exchange(gateway, Method::POST, path, None, body.to_string()).await?;
-    read_log_in(gateway, &answer)
+    let ask = Ask::new(Method::POST, "/api/login").with_body(&body);
+    read_log_in(gateway, &exchange(gateway, ask).await?.body)
 }
 
 /// Whether the gateway has no account yet, so that the first one is to be made.
@@ -112,8 +111,8 @@ pub async fn log_in(gateway: &GatewayUrl, credentials: &Credentials<'_>) -> Resu
 /// # Errors
 /// As [`log_in`]; `not_found` from a gateway that is older than this.
 pub async fn is_setup_needed(gateway: &GatewayUrl) -> Result<bool, Error> {
-    let asked = exchange(gateway, Method::GET, "/api/setup", None, String::new());
-    let answer: SetupAnswer = serde_json::from_slice(&asked.await?)
+    let asked = exchange(gateway, Ask::new(Method::GET, "/api/setup"));
+    let answer: SetupAnswer = serde_json::from_slice(&asked.await?.body)
         .map_err(|error| not_a_gateway(gateway, format!("its answer about set-up: {error}")))?;
     Ok(answer.needed)
 }
@@ -130,9 +129,8 @@ pub async fn set_up(gateway: &GatewayUrl, first: &FirstAccount<'_>) -> Result<Lo
         "account": first.account,
         "password": first.password,
     });
-    let path = "/api/setup";
-    let answer = exchange(gateway, Method::POST, path, None, body.to_string()).await?;
-    read_log_in(gateway, &answer)
+    let ask = Ask::new(Method::POST, "/api/setup").with_body(&body);
+    read_log_in(gateway, &exchange(gateway, ask).await?.body)
 }
 
 fn read_log_in(gateway: &GatewayUrl, answer: &[u8]) -> Result<LogIn, Error> {
@@ -150,15 +148,11 @@ fn read_log_in(gateway: &GatewayUrl, answer: &[u8]) -> Result<LogIn, Error> {
 /// # Errors
 /// As [`log_in`]; `not_logged_in` for a token that is already worthless.
 pub async fn log_out(gateway: &GatewayUrl, token: &Token) -> Result<(), Error> {
-    exchange(
-        gateway,
-        Method::POST,
-        "/api/logout",
-        Some(token),
-        String::new(),
-    )
-    .await?;
-    Ok(())
+    let ask = Ask {
+        token: Some(token),
+        ..Ask::new(Method::POST, "/api/logout")
+    };
+    exchange(gateway, ask).await.map(drop)
 }
 
 /// Takes back an enrolment that failed, by the key that it was given: the address is nobody's any more.
@@ -174,9 +168,12 @@ pub async fn unenrol(
 ) -> Result<(), Error> {
     let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
     let path = format!("/api/controllers/{controller}/unenrol");
-    let body = serde_json::json!({ "key": key }).to_string();
-    exchange(gateway, Method::POST, &path, Some(token), body).await?;
-    Ok(())
+    let ask = Ask {
+        token: Some(token),
+        ..Ask::new(Method::POST, &path)
+    };
+    let ask = ask.with_body(&serde_json::json!({ "key": key }));
+    exchange(gateway, ask).await.map(drop)
 }
 
 /// Makes a TCP connection to the gateway.
@@ -195,28 +192,62 @@ pub(crate) async fn connect(gateway: &GatewayUrl) -> Result<TcpStream, Error> {
     Ok(stream)
 }
 
-async fn exchange(
-    gateway: &GatewayUrl,
-    method: Method,
-    path: &str,
-    token: Option<&Token>,
-    body: String,
-) -> Result<Bytes, Error> {
-    let talk = talk(gateway, method, path, token, body);
-    tokio::time::timeout(EXCHANGE_TIMEOUT, talk)
-        .await
-        .map_err(|_| Error::TimedOut {
-            after: EXCHANGE_TIMEOUT,
-        })?
+/// One request, and how much is taken for its answer.
+pub(crate) struct Ask<'a> {
+    pub(crate) method: Method,
+    /// With its query.
+    pub(crate) path: &'a str,
+    pub(crate) token: Option<&'a Token>,
+    /// JSON; empty for none.
+    pub(crate) body: String,
+    pub(crate) answer_bytes_max: usize,
+    /// How much longer than others it may take, where the gateway is to wait for something.
+    pub(crate) longer: Duration,
 }
 
-async fn talk(
-    gateway: &GatewayUrl,
-    method: Method,
-    path: &str,
-    token: Option<&Token>,
-    body: String,
-) -> Result<Bytes, Error> {
+impl<'a> Ask<'a> {
+    pub(crate) fn new(method: Method, path: &'a str) -> Self {
+        Ask {
+            method,
+            path,
+            token: None,
+            body: String::new(),
+            answer_bytes_max: ANSWER_BYTES_MAX,
+            longer: Duration::ZERO,
+        }
+    }
+
+    /// The same with a body.
+    pub(crate) fn with_body(mut self, body: &impl Serialize) -> Self {
+        self.body = serde_json::to_string(body)
+            .unwrap_or_else(|_| unreachable!("numbers, texts, and maps under texts have a JSON form"));
+        self
+    }
+}
+
+/// What a gateway answers that does not refuse.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Bytes,
+}
+
+/// Asks, over a connection of its own.
+pub(crate) async fn exchange(gateway: &GatewayUrl, ask: Ask<'_>) -> Result<Answer, Error> {
+    let after = EXCHANGE_TIMEOUT + ask.longer;
+    tokio::time::timeout(after, talk(gateway, ask))
+        .await
+        .map_err(|_| Error::TimedOut { after })?
+}
+
+async fn talk(gateway: &GatewayUrl, ask: Ask<'_>) -> Result<Answer, Error> {
+    let Ask {
+        method,
+        path,
+        token,
+        body,
+        answer_bytes_max,
+        ..
+    } = ask;
     let stream = connect(gateway).await?;
     let odd = |error: hyper::Error| not_a_gateway(gateway, error.to_string());
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(odd)?;
@@ -243,7 +274,7 @@ async fn talk(
             .get(header::RETRY_AFTER)
             .and_then(|value| value.to_str().ok())
             .map(str::to_owned);
-        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX)
+        let body = Limited::new(response.into_body(), answer_bytes_max)
             .collect()
             .await
             .map_err(|error| not_a_gateway(gateway, error.to_string()))?;
@@ -259,7 +290,7 @@ async fn talk(
         }
     };
     if status.is_success() {
-        return Ok(body);
+        return Ok(Answer { status, body });
     }
     Err(refusal(gateway, status, retry_after.as_deref(), &body))
 }
