@@ -16,6 +16,8 @@ use crate::{cli::Verb, commands::Link, config::Config, exit::Failure};
 use jiff::Timestamp;
 use switchyard_client::{Interest, alarms::Alarms};
 
+pub(crate) use orders::pages;
+
 /// The alarms of the gateway that somebody is logged in to, and its clock.
 struct Desk {
     alarms: Alarms,

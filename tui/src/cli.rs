@@ -19,7 +19,7 @@ pub(crate) use label::LabelOrder;
 pub(crate) use monitor::{MonitorOrder, Timestamps};
 pub(crate) use provision::{ProvisionOrder, WifiLine, WifiVerb};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{path::PathBuf, time::Duration};
 use switchyard_client::{GatewayUrl, signature::ArgumentType};
 use switchyard_protocol::{
@@ -57,8 +57,20 @@ pub(crate) struct Arguments {
     /// $XDG_CONFIG_HOME/switchyard]
     #[arg(long, value_name = "DIR", env = "SWITCHYARD_CONFIG", global = true)]
     pub(crate) config: Option<PathBuf>,
+    /// Whether the screen rings the terminal's bell for a new alarm of high severity
+    #[arg(long, value_name = "WHEN", env = "SWITCHYARD_BELL", value_enum, default_value_t = Bell::On)]
+    pub(crate) bell: Bell,
     #[command(subcommand)]
     pub(crate) command: Option<Verb>,
+}
+
+/// Whether the bell rings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Bell {
+    /// Once for each new one.
+    On,
+    /// Never.
+    Off,
 }
 
 /// What to do.

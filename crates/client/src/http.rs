@@ -219,8 +219,9 @@ impl<'a> Ask<'a> {
 
     /// The same with a body.
     pub(crate) fn with_body(mut self, body: &impl Serialize) -> Self {
-        self.body = serde_json::to_string(body)
-            .unwrap_or_else(|_| unreachable!("numbers, texts, and maps under texts have a JSON form"));
+        self.body = serde_json::to_string(body).unwrap_or_else(|_| {
+            unreachable!("numbers, texts, and maps under texts have a JSON form")
+        });
         self
     }
 }

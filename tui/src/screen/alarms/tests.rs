@@ -1,0 +1,1 @@
+//! What keys and news do to alarms, and a few pictures of what is drawn.

@@ -1,0 +1,367 @@
+//! Draws alarms.
+
+use super::Sight;
+use crate::{
+    alarms::{
+        timeline::{self, Tone},
+        when, words,
+    },
+    screen::{
+        app::{App, Page},
+        view::block,
+    },
+    words::{plain, since, span},
+};
+use jiff::tz::TimeZone;
+use ratatui::{
+    Frame,
+    layout::{Alignment, Constraint, Layout, Rect},
+    style::Style,
+    text::{Line, Span, Text},
+    widgets::{Cell, Paragraph, Row, Table, TableState, Wrap},
+};
+use switchyard_client::alarms::{Alarm, AlarmHistory, Severity};
+use switchyard_protocol::message::Time;
+
+/// Warnings that are shown; of more only the number.
+const WARNINGS_MAX: usize = 3;
+/// Alarms that a question names; of more only the number.
+const NAMED_MAX: usize = 12;
+/// From this width on it is told who is told next.
+const WIDTH_WIDE: u16 = 110;
+
+/// The badge of every screen: so many of which nobody has said that they heard.
+pub(crate) fn badge(app: &App) -> Option<Span<'static>> {
+    let count = app.alarms.unacknowledged();
+    (count > 0).then(|| Span::styled(format!("▲ {count} a  "), app.theme.alarm()))
+}
+
+/// The keys of the line at the bottom.
+pub(crate) fn hints(page: Page) -> &'static str {
+    match page {
+        Page::Alarm(_) => {
+            "↑↓ scroll · a acknowledge · s shelve · u unshelve · c comment · esc back · ? help"
+        }
+        _ => "enter open · space mark · a ack · s shelve · u unshelve · c comment · / · ? help",
+    }
+}
+
+/// The list, under how things stand.
+pub(crate) fn list(frame: &mut Frame<'_>, app: &App, area: Rect) {
+    let desk = &app.alarms;
+    let theme = app.theme;
+    let mut title = match desk.filter.is_empty() {
+        true => "Alarms".to_owned(),
+        false => format!("Alarms / {}", desk.filter),
+    };
+    if let Sight::Lost(_) = desk.sight {
+        title.push_str(" (as last seen)");
+    }
+    let visible = desk.visible();
+    let total = match desk.is_cut {
+        true => format!("{}+", desk.list.len()),
+        false => desk.list.len().to_string(),
+    };
+    let mut count = match desk.filter.is_empty() {
+        true => format!(" {total} "),
+        false => format!(" {} of {total} ", visible.len()),
+    };
+    if !desk.marked.is_empty() {
+        count = format!(" {} marked ·{count}", desk.marked.len());
+    }
+    let count = Line::styled(count, theme.muted()).right_aligned();
+    let block = block(app, title).title(count);
+    let inner = block.inner(area);
+    frame.render_widget(block, area);
+    let above = overview(app);
+    let above_height = u16::try_from(above.len()).unwrap_or(u16::MAX);
+    let [above_area, below] =
+        Layout::vertical([Constraint::Length(above_height), Constraint::Min(2)]).areas(inner);
+    frame.render_widget(Paragraph::new(above), above_area);
+    if visible.is_empty() {
+        let text = Text::from(vec![Line::default(), Line::from(empty(app))]);
+        frame.render_widget(
+            Paragraph::new(text)
+                .alignment(Alignment::Center)
+                .wrap(Wrap { trim: true }),
+            below,
+        );
+        return;
+    }
+    let at = visible.iter().position(|it| Some(it.id) == desk.selected);
+    // Whole pages, as in the fleet: rows stay where they are while the cursor moves among them.
+    let rows_shown = usize::from(below.height.saturating_sub(1)).max(1);
+    let offset = at.unwrap_or(0) / rows_shown * rows_shown;
+    let is_wide = area.width >= WIDTH_WIDE;
+    let shown = visible.iter().skip(offset).take(rows_shown);
+    let rows = shown.map(|alarm| row(app, alarm, is_wide));
+    let mut widths = vec![
+        Constraint::Length(1),
+        Constraint::Length(8),
+        Constraint::Length(13),
+        Constraint::Length(6),
+        Constraint::Length(if is_wide { 30 } else { 18 }),
+        Constraint::Min(10),
+    ];
+    let mut heading = vec!["", "Severity", "State", "Since", "Where", "What"];
+    if is_wide {
+        widths.push(Constraint::Length(24));
+        heading.push("Next");
+    }
+    let header = Row::new(heading.iter().map(|text| {
+        let alignment = match *text {
+            "Since" => Alignment::Right,
+            _ => Alignment::Left,
+        };
+        Cell::from(Text::styled(*text, theme.muted()).alignment(alignment))
+    }));
+    let table = Table::new(rows, widths)
+        .header(header)
+        .row_highlight_style(theme.selected())
+        .highlight_symbol("▸")
+        .column_spacing(1);
+    let mut state = TableState::new().with_selected(at.map(|at| at - offset));
+    frame.render_stateful_widget(table, below, &mut state);
+}
+
+fn row(app: &App, alarm: &Alarm, is_wide: bool) -> Row<'static> {
+    let desk = &app.alarms;
+    let style = style(app, alarm);
+    let mark = if desk.marked.contains(&alarm.id) {
+        "*"
+    } else {
+        ""
+    };
+    let severity = format!(
+        "{} {}",
+        words::sign(&alarm.state),
+        plain(alarm.severity.name())
+    );
+    let age = span(since(Time(alarm.since_ms), app.now));
+    let mut cells = vec![
+        Cell::from(Span::styled(mark, app.theme.info())),
+        Cell::from(Span::styled(severity, style)),
+        Cell::from(Span::styled(words::state(&alarm.state), style)),
+        Cell::from(Text::from(age).alignment(Alignment::Right)),
+        Cell::from(words::place(alarm, &desk.directory)),
+        Cell::from(words::what(alarm)),
+    ];
+    if is_wide {
+        cells.push(Cell::from(Span::styled(
+            next(app, alarm),
+            app.theme.muted(),
+        )));
+    }
+    Row::new(cells)
+}
+
+/// What comes next: until when it is shelved, who acknowledged it, who is told.
+fn next(app: &App, alarm: &Alarm) -> String {
+    let zone = TimeZone::system();
+    let now_ms = app.now.0;
+    if let Some(it) = &alarm.shelved {
+        format!("until {}", when::write_near(it.until_ms, &zone, now_ms))
+    } else if let Some(it) = &alarm.acknowledged {
+        format!("by {}", plain(&it.by))
+    } else {
+        alarm
+            .next
+            .as_ref()
+            .map_or_else(String::new, |it| words::next(it, &zone, now_ms))
+    }
+}
+
+/// Red is for what somebody has to see to; sign and word say the same.
+fn style(app: &App, alarm: &Alarm) -> Style {
+    match (alarm.state.is_unacknowledged(), &alarm.severity) {
+        (true, Severity::Low) => Style::new(),
+        (true, _) => app.theme.alarm(),
+        (false, _) => app.theme.muted(),
+    }
+}
+
+/// How things stand: who is on call, what is out of order, what somebody should see to.
+fn overview(app: &App) -> Vec<Line<'static>> {
+    let desk = &app.alarms;
+    let theme = app.theme;
+    if !matches!(desk.sight, Sight::Clear | Sight::Lost(_)) {
+        return Vec::new();
+    }
+    let zone = TimeZone::system();
+    let told = &desk.overview;
+    let mut sites: Vec<u32> = told.on_call.iter().map(|it| it.site).collect();
+    sites.sort_by_key(|site| (*site == 0, *site));
+    sites.dedup();
+    let of_site = |site: &u32| {
+        let on_call = told.on_call.iter().filter(|it| it.site == *site);
+        let people = on_call.map(|it| {
+            let until = when::write_near(it.until_ms, &zone, app.now.0);
+            format!(
+                "{} ({}, until {until})",
+                plain(&it.contact_name),
+                plain(&it.turn)
+            )
+        });
+        let people = people.collect::<Vec<_>>().join(", ");
+        // With a single plan for everything its name says nothing.
+        match sites[..] == [0] {
+            true => people,
+            false => format!("{}: {people}", desk.directory.site_name(*site)),
+        }
+    };
+    let on_call = sites.iter().map(of_site).collect::<Vec<_>>().join("; ");
+    let mut lines = vec![match on_call.is_empty() {
+        true => Line::styled("On call: nobody takes turns", theme.muted()),
+        false => Line::from(vec![
+            Span::styled("On call: ", theme.muted()),
+            Span::raw(on_call),
+        ]),
+    }];
+    let wrong = |text: String| Line::styled(format!("▲ {text}"), theme.alarm());
+    if !told.is_watched {
+        lines.push(wrong(
+            "no gateway is in charge of alarms: nobody is told".into(),
+        ));
+    }
+    let out_of_order = told.channels.iter().filter(|it| !it.is_in_order);
+    let out_of_order = out_of_order.map(|it| match &it.reason {
+        Some(reason) => format!("{} ({})", words::channel(&it.channel), plain(reason)),
+        None => words::channel(&it.channel),
+    });
+    let out_of_order = out_of_order.collect::<Vec<_>>();
+    if !out_of_order.is_empty() {
+        lines.push(wrong(format!("out of order: {}", out_of_order.join(", "))));
+    }
+    let warnings = told.warnings.iter().map(|text| wrong(plain(text)));
+    match told.warnings.len() {
+        0..=WARNINGS_MAX => lines.extend(warnings),
+        count => {
+            lines.extend(warnings.take(WARNINGS_MAX - 1));
+            let more = count - (WARNINGS_MAX - 1);
+            lines.push(wrong(format!("and {more} more warnings")));
+        }
+    }
+    lines
+}
+
+fn empty(app: &App) -> String {
+    let desk = &app.alarms;
+    match &desk.sight {
+        Sight::Asking => "Reading the alarms…".into(),
+        Sight::Forbidden => {
+            "This account may not see alarms. An admin gives it a role at a site.".into()
+        }
+        Sight::Unknown => "This gateway knows no alarms: it is older than this console.".into(),
+        Sight::Lost(why) => format!("▲ {}", plain(why)),
+        Sight::Clear if !desk.filter.is_empty() => {
+            format!("Nothing matches “{}”. Esc clears it.", desk.filter)
+        }
+        Sight::Clear => "Nothing is wrong.".into(),
+    }
+}
+
+/// One alarm and its time line.
+pub(crate) fn alarm(frame: &mut Frame<'_>, app: &App, id: u64, area: Rect) {
+    let block = block(app, format!("Alarm {id}"));
+    let history = match &app.alarms.history {
+        Some((whose, history)) if *whose == id => history,
+        _ => {
+            frame.render_widget(Paragraph::new("Reading the alarm…").block(block), area);
+            return;
+        }
+    };
+    match history {
+        Err(why) => {
+            let text = Line::styled(format!("▲ {}", plain(why)), app.theme.alarm());
+            frame.render_widget(
+                Paragraph::new(text).wrap(Wrap { trim: true }).block(block),
+                area,
+            );
+        }
+        Ok(history) => {
+            let lines = timeline_lines(app, history);
+            let scroll = u16::try_from(app.alarms.scroll).unwrap_or(u16::MAX);
+            let text = Paragraph::new(lines)
+                .wrap(Wrap { trim: false })
+                .scroll((scroll, 0));
+            frame.render_widget(text.block(block), area);
+        }
+    }
+}
+
+/// What stands of an alarm, and what became of it.
+pub(crate) fn timeline_lines(app: &App, history: &AlarmHistory) -> Vec<Line<'static>> {
+    let theme = app.theme;
+    let zone = TimeZone::system();
+    let heading = timeline::heading(history, &app.alarms.directory, &zone, app.now.0);
+    let mut lines: Vec<Line<'static>> = heading
+        .into_iter()
+        .enumerate()
+        .map(|(place, text)| match place {
+            0 => Line::styled(text, theme.strong()),
+            _ if text.starts_with(words::sign(&history.alarm.state)) => {
+                Line::styled(text, style(app, &history.alarm))
+            }
+            _ => Line::from(text),
+        })
+        .collect();
+    lines.push(Line::default());
+    lines.extend(timeline::timeline(history, &zone).into_iter().map(|entry| {
+        let (sign, style) = match entry.tone {
+            Tone::Plain => (" ", Style::new()),
+            Tone::Wrong => ("▲", theme.alarm()),
+            Tone::Heard => ("✓", theme.strong()),
+        };
+        Line::from(vec![
+            Span::styled(when::write_line(entry.at_ms, &zone), theme.muted()),
+            Span::styled(format!("  {sign} {}", entry.what), style),
+        ])
+    }));
+    lines
+}
+
+/// The question before it is said that somebody heard: it names what is meant.
+pub(crate) fn question(frame: &mut Frame<'_>, app: &App, alarms: &[u64], area: Rect) {
+    let desk = &app.alarms;
+    let open = match &desk.history {
+        Some((_, Ok(history))) => Some(&history.alarm),
+        _ => None,
+    };
+    let named = |id: &u64| {
+        let found = desk.find(*id).or(open.filter(|it| it.id == *id));
+        found.map_or_else(
+            || format!("alarm {id}"),
+            |it| {
+                format!(
+                    "{} {}  {}",
+                    words::sign(&it.state),
+                    it.severity,
+                    words::named(it, &desk.directory)
+                )
+            },
+        )
+    };
+    let mut lines = vec![
+        Line::styled(
+            match alarms.len() {
+                1 => "Say that you heard, so that nobody else is told?".to_owned(),
+                count => format!("Say that you heard all {count}, so that nobody else is told?"),
+            },
+            app.theme.strong(),
+        ),
+        Line::default(),
+    ];
+    lines.extend(
+        alarms
+            .iter()
+            .take(NAMED_MAX)
+            .map(|id| Line::from(named(id))),
+    );
+    if alarms.len() > NAMED_MAX {
+        let more = alarms.len() - NAMED_MAX;
+        lines.push(Line::from(format!("and {more} more")));
+    }
+    lines.extend([Line::default(), Line::from("y acknowledge · esc leave it")]);
+    let text = Paragraph::new(lines).wrap(Wrap { trim: false });
+    frame.render_widget(text.block(block(app, "Acknowledge")), area);
+}
