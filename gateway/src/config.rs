@@ -11,6 +11,7 @@ mod span;
 pub(crate) mod url;
 
 pub use crate::{
+    alarm::settings::{AlarmSettings, RawAlarms},
     bridge::MqttSettings,
     proxy::TrustedNetwork,
     webhook::{RawWebhook, Told, WebhookSettings},
@@ -149,6 +150,9 @@ macro_rules! settings {
             /// Who is told of events. Of the file alone: one line cannot hold them
             #[arg(skip)]
             pub webhooks: Option<Vec<RawWebhook>>,
+            /// By what people are told of alarms. Of the file alone
+            #[arg(skip)]
+            pub alarms: Option<RawAlarms>,
         }
 
         impl RawSettings {
@@ -159,7 +163,7 @@ macro_rules! settings {
 
             /// What holds where nothing is said; `None` for what is off by itself.
             pub fn defaults() -> Self {
-                RawSettings { $($key: $default,)* webhooks: None }
+                RawSettings { $($key: $default,)* webhooks: None, alarms: None }
             }
 
             /// These settings, and where they are silent, those of `weaker`.
@@ -168,6 +172,7 @@ macro_rules! settings {
                 RawSettings {
                     $($key: self.$key.or(weaker.$key),)*
                     webhooks: self.webhooks.or(weaker.webhooks),
+                    alarms: self.alarms.or(weaker.alarms),
                 }
             }
         }
@@ -364,6 +369,8 @@ pub struct Settings {
     pub mqtt: Option<MqttSettings>,
     /// Who is told of events.
     pub webhooks: Vec<WebhookSettings>,
+    /// By what people are told of alarms.
+    pub alarms: AlarmSettings,
     /// Origins, besides this host's own, whose page may use its cookie.
     pub page_origins: Vec<String>,
     /// Whether forwarded headers count.
@@ -453,6 +460,7 @@ impl RawSettings {
     pub fn resolve(self) -> Result<Settings, ConfigError> {
         let raw = self.or(Self::defaults());
         let mqtt = MqttSettings::resolve(&raw)?;
+        let alarms = AlarmSettings::resolve(raw.alarms.as_ref())?;
         let webhooks = WebhookSettings::resolve(raw.webhooks.as_deref().unwrap_or_default())?;
         let listen_clear = raw.listen_clear.filter(|text| !text.is_empty());
         let listen_clear = listen_clear
@@ -498,6 +506,7 @@ impl RawSettings {
             redis,
             mqtt,
             webhooks,
+            alarms,
             page_origins: origins(&taken(raw.page_origins))?,
             behind_proxy: taken(raw.behind_proxy),
             proxy_protocol: taken(raw.proxy_protocol),
@@ -573,6 +582,7 @@ impl Settings {
         }
         warnings.extend(self.mqtt.iter().filter_map(MqttSettings::warning));
         warnings.extend(self.webhooks.iter().filter_map(WebhookSettings::warning));
+        warnings.extend(self.alarms.warning());
         warnings
     }
 

@@ -31,6 +31,7 @@ pub mod config;
 mod digest;
 mod doctor;
 mod door;
+mod endpoint;
 pub mod fleet;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]

@@ -1,6 +1,7 @@
 //! Listening and stopping: what accepts connections, and the order in which all of it ends.
 
 use crate::{
+    alarm,
     audit::AuditLog,
     bell::Bell,
     bridge,
@@ -41,7 +42,7 @@ use std::{
 use switchyard_protocol::{Address, Code, Frame, Kind, message::ErrorMessage};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
-    sync::oneshot,
+    sync::{oneshot, watch},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
@@ -298,6 +299,15 @@ pub async fn serve_supervised(
         .context("cannot start the door's thread")?;
     let clock = Clock::start();
     let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
+    let reports = alarm::reports();
+    let tellers = alarm::open(
+        &settings.alarms,
+        &settings.data,
+        &reports.0,
+        &tasks,
+        &stopping,
+    )
+    .await?;
     let recent = settings.recent.zip(stores.recent.clone());
     let recent = recent.map(|(settings, store)| {
         let (recent, samples) =
@@ -315,6 +325,7 @@ pub async fn serve_supervised(
     let history = history::Keeper::new(&settings, config, counts, recent, move || clock.now());
     let (history_tap, history_keeper) = history.unzip();
     let alarm_bell = Bell::default();
+    let alarm_status = stores.status.clone();
     let context = YardContext {
         settings: Arc::clone(&settings),
         config: Arc::clone(&stores.config),
@@ -353,6 +364,27 @@ pub async fn serve_supervised(
         stopping.clone(),
     );
     tasks.spawn(executor.run());
+    let (standing, alarms_stand) = watch::channel(alarm::Standing::default());
+    let alarm_desk = http::AlarmDesk {
+        bell: alarm_bell.clone(),
+        standing: alarms_stand,
+        channels: tellers.0.keys().copied().collect(),
+    };
+    let alarms = alarm::Context {
+        store: Arc::clone(&stores.config),
+        status: alarm_status,
+        insides: Arc::clone(&insides),
+        telemetry: Arc::clone(&telemetry),
+        bell: alarm_bell.clone(),
+        tellers,
+        identity: opened.memory,
+        days: settings.alarms.days,
+        heartbeat: None,
+        stopping: stopping.clone(),
+        standing,
+        reports,
+    };
+    tasks.spawn(alarm::own(alarms));
     if let Some(keeper) = history_keeper {
         // It ends by itself once the yard has.
         tasks.spawn(keeper.keep());
@@ -363,16 +395,17 @@ pub async fn serve_supervised(
         (opened.memory, settings.history_days),
         stopping.clone(),
     ));
+    let greeter = Greeter {
+        settings: Arc::clone(&settings),
+        config: Arc::clone(&stores.config),
+        door: Arc::clone(&door),
+        yard: yard.clone(),
+        leases,
+    };
     let api = Api::new(
         Arc::clone(&telemetry),
-        (insides, bell, stores.recent),
-        Greeter {
-            settings: Arc::clone(&settings),
-            config: Arc::clone(&stores.config),
-            door: Arc::clone(&door),
-            yard: yard.clone(),
-            leases,
-        },
+        (insides, bell, alarm_desk),
+        (greeter, stores.recent),
         tasks.clone(),
         stopping.clone(),
         nobodys_hash,

@@ -5,11 +5,14 @@
 //! - [`services`]: servers that a gateway may work with.
 //! - [`Yard`]: a gateway with its own folder, accounts and enrolled controllers.
 //! - [`board`]: an ESP8266 board on its serial line.
+//! - `callee`, with the feature `telephone`: a telephone that is called.
 //! - [`modem`]: a GSM modem with its network, by script.
 //! - [`lx106_command`]: a program for the chip's instruction set, run by QEMU.
 //! - [`wait_until`]: the one way to wait.
 
 pub mod board;
+#[cfg(feature = "telephone")]
+pub mod callee;
 mod lx106;
 pub mod modem;
 mod program;

@@ -71,6 +71,13 @@ pub(crate) const SERVICES: &[Need] = &[
     need("mosquitto", Probe::File("/usr/sbin/mosquitto")),
 ];
 
+/// What the tests call, and what speaks to it.
+pub(crate) const TELEPHONES: &[Need] = &[
+    need("sip-tester", Probe::Program("sipp")),
+    need("baresip", Probe::Program("baresip")),
+    need("espeak-ng", Probe::Program("espeak-ng")),
+];
+
 /// What the stories in a browser need.
 pub(crate) const BROWSER: &[Need] = &[need("chromium", Probe::Program("chromium"))];
 

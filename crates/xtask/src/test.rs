@@ -35,9 +35,10 @@ impl Part {
     const fn needs(self) -> &'static [&'static [setup::Need]] {
         use setup::{
             BROWSER, BUILD, CHIP, DEBIAN, DESKTOP, PACKAGE, PAGE, PROGRAMS, PYTHON, SERVICES,
+            TELEPHONES,
         };
         match self {
-            Part::Rust => &[BUILD, PAGE, PROGRAMS, SERVICES],
+            Part::Rust => &[BUILD, PAGE, PROGRAMS, SERVICES, TELEPHONES],
             Part::C => &[BUILD],
             Part::Qemu => &[BUILD, CHIP],
             Part::Ui => &[PAGE],

@@ -17,7 +17,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("gateway", &["relay", "protocol", "firmware", "telephone"]),
     ("tui", &["client", "flasher", "firmware", "protocol"]),
     ("desktop", &["client", "flasher", "firmware", "protocol"]),
-    ("testkit", &["protocol", "firmware"]),
+    ("testkit", &["protocol", "firmware", "telephone"]),
     ("xtask", &["testkit"]),
     ("bench", &["protocol", "testkit"]),
     (

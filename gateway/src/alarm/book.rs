@@ -148,6 +148,7 @@ impl Book {
     }
 
     /// The one of a source, if it stands.
+    #[cfg(test)]
     pub(crate) fn standing(&self, source: &Source) -> Option<&Alarm> {
         let alarm = self.alarms.get(self.by_source.get(source)?)?;
         alarm.is_standing.then_some(alarm)

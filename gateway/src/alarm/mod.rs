@@ -4,7 +4,7 @@
 //! config store before anybody is told; then people are told in the order that their site has agreed on, by
 //! telephone and otherwise, until one of them says that they have heard (`docs/alarms.md`).
 //!
-//! What does it: `owner`, by a fenced lease; `telling`: one contact by one channel.
+//! What does it: `channel`, the ways of telling people, set up by `settings`; `owner`, by a fenced lease; `telling`: one contact by one channel.
 //!
 //! Pure, with times as arguments:
 //!
@@ -16,6 +16,7 @@
 //! - `wording`: what they are told. `conversation`: a call, as whoever answers it hears it.
 
 mod book;
+mod channel;
 mod conversation;
 mod desk;
 pub mod model;
@@ -23,6 +24,7 @@ mod owner;
 pub mod people;
 pub mod plan;
 pub mod rule;
+pub(crate) mod settings;
 mod telling;
 mod watching;
 mod wording;
@@ -30,4 +32,5 @@ mod wording;
 /// The chore whose owner keeps alarms and tells people of them.
 pub const CHORE: &str = "alarms";
 
-pub(crate) use owner::Counters;
+pub(crate) use channel::open;
+pub(crate) use owner::{Context, Counters, Standing, own, reports};

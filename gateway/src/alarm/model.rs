@@ -7,13 +7,35 @@ use std::fmt;
 
 /// An alarm's number. It rises, and none is given twice.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
 )]
 pub struct AlarmId(pub u64);
 
 /// An attempt's number. It rises, and none is given twice.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
 )]
 pub struct AttemptId(pub u64);
 
@@ -31,7 +53,18 @@ impl fmt::Display for AttemptId {
 
 /// How an alarm ranks; the words of scripts.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
@@ -57,7 +90,9 @@ impl Severity {
 }
 
 /// What raised an alarm. One that is not over is never raised twice for the same source.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Source {
     /// A controller's script, by one of its alarms.
@@ -123,7 +158,19 @@ impl Source {
 }
 
 /// A way of telling somebody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Channel {
     /// A telephone call over a SIP trunk.
@@ -186,7 +233,19 @@ impl Channel {
 }
 
 /// What people choose of: a medium. Which channel serves it is the host's affair: the first that is set up and in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Medium {
     /// A telephone call, in which a key says that it was heard.
@@ -258,12 +317,25 @@ pub enum Who {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum How {
-    /// A key, in this attempt's call, or an answer to its message.
-    Attempt(AttemptId),
+    /// A key, in this attempt's call.
+    Call(AttemptId),
+    /// An answer to this attempt's message.
+    Message(AttemptId),
     /// A page, a screen or a program, over the API.
     Api,
     /// By itself.
     Itself,
+}
+
+impl How {
+    /// The attempt by which it was done.
+    #[must_use]
+    pub const fn attempt(self) -> Option<AttemptId> {
+        match self {
+            How::Call(attempt) | How::Message(attempt) => Some(attempt),
+            How::Api | How::Itself => None,
+        }
+    }
 }
 
 /// Whoever did something, how and when.
@@ -309,7 +381,9 @@ pub struct Pursuit {
 }
 
 /// How an alarm stands, in one word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Nobody was told yet.
@@ -437,7 +511,7 @@ impl Alarm {
 }
 
 /// How an attempt at telling somebody ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum Outcome {
     /// They said that they heard.
@@ -500,7 +574,9 @@ impl Outcome {
 }
 
 /// How far an attempt has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
     /// It is written down, and about to begin.

@@ -7,7 +7,19 @@ use std::fmt;
 use switchyard_telephone::Number;
 
 /// A contact's number; none is given twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+)]
 pub struct ContactId(pub u32);
 
 impl fmt::Display for ContactId {
@@ -30,7 +42,9 @@ pub const CALLS_PER_HOUR_MAX: u8 = 60;
 pub const QUIET_MAX: usize = 14;
 
 /// The language that a contact is told in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Language {
     /// English.
@@ -42,7 +56,7 @@ pub enum Language {
 
 /// A span of the week in which a contact is not to be woken: from a time of some days to a time of day, which is on the
 /// next day where it is not later.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Quiet {
     /// The days on which it begins: 1 Monday to 7 Sunday.
@@ -54,7 +68,7 @@ pub struct Quiet {
 }
 
 /// When a contact is told that all is well, to see whether they can be told: once a week.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Weekly {
     /// 1 Monday to 7 Sunday.
@@ -64,7 +78,7 @@ pub struct Weekly {
 }
 
 /// A contact, as people write it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Contact {
     /// What people call them.

@@ -23,7 +23,7 @@ pub const SHIFT_DAYS_MAX: u16 = 366;
 pub const ATTEMPTS_MAX: u8 = 10;
 
 /// Whom a rung means.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Whom {
     /// Whoever has this turn of the rota, by its name.
@@ -33,7 +33,7 @@ pub enum Whom {
 }
 
 /// One rung of a chain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rung {
     /// Whom it means.
@@ -66,7 +66,7 @@ const fn pause() -> u32 {
 }
 
 /// A turn that people take by and by.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Turn {
     /// Its name, such as `first` or `deputy`.
@@ -82,7 +82,7 @@ pub struct Turn {
 }
 
 /// Somebody else has a turn for a while.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Override {
     /// The name of the turn.
@@ -96,7 +96,7 @@ pub struct Override {
 }
 
 /// What a site has agreed on. A site without one follows that of all sites.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
     /// Who is told after whom.
@@ -127,7 +127,7 @@ fn utc() -> String {
 }
 
 /// Of what somebody has to hear even when it is over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HeardFrom {
     /// Of everything.
@@ -420,7 +420,8 @@ mod tests {
             attempts: 1,
             pause_s: 60,
         };
-        let faults: [(&str, fn(&mut Plan)); 9] = [
+        type Spoil = fn(&mut Plan);
+        let faults: [(&str, Spoil); 9] = [
             ("zone", |it| it.zone = "nowhere".into()),
             ("again_s", |it| it.again_s = 1),
             ("chain.whom", |it| {

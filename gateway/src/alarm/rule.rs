@@ -9,7 +9,19 @@ use std::collections::VecDeque;
 use switchyard_protocol::message::Name;
 
 /// A rule's number; none is given twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+)]
 pub struct RuleId(pub u32);
 
 /// Controllers that one rule names.
@@ -26,7 +38,7 @@ pub const SILENCE_S_MIN: u32 = 5;
 const SAMPLES_MAX: u64 = 32;
 
 /// Which controllers a rule is about.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// All of them.
@@ -41,7 +53,7 @@ pub enum Scope {
 }
 
 /// When it is so. Values are as on the wire: 0 and 1 of digital points, thousandths of analogue ones.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case", tag = "kind", deny_unknown_fields)]
 pub enum Condition {
     /// A point is above a limit, until it is below another one that is not higher.
@@ -113,7 +125,7 @@ impl Condition {
 }
 
 /// A rule, as people write it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     /// What people call it.
@@ -540,7 +552,8 @@ mod tests {
 
     #[test]
     fn each_field_is_looked_at() {
-        let faults: [(&str, fn(&mut Rule)); 7] = [
+        type Spoil = fn(&mut Rule);
+        let faults: [(&str, Spoil); 7] = [
             ("name", |it| it.name.clear()),
             ("text", |it| it.text = "a\nb".into()),
             ("scope", |it| it.scope = Scope::Controllers(Vec::new())),

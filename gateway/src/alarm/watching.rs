@@ -379,8 +379,15 @@ mod tests {
     use super::*;
     use crate::{
         alarm::model::Severity,
-        inside::fleet::tests::{PUMP, full, point, presence},
+        inside::fleet::tests::{PUMP, page, presence},
     };
+    use switchyard_protocol::message::PointType;
+
+    /// Its one point, as a whole status of that sequence.
+    fn level_is(sequence: u32, value: i64) -> Frame {
+        let point = crate::inside::fleet::tests::point(0, "level", PointType::AnalogueInput, value);
+        page(1, sequence, (0, 1), vec![point])
+    }
 
     fn level(limit: i64) -> Rule {
         Rule {
@@ -428,13 +435,9 @@ mod tests {
     fn a_value_past_its_limit_is_found_as_it_comes() {
         let mut watching = watching(&[level(80_000)], &[]);
         watching.take(0, &presence(true, Some(1)));
-        let mut high = point(0, "level");
-        high.point_type = switchyard_protocol::message::PointType::AnalogueInput;
-        high.value = 81_500;
-        watching.take(1, &full(1, 1, vec![high.clone()]));
+        watching.take(1, &level_is(1, 81_500));
         assert_eq!(told(&mut watching), [(1, true, Some("81.5".into()))]);
-        high.value = 80_000;
-        watching.take(2, &full(1, 2, vec![high]));
+        watching.take(2, &level_is(2, 80_000));
         assert_eq!(told(&mut watching), [(1, false, Some("80".into()))]);
     }
 
@@ -458,7 +461,7 @@ mod tests {
     fn one_that_stood_before_is_over_when_it_is_seen_to_be() {
         let mut watching = watching(&[level(80_000)], &[1]);
         watching.take(0, &presence(true, Some(1)));
-        watching.take(1, &full(1, 1, vec![point(0, "level")]));
+        watching.take(1, &level_is(1, 0));
         assert_eq!(told(&mut watching).len(), 1);
     }
 
@@ -466,9 +469,7 @@ mod tests {
     fn a_rule_that_is_changed_looks_at_once() {
         let mut watching = watching(&[level(80_000)], &[]);
         watching.take(0, &presence(true, Some(1)));
-        let mut high = point(0, "level");
-        high.value = 50_000;
-        watching.take(1, &full(1, 1, vec![high]));
+        watching.take(1, &level_is(1, 50_000));
         assert!(told(&mut watching).is_empty());
         let rules: BTreeMap<_, _> = [(RuleId(1), level(40_000))].into();
         watching.set(2, rules.clone(), HashMap::new(), BTreeSet::new());

@@ -1,7 +1,7 @@
 //! Whom a gateway speaks with besides peers: the MQTT broker, and the targets of webhooks.
 
 use super::{Said, error, ok, warning};
-use crate::{bridge, config::Settings, webhook};
+use crate::{bridge, config::Settings, endpoint, webhook};
 use std::sync::Arc;
 
 /// Whether the broker lets this gateway in.
@@ -43,7 +43,7 @@ pub(super) async fn webhooks(settings: Arc<Settings>) -> Vec<Said> {
         let target = hook.target();
         said.push(match webhook::probe(hook).await {
             Ok(()) => ok(format!("{target} leads where events may go")),
-            Err(fault @ (webhook::Fault::Private(_) | webhook::Fault::Own(_))) => {
+            Err(fault @ (endpoint::Fault::Private(_) | endpoint::Fault::Own(_))) => {
                 error(format!("{target}: {fault}"))
                     .expected("an address of the Internet that is not this host's")
                     .remedy("set allow_private = true for this target if it is meant to be there")

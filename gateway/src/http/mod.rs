@@ -56,7 +56,7 @@ use switchyard_protocol::message::Title;
 use tls::{Socket, TlsStream};
 use tokio::{
     net::TcpStream,
-    sync::{Notify, Semaphore},
+    sync::{Notify, Semaphore, watch},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -84,6 +84,8 @@ pub(crate) struct Api {
     pub(crate) greeter: Greeter,
     /// Opens peers for handlers that act in the yard.
     insides: Arc<Insides>,
+    /// How alarms are handled from here.
+    pub(crate) alarms: AlarmDesk,
     /// Rung when somebody wants something of a roll-out.
     rollouts: Bell,
     /// Compiles what is to come into the library.
@@ -102,6 +104,16 @@ pub(crate) struct Api {
     charts: Semaphore,
     waiting: Semaphore,
     nobodys_hash: String,
+}
+
+/// What handlers need of alarms.
+pub(crate) struct AlarmDesk {
+    /// Rung when the store has something for their owner.
+    pub(crate) bell: Bell,
+    /// How the owner of this process stands, if it is one.
+    pub(crate) standing: watch::Receiver<crate::alarm::Standing>,
+    /// By what people can be told from here.
+    pub(crate) channels: Vec<crate::alarm::model::Channel>,
 }
 
 /// The client of a request: its address, and its connection's permit until an upgrade takes it.
@@ -124,8 +136,8 @@ impl Client {
 impl Api {
     pub(crate) fn new(
         telemetry: Arc<Telemetry>,
-        (insides, rollouts, recent): (Arc<Insides>, Bell, Option<Arc<dyn StatusStore>>),
-        greeter: Greeter,
+        (insides, rollouts, alarms): (Arc<Insides>, Bell, AlarmDesk),
+        (greeter, recent): (Greeter, Option<Arc<dyn StatusStore>>),
         tasks: TaskTracker,
         stopping: CancellationToken,
         nobodys_hash: String,
@@ -149,6 +161,7 @@ impl Api {
             yard: greeter.yard.clone(),
             greeter,
             insides,
+            alarms,
             compiler: Compiler::default(),
             rollouts,
             tasks,

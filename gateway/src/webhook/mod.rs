@@ -2,7 +2,7 @@
 //! requests that are signed.
 //!
 //! - [`WebhookSettings`]: who is told of what. [`RawWebhook`] is how people write it.
-//! - `reach`: where a target may be. `delivery`: one attempt.
+//! - `delivery`: one attempt.
 //!
 //! Whoever is told of controllers that come and go is told when the gateway starts, too: it does not know who was there
 //! before it.
@@ -11,22 +11,21 @@
 //! and a task, which tells one thing after the other, and tries again until it is told, or too old.
 
 mod delivery;
-mod reach;
 mod settings;
 
-pub(crate) use delivery::Fault;
 pub use settings::{RawWebhook, Told, WebhookSettings};
 
 use crate::{
     backoff::Backoff,
-    clock, hex,
+    clock,
+    endpoint::{self, Endpoint},
+    hex,
     inside::{Insides, Observer, Peer, Watch},
     outward::Happening,
     telemetry::count,
-    tls,
 };
 use anyhow::Context as _;
-use delivery::{Parcel, Target};
+use delivery::{Fault, Parcel, Target};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -124,10 +123,11 @@ impl Webhooks {
 }
 
 fn target(settings: &WebhookSettings) -> anyhow::Result<Target> {
-    let config = || tls::client_config(settings.ca_file.as_deref());
-    let tls = settings.tls().then(config).transpose();
+    let ca_file = settings.ca_file.as_deref();
+    let endpoint = Endpoint::open(&settings.url, settings.allow_private, ca_file);
     Ok(Target {
-        tls: tls.with_context(|| format!("webhooks: ca_file of {}", settings.target()))?,
+        endpoint: endpoint
+            .with_context(|| format!("webhooks: ca_file of {}", settings.target()))?,
         settings: settings.clone(),
     })
 }
@@ -144,12 +144,9 @@ pub(crate) fn check(settings: &[WebhookSettings]) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// When it leads nowhere, or where nothing is to go.
-pub(crate) async fn probe(settings: &WebhookSettings) -> Result<(), Fault> {
-    let target = Target {
-        settings: settings.clone(),
-        tls: None,
-    };
-    target.addresses().await.map(|_| ())
+pub(crate) async fn probe(settings: &WebhookSettings) -> Result<(), endpoint::Fault> {
+    let endpoint = Endpoint::unread(&settings.url, settings.allow_private);
+    endpoint.addresses().await.map(|_| ())
 }
 
 /// What is known of a controller.
@@ -418,8 +415,8 @@ mod tests {
         let settings = WebhookSettings::resolve(&[raw]).unwrap().remove(0);
         Arc::new(Post {
             target: Target {
+                endpoint: Endpoint::unread(&settings.url, false),
                 settings,
-                tls: None,
             },
             queue: Mutex::default(),
             due: Notify::new(),

@@ -2,6 +2,7 @@
 
 use crate::{
     config::{ConfigError, Secret, secret::read_secret, url::tcp_port},
+    endpoint,
     outward::Happening,
 };
 use axum::http::Uri;
@@ -168,34 +169,15 @@ impl WebhookSettings {
 
     /// What is allowed and most likely a mistake.
     pub(crate) fn warning(&self) -> Option<String> {
-        (!self.tls() && !self.allow_private).then(|| {
+        (!endpoint::is_tls(&self.url) && !self.allow_private).then(|| {
             let target = self.target();
             format!("webhooks: what is told to {target} can be read on the way; use https://")
         })
     }
 
-    /// Whether it is spoken to by TLS.
-    pub(crate) fn tls(&self) -> bool {
-        self.url.scheme_str() == Some("https")
-    }
-
-    /// The host without the brackets of an IPv6 address.
-    pub(crate) fn host(&self) -> &str {
-        let host = self.url.host().unwrap_or_default();
-        host.trim_start_matches('[').trim_end_matches(']')
-    }
-
-    /// The TCP port.
-    pub(crate) fn tcp_port(&self) -> u16 {
-        let usual = if self.tls() { 443 } else { 80 };
-        self.url.port_u16().unwrap_or(usual)
-    }
-
     /// By what it is told apart in the log: a path may be as good as a password.
     pub(crate) fn target(&self) -> String {
-        let scheme = self.url.scheme_str().unwrap_or_default();
-        let authority = self.url.authority().map_or("", |it| it.as_str());
-        format!("{scheme}://{authority}")
+        endpoint::target(&self.url)
     }
 }
 
@@ -263,7 +245,10 @@ mod tests {
     #[test]
     fn a_target_is_read_and_its_path_kept_out_of_sight() {
         let hook = one(raw()).unwrap();
-        assert_eq!((hook.host(), hook.tcp_port()), ("hooks.example.org", 8_443));
+        assert_eq!(
+            (endpoint::host(&hook.url), endpoint::tcp_port(&hook.url)),
+            ("hooks.example.org", 8_443)
+        );
         assert_eq!(hook.target(), "https://hooks.example.org:8443");
         assert_eq!(hook.events.len(), 3);
         assert!(!hook.allow_private && hook.warning().is_none());
@@ -279,7 +264,10 @@ mod tests {
             ..raw()
         };
         let plain = one(plain).unwrap();
-        assert_eq!((plain.host(), plain.tcp_port()), ("2001:db8::1", 80));
+        assert_eq!(
+            (endpoint::host(&plain.url), endpoint::tcp_port(&plain.url)),
+            ("2001:db8::1", 80)
+        );
         assert_eq!(plain.secret, b"0123456789abcdef");
         assert!(plain.warning().is_some());
     }

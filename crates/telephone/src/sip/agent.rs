@@ -350,6 +350,17 @@ impl Agent {
     }
 
     fn give_up(&mut self, key: &(String, String), trouble: &Trouble, now: Instant) {
+        if let Some(transaction) = self.core.transactions.get_mut(key)
+            && let Owner::Call(id) = transaction.owner
+            && *trouble == Trouble::Silent
+            && !transaction.has_lingered()
+        {
+            transaction.linger(now);
+            if let Some(call) = self.calls.get_mut(&id) {
+                call.unanswered(&mut self.core, trouble.clone(), now);
+            }
+            return;
+        }
         let Some(transaction) = self.core.transactions.remove(key) else {
             return;
         };

@@ -14,6 +14,8 @@ pub mod header;
 pub mod message;
 pub(crate) mod requests;
 pub mod sdp;
+#[cfg(test)]
+mod tests;
 pub(crate) mod timers;
 pub(crate) mod tokens;
 pub(crate) mod transaction;

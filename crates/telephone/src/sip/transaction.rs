@@ -38,6 +38,7 @@ pub(crate) struct ClientTransaction {
     /// When it is sent again, and after how long then.
     resend: Option<(Instant, Duration)>,
     ends_at: Option<Instant>,
+    has_lingered: bool,
 }
 
 #[derive(Debug)]
@@ -97,6 +98,7 @@ impl ClientTransaction {
             state: State::Calling,
             resend: (!is_reliable).then_some((now + T1, T1)),
             ends_at: Some(now + silence_limit.min(GONE)),
+            has_lingered: false,
         }
     }
 
@@ -181,6 +183,18 @@ impl ClientTransaction {
         message.headers = headers;
         message.body.clear();
         message
+    }
+
+    /// Says no more, and listens a while longer: whoever was too slow may ring yet, and is then to be told that it is
+    /// not wanted any more.
+    pub(crate) fn linger(&mut self, now: Instant) {
+        self.has_lingered = true;
+        self.resend = None;
+        self.ends_at = Some(now + GONE);
+    }
+
+    pub(crate) fn has_lingered(&self) -> bool {
+        self.has_lingered
     }
 
     /// Waits no longer than that: an INVITE that was cancelled need not be answered (RFC 3261 section 9.1).

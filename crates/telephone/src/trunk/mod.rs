@@ -59,7 +59,7 @@ impl fmt::Debug for Password {
 }
 
 /// How a trunk is used.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TrunkSettings {
     /// The telephone system: a name or an address, with a number such as `:5060` where it is not the transport's
     /// own. A name is asked of the system's resolver; SRV records are not.
@@ -179,30 +179,32 @@ impl Place {
             server: self.host.clone(),
             source,
         };
-        let server = match self.host.parse::<IpAddr>() {
-            Ok(ip) => SocketAddr::new(ip, self.number),
+        let addresses: Vec<SocketAddr> = match self.host.parse::<IpAddr>() {
+            Ok(ip) => vec![SocketAddr::new(ip, self.number)],
             Err(_) => {
                 let asked = tokio::net::lookup_host((self.host.as_str(), self.number));
                 let answer = timeout(RESOLVE_TIME_MAX, asked)
                     .await
                     .map_err(|_| fail(std::io::ErrorKind::TimedOut.into()))?;
-                let mut found = answer.map_err(fail)?;
-                found
-                    .next()
-                    .ok_or_else(|| fail(std::io::ErrorKind::NotFound.into()))?
+                answer.map_err(fail)?.collect()
             }
         };
-        // Nothing is sent by this: the kernel chooses the way, and so our address.
-        let probe = UdpSocket::bind(unspecified(server))
-            .await
-            .map_err(Error::Socket)?;
-        let way = match probe.connect(server).await {
-            Ok(()) => probe.local_addr(),
-            Err(error) => Err(error),
-        };
-        // Without a way to it, whatever is sent says so itself.
-        let local = way.map_or(unspecified(server).ip(), |it| it.ip());
-        Ok((server, local))
+        let first = *addresses
+            .first()
+            .ok_or_else(|| fail(std::io::ErrorKind::NotFound.into()))?;
+        for server in addresses {
+            // Nothing is sent by this: the kernel chooses the way, and so our address, or knows of none.
+            let probe = UdpSocket::bind(unspecified(server))
+                .await
+                .map_err(Error::Socket)?;
+            if probe.connect(server).await.is_ok()
+                && let Ok(local) = probe.local_addr()
+            {
+                return Ok((server, local.ip()));
+            }
+        }
+        // Without a way to any, whatever is sent says so itself.
+        Ok((first, unspecified(first).ip()))
     }
 }
 

@@ -369,7 +369,10 @@ impl Book {
         let (alarms, contact) = (attempt.alarms.clone(), attempt.contact);
         let by = Deed {
             who: Who::Contact(contact),
-            how: How::Attempt(id),
+            how: match attempt.channel.medium() {
+                Medium::Call => How::Call(id),
+                _ => How::Message(id),
+            },
             at_ms: now_ms,
         };
         match decision {
@@ -528,7 +531,7 @@ impl Book {
         let idle: BTreeSet<_> = self
             .under_way
             .values()
-            .filter(|id| how != How::Attempt(**id))
+            .filter(|id| how.attempt() != Some(**id))
             .filter_map(|id| self.attempts.get(id))
             .filter(|attempt| !attempt.alarms.iter().any(is_needed))
             .map(|attempt| attempt.id)

@@ -2,7 +2,7 @@
 //!
 //! - `caller`: log-in, limits, bodies and parameters.
 //! - `rights`: who may do what that the relay does not judge.
-//! - `sites`, `controllers`, `commands`, `inner`, `scripts`, `rollouts`, `records`, `accounts`: the resources. What concerns a live
+//! - `alarms`, `sites`, `controllers`, `commands`, `inner`, `scripts`, `rollouts`, `records`, `accounts`: the resources. What concerns a live
 //!   controller goes over the yard, by a peer with the caller's rights ([`crate::inside`]).
 //!
 //! Every route is declared once, by what also documents it; so nothing is served that the document does
@@ -13,6 +13,7 @@
 )]
 
 mod accounts;
+mod alarms;
 mod caller;
 mod commands;
 mod controllers;
@@ -66,6 +67,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
         (name = "scripts", description = "The library of scripts"),
         (name = "firmwares", description = "The library of firmwares"),
         (name = "rollouts", description = "Scripts, parameters and firmware brought to many controllers, step by step"),
+        (name = "alarms", description = "Alarms, who is told of them, and what raises them"),
         (name = "records", description = "What was: the history of points, and who did what"),
         (name = "accounts", description = "Accounts and how they log in"),
     )
@@ -208,6 +210,36 @@ pub(super) fn router(api: &Arc<Api>) -> Router<Arc<Api>> {
         .routes(routes!(rollouts::show))
         .routes(routes!(rollouts::controllers))
         .routes(routes!(rollouts::wish))
+        .routes(routes!(alarms::list))
+        .routes(routes!(alarms::show))
+        .routes(routes!(alarms::acknowledge))
+        .routes(routes!(alarms::shelve))
+        .routes(routes!(alarms::unshelve))
+        .routes(routes!(alarms::comment))
+        .routes(routes!(alarms::attempts))
+        .routes(routes!(alarms::overview))
+        .routes(routes!(
+            alarms::people::contacts,
+            alarms::people::add_contact
+        ))
+        .routes(routes!(
+            alarms::people::show_contact,
+            alarms::people::put_contact,
+            alarms::people::remove_contact
+        ))
+        .routes(routes!(alarms::people::test_contact))
+        .routes(routes!(alarms::people::rules, alarms::people::add_rule))
+        .routes(routes!(
+            alarms::people::put_rule,
+            alarms::people::remove_rule
+        ))
+        .routes(routes!(alarms::people::plans))
+        .routes(routes!(
+            alarms::people::put_plan,
+            alarms::people::remove_plan
+        ))
+        .routes(routes!(alarms::people::add_override))
+        .routes(routes!(alarms::people::calendar))
         .routes(routes!(accounts::list, accounts::add))
         .routes(routes!(accounts::show, accounts::remove))
         .routes(routes!(accounts::set_rights))

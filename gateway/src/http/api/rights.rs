@@ -39,6 +39,16 @@ pub(super) enum Deed<'a> {
     RemoveFromLibrary,
     /// Roll something out to the controllers of this site, or of none, or want something of such a roll-out.
     RollOut(Option<SiteId>),
+    /// See the alarms of this site, or of none.
+    SeeAlarms(Option<SiteId>),
+    /// Acknowledge, shelve, comment them.
+    HandleAlarms(Option<SiteId>),
+    /// Say who is told of them, and what raises them.
+    PlanAlarms(Option<SiteId>),
+    /// See who may be told of alarms, with numbers and addresses.
+    SeeContacts,
+    /// Change them.
+    EditContacts,
     /// See, make, change or remove accounts, and what they may do.
     ManageAccounts,
     /// See or change how an account logs in: password, second factor, tokens, keys.
@@ -66,7 +76,9 @@ pub(super) fn judge(account: &Title, rights: &Rights, deed: &Deed<'_>) -> Result
     };
     match deed {
         Deed::SeeSite(site) => at_least(rights.role_at(Some(*site)), Role::Viewer),
-        Deed::SeeController(site) => at_least(rights.role_at(*site), Role::Viewer),
+        Deed::SeeController(site) | Deed::SeeAlarms(site) => {
+            at_least(rights.role_at(*site), Role::Viewer)
+        }
         Deed::EditController { at, to } => {
             at_least(rights.role_at(*at), Role::Technician)?;
             match to {
@@ -76,13 +88,14 @@ pub(super) fn judge(account: &Title, rights: &Rights, deed: &Deed<'_>) -> Result
             }
         }
         Deed::AdministerController(site) => at_least(rights.role_at(*site), Role::Admin),
-        Deed::Unenrol(site) | Deed::RollOut(site) => {
+        Deed::HandleAlarms(site) => at_least(rights.role_at(*site), Role::Operator),
+        Deed::Unenrol(site) | Deed::RollOut(site) | Deed::PlanAlarms(site) => {
             at_least(rights.role_at(*site), Role::Technician)
         }
         Deed::SeeLibrary => anywhere(Role::Viewer),
-        Deed::AddToLibrary => anywhere(Role::Technician),
-        Deed::AddFirmware if everywhere >= Some(Role::Technician) => Ok(()),
-        Deed::AddFirmware => Err(Code::Forbidden),
+        Deed::AddToLibrary | Deed::SeeContacts => anywhere(Role::Technician),
+        Deed::AddFirmware | Deed::EditContacts if everywhere >= Some(Role::Technician) => Ok(()),
+        Deed::AddFirmware | Deed::EditContacts => Err(Code::Forbidden),
         Deed::ManageSites | Deed::ReadAudit | Deed::ManageAccounts | Deed::RemoveFromLibrary => {
             admin_everywhere()
         }
@@ -144,6 +157,14 @@ mod tests {
             (Deed::RollOut(Some(here)), "?ff..ff.."),
             (Deed::RollOut(Some(there)), "?????ff.."),
             (Deed::RollOut(None), "?????ff.."),
+            (Deed::SeeAlarms(Some(here)), "?........"),
+            (Deed::SeeAlarms(None), "?????...."),
+            (Deed::HandleAlarms(Some(here)), "?f...f..."),
+            (Deed::HandleAlarms(None), "?????f..."),
+            (Deed::PlanAlarms(Some(here)), "?ff..ff.."),
+            (Deed::PlanAlarms(None), "?????ff.."),
+            (Deed::SeeContacts, "fff..ff.."),
+            (Deed::EditContacts, "fffffff.."),
             (Deed::ManageAccounts, "ffffffff."),
             (Deed::Keep(&own), "........."),
             (Deed::Keep(&other), "ffffffff."),

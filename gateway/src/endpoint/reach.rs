@@ -1,6 +1,6 @@
-//! Which addresses a webhook may go to: those of the Internet, and no others.
+//! Which addresses this gateway may tell things to: those of the Internet, and no others.
 //!
-//! Who may set up a webhook is trusted with this host's settings, but the *name* in it belongs to somebody
+//! Who may set up a webhook or the like is trusted with this host's settings, but the *name* in it belongs to somebody
 //! else, who can have it point to this host's own services, to a cloud's metadata, or into the office. So what
 //! counts is the address that is about to be dialled, looked at after the name was looked up, and dialled as
 //! it is: a name that says something else a moment later changes nothing.
