@@ -16,7 +16,7 @@ use crate::{cli::Verb, commands::Link, config::Config, exit::Failure};
 use jiff::Timestamp;
 use switchyard_client::{Interest, alarms::Alarms};
 
-pub(crate) use orders::pages;
+pub(crate) use orders::{PAGE_ALARMS, pages};
 
 /// The alarms of the gateway that somebody is logged in to, and its clock.
 struct Desk {

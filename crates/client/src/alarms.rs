@@ -2,8 +2,12 @@
 //! is an exchange of its own, so that one that waits holds up no other.
 
 mod model;
+mod people;
+mod words;
 
 pub use model::*;
+pub use people::*;
+pub use words::*;
 
 use crate::{
     Error, GatewayUrl, Token,
@@ -89,7 +93,7 @@ struct ContactsAnswer {
 
 #[derive(Deserialize)]
 struct TestAnswer {
-    alarm: u64,
+    alarm: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -295,11 +299,12 @@ impl Alarms {
         self.remove(&format!("/api/contacts/{id}")).await
     }
 
-    /// Has a contact told that all is well, now; answers with the alarm that tells of it.
+    /// Has a contact told that all is well, now; answers with the alarm that tells of it, or with none while the gateway
+    /// in charge has not taken it.
     ///
     /// # Errors
     /// See above.
-    pub async fn test_contact(&self, id: u32, medium: &Medium) -> Result<u64, Error> {
+    pub async fn test_contact(&self, id: u32, medium: &Medium) -> Result<Option<u64>, Error> {
         let path = format!("/api/contacts/{id}/test");
         let body = json!({ "medium": medium });
         let answer: TestAnswer = self.write(Method::POST, &path, &body).await?;

@@ -116,7 +116,10 @@ async fn contacts_keep_lose_and_get_their_pin() {
         assert_eq!((made.id, made.has_pin, &made.contact), (4, true, &contact));
         alarms.set_contact(4, &contact, None).await.unwrap();
         alarms.set_contact(4, &contact, Some("")).await.unwrap();
-        assert_eq!(alarms.test_contact(4, &Medium::Call).await.unwrap(), 77);
+        assert_eq!(
+            alarms.test_contact(4, &Medium::Call).await.unwrap(),
+            Some(77)
+        );
         alarms.remove_contact(4).await.unwrap();
         assert_eq!(desk.asked("POST /api/contacts")[0].body["pin"], "1234");
         let puts = desk.asked("PUT /api/contacts/4");

@@ -22,7 +22,7 @@ use switchyard_client::{
 };
 
 /// Alarms that a page has.
-const PAGE_ALARMS: u32 = 100;
+pub(crate) const PAGE_ALARMS: u32 = 1_000;
 /// Alarms that are listed or watched at most: nobody reads more, and a faulty gateway must not go on for ever.
 pub(crate) const ALARMS_MAX: usize = 5_000;
 
@@ -95,7 +95,7 @@ pub(super) async fn run(config: &Config, line: AlarmsLine) -> Result<(), Failure
     }
 }
 
-/// Every page of what is wanted, up to a number.
+/// Every page of what is wanted, up to a number; of those that are open the gravest first, since pages go by number.
 pub(crate) async fn pages(
     alarms: &switchyard_client::alarms::Alarms,
     wanted: Wanted,
@@ -116,6 +116,10 @@ pub(crate) async fn pages(
             .next
             .filter(|next| *next != before && !page.alarms.is_empty());
         all.alarms.extend(page.alarms);
+    }
+    if wanted.open == Some(true) {
+        all.alarms
+            .sort_by(|a, b| (&b.severity, b.since_ms, b.id).cmp(&(&a.severity, a.since_ms, a.id)));
     }
     all.alarms.truncate(count_max);
     Ok(all)

@@ -58,6 +58,9 @@ pub(crate) fn what(alarm: &Alarm) -> String {
     } else if alarm.times > 1 {
         text.push_str(&format!(", {} times", alarm.times));
     }
+    if let Some(whole) = alarm.part_of {
+        text.push_str(&format!(", a part of {whole}"));
+    }
     match alarm.parts {
         0 => {}
         parts => text.push_str(&format!(", {parts} in one")),

@@ -59,7 +59,7 @@ pub(crate) enum AlarmsVerb {
         #[arg(long, conflicts_with = "ids")]
         all: bool,
         /// With --all: of this site alone, by its number or name
-        #[arg(long, value_name = "SITE", requires = "all")]
+        #[arg(long, value_name = "SITE", conflicts_with = "ids")]
         site: Option<String>,
         /// Write this down with it
         #[arg(long, value_name = "TEXT")]

@@ -53,6 +53,8 @@ pub(crate) struct AlarmDesk {
     pub(crate) marked: BTreeSet<u64>,
     /// The one that is open, once the gateway has told of it.
     pub(crate) history: Option<(u64, Result<Box<AlarmHistory>, String>)>,
+    /// It is being read anew: a gateway that is slow is not asked again each second.
+    pub(crate) is_reading: bool,
     /// Lines of the time line that are above its first one on the screen.
     pub(crate) scroll: usize,
     /// Those that were told of last, and since when they were so: what is new beside them rings.
@@ -88,7 +90,7 @@ pub(crate) enum News {
 }
 
 impl AlarmDesk {
-    /// Those that pass the filter.
+    /// Those that pass the filter; without one, those that are no part of another that is there.
     pub(crate) fn visible(&self) -> Vec<&Alarm> {
         let all = self.list.iter();
         all.filter(|alarm| self.passes(alarm)).collect()
@@ -100,7 +102,7 @@ impl AlarmDesk {
             None => (self.filter.to_lowercase(), false),
         };
         if wanted.is_empty() {
-            return true;
+            return alarm.part_of.is_none_or(|whole| self.find(whole).is_none());
         }
         let site = alarm.site.map(|site| self.directory.site_name(site));
         let texts = [
@@ -122,7 +124,13 @@ impl AlarmDesk {
     /// So many of which nobody has said that they heard.
     pub(crate) fn unacknowledged(&self) -> u64 {
         match self.sight {
-            Sight::Clear | Sight::Lost(_) => self.overview.unacknowledged.all(),
+            Sight::Clear | Sight::Lost(_) if self.is_cut => self.overview.unacknowledged.all(),
+            // What is shelved waits too, but nobody has to look at it now.
+            Sight::Clear | Sight::Lost(_) => {
+                let all = self.list.iter();
+                all.filter(|it| it.state.is_unacknowledged() && it.part_of.is_none())
+                    .count() as u64
+            }
             _ => 0,
         }
     }

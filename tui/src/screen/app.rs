@@ -5,6 +5,7 @@ use super::{
     bench::{self, Bench},
     theme::Theme,
 };
+use jiff::tz::TimeZone;
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
@@ -210,6 +211,8 @@ pub(crate) struct App {
     pub(crate) link: Link,
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) now: Time,
+    /// The zone of whoever looks.
+    pub(crate) zone: TimeZone,
     pub(crate) page: Page,
     pub(crate) overlay: Option<Overlay>,
     pub(crate) prompt: Option<Prompt>,
@@ -242,6 +245,7 @@ impl App {
             link: Link::Dialling,
             fleet: Arc::default(),
             now: Time(0),
+            zone: TimeZone::system(),
             page: Page::Fleet,
             overlay: None,
             prompt: None,

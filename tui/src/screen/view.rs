@@ -154,7 +154,7 @@ fn hints_of(app: &App) -> &'static str {
         (None, None, Page::Bench) => bench::view::hints(&app.bench),
         (None, None, page @ (Page::Alarms | Page::Alarm(_))) => alarms::view::hints(page),
         (None, None, Page::Fleet) => {
-            "↑↓ move · enter open · / filter · : go to · a alarms · n notes · b bench · ? help"
+            "enter open · / filter · : go to · a alarms · n notes · b bench · ? help · q quit"
         }
         (None, None, Page::Controller(_)) => {
             "↑↓ choose · space switch · c commands · a alarms · : go to · esc back · ? help"

@@ -6,7 +6,6 @@ use crate::{
     screen::app::{Action, App, Overlay, Page, Prompt},
 };
 use crossterm::event::{KeyCode, KeyEvent};
-use jiff::tz::TimeZone;
 use std::collections::BTreeMap;
 use switchyard_client::alarms::{Alarm, AlarmPage, Overview, Severity, State};
 
@@ -39,10 +38,12 @@ pub(crate) fn heard(app: &mut App, news: News) -> Action {
                 ..AlarmDesk::default()
             };
         }
-        News::History(id, history) if app.page == Page::Alarm(id) => {
-            app.alarms.history = Some((id, history));
+        News::History(id, history) => {
+            app.alarms.is_reading = false;
+            if app.page == Page::Alarm(id) {
+                app.alarms.history = Some((id, history));
+            }
         }
-        News::History(..) => {}
         News::Done(text) => {
             app.message = Some(text);
             return refresh(app);
@@ -60,15 +61,17 @@ fn refresh(app: &App) -> Action {
 }
 
 /// The same each second while somebody is being told: each ring is a line.
-pub(crate) fn asked(app: &App) -> Action {
+pub(crate) fn asked(app: &mut App) -> Action {
     let is_under_way = match &app.alarms.history {
         Some((_, Ok(history))) => history.attempts.iter().any(|it| it.outcome.is_none()),
         _ => false,
     };
-    match is_under_way {
-        true => refresh(app),
-        false => Action::Nothing,
+    if !is_under_way || app.alarms.is_reading {
+        return Action::Nothing;
     }
+    let action = refresh(app);
+    app.alarms.is_reading = action != Action::Nothing;
+    action
 }
 
 fn told(desk: &mut AlarmDesk, page: AlarmPage, overview: Overview) {
@@ -274,7 +277,7 @@ pub(crate) fn taken(app: &mut App, prompt: Prompt) -> Action {
             let now_ms = app.now.0;
             let until_ms = when::read_span_ms(&typed)
                 .map(|span_ms| now_ms.saturating_add(span_ms))
-                .or_else(|_| when::read_moment(&typed, &TimeZone::system(), now_ms));
+                .or_else(|_| when::read_moment(&typed, &app.zone, now_ms));
             match until_ms {
                 Ok(until_ms) if until_ms > now_ms => Wish::Shelve { alarms, until_ms },
                 _ => {

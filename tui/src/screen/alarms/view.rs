@@ -12,7 +12,6 @@ use crate::{
     },
     words::{plain, since, span},
 };
-use jiff::tz::TimeZone;
 use ratatui::{
     Frame,
     layout::{Alignment, Constraint, Layout, Rect},
@@ -23,6 +22,8 @@ use ratatui::{
 use switchyard_client::alarms::{Alarm, AlarmHistory, Severity};
 use switchyard_protocol::message::Time;
 
+/// Sites whose people on call are shown; of more only the number.
+const SITES_MAX: usize = 2;
 /// Warnings that are shown; of more only the number.
 const WARNINGS_MAX: usize = 3;
 /// Alarms that a question names; of more only the number.
@@ -40,7 +41,7 @@ pub(crate) fn badge(app: &App) -> Option<Span<'static>> {
 pub(crate) fn hints(page: Page) -> &'static str {
     match page {
         Page::Alarm(_) => {
-            "↑↓ scroll · a acknowledge · s shelve · u unshelve · c comment · esc back · ? help"
+            "↑↓ scroll · a ack · s shelve · u unshelve · c comment · esc back · ? help"
         }
         _ => "enter open · space mark · a ack · s shelve · u unshelve · c comment · / · ? help",
     }
@@ -60,6 +61,7 @@ pub(crate) fn list(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let visible = desk.visible();
     let total = match desk.is_cut {
         true => format!("{}+", desk.list.len()),
+        false if desk.filter.is_empty() => visible.len().to_string(),
         false => desk.list.len().to_string(),
     };
     let mut count = match desk.filter.is_empty() {
@@ -157,17 +159,17 @@ fn row(app: &App, alarm: &Alarm, is_wide: bool) -> Row<'static> {
 
 /// What comes next: until when it is shelved, who acknowledged it, who is told.
 fn next(app: &App, alarm: &Alarm) -> String {
-    let zone = TimeZone::system();
+    let zone = &app.zone;
     let now_ms = app.now.0;
     if let Some(it) = &alarm.shelved {
-        format!("until {}", when::write_near(it.until_ms, &zone, now_ms))
+        format!("until {}", when::write_near(it.until_ms, zone, now_ms))
     } else if let Some(it) = &alarm.acknowledged {
         format!("by {}", plain(&it.by))
     } else {
         alarm
             .next
             .as_ref()
-            .map_or_else(String::new, |it| words::next(it, &zone, now_ms))
+            .map_or_else(String::new, |it| words::next(it, zone, now_ms))
     }
 }
 
@@ -187,7 +189,7 @@ fn overview(app: &App) -> Vec<Line<'static>> {
     if !matches!(desk.sight, Sight::Clear | Sight::Lost(_)) {
         return Vec::new();
     }
-    let zone = TimeZone::system();
+    let zone = &app.zone;
     let told = &desk.overview;
     let mut sites: Vec<u32> = told.on_call.iter().map(|it| it.site).collect();
     sites.sort_by_key(|site| (*site == 0, *site));
@@ -195,7 +197,7 @@ fn overview(app: &App) -> Vec<Line<'static>> {
     let of_site = |site: &u32| {
         let on_call = told.on_call.iter().filter(|it| it.site == *site);
         let people = on_call.map(|it| {
-            let until = when::write_near(it.until_ms, &zone, app.now.0);
+            let until = when::write_near(it.until_ms, zone, app.now.0);
             format!(
                 "{} ({}, until {until})",
                 plain(&it.contact_name),
@@ -204,24 +206,30 @@ fn overview(app: &App) -> Vec<Line<'static>> {
         });
         let people = people.collect::<Vec<_>>().join(", ");
         // With a single plan for everything its name says nothing.
-        match sites[..] == [0] {
-            true => people,
-            false => format!("{}: {people}", desk.directory.site_name(*site)),
-        }
+        let place = match sites[..] == [0] {
+            true => String::new(),
+            false => format!(" at {}", desk.directory.site_name(*site)),
+        };
+        Line::from(vec![
+            Span::styled(format!("On call{place}: "), theme.muted()),
+            Span::raw(people),
+        ])
     };
-    let on_call = sites.iter().map(of_site).collect::<Vec<_>>().join("; ");
-    let mut lines = vec![match on_call.is_empty() {
-        true => Line::styled("On call: nobody takes turns", theme.muted()),
-        false => Line::from(vec![
-            Span::styled("On call: ", theme.muted()),
-            Span::raw(on_call),
-        ]),
-    }];
+    let mut lines: Vec<Line<'static>> = sites.iter().take(SITES_MAX).map(of_site).collect();
+    match sites.len().saturating_sub(SITES_MAX) {
+        0 if sites.is_empty() => {
+            lines.push(Line::styled("On call: nobody takes turns", theme.muted()));
+        }
+        0 => {}
+        more => {
+            let text = format!("and at {more} more sites: `switchyard on-call` shows all of them");
+            lines.push(Line::styled(text, theme.muted()));
+        }
+    }
     let wrong = |text: String| Line::styled(format!("▲ {text}"), theme.alarm());
     if !told.is_watched {
-        lines.push(wrong(
-            "no gateway is in charge of alarms: nobody is told".into(),
-        ));
+        let text = "Another gateway is in charge of alarms, or none: this one is not";
+        lines.push(Line::styled(text, theme.muted()));
     }
     let out_of_order = told.channels.iter().filter(|it| !it.is_in_order);
     let out_of_order = out_of_order.map(|it| match &it.reason {
@@ -292,8 +300,8 @@ pub(crate) fn alarm(frame: &mut Frame<'_>, app: &App, id: u64, area: Rect) {
 /// What stands of an alarm, and what became of it.
 pub(crate) fn timeline_lines(app: &App, history: &AlarmHistory) -> Vec<Line<'static>> {
     let theme = app.theme;
-    let zone = TimeZone::system();
-    let heading = timeline::heading(history, &app.alarms.directory, &zone, app.now.0);
+    let zone = &app.zone;
+    let heading = timeline::heading(history, &app.alarms.directory, zone, app.now.0);
     let mut lines: Vec<Line<'static>> = heading
         .into_iter()
         .enumerate()
@@ -306,14 +314,14 @@ pub(crate) fn timeline_lines(app: &App, history: &AlarmHistory) -> Vec<Line<'sta
         })
         .collect();
     lines.push(Line::default());
-    lines.extend(timeline::timeline(history, &zone).into_iter().map(|entry| {
+    lines.extend(timeline::timeline(history, zone).into_iter().map(|entry| {
         let (sign, style) = match entry.tone {
             Tone::Plain => (" ", Style::new()),
             Tone::Wrong => ("▲", theme.alarm()),
             Tone::Heard => ("✓", theme.strong()),
         };
         Line::from(vec![
-            Span::styled(when::write_line(entry.at_ms, &zone), theme.muted()),
+            Span::styled(when::write_line(entry.at_ms, zone), theme.muted()),
             Span::styled(format!("  {sign} {}", entry.what), style),
         ])
     }));

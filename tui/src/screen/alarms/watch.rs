@@ -2,7 +2,7 @@
 
 use super::{News, Sight, Wish};
 use crate::{
-    alarms::{directory::Directory, pages},
+    alarms::{PAGE_ALARMS, directory::Directory, pages},
     screen::app::Event,
 };
 use std::time::Duration;
@@ -17,8 +17,6 @@ use tokio::{
 
 /// Alarms that the screen keeps: beyond it nobody scrolls, and the counts tell.
 const ALARMS_MAX: usize = 1_000;
-/// Alarms that a page has.
-const PAGE_ALARMS: u32 = 100;
 /// Rounds are this far apart at least: in a storm each would bring one alarm more.
 const ROUND_INTERVAL: Duration = Duration::from_millis(500);
 /// How often a gateway is asked that does not let alarms be seen: rights change.
