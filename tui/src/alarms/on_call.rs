@@ -13,7 +13,8 @@ use crate::{
     words::plain,
 };
 use serde_json::json;
-use switchyard_client::alarms::{HeardFrom, KeptPlan, Override, Shift};
+use std::ops::Range;
+use switchyard_client::alarms::{HeardFrom, Override, Plan, Shift};
 
 const WEEK_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 
@@ -52,18 +53,28 @@ pub(super) async fn run(desk: &Desk, line: OnCallLine) -> Result<(), Failure> {
         if place > 0 {
             output::line("")?;
         }
-        for line in sheet(kept, &shifts, &directory, now_ms) {
+        let span = now_ms..until_ms;
+        // With a single plan for everything there are no other sites.
+        let name = match plans[..] == [kept.clone()] && kept.site == 0 {
+            true => "all sites".to_owned(),
+            false => directory.site_name(kept.site),
+        };
+        for line in sheet(&name, &kept.plan, &shifts, &directory, &span) {
             output::line(line.trim_end())?;
         }
     }
     Ok(())
 }
 
-/// The sheet of a plan, as it is printed.
-fn sheet(kept: &KeptPlan, shifts: &[Shift], directory: &Directory, now_ms: u64) -> Vec<String> {
-    let plan = &kept.plan;
+/// The sheet of a plan, as it is printed. What begins before the span or ends behind it is not known to its end.
+fn sheet(
+    name: &str,
+    plan: &Plan,
+    shifts: &[Shift],
+    directory: &Directory,
+    span: &Range<u64>,
+) -> Vec<String> {
     let zone = when::zone_or_own(&plan.zone);
-    let name = directory.site_name(kept.site);
     let title = format!("On call at {name}  (times of {})", plain(&plan.zone));
     let mut lines = vec![
         title.clone(),
@@ -72,10 +83,8 @@ fn sheet(kept: &KeptPlan, shifts: &[Shift], directory: &Directory, now_ms: u64) 
     ];
     let telephone = |contact: u32| {
         let known = directory.contacts.iter().find(|it| it.id == contact);
-        known
-            .and_then(|it| it.contact.telephone.as_deref())
-            .map(plain)
-            .unwrap_or_default()
+        let telephone = known.and_then(|it| it.contact.telephone.as_deref());
+        telephone.map(plain).unwrap_or_default()
     };
     let width = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0).clamp(4, 32);
     let turn_width = width(&mut shifts.iter().map(|it| plain(&it.turn).chars().count()));
@@ -84,29 +93,34 @@ fn sheet(kept: &KeptPlan, shifts: &[Shift], directory: &Directory, now_ms: u64) 
             .iter()
             .map(|it| plain(&it.contact_name).chars().count()),
     );
-    if shifts.is_empty() {
-        lines.push("Nobody takes turns here.".to_owned());
-    } else {
-        lines.push(format!(
+    match shifts.is_empty() {
+        true => lines.push("Nobody takes turns here.".to_owned()),
+        false => lines.push(format!(
             "     {:<turn_width$}  {:<name_width$}  {:<20}  {:<20}  TELEPHONE",
             "TURN", "WHO", "FROM", "UNTIL"
-        ));
+        )),
     }
     for shift in shifts {
-        let is_now = shift.from_ms <= now_ms && now_ms < shift.until_ms;
-        let exception = if shift.is_override {
-            "  (exception)"
-        } else {
-            ""
+        let is_now = shift.from_ms <= span.start && span.start < shift.until_ms;
+        let from = match shift.from_ms == span.start {
+            true => "earlier".to_owned(),
+            false => when::write_day(shift.from_ms, &zone),
+        };
+        let until = match shift.until_ms == span.end {
+            true => "later".to_owned(),
+            false => when::write_day(shift.until_ms, &zone),
         };
         lines.push(format!(
-            "{:<4} {:<turn_width$}  {:<name_width$}  {:<20}  {:<20}  {}{exception}",
+            "{:<4} {:<turn_width$}  {:<name_width$}  {from:<20}  {until:<20}  {}{}",
             if is_now { "now" } else { "" },
             plain(&shift.turn),
             plain(&shift.contact_name),
-            when::write_day(shift.from_ms, &zone),
-            when::write_day(shift.until_ms, &zone),
             telephone(shift.contact),
+            if shift.is_override {
+                "  (exception)"
+            } else {
+                ""
+            },
         ));
     }
     lines.extend([String::new(), "Who is told".to_owned()]);

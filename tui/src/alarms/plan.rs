@@ -22,9 +22,9 @@ struct PlanFile {
     heard_from: String,
     #[serde(default)]
     chain: Vec<RungFile>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     rota: Vec<TurnFile>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     overrides: Vec<OverrideFile>,
 }
 
@@ -112,7 +112,11 @@ pub(super) async fn run(desk: &Desk, verb: PlanVerb) -> Result<(), Failure> {
                 false => {
                     let name = directory.site_name(site);
                     let rungs = kept.plan.chain.len();
-                    output::line(format!("{name} has its plan, of {rungs} rungs"))?;
+                    let count = match rungs {
+                        1 => "1 rung".to_owned(),
+                        rungs => format!("{rungs} rungs"),
+                    };
+                    output::line(format!("the plan of {name} is set: {count}"))?;
                 }
             }
         }

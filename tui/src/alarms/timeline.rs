@@ -24,6 +24,17 @@ pub(crate) struct Entry {
     pub(crate) at_ms: u64,
     pub(crate) what: String,
     pub(crate) tone: Tone,
+    /// Which comes first of what happened in the same millisecond: an attempt's end before the next one's begin.
+    rank: Rank,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Raised,
+    Ended,
+    Noted,
+    Attempted,
+    Concluded,
 }
 
 /// All of it, in the order in which it happened.
@@ -36,8 +47,8 @@ pub(crate) fn timeline(history: &AlarmHistory, zone: &TimeZone) -> Vec<Entry> {
     for attempt in &history.attempts {
         entries.extend(attempt_entries(attempt));
     }
-    // Stable: what happened in the same millisecond stays as it was told.
-    entries.sort_by_key(|entry| entry.at_ms);
+    // Stable: what is alike in the same millisecond stays as it was told.
+    entries.sort_by_key(|entry| (entry.at_ms, entry.rank));
     entries
 }
 
@@ -96,12 +107,8 @@ fn note_entry(note: &Note, history: &AlarmHistory, zone: &TimeZone) -> Option<En
         "exhausted" => {
             tone = Tone::Wrong;
             match note.rounds {
-                Some(rounds @ 2..) => {
-                    format!(
-                        "everybody was tried {rounds} times, and nobody has said that they heard"
-                    )
-                }
-                _ => "everybody was tried, and nobody has said that they heard".to_owned(),
+                Some(rounds @ 2..) => format!("everybody was tried {rounds} times, in vain"),
+                _ => "everybody was tried, in vain".to_owned(),
             }
         }
         other => format!("{} {text} {whose}", plain(other)),
@@ -110,13 +117,23 @@ fn note_entry(note: &Note, history: &AlarmHistory, zone: &TimeZone) -> Option<En
         at_ms: note.at_ms,
         what: what.split_whitespace().collect::<Vec<_>>().join(" "),
         tone,
+        rank: match note.kind.as_str() {
+            "raised" => Rank::Raised,
+            "acknowledged" | "cleared" | "exhausted" => Rank::Concluded,
+            _ => Rank::Noted,
+        },
     })
 }
 
 /// The lines of one attempt.
 pub(crate) fn attempt_entries(attempt: &Attempt) -> Vec<Entry> {
     let who = plain(&attempt.contact_name);
-    let entry = |at_ms, what: String, tone| Entry { at_ms, what, tone };
+    let entry = |at_ms, what: String, tone| Entry {
+        at_ms,
+        what,
+        tone,
+        rank: Rank::Attempted,
+    };
     let destination = match attempt.destination.is_empty() {
         true => String::new(),
         false => format!(" at {}", plain(&attempt.destination)),
@@ -153,7 +170,12 @@ pub(crate) fn attempt_entries(attempt: &Attempt) -> Vec<Entry> {
             true => format!("{who}: {words}"),
             false => format!("{who}: pressed {keys}, {words}"),
         };
-        entries.push(entry(at_ms, what, tone));
+        let mut end = entry(at_ms, what, tone);
+        // One that failed at once does not end before it begins.
+        if entries.iter().all(|it| it.at_ms < at_ms) {
+            end.rank = Rank::Ended;
+        }
+        entries.push(end);
     } else if !keys.is_empty() {
         let last_ms = entries.iter().map(|entry| entry.at_ms).max();
         let at_ms = last_ms.unwrap_or(attempt.begun_ms);
@@ -281,6 +303,26 @@ mod tests {
     #[test]
     fn a_night_is_one_time_line() {
         insta::assert_snapshot!(lines(&night()));
+    }
+
+    #[test]
+    fn what_happens_at_once_stays_in_its_order() {
+        let mut history = night();
+        let at_ms = history.attempts[0].begun_ms;
+        history.notes = serde_json::from_value(json!([
+            { "at_ms": at_ms, "kind": "exhausted", "rounds": 2 },
+            { "at_ms": at_ms, "kind": "raised" },
+        ]))
+        .unwrap();
+        history.attempts.truncate(1);
+        history.attempts[0].steps.clear();
+        history.attempts[0].ended_ms = Some(at_ms);
+        let expected = "\
+01-15 08:00:01 ! raised
+01-15 08:00:01   Li: call by SIP at +49301
+01-15 08:00:01 ! Li: no answer
+01-15 08:00:01 ! everybody was tried 2 times, in vain";
+        assert_eq!(lines(&history), expected);
     }
 
     #[test]

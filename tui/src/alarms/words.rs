@@ -38,12 +38,20 @@ pub(crate) fn place(alarm: &Alarm, directory: &Directory) -> String {
         (None, _, Some(site)) => directory.site_name(site),
         (None, _, None) => match alarm.source.kind.as_str() {
             "channel" | "status_store" | "rollout" => "the gateway".to_owned(),
-            "test" | "test_unanswered" => alarm
-                .source
-                .contact
-                .map_or_else(String::new, |contact| directory.contact_name(contact)),
+            "test" | "test_unanswered" => test_place(alarm, directory),
             _ => String::new(),
         },
+    }
+}
+
+/// Who is tested: whoever may not see contacts still sees who is told.
+fn test_place(alarm: &Alarm, directory: &Directory) -> String {
+    let contact = alarm.source.contact;
+    let known = contact.filter(|id| directory.contacts.iter().any(|it| it.id == *id));
+    match (known, &alarm.next, contact) {
+        (None, Some(next), _) => plain(&next.contact_name),
+        (None, None, None) => String::new(),
+        (Some(contact), ..) | (None, None, Some(contact)) => directory.contact_name(contact),
     }
 }
 
@@ -199,14 +207,9 @@ pub(crate) fn rung(rung: &Rung, directory: &Directory) -> String {
     };
     let mut text = match &rung.medium {
         Medium::Call => format!("{who} is called"),
-        Medium::Other(_) | Medium::Sms | Medium::Email | Medium::Push | Medium::Webhook => {
-            let article = if rung.medium == Medium::Sms || rung.medium == Medium::Email {
-                "an"
-            } else {
-                "a"
-            };
-            format!("{who} is told by {article} {}", medium(&rung.medium))
-        }
+        Medium::Sms | Medium::Email => format!("{who} is sent an {}", medium(&rung.medium)),
+        Medium::Push => format!("{who} is sent a {}", medium(&rung.medium)),
+        Medium::Webhook | Medium::Other(_) => format!("{who} is told by {}", medium(&rung.medium)),
     };
     if rung.attempts > 1 {
         text.push_str(&format!(

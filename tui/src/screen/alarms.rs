@@ -128,8 +128,11 @@ impl AlarmDesk {
             // What is shelved waits too, but nobody has to look at it now.
             Sight::Clear | Sight::Lost(_) => {
                 let all = self.list.iter();
-                all.filter(|it| it.state.is_unacknowledged() && it.part_of.is_none())
-                    .count() as u64
+                all.filter(|it| {
+                    let is_wrong = it.part_of.is_none() && it.source.kind != "test";
+                    is_wrong && it.state.is_unacknowledged()
+                })
+                .count() as u64
             }
             _ => 0,
         }

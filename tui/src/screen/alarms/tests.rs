@@ -333,6 +333,22 @@ fn who_may_see_nothing_is_told_so() {
 }
 
 #[test]
+fn long_lines_go_on_under_their_beginning() {
+    let mut yard = opened(Colours::None);
+    let mut told = history();
+    told["alarm"]["id"] = json!(15);
+    told["notes"][2]["text"] = json!(
+        "水箱的门开着，水箱的门开着，水箱的门开着，水箱的门开着 and somebody should go there and close it"
+    );
+    yard.keys("\n");
+    let told = serde_json::from_value(told).unwrap();
+    yard.hear(Event::Alarms(News::History(15, Ok(Box::new(told)))));
+    insta::assert_snapshot!(yard.picture(60, 20));
+    yard.press(KeyCode::PageDown);
+    assert!(!yard.picture(60, 20).contains("High water"), "it scrolls");
+}
+
+#[test]
 fn the_cursor_keeps_its_alarm_or_its_row() {
     let mut yard = opened(Colours::None);
     yard.keys("j");

@@ -2,7 +2,7 @@
 
 use super::{AlarmDesk, News, Sight, Wish};
 use crate::{
-    alarms::when,
+    alarms::{timeline, when},
     screen::app::{Action, App, Overlay, Page, Prompt},
 };
 use crossterm::event::{KeyCode, KeyEvent};
@@ -24,14 +24,12 @@ pub(crate) fn heard(app: &mut App, news: News) -> Action {
             told(&mut app.alarms, *page, *overview);
             return refresh(app);
         }
-        News::Shut(Sight::Lost(why)) if app.alarms.sight == Sight::Clear => {
-            app.alarms.sight = Sight::Lost(why);
+        News::Shut(Sight::Lost(why)) => {
+            // Where nothing was ever seen it is still being asked for.
+            if matches!(app.alarms.sight, Sight::Clear | Sight::Lost(_)) {
+                app.alarms.sight = Sight::Lost(why);
+            }
         }
-        News::Shut(Sight::Lost(why)) => match &mut app.alarms.sight {
-            Sight::Lost(was) => *was = why,
-            // Nothing was ever seen: it is still being asked for.
-            _ => {}
-        },
         News::Shut(sight) => {
             app.alarms = AlarmDesk {
                 sight,
@@ -148,7 +146,7 @@ pub(crate) fn leave_filter(app: &mut App, is_cleared: bool) {
 /// Moves in the list, or in the time line.
 pub(crate) fn step(app: &mut App, by: isize) {
     if let Page::Alarm(_) = app.page {
-        let lines = view_lines(app);
+        let lines = lines_least(app);
         let scroll = app.alarms.scroll.saturating_add_signed(by);
         app.alarms.scroll = scroll.min(lines.saturating_sub(1));
         return;
@@ -162,10 +160,10 @@ pub(crate) fn step(app: &mut App, by: isize) {
     app.alarms.selected = next;
 }
 
-/// Lines that a time line has at least: each entry is one.
-fn view_lines(app: &App) -> usize {
+/// Lines that a time line has at least.
+fn lines_least(app: &App) -> usize {
     match &app.alarms.history {
-        Some((_, Ok(history))) => super::view::timeline_lines(app, history).len(),
+        Some((_, Ok(history))) => timeline::timeline(history, &app.zone).len(),
         _ => 0,
     }
 }

@@ -287,45 +287,75 @@ pub(crate) fn alarm(frame: &mut Frame<'_>, app: &App, id: u64, area: Rect) {
             );
         }
         Ok(history) => {
-            let lines = timeline_lines(app, history);
+            let lines = timeline_lines(app, history, area.width.saturating_sub(2));
             let scroll = u16::try_from(app.alarms.scroll).unwrap_or(u16::MAX);
-            let text = Paragraph::new(lines)
-                .wrap(Wrap { trim: false })
-                .scroll((scroll, 0));
+            let text = Paragraph::new(lines).scroll((scroll, 0));
             frame.render_widget(text.block(block), area);
         }
     }
 }
 
-/// What stands of an alarm, and what became of it.
-pub(crate) fn timeline_lines(app: &App, history: &AlarmHistory) -> Vec<Line<'static>> {
+/// What stands of an alarm, and what became of it; folded to a width.
+fn timeline_lines(app: &App, history: &AlarmHistory, width: u16) -> Vec<Line<'static>> {
     let theme = app.theme;
     let zone = &app.zone;
     let heading = timeline::heading(history, &app.alarms.directory, zone, app.now.0);
-    let mut lines: Vec<Line<'static>> = heading
-        .into_iter()
-        .enumerate()
-        .map(|(place, text)| match place {
-            0 => Line::styled(text, theme.strong()),
-            _ if text.starts_with(words::sign(&history.alarm.state)) => {
-                Line::styled(text, style(app, &history.alarm))
-            }
-            _ => Line::from(text),
-        })
-        .collect();
+    let mut lines = Vec::new();
+    for (place, text) in heading.into_iter().enumerate() {
+        let look = match place {
+            0 => theme.strong(),
+            _ if text.starts_with(words::sign(&history.alarm.state)) => style(app, &history.alarm),
+            _ => Style::new(),
+        };
+        lines.extend(folded(Span::raw(""), &text, look, width));
+    }
     lines.push(Line::default());
-    lines.extend(timeline::timeline(history, zone).into_iter().map(|entry| {
-        let (sign, style) = match entry.tone {
+    for entry in timeline::timeline(history, zone) {
+        let (sign, look) = match entry.tone {
             Tone::Plain => (" ", Style::new()),
             Tone::Wrong => ("▲", theme.alarm()),
             Tone::Heard => ("✓", theme.strong()),
         };
-        Line::from(vec![
-            Span::styled(when::write_line(entry.at_ms, zone), theme.muted()),
-            Span::styled(format!("  {sign} {}", entry.what), style),
-        ])
-    }));
+        let at = format!("{}  ", when::write_line(entry.at_ms, zone));
+        let at = Span::styled(at, theme.muted());
+        let text = format!("{sign} {}", entry.what);
+        lines.extend(folded(at, &text, look, width));
+    }
     lines
+}
+
+/// A text behind a head, on as many lines as it takes; those after the first begin where it began.
+fn folded(head: Span<'static>, text: &str, style: Style, width: u16) -> Vec<Line<'static>> {
+    let indent = head.width();
+    let room = usize::from(width).saturating_sub(indent);
+    let mut rows = vec![String::new()];
+    let mut used = 0;
+    for (place, word) in text.split(' ').enumerate() {
+        let word_width = Span::raw(word).width();
+        if place > 0 && used + 1 + word_width > room && used > 0 {
+            rows.push(String::new());
+            used = 0;
+        } else if place > 0 {
+            rows.last_mut().into_iter().for_each(|row| row.push(' '));
+            used += 1;
+        }
+        // What is longer than a line, or is written without spaces, is cut where the line ends.
+        for letter in word.chars() {
+            let letter_width = Span::raw(letter.to_string()).width();
+            if used + letter_width > room && used > 0 {
+                rows.push(String::new());
+                used = 0;
+            }
+            rows.last_mut().into_iter().for_each(|row| row.push(letter));
+            used += letter_width;
+        }
+    }
+    let blank = Span::raw(" ".repeat(indent));
+    let heads = std::iter::once(head).chain(std::iter::repeat(blank));
+    heads
+        .zip(rows)
+        .map(|(head, row)| Line::from(vec![head, Span::styled(row, style)]))
+        .collect()
 }
 
 /// The question before it is said that somebody heard: it names what is meant.
