@@ -15,14 +15,17 @@ use crate::{
     words::plain,
 };
 use jiff::tz::TimeZone;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 use switchyard_client::{
-    Backoff,
+    Backoff, Error,
     alarms::{Alarm, AlarmPage, Done, ORDER_ALARMS_MAX, WAIT_MAX, Wanted},
 };
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// Alarms that a page has.
 pub(crate) const PAGE_ALARMS: u32 = 1_000;
+/// Rounds of a watch are this far apart at least.
+const ROUND_INTERVAL: Duration = Duration::from_secs(1);
 /// Alarms that are listed or watched at most: nobody reads more, and a faulty gateway must not go on for ever.
 pub(crate) const ALARMS_MAX: usize = 5_000;
 
@@ -101,7 +104,7 @@ pub(crate) async fn pages(
     wanted: Wanted,
     first: AlarmPage,
     count_max: usize,
-) -> Result<AlarmPage, switchyard_client::Error> {
+) -> Result<AlarmPage, Error> {
     let mut all = first;
     while let Some(before) = all.next
         && all.alarms.len() < count_max
@@ -253,16 +256,18 @@ async fn watch(
     let mut known = by_id(first.alarms);
     let mut backoff = Backoff::default();
     loop {
+        // In a storm each round would bring one alarm more, and a gateway counts requests.
+        let next_round = Instant::now() + ROUND_INTERVAL;
         let asked = match desk.alarms.list_after(&wanted, revision, WAIT_MAX).await {
             Ok(page) => pages(&desk.alarms, wanted, page, ALARMS_MAX).await,
             Err(error) => Err(error),
         };
         let page = match asked {
             Ok(page) => page,
-            Err(error) if error.code() == "gateway_gone" || error.code() == "timed_out" => {
+            Err(error) if is_passing(&error) => {
                 let delay = backoff.next_wait(rand::random());
                 output::aside(format!("{error}; retrying in {} s", delay.as_secs() + 1));
-                tokio::time::sleep(delay).await;
+                sleep(delay).await;
                 continue;
             }
             Err(error) => return Err(error.into()),
@@ -284,7 +289,21 @@ async fn watch(
             }
         }
         known = now;
+        sleep_until(next_round).await;
     }
+}
+
+/// Whether asking again may help.
+fn is_passing(error: &Error) -> bool {
+    matches!(
+        error.code(),
+        "gateway_gone"
+            | "timed_out"
+            | "rate_limited"
+            | "store_unavailable"
+            | "shutting_down"
+            | "busy"
+    )
 }
 
 fn change(desk: &Desk, directory: &Directory, alarm: &Alarm, json: bool) -> Result<(), Failure> {

@@ -17,18 +17,27 @@ use tokio::{
 
 /// Alarms that the screen keeps: beyond it nobody scrolls, and the counts tell.
 const ALARMS_MAX: usize = 1_000;
-/// Rounds are this far apart at least: in a storm each would bring one alarm more.
-const ROUND_INTERVAL: Duration = Duration::from_millis(500);
+/// Rounds are this far apart at least: in a storm each would bring one alarm more, and a gateway counts requests.
+const ROUND_INTERVAL: Duration = Duration::from_secs(1);
+/// How often the sites are asked for, since they hardly change.
+const SITES_INTERVAL: Duration = Duration::from_secs(60);
 /// How often a gateway is asked that does not let alarms be seen: rights change.
 const SHUT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Goes on until nobody takes what it tells.
 pub(crate) async fn watch(alarms: Alarms, answers: mpsc::Sender<Event>) {
     let mut revision = None;
+    let mut directory = Directory::default();
+    let mut sites_at: Option<Instant> = None;
     let mut backoff = Backoff::default();
     loop {
         let began = Instant::now();
-        let (news, wait_until) = match round(&alarms, revision).await {
+        let is_due = sites_at.is_none_or(|asked| asked.elapsed() >= SITES_INTERVAL);
+        let told = round(&alarms, revision, is_due, &mut directory).await;
+        if is_due && told.is_ok() {
+            sites_at = Some(began);
+        }
+        let (news, wait_until) = match told {
             Ok((seen, news)) => {
                 revision = Some(seen);
                 backoff = Backoff::default();
@@ -57,7 +66,12 @@ pub(crate) async fn watch(alarms: Alarms, answers: mpsc::Sender<Event>) {
 }
 
 /// What is open now; with a revision as soon as there is another one.
-async fn round(alarms: &Alarms, revision: Option<u64>) -> Result<(u64, News), Error> {
+async fn round(
+    alarms: &Alarms,
+    revision: Option<u64>,
+    is_sites_due: bool,
+    directory: &mut Directory,
+) -> Result<(u64, News), Error> {
     let wanted = Wanted {
         open: Some(true),
         limit: Some(PAGE_ALARMS),
@@ -70,14 +84,13 @@ async fn round(alarms: &Alarms, revision: Option<u64>) -> Result<(u64, News), Er
     let revision = first.revision;
     let page = pages(alarms, wanted, first, ALARMS_MAX).await?;
     let overview = alarms.overview().await?;
-    let sites = alarms.sites().await?;
+    if is_sites_due {
+        directory.sites = alarms.sites().await?;
+    }
     let news = News::Told {
         page: Box::new(page),
         overview: Box::new(overview),
-        directory: Directory {
-            sites,
-            ..Directory::default()
-        },
+        directory: directory.clone(),
     };
     Ok((revision, news))
 }
