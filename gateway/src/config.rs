@@ -11,7 +11,9 @@ mod span;
 pub(crate) mod url;
 
 pub use crate::{
-    alarm::settings::{AlarmSettings, RawAlarms},
+    alarm::settings::{
+        AlarmSettings, RawAlarms, RawEmail, RawLimits, RawNtfy, RawProgram, RawProvider, RawSip,
+    },
     bridge::MqttSettings,
     proxy::TrustedNetwork,
     webhook::{RawWebhook, Told, WebhookSettings},

@@ -1,7 +1,7 @@
 //! Listening and stopping: what accepts connections, and the order in which all of it ends.
 
 use crate::{
-    alarm,
+    alarm::Alarms,
     audit::AuditLog,
     bell::Bell,
     bridge,
@@ -42,7 +42,7 @@ use std::{
 use switchyard_protocol::{Address, Code, Frame, Kind, message::ErrorMessage};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
-    sync::{oneshot, watch},
+    sync::oneshot,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
@@ -299,15 +299,7 @@ pub async fn serve_supervised(
         .context("cannot start the door's thread")?;
     let clock = Clock::start();
     let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
-    let reports = alarm::reports();
-    let tellers = alarm::open(
-        &settings.alarms,
-        &settings.data,
-        &reports.0,
-        &tasks,
-        &stopping,
-    )
-    .await?;
+    let alarms = Alarms::open(&settings, &tasks, &stopping).await?;
     let recent = settings.recent.zip(stores.recent.clone());
     let recent = recent.map(|(settings, store)| {
         let (recent, samples) =
@@ -324,7 +316,6 @@ pub async fn serve_supervised(
     let (config, counts) = (Arc::clone(&stores.config), Arc::clone(&telemetry));
     let history = history::Keeper::new(&settings, config, counts, recent, move || clock.now());
     let (history_tap, history_keeper) = history.unzip();
-    let alarm_bell = Bell::default();
     let alarm_status = stores.status.clone();
     let context = YardContext {
         settings: Arc::clone(&settings),
@@ -340,7 +331,7 @@ pub async fn serve_supervised(
         relay_settings,
         remembered,
         event_numbers,
-        alarms: alarm_bell.clone(),
+        alarms: alarms.bell(),
     };
     let (yard, mut yard_ends) =
         yard::start(context, opened.journal).context("cannot start the yard")?;
@@ -364,27 +355,14 @@ pub async fn serve_supervised(
         stopping.clone(),
     );
     tasks.spawn(executor.run());
-    let (standing, alarms_stand) = watch::channel(alarm::Standing::default());
-    let alarm_desk = http::AlarmDesk {
-        bell: alarm_bell.clone(),
-        standing: alarms_stand,
-        channels: tellers.0.keys().copied().collect(),
-    };
-    let alarms = alarm::Context {
-        store: Arc::clone(&stores.config),
-        status: alarm_status,
-        insides: Arc::clone(&insides),
-        telemetry: Arc::clone(&telemetry),
-        bell: alarm_bell.clone(),
-        tellers,
-        identity: opened.memory,
-        days: settings.alarms.days,
-        heartbeat: None,
-        stopping: stopping.clone(),
-        standing,
-        reports,
-    };
-    tasks.spawn(alarm::own(alarms));
+    let alarm_desk = alarms.desk();
+    alarms.start(
+        (Arc::clone(&stores.config), alarm_status),
+        Arc::clone(&insides),
+        Arc::clone(&telemetry),
+        opened.memory,
+        (&tasks, &stopping),
+    );
     if let Some(keeper) = history_keeper {
         // It ends by itself once the yard has.
         tasks.spawn(keeper.keep());

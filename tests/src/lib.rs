@@ -1,5 +1,6 @@
 //! What the end-to-end tests share: peers that speak the protocol by hand, and so can also lie.
 //!
+//! - [`CallingYard`]: a gateway that calls telephones.
 //! - [`Device`]: a controller over TCP and Noise, made of `snow` and a socket.
 //! - [`Keeper`]: what such a controller keeps, and how it answers.
 //! - [`Maker`]: who makes updates for the virtual board.
@@ -10,11 +11,13 @@ mod device;
 pub mod http;
 mod keeper;
 mod maker;
+mod telephone;
 mod tool;
 
 pub use device::{Device, hello};
 pub use keeper::Keeper;
 pub use maker::Maker;
+pub use telephone::CallingYard;
 pub use tool::{Tool, value_in};
 
 use std::time::Duration;

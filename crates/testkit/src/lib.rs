@@ -2,7 +2,7 @@
 //!
 //! - [`Programs`]: where the built binaries are.
 //! - [`Program`]: one running process, its output read, stopped on drop.
-//! - [`services`]: servers that a gateway may work with.
+//! - [`services`]: servers that a gateway may work with. `smtp`, a feature: a mail server by script.
 //! - [`Yard`]: a gateway with its own folder, accounts and enrolled controllers.
 //! - [`board`]: an ESP8266 board on its serial line.
 //! - `callee`, with the feature `telephone`: a telephone that is called.
@@ -19,6 +19,8 @@ mod program;
 mod pseudo_terminal;
 mod seeded;
 pub mod services;
+#[cfg(feature = "smtp")]
+pub mod smtp;
 mod yard;
 
 pub use lx106::{LX106_CONTROLLER, lx106_command};

@@ -36,6 +36,12 @@ pub(crate) enum Bench {
         #[arg(long, default_value = "3")]
         rounds: String,
     },
+    /// From a point past its limit to a telephone that rings; docs/performance.md.
+    Alarm {
+        /// Rounds, each a controller of its own.
+        #[arg(long, default_value = "20")]
+        rounds: String,
+    },
     /// The gateway beside its peers: messages for each second of the server's CPU, latency, memory.
     #[command(disable_help_flag = true)]
     Relay(BesidePeers),
@@ -71,6 +77,10 @@ pub(crate) fn bench(bench: &Bench) -> Result<()> {
             yard_bench(&["idle-memory", "--controllers", controllers])
         }
         Bench::Flash { rounds } => flash_bench(rounds),
+        Bench::Alarm { rounds } => {
+            build(&["--package", "switchyard-e2e", "--bin", "alarm-bench"])?;
+            run(Command::new(program("alarm-bench")).args(["--rounds", rounds]))
+        }
         Bench::Script => firmware::bench::script(),
         Bench::Relay(beside) => {
             beside.install_peers()?;

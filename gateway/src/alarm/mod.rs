@@ -29,8 +29,131 @@ mod telling;
 mod watching;
 mod wording;
 
+use crate::{
+    bell::Bell,
+    config::{Secret, Settings},
+    endpoint::Endpoint,
+    inside::Insides,
+    store::{ConfigStore, StatusStore},
+    telemetry::Telemetry,
+};
+use anyhow::Context as _;
+use axum::http::Uri;
+use bytes::Bytes;
+use model::Channel;
+use owner::{Context, Heartbeat, Tellers};
+use std::{sync::Arc, time::Duration};
+use telling::Report;
+use tokio::sync::{mpsc, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
 /// The chore whose owner keeps alarms and tells people of them.
 pub const CHORE: &str = "alarms";
 
-pub(crate) use channel::open;
-pub(crate) use owner::{Context, Counters, Standing, own, reports};
+pub(crate) use owner::{Counters, Standing};
+
+/// What handlers need of alarms.
+pub(crate) struct AlarmDesk {
+    /// Rung when the store has something for their owner.
+    pub(crate) bell: Bell,
+    /// How the owner of this process stands, if it is one.
+    pub(crate) standing: watch::Receiver<Standing>,
+    /// By what people can be told from here.
+    pub(crate) channels: Vec<Channel>,
+}
+
+/// Ways of telling people that are open, before anybody is told.
+pub(crate) struct Alarms {
+    bell: Bell,
+    tellers: Tellers,
+    reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
+    standing: watch::Sender<Standing>,
+    days: u32,
+    heartbeat: Option<Heartbeat>,
+}
+
+/// A sign of life to somebody outside, by a request that is to be answered well.
+fn heartbeat((url, interval): (Secret, Duration)) -> anyhow::Result<Heartbeat> {
+    let uri: Uri = url
+        .0
+        .parse()
+        .context("alarms.heartbeat_url: expected a URL")?;
+    let endpoint = Endpoint::open(&uri, true, None)?;
+    Ok(Heartbeat {
+        interval,
+        beat: Box::new(move || {
+            let endpoint = endpoint.clone();
+            Box::pin(async move {
+                let request = endpoint.request(&endpoint.path(), Bytes::new(), &[]);
+                match endpoint.exchange(request, 0).await {
+                    Ok(answer) if answer.status.is_success() => Ok(()),
+                    Ok(answer) => Err(format!("it was answered {}", answer.status)),
+                    Err(fault) => Err(fault.to_string()),
+                }
+            })
+        }),
+    })
+}
+
+impl Alarms {
+    /// Opens what is set up.
+    ///
+    /// # Errors
+    /// When something cannot be as it is set up: an unreadable certificate, no socket.
+    pub(crate) async fn open(
+        settings: &Settings,
+        tasks: &TaskTracker,
+        stopping: &CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let reports = owner::reports();
+        let (alarms, data) = (&settings.alarms, &settings.data);
+        Ok(Alarms {
+            bell: Bell::default(),
+            tellers: channel::open(alarms, data, &reports.0, tasks, stopping).await?,
+            reports,
+            standing: watch::Sender::default(),
+            days: alarms.days,
+            heartbeat: alarms.heartbeat.clone().map(heartbeat).transpose()?,
+        })
+    }
+
+    /// What is rung when the store has something of alarms.
+    pub(crate) fn bell(&self) -> Bell {
+        self.bell.clone()
+    }
+
+    /// What handlers need.
+    pub(crate) fn desk(&self) -> AlarmDesk {
+        AlarmDesk {
+            bell: self.bell.clone(),
+            standing: self.standing.subscribe(),
+            channels: self.tellers.0.keys().copied().collect(),
+        }
+    }
+
+    /// Owns the chore whenever it can, until the gateway stops. `identity` is that of this installation.
+    pub(crate) fn start(
+        self,
+        (store, status): (Arc<dyn ConfigStore>, Option<Arc<dyn StatusStore>>),
+        insides: Arc<Insides>,
+        telemetry: Arc<Telemetry>,
+        identity: [u8; 16],
+        (tasks, stopping): (&TaskTracker, &CancellationToken),
+    ) {
+        let context = Context {
+            store,
+            status,
+            insides,
+            telemetry,
+            bell: self.bell,
+            tellers: self.tellers,
+            identity,
+            days: self.days,
+            heartbeat: self.heartbeat,
+            stopping: stopping.clone(),
+            standing: self.standing,
+            reports: self.reports,
+        };
+        tasks.spawn(owner::own(context));
+    }
+}

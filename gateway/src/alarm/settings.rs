@@ -1,6 +1,10 @@
 //! By what people are told, as the host sets it up: the table `[alarms]` of the settings.
 
-use super::desk::ChannelLimits;
+mod network;
+
+pub use network::{RawEmail, RawNtfy, RawProgram, RawProvider};
+
+use super::{channel::messages::NetworkSettings, desk::ChannelLimits};
 use crate::config::{ConfigError, Secret, Span, secret::read_secret};
 use serde::Deserialize;
 use std::{fmt, path::PathBuf, time::Duration};
@@ -30,6 +34,16 @@ pub struct RawAlarms {
     pub sip: Option<RawSip>,
     /// A GSM modem.
     pub modem: Option<RawModem>,
+    /// A mail server.
+    pub email: Option<RawEmail>,
+    /// A push service in the form of ntfy.
+    pub ntfy: Option<RawNtfy>,
+    /// A provider of short messages in the form of Twilio.
+    pub provider: Option<RawProvider>,
+    /// How programs of people's own are told.
+    pub webhook: Option<RawProgram>,
+    /// Where people find the page: what opens when a push message is touched.
+    pub page_url: Option<String>,
 }
 
 /// How texts are spoken, as people write it.
@@ -130,6 +144,7 @@ pub struct AlarmSettings {
     pub(crate) speech: RawSpeech,
     pub(crate) sip: Option<SipSettings>,
     pub(crate) modem: Option<ModemSettings>,
+    pub(crate) network: NetworkSettings,
 }
 
 /// A trunk and how it is used.
@@ -210,6 +225,13 @@ impl AlarmSettings {
             speech: raw.speech.clone(),
             sip: raw.sip.as_ref().map(RawSip::resolve).transpose()?,
             modem: raw.modem.as_ref().map(RawModem::resolve).transpose()?,
+            network: network::resolve(
+                raw.email.as_ref(),
+                raw.ntfy.as_ref(),
+                raw.provider.as_ref(),
+                raw.webhook.as_ref(),
+                raw.page_url.clone(),
+            )?,
         })
     }
 

@@ -1,5 +1,5 @@
 //! HTTP servers elsewhere that this gateway has something to tell: looked up, looked at, dialled just there, told, and
-//! read no further than the answer's head.
+//! read no further than is wanted.
 //!
 //! Webhooks' targets are such, and the services by which people are told of alarms. `reach`: where they may be.
 
@@ -26,7 +26,7 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-/// From looking the name up to the answer's head. A server that does its work before it answers has the time for
+/// From looking the name up to the end of the answer. A server that does its work before it answers has the time for
 /// that, and one that hangs does not hold up the next one for long.
 pub(crate) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Of that, for dialling one address.
@@ -57,9 +57,20 @@ pub(crate) enum Fault {
     /// What it says is no HTTP.
     #[error("it does not speak HTTP: {0}")]
     Http(#[from] hyper::Error),
+    /// Its answer has no end, or breaks off.
+    #[error("its answer cannot be read")]
+    Unreadable,
     /// It took too long.
     #[error("it took longer than {} s", ATTEMPT_TIMEOUT.as_secs())]
     Late,
+}
+
+/// A server's answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    /// Empty where it was not asked for.
+    pub(crate) body: Bytes,
 }
 
 /// A server, and how it is spoken to.
@@ -96,6 +107,14 @@ impl Endpoint {
             tls: tls.transpose()?,
             ..Self::unread(url, allow_private)
         })
+    }
+
+    /// As [`Endpoint::open`], with authorities that were read before.
+    pub(crate) fn new(url: &Uri, allow_private: bool, tls: &Arc<ClientConfig>) -> Self {
+        Endpoint {
+            tls: is_tls(url).then(|| Arc::clone(tls)),
+            ..Self::unread(url, allow_private)
+        }
     }
 
     /// One to be looked up and not to be spoken to.
@@ -163,21 +182,25 @@ impl Endpoint {
         request
     }
 
-    /// One attempt: sends a request, and gives the answer's status. Its body is not read.
+    /// One attempt: sends a request, and gives the answer with at most so many bytes of its body.
     ///
     /// # Errors
     /// Why it came to nothing. What was late or broke off may have been heard.
-    pub(crate) async fn exchange(&self, request: Request<Body>) -> Result<StatusCode, Fault> {
+    pub(crate) async fn exchange(
+        &self,
+        request: Request<Body>,
+        body_bytes_max: usize,
+    ) -> Result<Answer, Fault> {
         let attempt = async {
             let stream = self.connect(&self.addresses().await?).await?;
             match &self.tls {
-                None => exchange(stream, request).await,
+                None => exchange(stream, request, body_bytes_max).await,
                 Some(config) => {
                     let name = ServerName::try_from(host(&self.url).to_owned());
                     let name = name.map_err(|error| Fault::Tls(io::Error::other(error)))?;
                     let connector = TlsConnector::from(Arc::clone(config));
                     let stream = connector.connect(name, stream).await.map_err(Fault::Tls)?;
-                    exchange(stream, request).await
+                    exchange(stream, request, body_bytes_max).await
                 }
             }
         };
@@ -231,22 +254,33 @@ fn look_at(ip: IpAddr, is_own: impl Fn(IpAddr) -> bool) -> Result<(), Fault> {
     }
 }
 
-/// Sends a request and waits for the answer's head.
+/// Sends a request and waits for as much of the answer as is wanted.
 async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Request<Body>,
-) -> Result<StatusCode, Fault> {
+    body_bytes_max: usize,
+) -> Result<Answer, Fault> {
     let mut builder = hyper::client::conn::http1::Builder::new();
     builder.max_buf_size(HEAD_BYTES_MAX);
     let (mut sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
     tokio::pin!(connection);
-    let answering = sender.send_request(request);
+    let answering = async {
+        let answer = sender.send_request(request).await?;
+        let status = answer.status();
+        let body = match body_bytes_max {
+            0 => Bytes::new(),
+            _ => axum::body::to_bytes(Body::new(answer.into_body()), body_bytes_max)
+                .await
+                .map_err(|_| Fault::Unreadable)?,
+        };
+        Ok(Answer { status, body })
+    };
     tokio::pin!(answering);
     let mut is_over = false;
     loop {
         tokio::select! {
             biased;
-            answer = &mut answering => return Ok(answer?.status()),
+            answer = &mut answering => return answer,
             // What it has to say of that comes by the answer.
             _ = &mut connection, if !is_over => is_over = true,
         }

@@ -125,6 +125,71 @@ fn integrations(text: &mut Exposition, telemetry: &Telemetry) {
     );
 }
 
+/// What concerns alarms.
+fn alarms(text: &mut Exposition, telemetry: &Telemetry) {
+    let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let alarms = &telemetry.alarms;
+    for (name, help, gauge) in [
+        (
+            "alarms_owned",
+            "1 while alarms are this gateway's chore; the rest is told by the gateway whose chore they are.",
+            &alarms.is_owner,
+        ),
+        ("alarms_open", "Alarms that are open.", &alarms.open),
+        (
+            "alarms_unheard",
+            "Open alarms that nobody has said to have heard of.",
+            &alarms.unheard,
+        ),
+        (
+            "alarm_attempts_under_way",
+            "People who are being told this moment.",
+            &alarms.under_way,
+        ),
+    ] {
+        text.gauge(name, help, load(gauge) as usize);
+    }
+    for (name, help, counter) in [
+        (
+            "alarm_attempts_total",
+            "Attempts at telling somebody of alarms.",
+            &alarms.attempts,
+        ),
+        (
+            "alarm_attempts_failed_total",
+            "Attempts by which nobody was told.",
+            &alarms.attempts_failed,
+        ),
+        (
+            "alarm_store_failures_total",
+            "Times that alarms could not be read or kept.",
+            &alarms.store_failures,
+        ),
+        (
+            "alarm_findings_dropped_total",
+            "What rules found and was lost for want of room.",
+            &alarms.found_missed,
+        ),
+        (
+            "alarms_refused_total",
+            "Alarms that were not raised since too many were open.",
+            &alarms.refused,
+        ),
+        (
+            "alarm_heartbeats_total",
+            "Signs of life that were taken by whoever watches this gateway.",
+            &alarms.heartbeats,
+        ),
+        (
+            "alarm_heartbeats_failed_total",
+            "Signs of life that were not taken.",
+            &alarms.heartbeats_failed,
+        ),
+    ] {
+        text.counter(name, help, load(counter));
+    }
+}
+
 /// `GET /metrics`.
 pub(super) async fn metrics(
     State(api): State<Arc<Api>>,
@@ -370,6 +435,7 @@ pub(super) async fn metrics(
         load(&telemetry.journal_bytes) as usize,
     );
     integrations(&mut text, telemetry);
+    alarms(&mut text, telemetry);
     let Some(report) = api.yard.report().await else {
         return Err(Problem::store_unavailable());
     };

@@ -15,6 +15,7 @@ mod tls;
 
 use crate::{
     access::LoginLimits,
+    alarm::AlarmDesk,
     bell::Bell,
     compiler::Compiler,
     config::Settings,
@@ -56,7 +57,7 @@ use switchyard_protocol::message::Title;
 use tls::{Socket, TlsStream};
 use tokio::{
     net::TcpStream,
-    sync::{Notify, Semaphore, watch},
+    sync::{Notify, Semaphore},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -104,16 +105,6 @@ pub(crate) struct Api {
     charts: Semaphore,
     waiting: Semaphore,
     nobodys_hash: String,
-}
-
-/// What handlers need of alarms.
-pub(crate) struct AlarmDesk {
-    /// Rung when the store has something for their owner.
-    pub(crate) bell: Bell,
-    /// How the owner of this process stands, if it is one.
-    pub(crate) standing: watch::Receiver<crate::alarm::Standing>,
-    /// By what people can be told from here.
-    pub(crate) channels: Vec<crate::alarm::model::Channel>,
 }
 
 /// The client of a request: its address, and its connection's permit until an upgrade takes it.

@@ -70,7 +70,7 @@ pub(super) async fn deliver(
     ];
     let request = endpoint.request(&endpoint.path(), body.clone(), &headers);
     // What it says beyond its status is for nobody.
-    judge(endpoint.exchange(request).await?)
+    judge(endpoint.exchange(request, 0).await?.status)
 }
 
 /// The signature: of id, moment and body, so that none of them can be another's.

@@ -13,6 +13,7 @@
 mod delivery;
 mod settings;
 
+pub(crate) use delivery::Fault;
 pub use settings::{RawWebhook, Told, WebhookSettings};
 
 use crate::{
@@ -25,7 +26,8 @@ use crate::{
     telemetry::count,
 };
 use anyhow::Context as _;
-use delivery::{Fault, Parcel, Target};
+use bytes::Bytes;
+use delivery::{Parcel, Target};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -147,6 +149,19 @@ pub(crate) fn check(settings: &[WebhookSettings]) -> anyhow::Result<()> {
 pub(crate) async fn probe(settings: &WebhookSettings) -> Result<(), endpoint::Fault> {
     let endpoint = Endpoint::unread(&settings.url, settings.allow_private);
     endpoint.addresses().await.map(|_| ())
+}
+
+/// One attempt to tell a server something that is signed with this secret. By its `id` it knows it when it comes again.
+///
+/// # Errors
+/// Why it came to nothing.
+pub(crate) async fn post(
+    endpoint: &Endpoint,
+    secret: &[u8],
+    id: &str,
+    body: &Bytes,
+) -> Result<(), Fault> {
+    delivery::deliver(endpoint, secret, id, body, clock::time()).await
 }
 
 /// What is known of a controller.

@@ -1,6 +1,6 @@
 //! Every operation of the HTTP API, as its own document lists them.
 
-use super::{Caller, Cast, Place, SCRIPT, Standing, in_seconds, rights_of, table};
+use super::{Caller, Cast, Place, SCRIPT, Standing, alarms, in_seconds, rights_of, table};
 use ring::hmac;
 use serde_json::{Value, json};
 use std::{
@@ -114,7 +114,7 @@ struct People {
 }
 
 /// One request: what it says besides its path's parts.
-struct Request {
+pub(super) struct Request {
     parts: Vec<(&'static str, String)>,
     query: String,
     body: Option<Value>,
@@ -122,7 +122,7 @@ struct Request {
 }
 
 impl Request {
-    fn of(parts: &[(&'static str, &dyn ToString)]) -> Self {
+    pub(super) fn of(parts: &[(&'static str, &dyn ToString)]) -> Self {
         let parts = parts.iter().map(|(name, part)| (*name, part.to_string()));
         Request {
             parts: parts.collect(),
@@ -137,7 +137,13 @@ impl Request {
         Request { octets, ..self }
     }
 
-    fn with(self, body: Value) -> Self {
+    /// With a query.
+    pub(super) fn asking(self, query: &str) -> Self {
+        let query = query.into();
+        Request { query, ..self }
+    }
+
+    pub(super) fn with(self, body: Value) -> Self {
         Request {
             body: Some(body),
             ..self
@@ -146,8 +152,8 @@ impl Request {
 }
 
 /// What all have in common who try every operation.
-struct Scene<'a> {
-    cast: &'a Cast,
+pub(super) struct Scene<'a> {
+    pub(super) cast: &'a Cast,
     operations: Operations,
     lines: Vec<Line>,
     /// Names that have been given.
@@ -156,7 +162,7 @@ struct Scene<'a> {
 }
 
 impl Scene<'_> {
-    fn new_name(&self, what: &str) -> String {
+    pub(super) fn new_name(&self, what: &str) -> String {
         self.names.set(self.names.get() + 1);
         format!("{what} {}", self.names.get())
     }
@@ -263,28 +269,28 @@ impl Scene<'_> {
 }
 
 /// One operation of one caller.
-struct Deed<'a, 'b> {
-    scene: &'a Scene<'b>,
+pub(super) struct Deed<'a, 'b> {
+    pub(super) scene: &'a Scene<'b>,
     caller: &'a Caller,
     place: Place,
     /// The account that it is about, where it is about one.
     subject: Person,
-    operation: &'a str,
+    pub(super) operation: &'a str,
     whose: Whose,
     /// The controller that it is about, where it is not the one at the place.
     spare: String,
 }
 
 impl Deed<'_, '_> {
-    fn address(&self) -> u32 {
+    pub(super) fn address(&self) -> u32 {
         self.scene.cast.post(self.place).address
     }
 
-    fn site(&self) -> u32 {
+    pub(super) fn site(&self) -> u32 {
         self.scene.cast.post(self.place).site.0
     }
 
-    fn do_so(&self, method: &str, path: &str, body: Value, expected: &[u16]) -> Value {
+    pub(super) fn do_so(&self, method: &str, path: &str, body: Value, expected: &[u16]) -> Value {
         self.scene.cast.do_so((method, path), body, expected)
     }
 
@@ -532,6 +538,7 @@ impl Deed<'_, '_> {
                     _ => request,
                 }
             }
+            other if alarms::is_one(other) => self.request_of_alarms(),
             other => {
                 panic!("{other} is new: say here how it is asked for, and in docs/http.md who may")
             }

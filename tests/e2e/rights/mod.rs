@@ -4,6 +4,7 @@
 //! What is expected stands in the documentation (`docs/protocol.md` §5.1, `docs/http.md`) and nowhere else. A verb or
 //! an operation that is not in its table fails the test.
 
+mod alarms;
 mod api;
 mod frames;
 

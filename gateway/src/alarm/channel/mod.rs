@@ -1,79 +1,137 @@
-//! The ways of telling people, each behind [`Teller`]: a SIP trunk, a GSM modem.
+//! The ways by which people are told of alarms.
 //!
-//! They are opened once, with the gateway, and used by whichever of its owners of alarms is in charge.
+//! - `tellers`: those that are set up, opened once with the gateway. `sip`: calls over a trunk. `modem`: calls and short
+//!   messages by a GSM modem. `messages`: what goes over the network.
+//!
+//! Behind those are plain clients, with no idea of what an alarm is:
+//!
+//! - [`email`]: SMTP. [`ntfy`]: push messages. [`provider`]: short messages and calls by an HTTP service.
+//!   [`webhook`]: programs.
+//!
+//! Each of them makes one attempt, in bounded time, and says whether another one could help ([`Fault`]). When to try again, and
+//! whom to tell next, is decided elsewhere.
 
+pub(crate) mod email;
+pub(crate) mod messages;
 mod modem;
+pub(crate) mod ntfy;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "calls by a provider want routes for its callbacks, which are to come"
+)]
+pub(crate) mod provider;
 mod sip;
+mod tellers;
+pub(crate) mod webhook;
 
-use super::{
-    owner::Tellers,
-    people::Language,
-    settings::{AlarmSettings, RawSpeech},
-    telling::{Report, Teller},
-};
-use crate::alarm::model::Channel;
-use anyhow::Context as _;
-use std::{path::Path, sync::Arc};
-use switchyard_telephone::speech::{self, Speech, SpeechSettings};
-use tokio::sync::mpsc;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+pub(crate) use tellers::open;
 
-/// Opens what is set up. Answers to messages go to `reports`.
+use crate::endpoint;
+use axum::http::{StatusCode, Uri};
+
+/// The longest URL that is taken.
+const URL_BYTES_MAX: usize = 2_048;
+/// What is repeated of the words with which a service refuses.
+const WORDS_MAX: usize = 200;
+
+/// Why somebody was not told.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    /// What it was told with cannot be right: a setting, an address, a text.
+    #[error("{0}")]
+    Unfit(String),
+    /// The service cannot be spoken to.
+    #[error(transparent)]
+    Endpoint(#[from] endpoint::Fault),
+    /// The mail server cannot be spoken to.
+    #[error("the mail server cannot be reached: {0}")]
+    Unreachable(String),
+    /// The service refused, and would do so again.
+    #[error("it was refused: {0}")]
+    Refused(String),
+    /// The service did not do it, and may do it later.
+    #[error("it was put off: {0}")]
+    PutOff(String),
+    /// It took too long.
+    #[error("it took too long")]
+    Late,
+}
+
+impl Fault {
+    /// Whether another attempt with the same content would come to the same.
+    pub(crate) fn is_permanent(&self) -> bool {
+        match self {
+            Fault::Unfit(_) | Fault::Refused(_) => true,
+            Fault::Endpoint(fault) => {
+                matches!(fault, endpoint::Fault::Private(_) | endpoint::Fault::Own(_))
+            }
+            Fault::Unreachable(_) | Fault::PutOff(_) | Fault::Late => false,
+        }
+    }
+
+    /// Whether it may have been done all the same: nobody has said that it was not.
+    pub(crate) fn may_be_done(&self) -> bool {
+        matches!(
+            self,
+            Fault::Late
+                | Fault::Endpoint(
+                    endpoint::Fault::Late | endpoint::Fault::Http(_) | endpoint::Fault::Unreadable
+                )
+        )
+    }
+
+    /// What an HTTP service's answer means that is none of success, with its own words.
+    fn of_status(status: StatusCode, said: &str) -> Self {
+        let told = match words(said) {
+            said if said.is_empty() => status.to_string(),
+            said => format!("{status}: {said}"),
+        };
+        match status {
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
+                Fault::PutOff(told)
+            }
+            status if status.is_server_error() => Fault::PutOff(told),
+            // Redirections are among them: they would lead anywhere.
+            _ => Fault::Refused(told),
+        }
+    }
+}
+
+/// Somebody else's words, as much of them as can be told in a line.
+fn words(said: &str) -> String {
+    let line = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let letters = line.chars().filter(|letter| !letter.is_control());
+    letters.take(WORDS_MAX).collect()
+}
+
+/// As much of a text as fits into so many bytes, with dots where some is left out.
+fn cut(text: &str, bytes_max: usize) -> String {
+    const DOTS: &str = "…";
+    if text.len() <= bytes_max {
+        return text.to_owned();
+    }
+    let end = text.floor_char_boundary(bytes_max.saturating_sub(DOTS.len()));
+    format!("{}{DOTS}", text.get(..end).unwrap_or_default())
+}
+
+/// A URL of a server that can be told things, without user and password.
 ///
 /// # Errors
-/// When something cannot be as it is set up: an unreadable certificate, no socket.
-pub(crate) async fn open(
-    settings: &AlarmSettings,
-    data: &Path,
-    reports: &mpsc::Sender<Report>,
-    tasks: &TaskTracker,
-    stopping: &CancellationToken,
-) -> anyhow::Result<Tellers> {
-    let mut tellers = Tellers::default();
-    if let Some(sip) = &settings.sip {
-        let speech = Arc::new(Speech::new(speech_settings(&settings.speech, data)));
-        let teller = sip::Sip::open(sip, speech).await;
-        let teller = teller.context("cannot open the telephone trunk (alarms.sip)")?;
-        add(&mut tellers, teller, sip.limits.clone());
-    }
-    if let Some(modem) = &settings.modem {
-        let (calls, messages) = modem::open(modem, reports, tasks, stopping)
-            .context("cannot start the modem (alarms.modem)")?;
-        if let Some(calls) = calls {
-            add(&mut tellers, calls, modem.limits.clone());
-        }
-        if let Some(messages) = messages {
-            add(&mut tellers, messages, modem.limits.clone());
-        }
-    }
-    Ok(tellers)
+/// Says what is expected. The URL may bear a secret and is never told.
+fn http_url(text: &str) -> Result<Uri, Fault> {
+    let url: Option<Uri> = text.parse().ok().filter(|_| text.len() <= URL_BYTES_MAX);
+    let is_good = |url: &Uri| {
+        let authority = url.authority().map_or("", |it| it.as_str());
+        matches!(url.scheme_str(), Some("https" | "http"))
+            && !url.host().unwrap_or_default().is_empty()
+            && !authority.contains('@')
+            && crate::config::url::tcp_port(url).is_ok()
+    };
+    url.filter(is_good).ok_or_else(|| {
+        Fault::Unfit("expected https://HOST/PATH, or http://, without user and password".into())
+    })
 }
 
-fn add(tellers: &mut Tellers, teller: impl Teller, limits: super::desk::ChannelLimits) {
-    let channel: Channel = teller.channel();
-    tellers.0.insert(channel, (Arc::new(teller), limits));
-}
-
-fn speech_settings(raw: &RawSpeech, data: &Path) -> SpeechSettings {
-    let usual = SpeechSettings::default();
-    SpeechSettings {
-        program: match &raw.program {
-            None => usual.program,
-            Some(program) if program.as_os_str().is_empty() => None,
-            Some(program) => Some(program.clone()),
-        },
-        english_voice: raw.english_voice.clone().unwrap_or(usual.english_voice),
-        chinese_voice: raw.chinese_voice.clone().unwrap_or(usual.chinese_voice),
-        words_each_minute: raw.words_each_minute.unwrap_or(usual.words_each_minute),
-        cache_folder: Some(data.join("speech")),
-        cache_bytes_max: usual.cache_bytes_max,
-        clip_folder: raw.clip_folder.clone(),
-    }
-}
-
-const fn spoken(language: Language) -> speech::Language {
-    match language {
-        Language::En => speech::Language::English,
-        Language::Zh => speech::Language::Chinese,
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Telephone calls over a SIP trunk, spoken.
 
-use super::spoken;
+use super::tellers::spoken;
 use crate::alarm::{
     model::{Channel, Outcome},
     people::Language,
