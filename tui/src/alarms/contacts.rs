@@ -371,7 +371,7 @@ async fn test(desk: &Desk, contact: &str, by: &Medium, json: bool) -> Result<(),
     loop {
         // In a storm everything changes all the time, and a gateway counts requests.
         let next_look = Instant::now() + LOOK_INTERVAL / 2;
-        let history = match desk.alarms.show(alarm).await {
+        let mut history = match desk.alarms.show(alarm).await {
             // Whoever tests himself need not have a role everywhere.
             Err(error) if matches!(error.code(), "not_found" | "forbidden") => {
                 output::aside("this account may not see what comes of it");
@@ -379,6 +379,10 @@ async fn test(desk: &Desk, contact: &str, by: &Medium, json: bool) -> Result<(),
             }
             history => history?,
         };
+        // Whoever was tested before has the attempts of then under the same alarm.
+        let since_ms = history.alarm.since_ms;
+        history.attempts.retain(|it| it.begun_ms >= since_ms);
+        history.notes.retain(|it| it.at_ms >= since_ms);
         let lines = timeline::timeline(&history, &zone);
         for entry in lines.iter().skip(shown) {
             let at = when::write_clock(entry.at_ms, &zone);

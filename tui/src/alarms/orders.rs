@@ -210,7 +210,7 @@ async fn list(desk: &Desk, wanted: AlarmsList) -> Result<(), Failure> {
     }
 }
 
-/// An alarm in a line: `▲ high    raised        12  14:02  No. 100042 Pump house 3: High water`.
+/// An alarm in a line: `▲ high    ALARM         12  14:02  No. 100042 Pump house 3: High water`.
 fn row(alarm: &Alarm, directory: &Directory, now_ms: u64) -> String {
     let zone = TimeZone::system();
     let place = words::place(alarm, directory);
@@ -219,7 +219,7 @@ fn row(alarm: &Alarm, directory: &Directory, now_ms: u64) -> String {
         false => format!("{place}: "),
     };
     let mut line = format!(
-        "{} {:<6}  {:<13}  {:>6}  {:<9}  {place}{}",
+        "{} {:<6}  {:<13.13}  {:>6}  {:<9}  {place}{}",
         words::sign(&alarm.state),
         plain(alarm.severity.name()),
         words::state(&alarm.state),

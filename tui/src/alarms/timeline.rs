@@ -107,8 +107,10 @@ fn note_entry(note: &Note, history: &AlarmHistory, zone: &TimeZone) -> Option<En
         "exhausted" => {
             tone = Tone::Wrong;
             match note.rounds {
-                Some(rounds @ 2..) => format!("everybody was tried {rounds} times, in vain"),
-                _ => "everybody was tried, in vain".to_owned(),
+                Some(rounds @ 2..) => {
+                    format!("the whole chain was told {rounds} times, and nobody acknowledged")
+                }
+                _ => "the whole chain was told, and nobody acknowledged".to_owned(),
             }
         }
         other => format!("{} {text} {whose}", plain(other)),
@@ -321,7 +323,7 @@ mod tests {
 01-15 08:00:01 ! raised
 01-15 08:00:01   Li: call by SIP at +49301
 01-15 08:00:01 ! Li: no answer
-01-15 08:00:01 ! everybody was tried 2 times, in vain";
+01-15 08:00:01 ! the whole chain was told 2 times, and nobody acknowledged";
         assert_eq!(lines(&history), expected);
     }
 

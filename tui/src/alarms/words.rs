@@ -23,8 +23,9 @@ pub(crate) fn sign(state: &State) -> &'static str {
 /// The word of a state, as people say it.
 pub(crate) fn state(state: &State) -> String {
     match state {
-        State::Notified => "told".to_owned(),
-        State::Returned => "over, unheard".to_owned(),
+        State::Raised => "ALARM".to_owned(),
+        State::Notified => "ALARM, told".to_owned(),
+        State::Returned => "over, not acknowledged".to_owned(),
         State::Cleared => "over".to_owned(),
         other => plain(other.name()),
     }
@@ -71,7 +72,8 @@ pub(crate) fn what(alarm: &Alarm) -> String {
     }
     match alarm.parts {
         0 => {}
-        parts => text.push_str(&format!(", {parts} in one")),
+        1 => text.push_str(", 1 part"),
+        parts => text.push_str(&format!(", {parts} parts")),
     }
     text
 }
@@ -152,7 +154,8 @@ pub(crate) fn outcome(outcome: &Outcome) -> String {
         OutcomeKind::Interrupted => "broken off: the gateway was stopped",
         OutcomeKind::Other(name) => name,
     };
-    match &outcome.reason {
+    // It is empty for who may not see numbers, which it may repeat.
+    match outcome.reason.as_deref().filter(|it| !it.is_empty()) {
         Some(reason) => format!("{}: {}", plain(text), plain(reason)),
         None => plain(text),
     }

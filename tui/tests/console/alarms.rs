@@ -76,7 +76,7 @@ fn lists_the_gravest_first_and_shows_one() {
     let listed = printed(&bench, &["alarms"]);
     let lines: Vec<_> = listed.lines().collect();
     assert!(
-        lines[0].starts_with("▲ high    raised             12  "),
+        lines[0].starts_with("▲ high    ALARM              12  "),
         "{listed}"
     );
     assert!(
@@ -307,7 +307,11 @@ fn a_test_is_followed_while_it_rings() {
             attempt["ended_ms"] = json!(NOW_MS + 9_000);
             attempt["outcome"] = json!({ "kind": kind });
         }
-        json!({ "alarm": alarm(77, "raised", "low", "A test"), "notes": [], "attempts": [attempt] })
+        let before = json!({
+            "id": 4, "contact": 1, "contact_name": "Li", "channel": "sip", "begun_ms": NOW_MS - 9_000,
+            "ended_ms": NOW_MS - 1_000, "outcome": { "kind": "busy" },
+        });
+        json!({ "alarm": alarm(77, "raised", "low", "A test"), "notes": [], "attempts": [attempt, before] })
     };
     desk.set("POST /api/contacts/1/test", 202, json!({ "alarm": 77 }));
     desk.set("GET /api/alarms/77", 200, attempt(&[("ringing", 2)], None));

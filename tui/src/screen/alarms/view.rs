@@ -332,7 +332,9 @@ fn folded(head: Span<'static>, text: &str, style: Style, width: u16) -> Vec<Line
     let mut used = 0;
     for (place, word) in text.split(' ').enumerate() {
         let word_width = Span::raw(word).width();
-        if place > 0 && used + 1 + word_width > room && used > 0 {
+        // A word that no line takes whole begins where it stands.
+        let is_next = (room - used.min(room)) < 1 + word_width && word_width <= room;
+        if place > 0 && used > 0 && is_next {
             rows.push(String::new());
             used = 0;
         } else if place > 0 {

@@ -41,7 +41,7 @@ pub(super) fn help(frame: &mut Frame<'_>, app: &App, area: Rect) {
     if matches!(app.page, Page::Alarms | Page::Alarm(_)) {
         for (sign, style, meaning) in [
             (
-                "▲ raised",
+                "▲ ALARM",
                 theme.alarm(),
                 "nobody has said that they heard; told: somebody was told",
             ),
