@@ -18,6 +18,8 @@ const COMMANDS: &[&str] = &[
     "identify",
     "holder",
     "send_note",
+    "api",
+    "count_alarms",
     "serial_ports",
     "board",
     "install_board",

@@ -36,6 +36,8 @@ pub fn app<R: Runtime>(builder: Builder<R>, folder: Option<PathBuf>) -> anyhow::
             commands::identify,
             commands::holder,
             commands::send_note,
+            commands::api,
+            commands::count_alarms,
             commands::serial_ports,
             commands::board,
             commands::install_board,
@@ -106,6 +108,17 @@ impl<R: Runtime> Window for TauriWindow<R> {
         };
         if let Err(error) = window.set_title(title) {
             tracing::warn!(%error, "the window's title could not be changed");
+        }
+    }
+
+    fn badge(&self, count: u32) {
+        let Some(window) = self.0.get_webview_window(MAIN) else {
+            return;
+        };
+        let count = (count > 0).then_some(i64::from(count));
+        // Not every desktop has a place for it; the title says it in any case.
+        if let Err(error) = window.set_badge_count(count) {
+            tracing::debug!(%error, "the icon could not be given a number");
         }
     }
 }

@@ -7,8 +7,8 @@ use tauri::State;
 use crate::{
     Desk, Fault,
     dto::{
-        BoardOrder, BoardState, Command, Description, FleetSnapshot, Identity, LinkStatus,
-        SerialPort, Session,
+        ApiAnswer, ApiCall, BoardOrder, BoardState, Command, Description, FleetSnapshot, Identity,
+        LinkStatus, SerialPort, Session,
     },
 };
 
@@ -96,6 +96,17 @@ pub(crate) async fn holder(desk: State<'_, Desk>, address: u32) -> Result<String
 #[tauri::command]
 pub(crate) async fn send_note(desk: State<'_, Desk>, address: u32, text: String) -> Result<()> {
     desk.send_note(address, &text).await
+}
+
+#[tauri::command]
+pub(crate) async fn api(desk: State<'_, Desk>, request: ApiCall) -> Result<ApiAnswer> {
+    desk.api(request).await
+}
+
+#[tauri::command]
+pub(crate) async fn count_alarms(desk: State<'_, Desk>, count: u32) -> Result<()> {
+    desk.count_alarms(count);
+    Ok(())
 }
 
 #[tauri::command]

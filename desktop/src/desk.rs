@@ -8,9 +8,9 @@ use std::{
 };
 
 use switchyard_client::{
-    Client, Credentials, Error as ClientError, Event, Events, FirstAccount, GatewayUrl, Interest,
-    LinkState as ClientLink, LogIn, Options, Order, Receipts, Token, is_setup_needed, log_in,
-    log_out, set_up,
+    ApiCall as ClientCall, Client, Credentials, Error as ClientError, Event, Events, FirstAccount,
+    GatewayUrl, Interest, LinkState as ClientLink, LogIn, Options, Order, Receipts, Token,
+    call_api, is_setup_needed, log_in, log_out, set_up,
 };
 use switchyard_flasher::Gateway;
 use switchyard_protocol::{
@@ -23,8 +23,8 @@ use crate::{
     Fault,
     board::Bench,
     dto::{
-        Action, BoardOrder, BoardState, Command, Description, FleetChange, FleetSnapshot, Identity,
-        LinkState, LinkStatus, Note, Session, sixteen_bytes,
+        Action, ApiAnswer, ApiCall, BoardOrder, BoardState, Command, Description, FleetChange,
+        FleetSnapshot, Identity, LinkState, LinkStatus, Note, Session, sixteen_bytes,
     },
     events::{BATCH_INTERVAL, Batch, News, Window},
     settings::{KeptLogIn, Settings},
@@ -48,8 +48,26 @@ pub struct Desk {
 
 struct Shared {
     window: Arc<dyn Window>,
+    heading: Mutex<Heading>,
     settings: Mutex<Settings>,
     dialled: Mutex<Option<Dialled>>,
+}
+
+/// What stands in the window's title bar.
+#[derive(Default)]
+struct Heading {
+    title: String,
+    /// Alarms that nobody has acknowledged, as the page counts them.
+    alarms: u32,
+}
+
+impl Heading {
+    fn text(&self) -> String {
+        match self.alarms {
+            0 => self.title.clone(),
+            alarms => format!("({alarms}) {}", self.title),
+        }
+    }
 }
 
 /// A gateway with somebody logged in.
@@ -66,6 +84,7 @@ impl Desk {
         let settings = Mutex::new(settings);
         let shared = Shared {
             window: window.into(),
+            heading: Mutex::default(),
             settings,
             dialled: Mutex::default(),
         };
@@ -236,6 +255,47 @@ impl Desk {
         Ok(self.dialled()?.note(Address(address), text).await?)
     }
 
+    /// Asks the gateway's HTTP API, as whoever is logged in.
+    ///
+    /// # Errors
+    /// `not_logged_in`, what the gateway answered, `gateway_gone`, `timed_out`, or `bad_path` for what is not of the API.
+    pub async fn api(&self, call: ApiCall) -> Result<ApiAnswer, Fault> {
+        let (gateway, token) = {
+            let dialled = lock(&self.shared.dialled);
+            let dialled = dialled.as_ref().ok_or_else(Fault::not_logged_in)?;
+            (dialled.gateway.clone(), dialled.log_in.token.clone())
+        };
+        let path = format!("/{}", call.path);
+        let asked = ClientCall {
+            method: call.method.into(),
+            path: &path,
+            body: (!call.body.is_null()).then(|| call.body.to_string()),
+            wait: Duration::from_millis(call.wait_ms.into()),
+        };
+        let answer = call_api(&gateway, &token, asked).await?;
+        let body = match answer.body.is_empty() {
+            true => serde_json::Value::Null,
+            false => serde_json::from_slice(&answer.body)
+                .map_err(|error| Fault::new("not_a_gateway", error.to_string()))?,
+        };
+        let status = answer.status;
+        Ok(ApiAnswer { status, body })
+    }
+
+    /// Shows how many alarms nobody has acknowledged: in the window's title, and on its icon where the desktop does that.
+    pub fn count_alarms(&self, alarms: u32) {
+        let text = {
+            let mut heading = lock(&self.shared.heading);
+            if heading.alarms == alarms {
+                return;
+            }
+            heading.alarms = alarms;
+            heading.text()
+        };
+        self.shared.window.entitle(&text);
+        self.shared.window.badge(alarms);
+    }
+
     /// Begins to make a controller of a board. How far it is comes as news.
     ///
     /// # Errors
@@ -315,6 +375,15 @@ impl Drop for Desk {
 }
 
 impl Shared {
+    fn entitle(&self, title: String) {
+        let text = {
+            let mut heading = lock(&self.heading);
+            heading.title = title;
+            heading.text()
+        };
+        self.window.entitle(&text);
+    }
+
     fn client(&self) -> Option<Client> {
         lock(&self.dialled)
             .as_ref()
@@ -488,7 +557,7 @@ impl Pump {
         if self.link_told.as_ref() != Some(&news) {
             let (link, session) = news.clone();
             self.link_told = Some(news);
-            window.entitle(&window_title(&self.gateway, state));
+            self.shared.entitle(window_title(&self.gateway, state));
             // Before the link, so that a page that sees it live knows its own address.
             if session.is_some() {
                 window.tell(News::Session(session));

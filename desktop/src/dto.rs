@@ -28,6 +28,67 @@ pub struct Session {
     pub gateway: String,
 }
 
+/// What is done with a thing of the gateway's API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, TS)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ApiMethod {
+    /// It is read.
+    Get,
+    /// Something is made, or done.
+    Post,
+    /// It is replaced.
+    Put,
+    /// It is removed.
+    Delete,
+}
+
+/// A request to the gateway's HTTP API.
+#[derive(Clone, Deserialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiCall {
+    /// What is done.
+    pub method: ApiMethod,
+    /// Such as `api/alarms?open=true`.
+    pub path: String,
+    /// JSON; null for nothing.
+    #[ts(type = "unknown")]
+    pub body: serde_json::Value,
+    /// How long the gateway may hold its answer on purpose, beside what any answer may take.
+    pub wait_ms: u32,
+}
+
+/// What was said may be a PIN.
+impl std::fmt::Debug for ApiCall {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ApiCall")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An answer of the API that is no refusal.
+#[derive(Debug, Clone, PartialEq, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiAnswer {
+    /// 200 to 299.
+    pub status: u16,
+    /// JSON; null for nothing.
+    #[ts(type = "unknown")]
+    pub body: serde_json::Value,
+}
+
+impl From<ApiMethod> for client::ApiMethod {
+    fn from(method: ApiMethod) -> Self {
+        match method {
+            ApiMethod::Get => Self::Get,
+            ApiMethod::Post => Self::Post,
+            ApiMethod::Put => Self::Put,
+            ApiMethod::Delete => Self::Delete,
+        }
+    }
+}
+
 /// Why a point has its value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, TS)]
 #[serde(rename_all = "camelCase")]
@@ -485,6 +546,9 @@ mod tests {
             )*};
         }
         check!(
+            ApiMethod,
+            ApiCall,
+            ApiAnswer,
             Session,
             Cause,
             Point,

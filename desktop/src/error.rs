@@ -37,7 +37,11 @@ impl Fault {
 
 impl From<switchyard_client::Error> for Fault {
     fn from(error: switchyard_client::Error) -> Self {
-        Self::new(error.code(), with_causes(&error))
+        match &error {
+            // The page shows the gateway's own words beside the field that they are about.
+            switchyard_client::Error::Http { code, detail, .. } => Self::new(code, detail.as_str()),
+            error => Self::new(error.code(), with_causes(error)),
+        }
     }
 }
 

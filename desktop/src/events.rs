@@ -36,6 +36,8 @@ pub trait Window: Send + Sync + 'static {
     fn tell(&self, news: News);
     /// Changes what stands in the window's title bar.
     fn entitle(&self, title: &str);
+    /// Shows a number on the program's icon, where the desktop does that; 0 takes it away.
+    fn badge(&self, count: u32);
 }
 
 /// Changes that wait for the next batch: as they came while they are few, folded into one per controller beyond that.

@@ -53,6 +53,11 @@ fn commands() -> Vec<(&'static str, Value)> {
         ("identify", json!({"address": 7})),
         ("holder", json!({"address": 7})),
         ("send_note", json!({"address": 7, "text": "hello"})),
+        (
+            "api",
+            json!({"request": {"method": "GET", "path": "api/alarms", "body": null, "waitMs": 0}}),
+        ),
+        ("count_alarms", json!({"count": 3})),
         ("serial_ports", json!({})),
         ("board", json!({})),
         ("install_board", json!({"order": order()})),

@@ -6,7 +6,10 @@ mod scripted;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, atomic::Ordering},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -14,10 +17,11 @@ use scripted::{
     ACCOUNT, CODE, GUARDED, Gateway, PASSWORD, Peer, SETUP_CODE, TOKEN, delta, full, point,
     presence, response, soon,
 };
+use serde_json::{Value, json};
 use switchyard_client::{Credentials, FirstAccount};
 use switchyard_desktop::{
     Desk,
-    dto::{Action, Command, FleetChange, LinkState},
+    dto::{Action, ApiCall, ApiMethod, Command, FleetChange, LinkState},
     events::{BATCH_INTERVAL, News, Window},
     settings::{FILE_NAME, Settings},
 };
@@ -45,6 +49,7 @@ const WRONG: Credentials<'_> = Credentials {
 struct Recorder {
     news: mpsc::UnboundedSender<(Instant, News)>,
     title: Arc<Mutex<String>>,
+    badge: Arc<AtomicU32>,
 }
 
 impl Window for Recorder {
@@ -55,6 +60,10 @@ impl Window for Recorder {
     fn entitle(&self, title: &str) {
         *self.title.lock().unwrap() = title.to_owned();
     }
+
+    fn badge(&self, count: u32) {
+        self.badge.store(count, Ordering::Relaxed);
+    }
 }
 
 /// A desk, what it tells its window, and where it keeps its settings.
@@ -62,21 +71,24 @@ struct Bench {
     desk: Desk,
     news: mpsc::UnboundedReceiver<(Instant, News)>,
     title: Arc<Mutex<String>>,
+    badge: Arc<AtomicU32>,
 }
 
 impl Bench {
     fn new(folder: &TempDir) -> Self {
         let (sender, news) = mpsc::unbounded_channel();
-        let title = Arc::default();
+        let (title, badge) = (Arc::default(), Arc::default());
         let window = Recorder {
             news: sender,
             title: Arc::clone(&title),
+            badge: Arc::clone(&badge),
         };
         let settings = Settings::open(folder.path()).unwrap();
         Bench {
             desk: Desk::new(settings, Box::new(window)),
             news,
             title,
+            badge,
         }
     }
 
@@ -452,6 +464,62 @@ async fn what_cannot_be_is_refused_with_a_word() {
         "gateway_gone"
     );
     assert!(!folder.path().join(FILE_NAME).exists(), "nothing was kept");
+}
+
+/// What is asked over HTTP goes with the token, which the page never sees; a refusal comes with the gateway's own words.
+#[tokio::test]
+async fn the_api_is_asked_as_whoever_is_logged_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Gateway::bind().await;
+    let mut bench = Bench::new(&folder);
+    let call = |method, path: &str, body| ApiCall {
+        method,
+        path: path.to_owned(),
+        body,
+        wait_ms: 0,
+    };
+    let list = call(ApiMethod::Get, "api/alarms?open=true", Value::Null);
+    let nobody = bench.desk.api(list.clone()).await.unwrap_err();
+    assert_eq!(nobody.code, "not_logged_in");
+    let _peer = bench.logged_in(&gateway).await;
+    let ask = async |call| {
+        tokio::select! {
+            answer = bench.desk.api(call) => answer,
+            _ = gateway.accept() => unreachable!("nobody dials"),
+        }
+    };
+    let list = ask(list).await.unwrap();
+    assert_eq!((list.status, &list.body["alarms"]), (200, &json!([])));
+    let said = json!({"alarms": [7]});
+    let path = "api/alarms/acknowledge";
+    let kept = ask(call(ApiMethod::Post, path, said.clone())).await;
+    let kept = kept.unwrap();
+    assert_eq!((kept.status, kept.body), (202, said));
+    let gone = call(ApiMethod::Delete, "api/alarm-rules/7", Value::Null);
+    assert_eq!(ask(gone).await.unwrap().body, Value::Null);
+    let refused = ask(call(ApiMethod::Put, "api/contacts/1", json!({}))).await;
+    let refused = refused.unwrap_err();
+    let detail = "expected a telephone number as telephone";
+    assert_eq!((&*refused.code, &*refused.message), ("bad_field", detail));
+    let elsewhere = call(ApiMethod::Get, "metrics", Value::Null);
+    assert_eq!(ask(elsewhere).await.unwrap_err().code, "bad_path");
+}
+
+/// The title counts what nobody has acknowledged, also when the link changes it.
+#[tokio::test]
+async fn alarms_are_counted_in_the_title() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Gateway::bind().await;
+    let mut bench = Bench::new(&folder);
+    bench.desk.count_alarms(3);
+    let peer = bench.logged_in(&gateway).await;
+    let host = gateway.url().replace("http://", "");
+    assert_eq!(bench.title(), format!("(3) {host} – li – Switchyard"));
+    assert_eq!(bench.badge.load(Ordering::Relaxed), 3);
+    bench.desk.count_alarms(0);
+    assert_eq!(bench.title(), format!("{host} – li – Switchyard"));
+    assert_eq!(bench.badge.load(Ordering::Relaxed), 0);
+    drop(peer);
 }
 
 /// 500 controllers that change at once reach the page in few, whole batches.

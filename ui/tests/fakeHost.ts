@@ -3,6 +3,8 @@
 import {
   HostError,
   type Address,
+  type ApiAnswer,
+  type ApiRequest,
   type BoardOrder,
   type Boards,
   type Command,
@@ -49,6 +51,7 @@ export class FakeHost implements Host {
   gateway: string | null = null;
   serialPorts: (() => Promise<SerialPort[]>) | null = null;
   boards: Boards | null = null;
+  countAlarms: ((count: number) => Promise<void>) | null = null;
   current: Session | null = SESSION;
   controllers: Controller[] = [];
   description: Description = { behaviour: 'latching output', commands: [] };
@@ -125,6 +128,14 @@ export class FakeHost implements Host {
 
   holder(): Promise<string> {
     return Promise.resolve('wang');
+  }
+
+  /** What answers the HTTP API; null has none of it. */
+  answer: ((request: ApiRequest, account: string) => Promise<ApiAnswer>) | null = null;
+
+  api(request: ApiRequest): Promise<ApiAnswer> {
+    if (this.answer === null) return Promise.reject(new HostError({ code: 'not_found', message: 'no such thing' }));
+    return this.answer(request, this.current?.account ?? SESSION.account);
   }
 
   sendNote(address: Address, text: string): Promise<void> {

@@ -4,6 +4,7 @@ import { createReadStream, existsSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { extname, join, normalize, resolve } from 'node:path';
 import { WebSocketServer } from 'ws';
+import type { FakeAlarms } from './fakeAlarms';
 import type { FakeGateway } from './fakeGateway';
 
 const DIST = resolve(import.meta.dirname, '../dist');
@@ -16,9 +17,9 @@ export const ONE_TIME_CODE = '123456';
 
 /**
  * Serves the built page, the WebSocket, and a log-in that takes `li` / `secret`, or `wang` with the same and a code. One that
- * is new has no account until the first is made.
+ * is new has no account until the first is made. The rest of the API is that of `alarms`, where there are any.
  */
-export async function serve(gateway: FakeGateway, isNew = false): Promise<{ server: Server; url: string }> {
+export async function serve(gateway: FakeGateway, isNew = false, alarms: FakeAlarms | null = null): Promise<{ server: Server; url: string }> {
   let account: string | null = null;
   let needsSetup = isNew;
   const server = createServer((request, response) => {
@@ -47,6 +48,22 @@ export async function serve(gateway: FakeGateway, isNew = false): Promise<{ serv
         }
         account = said['account'] ?? '';
         return session();
+      });
+    }
+    if (path.startsWith('/api/')) {
+      if (account === null) return refuse(401, 'not_logged_in');
+      if (alarms === null) return refuse(404, 'not_found');
+      const caller = account;
+      const gone = new AbortController();
+      response.on('close', () => gone.abort());
+      let body = '';
+      request.on('data', (chunk: Buffer) => (body += chunk.toString()));
+      return request.on('end', () => {
+        const asked = alarms.handle(request.method ?? 'GET', (request.url ?? '/').slice(1), body === '' ? undefined : JSON.parse(body), caller, gone.signal);
+        asked.then(
+          (answer) => (answer.body === null ? response.writeHead(answer.status).end() : json(answer.status, answer.body as object)),
+          () => response.destroy(),
+        );
       });
     }
     const file = join(DIST, normalize(path === '/' ? '/index.html' : path));

@@ -9,11 +9,7 @@ pub use model::*;
 pub use people::*;
 pub use words::*;
 
-use crate::{
-    Error, GatewayUrl, Token,
-    http::{Ask, exchange},
-};
-use hyper::{Method, StatusCode};
+use crate::{ApiAnswer, ApiCall, ApiMethod, Error, GatewayUrl, Token, call_api};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
 use std::{fmt::Write as _, time::Duration};
@@ -22,8 +18,8 @@ use std::{fmt::Write as _, time::Duration};
 pub const WAIT_MAX: Duration = Duration::from_secs(25);
 /// Alarms that one order may name.
 pub const ORDER_ALARMS_MAX: usize = 1_000;
-/// The longest answer that is read: a page of alarms has some hundred bytes each, a long history some thousand lines.
-const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// The status of what is kept, and not done yet.
+const ACCEPTED: u16 = 202;
 
 /// Which alarms are wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -137,7 +133,7 @@ impl Alarms {
     /// # Errors
     /// See above.
     pub async fn list(&self, wanted: &Wanted) -> Result<AlarmPage, Error> {
-        self.read(Method::GET, &wanted.path()).await
+        self.read(&wanted.path()).await
     }
 
     /// The same as soon as the gateway's revision is above one that was told before, or after a wait of whole seconds,
@@ -155,11 +151,8 @@ impl Alarms {
         let mut path = wanted.path();
         let sign = if path.contains('?') { '&' } else { '?' };
         let _ = write!(path, "{sign}revision={revision}&wait_s={}", wait.as_secs());
-        let ask = Ask {
-            longer: wait,
-            ..self.ask(Method::GET, &path)
-        };
-        self.parse(&exchange(&self.gateway, ask).await?.body)
+        let answer = self.call(ApiMethod::Get, &path, None, wait).await?;
+        self.parse(&answer)
     }
 
     /// One alarm, with all that was written down about it.
@@ -167,8 +160,7 @@ impl Alarms {
     /// # Errors
     /// See above.
     pub async fn show(&self, alarm: u64) -> Result<AlarmHistory, Error> {
-        self.read(Method::GET, &format!("/api/alarms/{alarm}"))
-            .await
+        self.read(&format!("/api/alarms/{alarm}")).await
     }
 
     /// Says that somebody heard.
@@ -234,7 +226,7 @@ impl Alarms {
         if let Some(before) = before {
             let _ = write!(path, "&before={before}");
         }
-        let answer: AttemptsAnswer = self.read(Method::GET, &path).await?;
+        let answer: AttemptsAnswer = self.read(&path).await?;
         Ok(answer.attempts)
     }
 
@@ -243,7 +235,7 @@ impl Alarms {
     /// # Errors
     /// See above.
     pub async fn overview(&self) -> Result<Overview, Error> {
-        self.read(Method::GET, "/api/alarm-overview").await
+        self.read("/api/alarm-overview").await
     }
 
     /// All contacts.
@@ -251,7 +243,7 @@ impl Alarms {
     /// # Errors
     /// See above.
     pub async fn contacts(&self) -> Result<Vec<KeptContact>, Error> {
-        let answer: ContactsAnswer = self.read(Method::GET, "/api/contacts").await?;
+        let answer: ContactsAnswer = self.read("/api/contacts").await?;
         Ok(answer.contacts)
     }
 
@@ -260,7 +252,7 @@ impl Alarms {
     /// # Errors
     /// See above.
     pub async fn contact(&self, id: u32) -> Result<KeptContact, Error> {
-        self.read(Method::GET, &format!("/api/contacts/{id}")).await
+        self.read(&format!("/api/contacts/{id}")).await
     }
 
     /// Makes a contact.
@@ -272,8 +264,12 @@ impl Alarms {
         contact: &Contact,
         pin: Option<&str>,
     ) -> Result<KeptContact, Error> {
-        self.write(Method::POST, "/api/contacts", &ContactBody { contact, pin })
-            .await
+        self.write(
+            ApiMethod::Post,
+            "/api/contacts",
+            &ContactBody { contact, pin },
+        )
+        .await
     }
 
     /// Writes a contact anew. Without a PIN it keeps the one that it has; an empty one takes that away.
@@ -287,7 +283,7 @@ impl Alarms {
         pin: Option<&str>,
     ) -> Result<KeptContact, Error> {
         let path = format!("/api/contacts/{id}");
-        self.write(Method::PUT, &path, &ContactBody { contact, pin })
+        self.write(ApiMethod::Put, &path, &ContactBody { contact, pin })
             .await
     }
 
@@ -307,7 +303,7 @@ impl Alarms {
     pub async fn test_contact(&self, id: u32, medium: &Medium) -> Result<Option<u64>, Error> {
         let path = format!("/api/contacts/{id}/test");
         let body = json!({ "medium": medium });
-        let answer: TestAnswer = self.write(Method::POST, &path, &body).await?;
+        let answer: TestAnswer = self.write(ApiMethod::Post, &path, &body).await?;
         Ok(answer.alarm)
     }
 
@@ -316,7 +312,7 @@ impl Alarms {
     /// # Errors
     /// See above.
     pub async fn rules(&self) -> Result<Vec<KeptRule>, Error> {
-        let answer: RulesAnswer = self.read(Method::GET, "/api/alarm-rules").await?;
+        let answer: RulesAnswer = self.read("/api/alarm-rules").await?;
         Ok(answer.rules)
     }
 
@@ -325,7 +321,7 @@ impl Alarms {
     /// # Errors
     /// See above.
     pub async fn add_rule(&self, rule: &Rule) -> Result<KeptRule, Error> {
-        self.write(Method::POST, "/api/alarm-rules", rule).await
+        self.write(ApiMethod::Post, "/api/alarm-rules", rule).await
     }
 
     /// Writes a rule anew.
@@ -333,7 +329,7 @@ impl Alarms {
     /// # Errors
     /// See above.
     pub async fn set_rule(&self, id: u32, rule: &Rule) -> Result<KeptRule, Error> {
-        self.write(Method::PUT, &format!("/api/alarm-rules/{id}"), rule)
+        self.write(ApiMethod::Put, &format!("/api/alarm-rules/{id}"), rule)
             .await
     }
 
@@ -350,7 +346,7 @@ impl Alarms {
     /// # Errors
     /// See above.
     pub async fn plans(&self) -> Result<Vec<KeptPlan>, Error> {
-        let answer: PlansAnswer = self.read(Method::GET, "/api/alarm-plans").await?;
+        let answer: PlansAnswer = self.read("/api/alarm-plans").await?;
         Ok(answer.plans)
     }
 
@@ -359,7 +355,7 @@ impl Alarms {
     /// # Errors
     /// See above.
     pub async fn set_plan(&self, site: u32, plan: &Plan) -> Result<KeptPlan, Error> {
-        self.write(Method::PUT, &format!("/api/alarm-plans/{site}"), plan)
+        self.write(ApiMethod::Put, &format!("/api/alarm-plans/{site}"), plan)
             .await
     }
 
@@ -377,7 +373,7 @@ impl Alarms {
     /// See above.
     pub async fn add_override(&self, site: u32, exception: &Override) -> Result<KeptPlan, Error> {
         let path = format!("/api/alarm-plans/{site}/overrides");
-        self.write(Method::POST, &path, exception).await
+        self.write(ApiMethod::Post, &path, exception).await
     }
 
     /// Who is on call when.
@@ -392,7 +388,7 @@ impl Alarms {
     ) -> Result<Vec<Shift>, Error> {
         let path =
             format!("/api/alarm-plans/{site}/calendar?from_ms={from_ms}&until_ms={until_ms}");
-        let answer: CalendarAnswer = self.read(Method::GET, &path).await?;
+        let answer: CalendarAnswer = self.read(&path).await?;
         Ok(answer.shifts)
     }
 
@@ -401,55 +397,73 @@ impl Alarms {
     /// # Errors
     /// See above.
     pub async fn sites(&self) -> Result<Vec<Site>, Error> {
-        let answer: SitesAnswer = self.read(Method::GET, "/api/sites").await?;
+        let answer: SitesAnswer = self.read("/api/sites").await?;
         Ok(answer.items)
     }
 
-    fn ask<'a>(&'a self, method: Method, path: &'a str) -> Ask<'a> {
-        Ask {
-            token: Some(&self.token),
-            answer_bytes_max: ANSWER_BYTES_MAX,
-            ..Ask::new(method, path)
-        }
+    async fn call(
+        &self,
+        method: ApiMethod,
+        path: &str,
+        body: Option<String>,
+        wait: Duration,
+    ) -> Result<ApiAnswer, Error> {
+        let call = ApiCall {
+            method,
+            path,
+            body,
+            wait,
+        };
+        call_api(&self.gateway, &self.token, call).await
     }
 
-    fn parse<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, Error> {
-        serde_json::from_slice(body).map_err(|error| Error::NotAGateway {
+    fn parse<T: DeserializeOwned>(&self, answer: &ApiAnswer) -> Result<T, Error> {
+        serde_json::from_slice(&answer.body).map_err(|error| Error::NotAGateway {
             gateway: self.gateway.authority(),
             detail: format!("its answer about alarms: {error}"),
         })
     }
 
-    async fn read<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, Error> {
-        let answer = exchange(&self.gateway, self.ask(method, path)).await?;
-        self.parse(&answer.body)
+    async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+        let answer = self.call(ApiMethod::Get, path, None, Duration::ZERO);
+        self.parse(&answer.await?)
     }
 
     async fn write<T: DeserializeOwned>(
         &self,
-        method: Method,
+        method: ApiMethod,
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, Error> {
-        let ask = self.ask(method, path).with_body(body);
-        self.parse(&exchange(&self.gateway, ask).await?.body)
+        let answer = self.call(method, path, Some(written(body)), Duration::ZERO);
+        self.parse(&answer.await?)
     }
 
     async fn remove(&self, path: &str) -> Result<(), Error> {
-        let ask = self.ask(Method::DELETE, path);
-        exchange(&self.gateway, ask).await.map(drop)
+        let removed = self.call(ApiMethod::Delete, path, None, Duration::ZERO);
+        removed.await.map(drop)
     }
 
     async fn order(&self, what: &str, body: &serde_json::Value) -> Result<Done, Error> {
         let path = format!("/api/alarms/{what}");
-        let ask = self.ask(Method::POST, &path).with_body(body);
-        let answer = exchange(&self.gateway, ask).await?;
-        let AlarmsAnswer { alarms } = self.parse(&answer.body)?;
+        let answer = self.call(
+            ApiMethod::Post,
+            &path,
+            Some(body.to_string()),
+            Duration::ZERO,
+        );
+        let answer = answer.await?;
+        let AlarmsAnswer { alarms } = self.parse(&answer)?;
         Ok(Done {
             alarms,
-            is_taken: answer.status != StatusCode::ACCEPTED,
+            is_taken: answer.status != ACCEPTED,
         })
     }
+}
+
+fn written(body: &impl Serialize) -> String {
+    serde_json::to_string(body)
+        .unwrap_or_else(|_| unreachable!("numbers, texts, and maps under texts have a JSON form"))
 }
 
 #[cfg(test)]

@@ -16,6 +16,12 @@ pub enum Error {
     /// This build speaks no TLS.
     #[error("expected http:// or ws://: this build dials gateways without TLS only")]
     TlsUnsupported,
+    /// Not a path of the gateway's API.
+    #[error("expected a path of the API such as /api/alarms and found {found:?}")]
+    BadPath {
+        /// What was given.
+        found: String,
+    },
     /// Nobody could be reached there.
     #[error("could not reach the gateway at {gateway}")]
     Unreachable {
@@ -99,11 +105,12 @@ pub enum Error {
 
 impl Error {
     /// The stable lowercase word: one of `docs/http.md`, of the protocol's codes, or
-    /// `gateway_gone`, `bad_url`, `tls_unsupported`, `not_a_gateway`, `unexpected_answer`,
+    /// `gateway_gone`, `bad_url`, `bad_path`, `tls_unsupported`, `not_a_gateway`, `unexpected_answer`,
     /// `not_compiled`, `keeps_changing`, `closed`.
     pub fn code(&self) -> &str {
         match self {
             Error::BadUrl { .. } => "bad_url",
+            Error::BadPath { .. } => "bad_path",
             Error::TlsUnsupported => "tls_unsupported",
             Error::Unreachable { .. } | Error::LinkLost | Error::NotConnected => "gateway_gone",
             Error::NotAGateway { .. } => "not_a_gateway",

@@ -1,11 +1,11 @@
-//! The first account, logging in and out, over HTTP (`docs/http.md`).
+//! The first account, logging in and out, and whatever else is asked over HTTP (`docs/http.md`).
 
 use crate::{Error, GatewayUrl, Token};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{Method, Request, StatusCode, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::{fmt, io, time::Duration};
 use switchyard_protocol::{Address, Role};
 use tokio::net::TcpStream;
@@ -16,6 +16,10 @@ const EXCHANGE_TIMEOUT: Duration = Duration::from_secs(15);
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest answer that is read: a session or a problem is a few hundred bytes.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// The longest answer of the API that is read: a page of a list is some hundred KiB.
+const API_ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The longest that the gateway may hold an answer of the API on purpose.
+const API_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// What somebody proves by who he is.
 #[derive(Clone, Copy)]
@@ -54,6 +58,41 @@ impl fmt::Debug for FirstAccount<'_> {
             .field("account", &self.account)
             .finish_non_exhaustive()
     }
+}
+
+/// What is done with a thing of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApiMethod {
+    /// It is read.
+    Get,
+    /// Something is made, or done.
+    Post,
+    /// It is replaced.
+    Put,
+    /// It is removed.
+    Delete,
+}
+
+/// A request to the gateway's API.
+#[derive(Clone, Debug)]
+pub struct ApiCall<'a> {
+    /// What is done.
+    pub method: ApiMethod,
+    /// Of what, such as `/api/alarms?open=true`.
+    pub path: &'a str,
+    /// JSON, where there is something to be said.
+    pub body: Option<String>,
+    /// How long the gateway may hold its answer on purpose, beside what any answer may take; at most a minute.
+    pub wait: Duration,
+}
+
+/// An answer of the API that is no refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiAnswer {
+    /// The status, 200 to 299.
+    pub status: u16,
+    /// JSON, or nothing.
+    pub body: Bytes,
 }
 
 /// Who is logged in.
@@ -102,8 +141,9 @@ pub async fn log_in(gateway: &GatewayUrl, credentials: &Credentials<'_>) -> Resu
     if let Some(code) = credentials.code {
         body["code"] = code.into();
     }
-    let ask = Ask::new(Method::POST, "/api/login").with_body(&body);
-    read_log_in(gateway, &exchange(gateway, ask).await?.body)
+    let path = "/api/login";
+    let answer = exchange(gateway, Method::POST, path, None, body.to_string()).await?;
+    read_log_in(gateway, &answer)
 }
 
 /// Whether the gateway has no account yet, so that the first one is to be made.
@@ -111,8 +151,8 @@ pub async fn log_in(gateway: &GatewayUrl, credentials: &Credentials<'_>) -> Resu
 /// # Errors
 /// As [`log_in`]; `not_found` from a gateway that is older than this.
 pub async fn is_setup_needed(gateway: &GatewayUrl) -> Result<bool, Error> {
-    let asked = exchange(gateway, Ask::new(Method::GET, "/api/setup"));
-    let answer: SetupAnswer = serde_json::from_slice(&asked.await?.body)
+    let asked = exchange(gateway, Method::GET, "/api/setup", None, String::new());
+    let answer: SetupAnswer = serde_json::from_slice(&asked.await?)
         .map_err(|error| not_a_gateway(gateway, format!("its answer about set-up: {error}")))?;
     Ok(answer.needed)
 }
@@ -129,8 +169,9 @@ pub async fn set_up(gateway: &GatewayUrl, first: &FirstAccount<'_>) -> Result<Lo
         "account": first.account,
         "password": first.password,
     });
-    let ask = Ask::new(Method::POST, "/api/setup").with_body(&body);
-    read_log_in(gateway, &exchange(gateway, ask).await?.body)
+    let path = "/api/setup";
+    let answer = exchange(gateway, Method::POST, path, None, body.to_string()).await?;
+    read_log_in(gateway, &answer)
 }
 
 fn read_log_in(gateway: &GatewayUrl, answer: &[u8]) -> Result<LogIn, Error> {
@@ -148,11 +189,15 @@ fn read_log_in(gateway: &GatewayUrl, answer: &[u8]) -> Result<LogIn, Error> {
 /// # Errors
 /// As [`log_in`]; `not_logged_in` for a token that is already worthless.
 pub async fn log_out(gateway: &GatewayUrl, token: &Token) -> Result<(), Error> {
-    let ask = Ask {
-        token: Some(token),
-        ..Ask::new(Method::POST, "/api/logout")
-    };
-    exchange(gateway, ask).await.map(drop)
+    exchange(
+        gateway,
+        Method::POST,
+        "/api/logout",
+        Some(token),
+        String::new(),
+    )
+    .await?;
+    Ok(())
 }
 
 /// Takes back an enrolment that failed, by the key that it was given: the address is nobody's any more.
@@ -168,12 +213,53 @@ pub async fn unenrol(
 ) -> Result<(), Error> {
     let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
     let path = format!("/api/controllers/{controller}/unenrol");
-    let ask = Ask {
-        token: Some(token),
-        ..Ask::new(Method::POST, &path)
+    let body = serde_json::json!({ "key": key }).to_string();
+    exchange(gateway, Method::POST, &path, Some(token), body).await?;
+    Ok(())
+}
+
+/// Asks the gateway's API, as whoever has the token.
+///
+/// # Errors
+/// As [`log_out`]; [`Error::Http`] with whatever code the API refuses by, and [`Error::BadPath`] for a path that is not
+/// one of it.
+pub async fn call_api(
+    gateway: &GatewayUrl,
+    token: &Token,
+    call: ApiCall<'_>,
+) -> Result<ApiAnswer, Error> {
+    if !is_of_api(call.path) {
+        return Err(Error::BadPath {
+            found: call.path.to_owned(),
+        });
+    }
+    let method = match call.method {
+        ApiMethod::Get => Method::GET,
+        ApiMethod::Post => Method::POST,
+        ApiMethod::Put => Method::PUT,
+        ApiMethod::Delete => Method::DELETE,
     };
-    let ask = ask.with_body(&serde_json::json!({ "key": key }));
-    exchange(gateway, ask).await.map(drop)
+    let within = EXCHANGE_TIMEOUT + call.wait.min(API_WAIT_MAX);
+    let body = call.body.unwrap_or_default();
+    let asked = talk(
+        gateway,
+        method,
+        call.path,
+        Some(token),
+        body,
+        API_ANSWER_BYTES_MAX,
+    );
+    let answered = tokio::time::timeout(within, asked).await;
+    let (status, body) = answered.map_err(|_| Error::TimedOut { after: within })??;
+    Ok(ApiAnswer {
+        status: status.as_u16(),
+        body,
+    })
+}
+
+/// Whether a path is one of the API: the token goes nowhere else.
+fn is_of_api(path: &str) -> bool {
+    path.starts_with("/api/") && path.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Makes a TCP connection to the gateway.
@@ -192,63 +278,29 @@ pub(crate) async fn connect(gateway: &GatewayUrl) -> Result<TcpStream, Error> {
     Ok(stream)
 }
 
-/// One request, and how much is taken for its answer.
-pub(crate) struct Ask<'a> {
-    pub(crate) method: Method,
-    /// With its query.
-    pub(crate) path: &'a str,
-    pub(crate) token: Option<&'a Token>,
-    /// JSON; empty for none.
-    pub(crate) body: String,
-    pub(crate) answer_bytes_max: usize,
-    /// How much longer than others it may take, where the gateway is to wait for something.
-    pub(crate) longer: Duration,
+async fn exchange(
+    gateway: &GatewayUrl,
+    method: Method,
+    path: &str,
+    token: Option<&Token>,
+    body: String,
+) -> Result<Bytes, Error> {
+    let talk = talk(gateway, method, path, token, body, ANSWER_BYTES_MAX);
+    let answered = tokio::time::timeout(EXCHANGE_TIMEOUT, talk).await;
+    let (_, body) = answered.map_err(|_| Error::TimedOut {
+        after: EXCHANGE_TIMEOUT,
+    })??;
+    Ok(body)
 }
 
-impl<'a> Ask<'a> {
-    pub(crate) fn new(method: Method, path: &'a str) -> Self {
-        Ask {
-            method,
-            path,
-            token: None,
-            body: String::new(),
-            answer_bytes_max: ANSWER_BYTES_MAX,
-            longer: Duration::ZERO,
-        }
-    }
-
-    /// The same with a body.
-    pub(crate) fn with_body(mut self, body: &impl Serialize) -> Self {
-        self.body = serde_json::to_string(body).unwrap_or_else(|_| {
-            unreachable!("numbers, texts, and maps under texts have a JSON form")
-        });
-        self
-    }
-}
-
-/// What a gateway answers that does not refuse.
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) body: Bytes,
-}
-
-/// Asks, over a connection of its own.
-pub(crate) async fn exchange(gateway: &GatewayUrl, ask: Ask<'_>) -> Result<Answer, Error> {
-    let after = EXCHANGE_TIMEOUT + ask.longer;
-    tokio::time::timeout(after, talk(gateway, ask))
-        .await
-        .map_err(|_| Error::TimedOut { after })?
-}
-
-async fn talk(gateway: &GatewayUrl, ask: Ask<'_>) -> Result<Answer, Error> {
-    let Ask {
-        method,
-        path,
-        token,
-        body,
-        answer_bytes_max,
-        ..
-    } = ask;
+async fn talk(
+    gateway: &GatewayUrl,
+    method: Method,
+    path: &str,
+    token: Option<&Token>,
+    body: String,
+    answer_bytes_max: usize,
+) -> Result<(StatusCode, Bytes), Error> {
     let stream = connect(gateway).await?;
     let odd = |error: hyper::Error| not_a_gateway(gateway, error.to_string());
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(odd)?;
@@ -291,7 +343,7 @@ async fn talk(gateway: &GatewayUrl, ask: Ask<'_>) -> Result<Answer, Error> {
         }
     };
     if status.is_success() {
-        return Ok(Answer { status, body });
+        return Ok((status, body));
     }
     Err(refusal(gateway, status, retry_after.as_deref(), &body))
 }
@@ -324,5 +376,26 @@ fn not_a_gateway(gateway: &GatewayUrl, detail: String) -> Error {
     Error::NotAGateway {
         gateway: gateway.authority(),
         detail,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_goes_to_the_api_alone() {
+        for (path, is_of) in [
+            ("/api/alarms?open=true&limit=100", true),
+            ("/api/alarm-plans/0/overrides", true),
+            ("/metrics", false),
+            ("api/alarms", false),
+            ("http://elsewhere.example/api/alarms", false),
+            ("//elsewhere.example/api/", false),
+            ("/api/alarms HTTP/1.1\r\nX: y", false),
+            ("/api/ä", false),
+        ] {
+            assert_eq!(is_of_api(path), is_of, "{path}");
+        }
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! - [`log_in`], [`log_out`]: a token for an account's [`Credentials`]. [`set_up`] makes the first
 //!   account of a new gateway.
+//! - [`call_api`]: what is asked of the gateway over HTTP, as the one who is logged in.
 //! - [`Client`]: the link. [`Client::fleet`] is the fleet now, [`Client::events`] what happens,
 //!   [`Client::send`] a command with its [`Receipts`], [`Client::request`] and its typed shorthands
 //!   ask any peer.
@@ -66,6 +67,7 @@ pub use core::{INTEREST_MAX, REQUESTS_MAX};
 pub use error::{Error, explain};
 pub use fleet::{CONTROLLERS_MAX, Controller, Fleet, FleetChange, Status};
 pub use http::{
-    Credentials, FirstAccount, LogIn, is_setup_needed, log_in, log_out, set_up, unenrol,
+    ApiAnswer, ApiCall, ApiMethod, Credentials, FirstAccount, LogIn, call_api, is_setup_needed,
+    log_in, log_out, set_up, unenrol,
 };
 pub use options::{GatewayUrl, Installation, Interest, Options, Token};

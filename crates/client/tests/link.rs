@@ -10,8 +10,9 @@ use scripted::{
 };
 use std::{sync::atomic::Ordering, time::Duration};
 use switchyard_client::{
-    Client, Credentials, Event, Events, FirstAccount, FleetChange, Installation, Interest,
-    LinkState, Options, Order, Receipts, Token, is_setup_needed, log_in, log_out, set_up,
+    ApiCall, ApiMethod, Client, Credentials, Error, Event, Events, FirstAccount, FleetChange,
+    GatewayUrl, Installation, Interest, LinkState, Options, Order, Receipts, Token, call_api,
+    is_setup_needed, log_in, log_out, set_up,
 };
 use switchyard_protocol::{
     Address, Code, Frame, Kind,
@@ -136,6 +137,53 @@ async fn logs_in_and_out_by_http() {
     drop(gateway);
     let gone = log_in(&url, &right).await.unwrap_err();
     assert_eq!(gone.code(), "gateway_gone");
+}
+
+/// Reads, does, replaces and removes, as the one with the token; a refusal keeps its word and its detail.
+#[tokio::test]
+async fn asks_the_api() {
+    let gateway = Gateway::bind().await;
+    let url: GatewayUrl = gateway.url().parse().unwrap();
+    let token = Token::new(TOKEN);
+    let ask = |method, path: &'static str, body: Option<&str>, token: Token| {
+        let (url, body) = (url.clone(), body.map(str::to_owned));
+        let call = ApiCall {
+            method,
+            path,
+            body,
+            wait: Duration::from_secs(25),
+        };
+        let gateway = &gateway;
+        async move {
+            tokio::select! {
+                answer = call_api(&url, &token, call) => answer,
+                _ = gateway.accept() => unreachable!("nobody dials"),
+            }
+        }
+    };
+    let list = ask(ApiMethod::Get, "/api/alarms?open=true", None, token.clone()).await;
+    let list = list.unwrap();
+    assert_eq!(list.status, 200);
+    assert!(list.body.len() > 200_000, "a page of a list is long");
+    let said = r#"{"alarms":[7]}"#;
+    let path = "/api/alarms/acknowledge";
+    let kept = ask(ApiMethod::Post, path, Some(said), token.clone()).await;
+    let kept = kept.unwrap();
+    assert_eq!((kept.status, &kept.body[..]), (202, said.as_bytes()));
+    let gone = ask(ApiMethod::Delete, "/api/alarm-rules/7", None, token.clone());
+    let gone = gone.await.unwrap();
+    assert_eq!((gone.status, gone.body.len()), (204, 0));
+    let refused = ask(ApiMethod::Put, "/api/contacts/1", Some("{}"), token.clone());
+    let refused = refused.await.unwrap_err();
+    assert_eq!(refused.code(), "bad_field");
+    assert!(matches!(
+        refused,
+        Error::Http { detail, .. } if detail == "expected a telephone number as telephone"
+    ));
+    let stranger = ask(ApiMethod::Post, path, Some(said), Token::new("other"));
+    assert_eq!(stranger.await.unwrap_err().code(), "not_found");
+    let elsewhere = ask(ApiMethod::Get, "/metrics", None, token).await;
+    assert_eq!(elsewhere.unwrap_err().code(), "bad_path");
 }
 
 #[tokio::test]

@@ -38,6 +38,8 @@
 //! ```
 
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod media;
 pub mod modem;
 mod number;

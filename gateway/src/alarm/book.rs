@@ -96,6 +96,8 @@ pub(crate) struct Book {
     /// Alarms that wait for the end of an attempt.
     waiting: BTreeSet<AlarmId>,
     last: AlarmNumbers,
+    /// The latest moment that it was given.
+    clock_ms: u64,
     changed_alarms: BTreeSet<AlarmId>,
     changed_attempts: BTreeSet<AttemptId>,
     notes: Vec<(u64, Note)>,
@@ -126,6 +128,7 @@ impl Book {
             worded: BTreeSet::new(),
             waiting: BTreeSet::new(),
             last,
+            clock_ms: now_ms,
             changed_alarms: BTreeSet::new(),
             changed_attempts: BTreeSet::new(),
             notes: Vec::new(),
@@ -134,6 +137,18 @@ impl Book {
         for attempt in interrupted {
             book.end(now_ms, attempt, Outcome::Interrupted);
         }
+        let is_stuck =
+            |it: &&Alarm| it.pursuit.is_none() && matches!(it.source, Source::Test { .. });
+        let stuck: Vec<_> = book
+            .alarms
+            .values()
+            .filter(is_stuck)
+            .map(|it| it.source.clone())
+            .collect();
+        for source in stuck {
+            book.over(now_ms, &source);
+        }
+        book.clock_ms = now_ms;
         book
     }
 
@@ -192,11 +207,23 @@ impl Book {
         if let Some(&id) = self.by_source.get(&it.source)
             && let Some(alarm) = self.alarms.get(&id)
             && (alarm.is_open() || alarm.may_come_back(now_ms))
+            // Each test is one of its own.
+            && (alarm.is_standing || !matches!(alarm.source, Source::Test { .. }))
         {
             self.raise_again(now_ms, id, it);
             return Ok(id);
         }
-        if self.alarms.len() >= OPEN_MAX {
+        // A whole site, and what is grave, has room beyond what is not.
+        let is_grave =
+            it.severity == Severity::High || matches!(it.source, Source::SiteSilent { .. });
+        let max = if is_grave {
+            OPEN_MAX + OPEN_MAX / 10
+        } else {
+            OPEN_MAX
+        };
+        if self.alarms.len() >= OPEN_MAX
+            && self.alarms.values().filter(|it| it.is_open()).count() >= max
+        {
             return Err(Full);
         }
         self.last.alarm.0 += 1;
@@ -252,6 +279,22 @@ impl Book {
                 (alarm.text, alarm.value) = (it.text, it.value);
                 self.changed_alarms.insert(id);
             }
+            // What has become graver is news, also to who has heard of it before.
+            if it.severity > alarm.severity {
+                alarm.severity = it.severity;
+                if alarm.part_of.is_none() && alarm.shelved.is_none() {
+                    alarm.acknowledged = None;
+                    let is_told = alarm
+                        .pursuit
+                        .as_ref()
+                        .is_some_and(|it| it.attempt.is_some());
+                    if !is_told {
+                        alarm.pursuit = Some(Self::new_pursuit(now_ms, alarm));
+                    }
+                }
+                let value = alarm.value.clone();
+                self.note(now_ms, id, Happened::Raised { value });
+            }
             return;
         }
         alarm.is_standing = true;
@@ -276,7 +319,16 @@ impl Book {
         if !is_heard && alarm.part_of.is_none() && alarm.shelved.is_none() {
             alarm.acknowledged = None;
             if alarm.pursuit.is_none() {
-                alarm.pursuit = Some(Self::new_pursuit(now_ms, alarm));
+                let mut pursuit = Self::new_pursuit(now_ms, alarm);
+                // Somebody may be about to hear of it this moment.
+                let mut under_way = self.under_way.values();
+                pursuit.attempt = under_way
+                    .find(|attempt| {
+                        let attempt = self.attempts.get(attempt);
+                        attempt.is_some_and(|it| it.alarms.contains(&id))
+                    })
+                    .copied();
+                alarm.pursuit = Some(pursuit);
             }
         }
         let value = alarm.value.clone();
@@ -306,7 +358,10 @@ impl Book {
         }
         self.note(now_ms, id, Happened::Cleared);
         // What was told of in its place stands for itself from now on.
-        let parts: Vec<_> = self.parts(id).map(|it| it.id).collect();
+        let parts = match source {
+            Source::SiteSilent { .. } => self.parts(id).map(|it| it.id).collect(),
+            _ => Vec::new(),
+        };
         for part in parts {
             if let Some(alarm) = self.alarms.get_mut(&part) {
                 alarm.part_of = None;
@@ -348,8 +403,13 @@ impl Book {
     }
 
     fn with_parts(&self, ids: &[AlarmId]) -> Vec<AlarmId> {
+        let is_whole = |id: &&AlarmId| {
+            let alarm = self.alarms.get(*id);
+            alarm.is_some_and(|it| matches!(it.source, Source::SiteSilent { .. }))
+        };
         let parts = ids
             .iter()
+            .filter(is_whole)
             .flat_map(|&id| self.parts(id).map(|it| it.id).collect::<Vec<_>>());
         let all: BTreeSet<_> = ids.iter().copied().chain(parts).collect();
         all.into_iter().collect()
@@ -394,10 +454,9 @@ impl Book {
     /// Somebody writes something about these.
     pub(crate) fn comment(&mut self, now_ms: u64, ids: &[AlarmId], text: &str, by: &Deed) {
         for &id in ids {
-            if self.alarms.contains_key(&id) {
-                let (text, by) = (text.to_owned(), by.clone());
-                self.note(now_ms, id, Happened::Commented { text, by });
-            }
+            // Also of one that has been over for long, which the book has not.
+            let (text, by) = (text.to_owned(), by.clone());
+            self.note(now_ms, id, Happened::Commented { text, by });
         }
     }
 

@@ -39,7 +39,6 @@ enum Stage {
 }
 
 /// See the module.
-#[derive(Debug)]
 pub(crate) struct Conversation {
     language: Language,
     pin: Option<String>,
@@ -47,8 +46,6 @@ pub(crate) struct Conversation {
     typed: String,
     wrong: u8,
     spoken: u8,
-    /// Something is being spoken.
-    is_speaking: bool,
 }
 
 impl Conversation {
@@ -65,7 +62,6 @@ impl Conversation {
             typed: String::new(),
             wrong: 0,
             spoken: 0,
-            is_speaking: false,
         }
     }
 
@@ -76,7 +72,6 @@ impl Conversation {
 
     /// What was to be spoken has been.
     pub(crate) fn said(&mut self) -> Next {
-        self.is_speaking = false;
         match self.stage {
             Stage::SaysGoodbye(decision) => Next::End(outcome_of(decision)),
             Stage::AsksPin if !self.typed.is_empty() => Next::Listen(DIGIT_PATIENCE),
@@ -119,7 +114,6 @@ impl Conversation {
         let Stage::Decides(decision) = self.stage else {
             return Next::Listen(KEY_PATIENCE);
         };
-        self.is_speaking = true;
         if !is_kept {
             self.stage = Stage::TellsAlarms;
             return Next::Say(match self.language {
@@ -157,7 +151,6 @@ impl Conversation {
 
     fn speak(&mut self) -> Next {
         self.spoken += 1;
-        self.is_speaking = true;
         match (self.stage, self.language) {
             (Stage::AsksPin, Language::En) => {
                 Next::Say("This is Switchyard, with an alarm. Please type your PIN.".into())
@@ -203,7 +196,6 @@ impl Conversation {
             return self.speak();
         }
         self.wrong += 1;
-        self.is_speaking = true;
         if self.wrong >= PIN_TRIES {
             return Next::End(Outcome::Unanswered);
         }

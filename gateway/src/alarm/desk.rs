@@ -127,11 +127,11 @@ impl ChannelLimits {
         if matches!(channel.medium(), Medium::Call | Medium::Sms) {
             let number: Number = match destination.parse() {
                 Ok(number) => number,
-                Err(error) => return Err(format!("{destination} cannot be dialled: {error}")),
+                Err(error) => return Err(format!("the number cannot be dialled: {error}")),
             };
             let is_allowed = |prefix: &String| number.as_str().starts_with(prefix.as_str());
             if !self.prefixes.is_empty() && !self.prefixes.iter().any(is_allowed) {
-                return Err(format!("{number} begins with no prefix that is allowed"));
+                return Err("the number begins with no prefix that is allowed".into());
             }
         }
         let within = |span_ms: u64| {

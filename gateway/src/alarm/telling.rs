@@ -53,7 +53,6 @@ pub(crate) enum Report {
 }
 
 /// One contact to be told by one channel.
-#[derive(Debug)]
 pub(crate) struct Errand {
     /// Which attempt it is.
     pub(crate) attempt: AttemptId,

@@ -27,6 +27,9 @@ pub(crate) const GRACE_MS: u64 = 90_000;
 /// What was found and waits to be taken; beyond it the oldest are taken for lost, which is said.
 const FOUND_MAX: usize = 65_536;
 
+/// How long a controller is left alone whose alarm found no room.
+const AGAIN_MS: u64 = 10_000;
+
 /// Where a controller belongs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Home {
@@ -62,6 +65,8 @@ pub(crate) struct Watching {
     due: BTreeSet<(u64, RuleId, u32)>,
     /// Alarms that stood before their judge was there.
     standing: BTreeSet<(RuleId, u32)>,
+    /// Controllers to be looked at once more, and when.
+    again: BTreeSet<(u64, u32)>,
     found: VecDeque<Found>,
     /// Found and not kept for want of room.
     pub(crate) missed: u64,
@@ -78,6 +83,7 @@ impl Watching {
             seats: HashMap::new(),
             due: BTreeSet::new(),
             standing: BTreeSet::new(),
+            again: BTreeSet::new(),
             found: VecDeque::new(),
             missed: 0,
             has_grace: true,
@@ -121,6 +127,28 @@ impl Watching {
         }
     }
 
+    /// Nothing is watched any more: what was seen is old when something is again.
+    pub(crate) fn forget_all(&mut self) {
+        *self = Watching {
+            has_grace: self.has_grace,
+            homes: std::mem::take(&mut self.homes),
+            ..Watching::new()
+        };
+    }
+
+    /// Has a judge look anew at what it found, since that could not be raised.
+    pub(crate) fn not_raised(&mut self, now_ms: u64, rule: RuleId, controller: u32) {
+        let place = (rule, controller);
+        if let Some(seat) = self.seats.remove(&place) {
+            if let Some(due_ms) = seat.due_ms {
+                self.due.remove(&(due_ms, rule, controller));
+            }
+            self.standing.remove(&place);
+            // Not at once: there may be room by then.
+            self.again.insert((now_ms + AGAIN_MS, controller));
+        }
+    }
+
     /// Takes what was found.
     pub(crate) fn take_found(&mut self) -> Vec<Found> {
         self.found.drain(..).collect()
@@ -130,7 +158,8 @@ impl Watching {
     pub(crate) fn next_ms(&self) -> Option<u64> {
         let first = self.due.first().map(|(due_ms, _, _)| *due_ms);
         let grace = (self.has_grace && self.is_needed()).then_some(GRACE_MS);
-        first.into_iter().chain(grace).min()
+        let again = self.again.first().map(|(due_ms, _)| *due_ms);
+        first.into_iter().chain(again).chain(grace).min()
     }
 
     /// Judges what is due.
@@ -140,6 +169,12 @@ impl Watching {
             for address in self.fleet.addresses().collect::<Vec<_>>() {
                 self.look(now_ms, address);
             }
+        }
+        while let Some(&(due_ms, controller)) = self.again.first()
+            && due_ms <= now_ms
+        {
+            self.again.pop_first();
+            self.look(now_ms, Address(controller));
         }
         while let Some(&(due_ms, rule, controller)) = self.due.first()
             && due_ms <= now_ms
@@ -354,7 +389,10 @@ impl Observer for Eye {
         let mut watching = self.lock();
         let before = watching.next_ms();
         let missed = watching.take(now_ms, frame);
-        let is_news = !watching.found.is_empty() || watching.next_ms() < before || before.is_none();
+        let is_earlier = watching
+            .next_ms()
+            .is_some_and(|next| before.is_none_or(|before| next < before));
+        let is_news = !watching.found.is_empty() || is_earlier;
         drop(watching);
         if is_news {
             self.news.notify_one();

@@ -79,8 +79,14 @@ impl Numbers {
         }
         self.is_storing = true;
         let count = self.waiting.len().min(NUMBERS_PER_CALL);
-        let numbers = self.waiting.drain(..count).collect();
-        let told = std::mem::take(&mut self.told).into_values().collect();
+        let numbers: Vec<_> = self.waiting.drain(..count).collect();
+        // Those of these controllers, so that no call is much longer than another.
+        let mut told = Vec::new();
+        for (controller, _) in &numbers {
+            let its = (*controller, 0)..=(*controller, u8::MAX);
+            let its: Vec<_> = self.told.range(its).map(|(place, _)| *place).collect();
+            told.extend(its.iter().filter_map(|place| self.told.remove(place)));
+        }
         let (store, telemetry) = (Arc::clone(&self.store), Arc::clone(telemetry));
         let alarms = self.alarms.clone();
         Some(async move {

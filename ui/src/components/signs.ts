@@ -1,3 +1,18 @@
 // The names of the signs that Sign.svelte draws.
 
-export type SignName = 'on' | 'off' | 'asked' | 'done' | 'confirmed' | 'alarm' | 'forced' | 'stopped' | 'unknown';
+export type SignName =
+  | 'on'
+  | 'off'
+  | 'asked'
+  | 'done'
+  | 'confirmed'
+  | 'alarm'
+  | 'alarmHigh'
+  | 'alarmLow'
+  | 'heard'
+  | 'shelved'
+  | 'flapping'
+  | 'comment'
+  | 'forced'
+  | 'stopped'
+  | 'unknown';

@@ -46,8 +46,8 @@ impl Dialog {
         }
         routes.reverse();
         // One without a Contact is against the rules; the address that was called is the next best.
-        let target = match (contact, &invite.start) {
-            (Some(contact), _) => address(contact).to_owned(),
+        let target = match (contact.and_then(target_in), &invite.start) {
+            (Some(target), _) => target,
             (None, Start::Request { uri, .. }) => uri.clone(),
             (None, Start::Response { .. }) => return None,
         };
@@ -85,6 +85,7 @@ impl Dialog {
             true => {
                 let first = routes.remove(0);
                 routes.push(format!("<{}>", self.target));
+                // It is an address, or its lr would not have been looked for.
                 address(&first).to_owned()
             }
             false => self.target.clone(),
@@ -125,10 +126,21 @@ impl Dialog {
 
     /// Takes a new target from a re-INVITE or UPDATE, or from the answer to ours.
     pub(crate) fn refresh(&mut self, message: &Message) {
-        if let Some(contact) = message.headers.list("Contact").next() {
-            self.target = address(contact).into();
+        if let Some(target) = message.headers.list("Contact").next().and_then(target_in) {
+            self.target = target;
         }
     }
+}
+
+/// The address in a Contact, if it can stand in the first line of a request: with a space in it, that would be
+/// another line.
+fn target_in(contact: &str) -> Option<String> {
+    let target = address(contact);
+    let is_one_word = !target.is_empty()
+        && !target
+            .chars()
+            .any(|it| it.is_whitespace() || it.is_control());
+    is_one_word.then(|| target.to_owned())
 }
 
 /// Where a request for this address goes: to the address itself where it is written as one. A name is not asked
@@ -211,8 +223,9 @@ mod tests {
         for (contact, expected) in [
             ("sip:7@203.0.113.9:5099", "203.0.113.9:5099"),
             ("sips:7@203.0.113.9", "203.0.113.9:5061"),
-            // Behind somebody's NAT, a name, another family, nonsense: the way that the answer came.
+            // Behind somebody's NAT, no word at all, a name, another family, nonsense: the way that the answer came.
             ("sip:7@10.0.0.9", "198.51.100.1:5060"),
+            ("sip:7@203.0.113.9 SIP/2.0", "198.51.100.1:5060"),
             ("sip:7@a.name", "198.51.100.1:5060"),
             ("sip:7@[2001:db8::1]", "198.51.100.1:5060"),
             ("tel:7", "198.51.100.1:5060"),

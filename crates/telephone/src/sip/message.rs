@@ -247,6 +247,17 @@ impl Headers {
         }
     }
 
+    /// Puts a field in the place of the first of its name.
+    pub(crate) fn set_first(&mut self, name: &str, value: &str) {
+        if let Some((_, it)) = self
+            .0
+            .iter_mut()
+            .find(|(it, _)| it.eq_ignore_ascii_case(name))
+        {
+            *it = value.into();
+        }
+    }
+
     /// Takes all fields of a name away.
     pub fn remove(&mut self, name: &str) {
         self.0.retain(|(it, _)| !it.eq_ignore_ascii_case(name));

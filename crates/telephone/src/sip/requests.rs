@@ -357,6 +357,14 @@ impl Core {
         source: SocketAddr,
         now: Instant,
     ) {
+        let mut response = response.clone();
+        if let Some(via) = response
+            .headers
+            .first("Via")
+            .and_then(|it| stamped(it, source))
+        {
+            response.headers.set_first("Via", &via);
+        }
         let bytes = response.to_bytes();
         self.send(source, bytes.clone());
         if let Some(key) = answer_key(request) {
@@ -408,6 +416,18 @@ impl Core {
             self.given.pop_front();
         }
     }
+}
+
+/// A Via with where its request came from, where that was asked for (RFC 3581 section 4).
+fn stamped(via: &str, source: SocketAddr) -> Option<String> {
+    let mut parts: Vec<String> = via.split(';').map(|it| it.trim().to_owned()).collect();
+    // In a list, the first alone is meant, and nobody who asks for this writes lists.
+    let rport = parts
+        .iter_mut()
+        .find(|it| it.eq_ignore_ascii_case("rport"))?;
+    *rport = format!("rport={}", source.port());
+    parts.push(format!("received={}", source.ip()));
+    (!via.contains(',')).then(|| parts.join(";"))
 }
 
 /// How a request is known when it comes again: its branch, who made that, and its method (RFC 3261 section 17.2.3).

@@ -126,7 +126,7 @@ impl Call {
     }
 
     /// Plays this, of 8,000 samples each second, instead of what is being played. Before the call is answered it
-    /// waits for that.
+    /// waits for that. [`Event::Played`] tells when the last of it has gone out; what is replaced or stopped is not told.
     pub fn play(&mut self, sound: Arc<[i16]>) {
         self.shared.wish(Wish::Play(sound));
     }

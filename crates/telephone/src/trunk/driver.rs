@@ -2,7 +2,7 @@
 
 use crate::{
     error::Error,
-    outcome::Trouble,
+    outcome::{End, Trouble},
     sip::{
         agent::Agent,
         call::CallRequest,
@@ -152,7 +152,7 @@ impl Driver {
                 if let Some(place) = self.waiting.iter().position(waits)
                     && let Command::Call { events, .. } = self.waiting.remove(place)
                 {
-                    let _ = events.try_send(CallEvent::Ended(crate::End::Withdrawn));
+                    let _ = events.try_send(CallEvent::Ended(End::Withdrawn));
                 }
                 None
             }
@@ -229,7 +229,7 @@ impl Driver {
                     let _ = answer.send(Err(trouble.clone()));
                 }
                 Command::Call { events, .. } => {
-                    let end = crate::End::Trouble {
+                    let end = End::Trouble {
                         trouble: trouble.clone(),
                         retry_after: None,
                     };
@@ -246,6 +246,9 @@ impl Driver {
     /// Does everything that the agent wants done.
     async fn send_all(&mut self) {
         while let Some(output) = self.agent.output() {
+            if is_silence(&output) {
+                self.link.renew();
+            }
             match output {
                 Output::Send { to, bytes } => {
                     if let Err(why) = self.link.send(to, self.server, bytes).await {
@@ -284,6 +287,19 @@ impl Driver {
             }
         }
     }
+}
+
+/// Whether the trunk has not said a word to something.
+fn is_silence(output: &Output) -> bool {
+    let trouble = match output {
+        Output::Probed(Err(trouble)) | Output::Registered(Err(trouble)) => trouble,
+        Output::Call {
+            event: CallEvent::Ended(End::Trouble { trouble, .. }),
+            ..
+        } => trouble,
+        _ => return false,
+    };
+    *trouble == Trouble::Silent
 }
 
 /// By the runtime's clock, which a test may hold.

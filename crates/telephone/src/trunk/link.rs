@@ -113,6 +113,16 @@ impl Link {
         }
     }
 
+    /// Lets a connection go that nothing comes back by: it may have died without a word, and another is made when
+    /// something is to be sent.
+    pub(super) fn renew(&mut self) {
+        if let Link::Connection(connection) = self {
+            connection.writer = None;
+            connection.is_up = false;
+            connection.generation += 1;
+        }
+    }
+
     /// Sends bytes. An error says that this way is broken, and not that they were lost, which may always happen.
     pub(super) async fn send(
         &mut self,
@@ -120,6 +130,10 @@ impl Link {
         server: SocketAddr,
         bytes: Vec<u8>,
     ) -> Result<(), String> {
+        if to.ip().is_unspecified() {
+            // To the kernel, that would be this very machine.
+            return Err("the address of the server is not known".into());
+        }
         match self {
             Link::Datagrams(socket) => match socket.send_to(&bytes, to).await {
                 Err(error) if is_lasting(&error) => Err(error.to_string()),

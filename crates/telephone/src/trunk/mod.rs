@@ -59,7 +59,7 @@ impl fmt::Debug for Password {
 }
 
 /// How a trunk is used.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrunkSettings {
     /// The telephone system: a name or an address, with a number such as `:5060` where it is not the transport's
     /// own. A name is asked of the system's resolver; SRV records are not.
@@ -217,10 +217,10 @@ fn unspecified(server: SocketAddr) -> SocketAddr {
 }
 
 impl Trunk {
-    /// Opens a trunk, and registers if it is to. It need not be there yet.
+    /// Opens a trunk, and registers if it is to. It need not be there yet, nor be known to the resolver.
     ///
     /// # Errors
-    /// When the settings cannot be used, the server's name is not to be had, or no socket is.
+    /// When the settings cannot be used, or no socket is to be had.
     pub async fn open(settings: TrunkSettings) -> Result<Self, Error> {
         let domain =
             domain(&settings.server).ok_or_else(|| Error::Server(settings.server.clone()))?;
@@ -255,7 +255,15 @@ impl Trunk {
             public_ip: settings.public_ip,
             silence_limit: settings.silence_limit,
         };
-        let (server, local_ip) = place.locate().await?;
+        // A host that starts while its network does not yet resolve is no reason to give up: each probe and each
+        // call asks again.
+        let (server, local_ip) = match place.locate().await {
+            Err(Error::Resolve { .. }) => {
+                let nowhere = unspecified(([0, 0, 0, 0], 0).into());
+                (SocketAddr::new(nowhere.ip(), place.number), nowhere.ip())
+            }
+            located => located?,
+        };
         let roots = settings.root_certificates.as_deref();
         let link = link::Link::open(settings.transport, &place.host, server, roots).await?;
         let (commands, receiver) = mpsc::channel(COMMANDS_MAX);

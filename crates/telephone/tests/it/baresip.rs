@@ -24,7 +24,8 @@ const TRIES: usize = 5;
 struct Baresip {
     program: Program,
     udp_port: u16,
-    console_tcp_port: u16,
+    /// Its console, held open: it does not always read what comes with a farewell.
+    console: TcpStream,
     folder: tempfile::TempDir,
 }
 
@@ -80,18 +81,18 @@ impl Baresip {
         program.wait_for_line("baresip to be ready", |line| {
             line.contains("is ready").then_some(())
         })?;
+        let console = TcpStream::connect((Ipv4Addr::LOCALHOST, console_tcp_port))?;
         Ok(Baresip {
             program,
             udp_port,
-            console_tcp_port,
+            console,
             folder,
         })
     }
 
     /// Presses a key, as somebody at its console would.
-    fn press(&self, key: char) -> Result<()> {
-        let mut console = TcpStream::connect((Ipv4Addr::LOCALHOST, self.console_tcp_port))?;
-        console.write_all(key.to_string().as_bytes())?;
+    fn press(&mut self, key: char) -> Result<()> {
+        self.console.write_all(key.to_string().as_bytes())?;
         Ok(())
     }
 
@@ -184,21 +185,36 @@ async fn a_telephone_hears_the_alarm_and_its_key_arrives() -> Result<()> {
     until(&mut call, Event::Key('#')).await;
     assert_eq!(call.hang_up().await, End::HungUpByUs);
     let heard = telephone.heard()?;
-    let (likeness_said, likeness_other) = (likeness(&heard, &said), likeness(&heard, &other));
+    // Quarter of a second by quarter of a second, of those that are loud: on a busy machine there may be pauses in
+    // some of them.
+    let likenesses = |sound: &[i16]| -> Vec<f64> {
+        let is_loud =
+            |piece: &&[i16]| piece.iter().filter(|it| it.unsigned_abs() > 1_500).count() > 300;
+        let loud = sound.chunks_exact(2_000).filter(is_loud);
+        loud.take(6).map(|it| likeness(&heard, it)).collect()
+    };
+    let (ours, others) = (likenesses(&said), likenesses(&other));
+    let alike = ours.iter().filter(|it| **it > 0.99).count();
     ensure!(
-        likeness_said > 0.9,
-        "what was heard is like what was said by {likeness_said}"
+        ours.len() >= 4 && others.len() >= 4,
+        "{} and {} pieces",
+        ours.len(),
+        others.len()
     );
     ensure!(
-        likeness_other < 0.4,
-        "and like something else by {likeness_other}"
+        alike * 4 >= ours.len() * 3,
+        "what was said was heard by {ours:?}"
+    );
+    ensure!(
+        others.iter().all(|it| *it < 0.9),
+        "and something else by {others:?}"
     );
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_telephone_that_hangs_up_is_told() -> Result<()> {
-    let telephone = Baresip::start()?;
+    let mut telephone = Baresip::start()?;
     let settings = TrunkSettings::new(
         &format!("127.0.0.1:{}", telephone.udp_port),
         "alarms",
@@ -208,8 +224,16 @@ async fn a_telephone_that_hangs_up_is_told() -> Result<()> {
     assert_eq!(trunk.probe().await, Ok(()));
     let mut call = trunk.call(&"123".parse()?, Duration::from_secs(20)).await?;
     until(&mut call, Event::Progress(Progress::Answered)).await;
-    telephone.press('b')?;
-    assert_eq!(crate::sipp::events(&mut call).await.1, End::HungUpByThem);
+    // It does not hang up what it does not yet know to be acknowledged.
+    let end = loop {
+        telephone.press('b')?;
+        let ended =
+            tokio::time::timeout(Duration::from_millis(500), crate::sipp::events(&mut call));
+        if let Ok((_, end)) = ended.await {
+            break end;
+        }
+    };
+    assert_eq!(end, End::HungUpByThem);
     // A number that it has not.
     let mut call = trunk.call(&"124".parse()?, Duration::from_secs(20)).await?;
     assert_eq!(

@@ -14,6 +14,8 @@ use std::collections::BTreeSet;
 
 /// How soon it is looked again for somebody who could be told, where there is nobody at all.
 const NOBODY_MS: u64 = 60 * 1_000;
+/// By how much a clock may be put back without anybody noticing.
+const CLOCK_SLACK_MS: u64 = 1_000;
 /// Attempts at a test.
 const TEST_ATTEMPTS: u8 = 1;
 
@@ -38,6 +40,7 @@ enum Next {
 impl Book {
     /// Goes on with all that is due.
     pub(crate) fn tick(&mut self, now_ms: u64) {
+        self.set_clock(now_ms);
         let unshelved: Vec<_> = self
             .alarms
             .values()
@@ -57,6 +60,24 @@ impl Book {
             self.go_on(now_ms, id);
         }
         self.forget(now_ms);
+    }
+
+    /// The host's clock may be put back: what was due soon by the wrong one is due as soon by the right one.
+    fn set_clock(&mut self, now_ms: u64) {
+        let back_ms = std::mem::replace(&mut self.clock_ms, now_ms).saturating_sub(now_ms);
+        if back_ms < CLOCK_SLACK_MS {
+            return;
+        }
+        tracing::warn!(back_ms, "the clock was put back");
+        let mut changed = Vec::new();
+        for alarm in self.alarms.values_mut() {
+            if let Some(pursuit) = &mut alarm.pursuit {
+                pursuit.due_ms = pursuit.due_ms.saturating_sub(back_ms);
+                alarm.since_ms = alarm.since_ms.min(now_ms);
+                changed.push(alarm.id);
+            }
+        }
+        self.changed_alarms.extend(changed);
     }
 
     /// When the next of [`tick`](Self::tick) is due.
@@ -226,9 +247,16 @@ impl Book {
             let attempts = under_way.filter_map(|id| self.attempts.get(id));
             attempts.filter(|it| it.channel == channel).count()
         };
+        // What never left the house costs nothing, and was no call.
+        let counts = |it: &&Attempt| {
+            let has_come = has_taken(it, Step::Ringing) || has_taken(it, Step::Answered);
+            let came_to_nothing = matches!(it.outcome, Some(Outcome::Failed { .. })) && !has_come;
+            !came_to_nothing && it.begun_ms <= now_ms
+        };
         let begun: Vec<_> = self
             .attempts
             .values()
+            .filter(counts)
             .map(|it| (it.begun_ms, it.contact, it.channel))
             .collect();
         let gathered_ms = alarm.since_ms + GATHER_MESSAGE_MS;
@@ -302,7 +330,9 @@ impl Book {
 
     fn take_along(&mut self, now_ms: u64, alarm: AlarmId, id: AttemptId) {
         if let Some(attempt) = self.attempts.get_mut(&id) {
-            attempt.alarms.push(alarm);
+            if !attempt.alarms.contains(&alarm) {
+                attempt.alarms.push(alarm);
+            }
             self.changed_attempts.insert(id);
             self.attempted(now_ms, alarm, id);
         }
@@ -378,12 +408,22 @@ impl Book {
         match decision {
             Decision::Acknowledge => self.acknowledge(now_ms, &alarms, &by) > 0,
             Decision::Mute => {
+                // What somebody else looks after by now, or has put aside for longer, is left to them.
+                let is_open = |id: &AlarmId| {
+                    let alarm = self.alarms.get(id);
+                    alarm.is_some_and(|it| it.acknowledged.is_none() && it.shelved.is_none())
+                };
+                let alarms: Vec<_> = alarms.into_iter().filter(is_open).collect();
                 self.shelve(now_ms, &alarms, now_ms + MUTE_MS, &by);
                 true
             }
             Decision::Pass => {
                 for alarm in alarms {
-                    self.pass(now_ms, alarm, contact);
+                    // Whoever is being told meanwhile is not passed over by an answer from before.
+                    let pursuit = self.alarms.get(&alarm).and_then(|it| it.pursuit.as_ref());
+                    if pursuit.is_some_and(|it| it.attempt.is_none_or(|other| other == id)) {
+                        self.pass(now_ms, alarm, contact);
+                    }
                 }
                 true
             }
@@ -473,11 +513,15 @@ impl Book {
         };
         let (wait_ms, pause_ms) = (seconds(|it| it.wait_s), seconds(|it| it.pause_s));
         let attempts_max = rung.as_ref().map_or(1, |it| it.attempts);
-        let has_other = self
-            .desk
-            .channels
-            .keys()
-            .any(|other| *other != channel && other.medium() == channel.medium());
+        let failed = self
+            .alarms
+            .get(&id)
+            .and_then(|it| it.pursuit.as_ref())
+            .map(|it| it.failed.clone())
+            .unwrap_or_default();
+        let has_other = self.desk.channels.keys().any(|other| {
+            *other != channel && other.medium() == channel.medium() && !failed.contains(other)
+        });
         let mut climbs = false;
         self.with_pursuit(id, |pursuit| {
             pursuit.attempt = None;

@@ -8,6 +8,7 @@ use crate::alarm::{
     plan::{HeardFrom, Plan, Rung, Turn, Whom},
 };
 
+mod bounds;
 mod kinds;
 
 const LI: ContactId = ContactId(1);
@@ -428,6 +429,70 @@ fn three_is_an_hour_of_rest() {
 }
 
 #[test]
+fn a_key_from_before_undoes_nothing() {
+    let mut house = House::new(desk());
+    let alarm = house.script(0, Severity::High);
+    house.pass(1);
+    let (_, _, call) = house.one_call();
+    house.book.word(call);
+    house.book.acknowledge(house.now_ms, &[alarm], &li());
+    house.book.decide(house.now_ms, call, Decision::Mute);
+    house.keep();
+    assert_eq!(house.state(alarm), State::Acknowledged);
+}
+
+#[test]
+fn an_answer_from_before_does_not_pass_over_who_is_told_now() {
+    let mut house = House::new(desk());
+    house.script(0, Severity::High);
+    house.pass(1);
+    let (_, _, first) = house.one_call();
+    house.book.word(first);
+    house.end(first, Outcome::Sent);
+    house.pass(301);
+    let (_, by, second) = house.one_call();
+    assert_eq!(by, Channel::Email);
+    house.book.decide(house.now_ms, first, Decision::Pass);
+    house.pass(10);
+    assert!(
+        house.calls().is_empty(),
+        "while the second one is under way"
+    );
+    house.end(second, Outcome::Sent);
+    house.pass(301);
+    assert_eq!(house.one_call().0, BO);
+}
+
+#[test]
+fn one_that_comes_back_while_it_rings_is_told_by_that_call() {
+    let mut house = House::new(desk());
+    let alarm = house.script(0, Severity::Medium);
+    house.pass(1);
+    let (_, _, call) = house.one_call();
+    house.book.over(house.now_ms, &script(0));
+    house.script(0, Severity::Medium);
+    house.pass(10);
+    assert!(house.calls().is_empty());
+    assert_eq!(house.book.word(call).len(), 1);
+    house.end(call, Outcome::Unanswered);
+    assert_eq!(house.state(alarm), State::Notified);
+    house.pass(301);
+    assert_eq!(house.one_call().1, Channel::Email, "and the chain goes on");
+}
+
+#[test]
+fn a_clock_that_is_put_back_delays_nobody() {
+    let mut house = House::new(desk());
+    house.script(0, Severity::High);
+    house.pass(1);
+    let (_, _, call) = house.one_call();
+    house.end(call, Outcome::Unanswered);
+    house.now_ms -= 2 * 3_600 * 1_000;
+    house.pass(301);
+    assert_eq!(house.one_call().1, Channel::Email);
+}
+
+#[test]
 fn a_shelf_ends_with_what_lies_on_it() {
     let mut house = House::new(desk());
     let alarm = house.script(0, Severity::High);
@@ -616,54 +681,6 @@ fn whoever_is_on_call_is_told() {
 }
 
 #[test]
-fn limits_hold() {
-    let mut desk = desk();
-    desk.plans.get_mut(&0).unwrap().chain = vec![Rung {
-        attempts: 10,
-        pause_s: 0,
-        ..rung(LI, Medium::Call)
-    }];
-    desk.contacts.get_mut(&LI).unwrap().calls_per_hour_max = 3;
-    let mut house = House::new(desk.clone());
-    house.script(0, Severity::High);
-    let mut count = 0;
-    for _ in 0..60 {
-        house.pass(50);
-        for (_, _, call) in house.calls() {
-            count += 1;
-            house.end(call, Outcome::NoAnswer);
-        }
-    }
-    assert_eq!(count, 3);
-    // A number that is not allowed is not dialled.
-    let sip = desk.channels.get_mut(&Channel::Sip).unwrap();
-    sip.limits.prefixes = vec!["+41".into()];
-    let mut house = House::new(desk.clone());
-    house.script(0, Severity::High);
-    house.pass(600);
-    assert!(house.calls().is_empty());
-    let skipped = house.notes.iter().any(
-        |it| matches!(&it.what, Happened::Skipped { reason, .. } if reason.contains("prefix")),
-    );
-    assert!(skipped, "{:?}", house.notes);
-    // Nor is one more than the day allows.
-    let sip = desk.channels.get_mut(&Channel::Sip).unwrap();
-    (sip.limits.prefixes, sip.limits.per_day_max) = (Vec::new(), 2);
-    desk.contacts.get_mut(&LI).unwrap().calls_per_hour_max = 60;
-    let mut house = House::new(desk);
-    house.script(0, Severity::High);
-    let mut count = 0;
-    for _ in 0..60 {
-        house.pass(600);
-        for (_, _, call) in house.calls() {
-            count += 1;
-            house.end(call, Outcome::NoAnswer);
-        }
-    }
-    assert_eq!(count, 2);
-}
-
-#[test]
 fn another_way_to_the_same_telephone_is_tried_at_once() {
     let mut desk = desk();
     desk.channels.insert(Channel::ModemCall, channel(1));
@@ -707,25 +724,4 @@ fn an_answer_by_its_code_counts_for_a_day() {
     assert_eq!(house.book.by_code(house.now_ms + ANSWER_MS, code), None);
     house.book.decide(house.now_ms, call, Decision::Acknowledge);
     assert_eq!(house.state(alarm), State::Acknowledged);
-}
-
-#[test]
-fn there_are_not_more_than_may_be() {
-    let mut house = House::new(desk());
-    for number in 0..OPEN_MAX {
-        let source = Source::Rollout {
-            rollout: u32::try_from(number).unwrap(),
-        };
-        house.raise(source, Severity::Low, 1);
-    }
-    let one_more = Raising {
-        source: script(0),
-        severity: Severity::High,
-        text: "x".into(),
-        controller: None,
-        site: None,
-        value: None,
-        is_silence: false,
-    };
-    assert_eq!(house.book.raise(NOON, one_more), Err(Full));
 }

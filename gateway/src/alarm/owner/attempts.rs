@@ -22,6 +22,9 @@ const ATTEMPT_MAX: Duration = Duration::from_secs(15 * 60);
 impl Owner<'_> {
     /// Does what was kept to be done.
     pub(super) fn act(&mut self) {
+        if self.tenure.is_over() {
+            return;
+        }
         for action in self.book.take_actions() {
             match action {
                 Action::Begin(attempt) => self.begin(&attempt),
@@ -56,15 +59,22 @@ impl Owner<'_> {
         };
         let teller = self.context.tellers.0.get(&attempt.channel);
         let teller = teller.map(|(teller, _)| Arc::clone(teller));
+        let tenure = self.tenure.clone();
         let telling = async move {
             let failed = |reason: &str| Outcome::Failed {
                 reason: reason.into(),
             };
             match teller {
                 None => failed("it is not set up any more"),
-                Some(teller) => tokio::time::timeout(ATTEMPT_MAX, teller.tell(errand))
-                    .await
-                    .unwrap_or_else(|_| failed("it took too long")),
+                Some(teller) => {
+                    let telling = tokio::time::timeout(ATTEMPT_MAX, teller.tell(errand));
+                    match tenure.within(telling).await {
+                        Some(Ok(outcome)) => outcome,
+                        Some(Err(_)) => failed("it took too long"),
+                        // Whoever owns it next tells them once more.
+                        None => Outcome::Interrupted,
+                    }
+                }
             }
         };
         let task = self.running.spawn(telling);

@@ -19,6 +19,8 @@ use tokio::{task::JoinError, time::Instant};
 pub(super) const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 /// How often what is too old is removed.
 pub(super) const TRIM_INTERVAL: Duration = Duration::from_secs(60 * 60);
+/// How soon more of it is removed, where there is more.
+pub(super) const TRIM_PAUSE: Duration = Duration::from_secs(1);
 /// So many times in a row, and a channel is out of order.
 const FAULTS_MIN: u32 = 2;
 /// How long a look at a channel may take.
@@ -96,7 +98,7 @@ impl Owner<'_> {
 
     fn check_status_store(&mut self) {
         if self.context.status.is_none() {
-            return;
+            return self.book.over(self.now_ms(), &Source::StatusStore);
         }
         let up = &self.context.telemetry.status_store_up;
         if up.load(Ordering::Relaxed) == 1 {
@@ -182,22 +184,22 @@ impl Owner<'_> {
     }
 
     /// Removes what is too old.
-    pub(super) async fn trim(&mut self) {
+    /// Whether there is more of it.
+    pub(super) async fn trim(&mut self) -> bool {
         let day_ms = 24 * 60 * 60 * 1_000;
         let before_ms = self
             .now_ms()
             .saturating_sub(u64::from(self.context.days) * day_ms);
         let store = Arc::clone(&self.context.store);
-        loop {
-            let trimming = store.trim_alarms(self.token, before_ms, TRIMMED_AT_ONCE);
-            match self.tenure.within(trimming).await {
-                Some(Ok(TRIMMED_AT_ONCE)) => {}
-                Some(Err(error)) => {
-                    let error = &error as &dyn std::error::Error;
-                    return tracing::debug!(error, "alarms that are too old were not removed");
-                }
-                _ => return,
+        let trimming = store.trim_alarms(self.token, before_ms, TRIMMED_AT_ONCE);
+        match self.tenure.within(trimming).await {
+            Some(Ok(count)) => count == TRIMMED_AT_ONCE,
+            Some(Err(error)) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::debug!(error, "alarms that are too old were not removed");
+                false
             }
+            None => false,
         }
     }
 }

@@ -47,18 +47,23 @@ impl Owner<'_> {
         // What waits from before this owner came is read in any case.
         let said = store.script_alarms(TAKEN_AT_ONCE).await?;
         let is_more = said.len() == TAKEN_AT_ONCE as usize;
+        let mut is_blocked = false;
         for (place, said) in said {
-            if !self.said(&said).await? {
-                break;
+            // What is over makes room, and may be said again later without harm.
+            if is_blocked && said.is_raised {
+                continue;
             }
-            self.script_alarms_until = Some(place);
+            is_blocked |= !self.said(&said).await?;
+            if !is_blocked {
+                self.script_alarms_until = Some(place);
+            }
         }
         for (place, wished) in store.alarm_wishes(TAKEN_AT_ONCE).await? {
             self.wished(&wished);
             self.wishes_until = Some(place);
         }
         self.look_at_rollouts().await?;
-        if is_more {
+        if is_more && !is_blocked {
             self.context.bell.ring();
         }
         Ok(())
@@ -134,13 +139,7 @@ impl Owner<'_> {
             self.found(found, &mut silent_sites);
         }
         for site in silent_sites {
-            let of = self
-                .homes
-                .values()
-                .filter(|it| it.site == Some(site))
-                .count();
-            let name = self.sites.get(&site).cloned().unwrap_or_default();
-            self.book.regroup(self.now_ms(), site, &name, of);
+            self.regroup(site);
         }
     }
 
@@ -174,7 +173,11 @@ impl Owner<'_> {
             value: found.value,
             is_silence,
         };
-        self.raise(raising);
+        if !self.raise(raising) {
+            let moment_ms = self.eye.now_ms();
+            let mut watching = self.eye.lock();
+            watching.not_raised(moment_ms, found.rule, found.controller);
+        }
     }
 
     /// Somebody wants something.

@@ -166,7 +166,12 @@ pub(crate) async fn own(mut context: Context) {
                 complained = false;
                 match Owner::open(&mut context, token, asked).await {
                     Ok(owner) => owner.run().await,
-                    Err(error) => complain(&context, &error, &mut complained),
+                    Err(error) => {
+                        complain(&context, &error, &mut complained);
+                        // Another gateway may do better. It ends by itself otherwise.
+                        let store = Arc::clone(&context.store);
+                        let _ = store.release_lease(chore(), context.identity).await;
+                    }
                 }
             }
             Ok(None) => complained = false,
@@ -404,13 +409,15 @@ impl<'a> Owner<'a> {
                 Some(report) = self.context.reports.1.recv() => self.reported(report),
                 Some(ended) = self.running.join_next_with_id() => self.ended(ended),
                 () = bell.rung() => self.look().await,
-                () = eye.news() => {}
-                () = tokio::time::sleep_until(due) => {}
                 _ = looks.tick() => self.look().await,
                 Some(probed) = self.probes.join_next() => self.probed(probed),
                 _ = checks.tick() => self.check().await,
                 _ = beats.tick() => self.beat(),
-                _ = trims.tick() => self.trim().await,
+                _ = trims.tick() => if self.trim().await {
+                    trims.reset_after(health::TRIM_PAUSE);
+                },
+                () = eye.news() => {}
+                () = tokio::time::sleep_until(due) => {}
             }
             self.take_found();
             self.book.tick(crate::clock::time().0);
@@ -549,7 +556,10 @@ impl<'a> Owner<'a> {
                 let watching = tokio::spawn(async move { watch.run(&mut eye, ends).await });
                 self.watch = Some(AbortOnDropHandle::new(watching));
             }
-            (false, Some(_)) => self.watch = None,
+            (false, Some(_)) => {
+                self.watch = None;
+                self.eye.lock().forget_all();
+            }
             _ => {}
         }
     }

@@ -130,10 +130,50 @@ impl Owner<'_> {
         for source in over {
             self.book.over(now_ms, &source);
         }
+        self.end_what_nothing_ends(now_ms);
         let (rules, homes) = (self.rules.clone(), self.homes.clone());
         let moment_ms = self.eye.now_ms();
         self.eye.lock().set(moment_ms, rules, homes, standing);
         self.watch_if_needed();
+    }
+}
+
+impl Owner<'_> {
+    /// Alarms of what is not there any more are over: nothing else would tell.
+    fn end_what_nothing_ends(&mut self, now_ms: u64) {
+        let mut over = Vec::new();
+        let mut sites = BTreeSet::new();
+        for alarm in self.book.alarms().filter(|it| it.is_standing) {
+            let is_gone = match &alarm.source {
+                Source::Script { controller, .. } => !self.homes.contains_key(controller),
+                Source::Channel { channel } => !self.context.tellers.0.contains_key(channel),
+                Source::Test { contact, .. } | Source::TestUnanswered { contact } => {
+                    !self.book.desk.contacts.contains_key(contact)
+                }
+                Source::SiteSilent { site } => {
+                    sites.insert(*site);
+                    false
+                }
+                _ => false,
+            };
+            if is_gone {
+                over.push(alarm.source.clone());
+            }
+        }
+        for source in over {
+            self.book.over(now_ms, &source);
+        }
+        for site in sites {
+            self.regroup(site);
+        }
+    }
+
+    /// Makes one alarm of the silent controllers of a site, or many of one.
+    pub(super) fn regroup(&mut self, site: u32) {
+        let at_site = |it: &&Home| it.site == Some(site);
+        let of = self.homes.values().filter(at_site).count();
+        let name = self.sites.get(&site).cloned().unwrap_or_default();
+        self.book.regroup(self.now_ms(), site, &name, of);
     }
 }
 

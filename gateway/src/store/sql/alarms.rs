@@ -253,7 +253,10 @@ pub(super) async fn page(
         narrow("revision > ?", params![revision]);
     }
     if let Some(since_ms) = filter.cleared_since_ms {
-        narrow("(is_open = 1 OR cleared_ms >= ?)", params![since_ms]);
+        narrow(
+            "(is_open = 1 OR (is_open = 0 AND cleared_ms >= ?))",
+            params![since_ms],
+        );
     }
     if let Some(before) = before {
         narrow("id < ?", params![before.0]);
@@ -297,7 +300,7 @@ pub(super) async fn attempts(
         values.extend_from_slice(params![contact.0]);
     }
     if let Some(since_ms) = filter.since_ms {
-        sql.push_str(" AND (is_open = 1 OR begun_ms >= ?)");
+        sql.push_str(" AND (is_open = 1 OR (is_open = 0 AND begun_ms >= ?))");
         values.extend_from_slice(params![since_ms]);
     }
     if let Some(before) = before {

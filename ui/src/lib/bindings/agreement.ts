@@ -3,6 +3,8 @@
 
 import type * as Host from '../host/types';
 import type { Action } from './Action';
+import type { ApiAnswer } from './ApiAnswer';
+import type { ApiMethod } from './ApiMethod';
 import type { BoardEnd } from './BoardEnd';
 import type { BoardImage } from './BoardImage';
 import type { BoardOrder } from './BoardOrder';
@@ -26,6 +28,8 @@ type Agreed<T extends true> = T;
 
 export type Agreement = [
   Agreed<Same<Action, Host.Action>>,
+  Agreed<Same<ApiAnswer, Host.ApiAnswer>>,
+  Agreed<Same<ApiMethod, Host.ApiMethod>>,
   Agreed<Same<BoardEnd, Host.BoardEnd>>,
   Agreed<Same<BoardImage, Host.BoardImage>>,
   Agreed<Same<BoardOrder, Host.BoardOrder>>,

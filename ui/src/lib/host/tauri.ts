@@ -3,9 +3,12 @@
 
 import { invoke } from '@tauri-apps/api/core';
 import { listen } from '@tauri-apps/api/event';
+import type { ApiCall } from '../bindings/ApiCall';
 import {
   HostError,
   type Address,
+  type ApiAnswer,
+  type ApiRequest,
   type BoardOrder,
   type Boards,
   type BoardState,
@@ -117,6 +120,24 @@ class TauriHost implements Host {
   sendNote(address: Address, text: string): Promise<void> {
     return call('send_note', { address, text });
   }
+
+  async api({ method, path, body, waitMs = 0, signal }: ApiRequest): Promise<ApiAnswer> {
+    const request: ApiCall = { method, path, body: body ?? null, waitMs };
+    // The Rust half goes on to the end of what it waits for; nobody hears of it any more.
+    let end = (): void => undefined;
+    const gone = new Promise<never>((_, reject) => {
+      end = () => reject(new HostError({ code: 'gateway_gone', message: 'nobody waits for the answer any more' }));
+    });
+    if (signal?.aborted === true) end();
+    signal?.addEventListener('abort', end);
+    try {
+      return await Promise.race([call<ApiAnswer>('api', { request }), gone]);
+    } finally {
+      signal?.removeEventListener('abort', end);
+    }
+  }
+
+  readonly countAlarms = (count: number): Promise<void> => call('count_alarms', { count });
 
   readonly serialPorts = (): Promise<SerialPort[]> => call('serial_ports');
 

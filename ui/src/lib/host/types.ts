@@ -306,6 +306,28 @@ export interface Boards {
   stop(): Promise<void>;
 }
 
+export type ApiMethod = 'GET' | 'POST' | 'PUT' | 'DELETE';
+
+/** A request to the gateway's HTTP API (docs/http.md), as whoever is logged in. */
+export interface ApiRequest {
+  method: ApiMethod;
+  /** Such as `api/alarms?open=true`. */
+  path: string;
+  /** Becomes JSON. */
+  body?: unknown;
+  /** How long the gateway may hold its answer on purpose, beside what any answer may take. */
+  waitMs?: number;
+  /** Ends the waiting for the answer; what was asked may have been done. */
+  signal?: AbortSignal;
+}
+
+/** An answer that is no refusal; a refusal is a `HostError` with the problem's `code`, its `detail` as the message. */
+export interface ApiAnswer {
+  status: number;
+  /** Null where there is none. */
+  body: unknown;
+}
+
 /** The world, as the screens see it. Every promise rejects with a `HostError`. */
 export interface Host {
   readonly kind: 'page' | 'desktop';
@@ -329,6 +351,10 @@ export interface Host {
   /** Whose an address is by the gateway's word: a controller's name, or the account of a tool, also of one that left. */
   holder(address: Address): Promise<string>;
   sendNote(address: Address, text: string): Promise<void>;
+  /** What is not in the protocol: alarms, and who is told of them. */
+  api(request: ApiRequest): Promise<ApiAnswer>;
+  /** Shows how many alarms nobody has acknowledged, beside the page itself; null where there is no place for it. */
+  readonly countAlarms: ((count: number) => Promise<void>) | null;
   /** Null where this host has no serial ports. */
   readonly serialPorts: (() => Promise<SerialPort[]>) | null;
   /** Null where this host has no serial ports. */

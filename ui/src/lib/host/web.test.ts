@@ -58,6 +58,9 @@ let sessionStatus: number;
 let setupAnswer: string;
 /** What was sent by HTTP, and where. */
 let posted: [string, unknown][];
+/** What the API answers to any other request, and the last such request. */
+let apiAnswer: () => Promise<Response>;
+let apiAsked: { path: string; init: RequestInit } | null;
 let sockets: ScriptedSocket[];
 let events: HostEvent[];
 let host: WebHost;
@@ -85,14 +88,21 @@ beforeEach(async () => {
   sessionStatus = 200;
   setupAnswer = '{"needed":false}';
   posted = [];
+  apiAnswer = () => Promise.resolve(new Response('{}'));
+  apiAsked = null;
   sockets = [];
   events = [];
   host = new WebHost({
-    fetch: (path, { method, body }) => {
+    fetch: (path, init) => {
+      const { method, body } = init;
       if (method === 'POST' && typeof body === 'string') posted.push([path, JSON.parse(body)]);
       if (!reachable) return Promise.reject(new TypeError('refused'));
       if (path === 'api/logout') return Promise.resolve(new Response(null, { status: 204 }));
       if (path === 'api/setup' && method === 'GET') return Promise.resolve(new Response(setupAnswer));
+      if (!['api/session', 'api/login', 'api/setup'].includes(path)) {
+        apiAsked = { path, init };
+        return apiAnswer();
+      }
       const answer = sessionStatus === 200 ? { account: 'li', role: 'operator' } : { code: 'not_logged_in', detail: 'log in' };
       return Promise.resolve(new Response(JSON.stringify(answer), { status: sessionStatus }));
     },
@@ -496,5 +506,37 @@ describe('the session', () => {
     expect(await host.fleet()).toEqual({ synced: false, controllers: [] });
     await settle(120_000);
     expect(sockets).toHaveLength(1);
+  });
+});
+
+describe('the API', () => {
+  it('is asked with the cookie, and its answer comes with its status', async () => {
+    apiAnswer = () => Promise.resolve(new Response('{"alarms":[7]}', { status: 202 }));
+    expect(await host.api({ method: 'POST', path: 'api/alarms/acknowledge', body: { alarms: [7] } })).toEqual({ status: 202, body: { alarms: [7] } });
+    expect(apiAsked).toMatchObject({ path: 'api/alarms/acknowledge', init: { method: 'POST', body: '{"alarms":[7]}', credentials: 'same-origin', headers: { 'X-Switchyard': 'page', 'Content-Type': 'application/json' } } });
+    apiAnswer = () => Promise.resolve(new Response(null, { status: 204 }));
+    expect(await host.api({ method: 'DELETE', path: 'api/alarm-rules/7' })).toEqual({ status: 204, body: null });
+  });
+
+  it('refuses by its code, and in its own words', async () => {
+    apiAnswer = () => Promise.resolve(new Response('{"code":"bad_field","detail":"expected a telephone number as telephone"}', { status: 422 }));
+    await expect(host.api({ method: 'PUT', path: 'api/contacts/1', body: {} })).rejects.toMatchObject({ code: 'bad_field', message: 'expected a telephone number as telephone' });
+    apiAnswer = () => Promise.resolve(new Response('<html>', { status: 200 }));
+    await expect(host.api({ method: 'GET', path: 'api/alarms' })).rejects.toMatchObject({ code: 'internal' });
+    reachable = false;
+    await expect(host.api({ method: 'GET', path: 'api/alarms' })).rejects.toMatchObject({ code: 'gateway_gone' });
+  });
+
+  it('may hold an answer for as long as it was told, and is left when nobody waits any more', async () => {
+    const timeouts = vi.spyOn(AbortSignal, 'timeout');
+    const ended = new AbortController();
+    apiAnswer = () =>
+      new Promise((_, reject) => {
+        apiAsked?.init.signal?.addEventListener('abort', () => reject(new DOMException('aborted', 'AbortError')));
+      });
+    const asked = expect(host.api({ method: 'GET', path: 'api/alarms', waitMs: 25_000, signal: ended.signal })).rejects.toMatchObject({ code: 'gateway_gone' });
+    expect(timeouts).toHaveBeenLastCalledWith(40_000);
+    ended.abort();
+    await asked;
   });
 });

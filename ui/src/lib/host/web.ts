@@ -31,6 +31,8 @@ import { Link, type Socket } from './link';
 import {
   HostError,
   type Address,
+  type ApiAnswer,
+  type ApiRequest,
   type Command,
   type Credentials,
   type Description,
@@ -98,6 +100,7 @@ interface Pending {
 export class WebHost implements Host {
   readonly kind = 'page';
   readonly gateway = null;
+  readonly countAlarms = null;
   readonly serialPorts = null;
   readonly boards = null;
 
@@ -211,6 +214,18 @@ export class WebHost implements Host {
     this.wire.send({ kind: Kind.event, flags: 0, correlation: 0, destination: address, payload });
   }
 
+  async api({ method, path, body, waitMs = 0, signal }: ApiRequest): Promise<ApiAnswer> {
+    const response = await this.http(method, path, body === undefined ? undefined : JSON.stringify(body), waitMs, signal);
+    const text = await response.text().catch((error: unknown) => {
+      throw new HostError({ code: 'gateway_gone', message: String(error) });
+    });
+    try {
+      return { status: response.status, body: text === '' ? null : JSON.parse(text) };
+    } catch (error) {
+      throw new HostError({ code: 'internal', message: `the gateway answered with something else than JSON: ${String(error)}` });
+    }
+  }
+
   listen(listener: (event: HostEvent) => void): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
@@ -251,12 +266,13 @@ export class WebHost implements Host {
     }
   }
 
-  private async http(method: string, path: string, body?: string): Promise<Response> {
+  private async http(method: string, path: string, body?: string, waitMs = 0, ended?: AbortSignal): Promise<Response> {
     const headers: Record<string, string> = { 'X-Switchyard': 'page' };
     if (body !== undefined) headers['Content-Type'] = 'application/json';
     let response: Response;
     try {
-      const signal = AbortSignal.timeout(HTTP_TIMEOUT_MS);
+      const late = AbortSignal.timeout(HTTP_TIMEOUT_MS + waitMs);
+      const signal = ended === undefined ? late : AbortSignal.any([late, ended]);
       response = await this.browser.fetch(path, { method, headers, body: body ?? null, signal, credentials: 'same-origin' });
     } catch (error) {
       throw new HostError({ code: 'gateway_gone', message: String(error) });

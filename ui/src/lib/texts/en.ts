@@ -1,5 +1,8 @@
 // Every word that the page says, in English. Other catalogues have the same shape; the compiler sees to it.
 
+import { alarmsEn } from './alarmsEn';
+import { plansEn } from './plansEn';
+
 const reasons: Readonly<Record<string, string>> = {
   malformed: 'the gateway did not understand this page',
   unsupported_version: 'this page is of another version than the gateway; load it again',
@@ -41,6 +44,10 @@ const reasons: Readonly<Record<string, string>> = {
   code_needed: 'this account has a second factor',
   bad_setup_code: 'not the code in the file; each start of the gateway makes a new one',
   already_set_up: 'there is an account by now; log in',
+  http_404: 'not to be found there',
+  not_found: 'not to be found there',
+  too_many: 'too many',
+  conflict: 'somebody else was faster',
   board_busy: 'another board is being worked on',
   off_mains_needed: 'the board must be off mains',
 };
@@ -303,6 +310,9 @@ export const en = {
     next: 'Next board',
     again: 'Back to the form',
   },
+
+  alarms: alarmsEn,
+  plans: plansEn,
 
   reason: (code: string): string => reasons[code] ?? code.replaceAll('_', ' '),
 

@@ -18,14 +18,14 @@ export function soundLanguage(wanted: string | undefined): string {
 export const locale = soundLanguage(globalThis.navigator?.language);
 export const texts: Texts = locale.startsWith('zh') ? zh : en;
 
-const timeOfDay = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', hour12: false });
+const timeOfDay = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
 const timeWithSeconds = new Intl.DateTimeFormat(locale, {
   hour: '2-digit',
   minute: '2-digit',
   second: '2-digit',
-  hour12: false,
+  hourCycle: 'h23',
 });
-const dayAndTime = new Intl.DateTimeFormat(locale, { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', hour12: false });
+const dayAndTime = new Intl.DateTimeFormat(locale, { month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
 const fullTime = new Intl.DateTimeFormat(locale, { dateStyle: 'full', timeStyle: 'long' });
 
 const DAY_MS = 24 * 3600 * 1000;
@@ -42,6 +42,22 @@ export function formatSeconds(at: number): string {
 /** For hover and focus: the whole of it, with its zone. */
 export function formatFull(at: number): string {
   return fullTime.format(at);
+}
+
+const days = new Intl.DateTimeFormat(locale, { day: 'numeric', month: 'short', timeZone: 'UTC' });
+
+/** A date such as `2026-11-30`, as `30 Nov`. */
+export function formatDay(date: string): string {
+  return days.format(Date.parse(`${date}T00:00:00Z`));
+}
+
+const walls = new Map<string, Intl.DateTimeFormat>();
+
+/** A moment by the clock on the wall in a zone: `Mon 30 Nov, 09:00`. */
+export function formatWall(at: number, zone: string): string {
+  const known = walls.get(zone) ?? new Intl.DateTimeFormat(locale, { weekday: 'short', day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', hourCycle: 'h23', timeZone: zone });
+  walls.set(zone, known);
+  return known.format(at);
 }
 
 /** `14 s`, `3 min`: how long ago, in one unit. */

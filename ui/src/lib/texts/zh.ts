@@ -1,6 +1,8 @@
 // 页面的全部中文文字；结构与 en.ts 相同，由编译器保证。
 
+import { alarmsZh } from './alarmsZh';
 import type { Texts } from './en';
+import { plansZh } from './plansZh';
 
 const reasons: Readonly<Record<string, string>> = {
   malformed: '网关无法理解本页面',
@@ -43,6 +45,10 @@ const reasons: Readonly<Record<string, string>> = {
   code_needed: '此账号启用了两步验证',
   bad_setup_code: '与文件中的设置码不符；网关每次启动都会生成新码',
   already_set_up: '已经有账号了，请登录',
+  http_404: '那里没有',
+  not_found: '那里没有',
+  too_many: '过多',
+  conflict: '别人抢先了一步',
   board_busy: '正在处理另一块板',
   off_mains_needed: '板必须先断开市电',
 };
@@ -288,6 +294,8 @@ export const zh: Texts = {
     next: '下一块板',
     again: '返回表单',
   },
+  alarms: alarmsZh,
+  plans: plansZh,
   reason: (code) => reasons[code] ?? code.replaceAll('_', ' '),
   ago: {
     seconds: (n) => `${n} 秒`,

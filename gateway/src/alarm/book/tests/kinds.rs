@@ -3,12 +3,16 @@
 use super::*;
 
 fn silent(house: &mut House, controller: u32, of: usize) -> AlarmId {
+    silent_as(house, controller, of, Severity::High)
+}
+
+fn silent_as(house: &mut House, controller: u32, of: usize, severity: Severity) -> AlarmId {
     let raising = Raising {
         source: Source::Rule {
             rule: crate::alarm::rule::RuleId(1),
             controller,
         },
-        severity: Severity::High,
+        severity,
         text: "is silent".into(),
         controller: Some((controller, format!("No. {controller}"))),
         site: Some(SITE),
@@ -134,4 +138,38 @@ fn a_weekly_test_that_nobody_answers_is_an_alarm_until_one_is_answered() {
     house.book.decide(house.now_ms, call, Decision::Acknowledge);
     house.end(call, Outcome::Acknowledged);
     assert!(house.book.standing(&unanswered).is_none());
+}
+
+#[test]
+fn tests_do_not_wear_out() {
+    let mut house = House::new(desk());
+    for _ in 0..2 * FLAPPING_TIMES {
+        test(&mut house, Severity::Low);
+        house.pass(1);
+        let (_, _, call) = house.one_call();
+        house.book.word(call);
+        house.book.decide(house.now_ms, call, Decision::Acknowledge);
+        house.end(call, Outcome::Acknowledged);
+        house.pass(10);
+    }
+}
+
+#[test]
+fn a_site_that_becomes_graver_is_told_of_again() {
+    let mut house = House::new(desk());
+    for controller in 1..=4 {
+        silent_as(&mut house, controller, 6, Severity::Low);
+    }
+    house.pass(5);
+    let (_, _, call) = house.one_call();
+    house.book.word(call);
+    house.book.decide(house.now_ms, call, Decision::Acknowledge);
+    house.end(call, Outcome::Acknowledged);
+    house.pass(100);
+    assert!(house.calls().is_empty());
+    silent_as(&mut house, 5, 6, Severity::High);
+    house.pass(5);
+    let (_, _, call) = house.one_call();
+    let told = house.book.word(call);
+    assert_eq!(told[0].severity, Severity::High, "{told:?}");
 }

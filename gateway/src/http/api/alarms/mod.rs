@@ -220,10 +220,14 @@ pub(super) async fn show(
     let attempts = api.config.alarm_attempts(filter, None, HISTORY_MAX).await;
     let attempts = attempts.map_err(|error| failed(&api, &error))?;
     let people = People::read(&api).await?;
+    let sees_contacts = caller.judged(&Deed::SeeContacts).is_ok();
     Ok(axum::Json(AlarmHistory {
         alarm: view::alarm(&alarm, &people, &BTreeMap::new()),
         notes: notes.iter().map(|it| view::note(it, &people)).collect(),
-        attempts: attempts.iter().map(view::attempt).collect(),
+        attempts: attempts
+            .iter()
+            .map(|it| view::attempt(it, sees_contacts))
+            .collect(),
     }))
 }
 
@@ -527,7 +531,7 @@ pub(super) async fn attempts(
         .await;
     let page = page.map_err(|error| failed(&api, &error))?;
     Ok(axum::Json(Attempts {
-        attempts: page.iter().map(view::attempt).collect(),
+        attempts: page.iter().map(|it| view::attempt(it, true)).collect(),
     }))
 }
 

@@ -374,7 +374,7 @@ pub(super) struct AttemptView {
     contact_name: String,
     /// By what.
     channel: Channel,
-    /// Under which number or address.
+    /// Under which number or address; empty for who may not see contacts.
     destination: String,
     /// Of which alarms.
     alarms: Vec<u64>,
@@ -394,14 +394,25 @@ pub(super) struct AttemptView {
     outcome: Option<Outcome>,
 }
 
-pub(super) fn attempt(it: &Attempt) -> AttemptView {
+/// With numbers and addresses, for who may see those.
+pub(super) fn attempt(it: &Attempt, sees_contacts: bool) -> AttemptView {
     let steps = it.steps.iter();
+    // Services repeat numbers in their words.
+    let hidden = || match &it.outcome {
+        Some(Outcome::Failed { .. }) => Some(Outcome::Failed {
+            reason: String::new(),
+        }),
+        outcome => outcome.clone(),
+    };
     AttemptView {
         id: it.id.0,
         contact: it.contact.0,
         contact_name: it.contact_name.clone(),
         channel: it.channel,
-        destination: it.destination.clone(),
+        destination: match sees_contacts {
+            true => it.destination.clone(),
+            false => String::new(),
+        },
         alarms: it.alarms.iter().map(|it| it.0).collect(),
         begun_ms: it.begun_ms,
         steps: steps
@@ -412,6 +423,9 @@ pub(super) fn attempt(it: &Attempt) -> AttemptView {
             .collect(),
         keys: it.keys.clone(),
         ended_ms: it.ended_ms,
-        outcome: it.outcome.clone(),
+        outcome: match sees_contacts {
+            true => it.outcome.clone(),
+            false => hidden(),
+        },
     }
 }
