@@ -1,5 +1,6 @@
 //! The command line, as clap reads it.
 
+mod alarms;
 mod batch;
 mod boards;
 mod job;
@@ -7,6 +8,10 @@ mod label;
 mod monitor;
 mod provision;
 
+pub(crate) use alarms::{
+    AlarmsLine, AlarmsList, AlarmsVerb, ContactOrder, ContactsVerb, OnCallLine, OnCallVerb,
+    PlanVerb, RuleOrder, RuleVerb,
+};
 pub(crate) use batch::{BatchOrder, BatchVerb};
 pub(crate) use boards::{AfterFlash, Attached, BeforeFlash, FlashOrder, How, region};
 pub(crate) use job::JobVerb;
@@ -14,7 +19,7 @@ pub(crate) use label::LabelOrder;
 pub(crate) use monitor::{MonitorOrder, Timestamps};
 pub(crate) use provision::{ProvisionOrder, WifiLine, WifiVerb};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{path::PathBuf, time::Duration};
 use switchyard_client::{GatewayUrl, signature::ArgumentType};
 use switchyard_protocol::{
@@ -52,8 +57,20 @@ pub(crate) struct Arguments {
     /// $XDG_CONFIG_HOME/switchyard]
     #[arg(long, value_name = "DIR", env = "SWITCHYARD_CONFIG", global = true)]
     pub(crate) config: Option<PathBuf>,
+    /// Whether the screen rings the terminal's bell for a new alarm of high severity
+    #[arg(long, value_name = "WHEN", env = "SWITCHYARD_BELL", value_enum, default_value_t = Bell::On)]
+    pub(crate) bell: Bell,
     #[command(subcommand)]
     pub(crate) command: Option<Verb>,
+}
+
+/// Whether the bell rings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Bell {
+    /// Once for each new one.
+    On,
+    /// Never.
+    Off,
 }
 
 /// What to do.
@@ -261,6 +278,31 @@ pub(crate) enum Verb {
         board: Option<String>,
         #[command(flatten)]
         output: Output,
+    },
+    /// List what is wrong, and say that you heard
+    Alarms {
+        #[command(flatten)]
+        line: AlarmsLine,
+    },
+    /// Who may be told of alarms, and how
+    Contacts {
+        #[command(subcommand)]
+        verb: ContactsVerb,
+    },
+    /// Print who is on call, now and next, and who is told after whom
+    OnCall {
+        #[command(flatten)]
+        line: OnCallLine,
+    },
+    /// Read and write who is told after whom
+    AlarmPlan {
+        #[command(subcommand)]
+        verb: PlanVerb,
+    },
+    /// What raises an alarm without a script
+    AlarmRule {
+        #[command(subcommand)]
+        verb: RuleVerb,
     },
     /// List this machine's serial ports, on which boards hang
     Boards {

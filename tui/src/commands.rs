@@ -1,8 +1,8 @@
 //! The commands: each asks the gateway, prints, and ends with a number that a script can rely on.
 
 use crate::{
-    batch, boards,
-    cli::{Arguments, BatchVerb, Verb},
+    alarms, batch, boards,
+    cli::{Arguments, BatchVerb, Bell, Verb},
     config::{Config, Held, Stored},
     exit::{Exit, Failure, exit_of_receipt, failed_receipt},
     inside, job, label, log_in, monitor, output, provision, replay, screen, words,
@@ -37,7 +37,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let given = arguments.config;
     let config = || Config::find(given);
     match arguments.command {
-        None => open_screen(&config()?).await,
+        None => open_screen(&config()?, arguments.bell).await,
         Some(Verb::Completions { shell }) => {
             let mut command = Arguments::command();
             clap_complete::generate(shell, &mut command, "switchyard", &mut io::stdout().lock());
@@ -167,6 +167,13 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
             let link = Link::open(&config()?, Interest::Nothing).await?;
             inside::run(&link, verb).await
         }
+        Some(
+            verb @ (Verb::Alarms { .. }
+            | Verb::Contacts { .. }
+            | Verb::OnCall { .. }
+            | Verb::AlarmPlan { .. }
+            | Verb::AlarmRule { .. }),
+        ) => alarms::run(&config()?, verb).await,
         Some(Verb::Enrol {
             title,
             site,
@@ -211,7 +218,7 @@ async fn open_gateway(config: &Config, site: Option<SiteId>) -> Result<(Link, Ga
     Ok((link, gateway))
 }
 
-async fn open_screen(config: &Config) -> Result<(), Failure> {
+async fn open_screen(config: &Config, bell: Bell) -> Result<(), Failure> {
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         return Err(Failure::usage(
             "the screen needs a terminal; `switchyard --help` lists the commands",
@@ -220,7 +227,7 @@ async fn open_screen(config: &Config) -> Result<(), Failure> {
     let stored = config.log_in()?;
     let held = config.hold()?;
     let client = Client::connect(options(&stored, held.as_ref(), Interest::Everything));
-    screen::run(client, stored.gateway, stored.token).await
+    screen::run(client, stored.gateway, stored.token, bell).await
 }
 
 /// A link that is up, for one command.
@@ -230,7 +237,7 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    async fn open(config: &Config, interest: Interest) -> Result<Self, Failure> {
+    pub(crate) async fn open(config: &Config, interest: Interest) -> Result<Self, Failure> {
         let stored = config.log_in()?;
         let held = config.hold()?;
         let client = Client::connect(options(&stored, held.as_ref(), interest));

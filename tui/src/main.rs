@@ -1,6 +1,7 @@
 //! The console `switchyard`: one binary for people and for scripts. With a command it prints and
 //! ends; without one it opens the screen.
 
+mod alarms;
 mod batch;
 mod boards;
 mod cli;

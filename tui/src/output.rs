@@ -22,6 +22,12 @@ pub(crate) fn aside(text: impl std::fmt::Display) {
     let _ = writeln!(io::stderr().lock(), "switchyard: {text}");
 }
 
+/// What a gateway told, in the form in which it tells it.
+pub(crate) fn json(value: &impl serde::Serialize) -> Value {
+    serde_json::to_value(value)
+        .unwrap_or_else(|_| unreachable!("numbers, texts, and maps under texts have a JSON form"))
+}
+
 /// A controller, whole.
 pub(crate) fn controller(controller: &Controller) -> Value {
     let status = controller.status.as_ref();

@@ -1,6 +1,7 @@
 //! The screen: the terminal, the loop, and what the pure parts ask of the world. `update` decides,
 //! `view` draws; neither does I/O.
 
+mod alarms;
 mod app;
 mod bench;
 mod keymap;
@@ -14,14 +15,15 @@ mod tests;
 
 pub(crate) use terminal::password;
 
-use crate::{exit::Failure, output};
+use crate::{cli::Bell, exit::Failure, output};
 use app::{Action, App, Event, Link};
 use bench::Workbench;
 use crossterm::event::{Event as TerminalEvent, EventStream};
 use futures_util::{FutureExt, StreamExt};
 use std::time::Duration;
 use switchyard_client::{
-    Client, Error, Event as Happening, GatewayUrl, LinkState, Order, Token, signature::Signature,
+    Client, Error, Event as Happening, GatewayUrl, LinkState, Order, Token, alarms::Alarms,
+    signature::Signature,
 };
 use switchyard_flasher::Gateway;
 use switchyard_protocol::{Address, message::Name};
@@ -45,11 +47,18 @@ const ANSWERS_MAX: usize = 64;
 const EVENTS_PER_FRAME: usize = 256;
 
 /// Runs until the person quits or the process is told to end.
-pub(crate) async fn run(client: Client, url: GatewayUrl, token: Token) -> Result<(), Failure> {
+pub(crate) async fn run(
+    client: Client,
+    url: GatewayUrl,
+    token: Token,
+    bell: Bell,
+) -> Result<(), Failure> {
     let mut happenings = client.events();
     let mut app = App::new(url.authority(), Theme::from_environment());
     app.hear(Event::Link(link_of(client.link_state())));
     let (answers, mut answered) = mpsc::channel(ANSWERS_MAX);
+    let desk = Alarms::new(url.clone(), token.clone());
+    let watching = tokio::spawn(alarms::watch(desk.clone(), answers.clone()));
     let registry = {
         let client = client.clone();
         let runtime = tokio::runtime::Handle::current();
@@ -121,6 +130,9 @@ pub(crate) async fn run(client: Client, url: GatewayUrl, token: Token) -> Result
         for address in app.take_nameless() {
             tokio::spawn(name(client.clone(), address, answers.clone()));
         }
+        if app.alarms.take_bell() && bell == Bell::On {
+            terminal.ring()?;
+        }
         match action {
             Action::Nothing => {}
             Action::Quit => break,
@@ -136,9 +148,13 @@ pub(crate) async fn run(client: Client, url: GatewayUrl, token: Token) -> Result
                 tokio::spawn(describe(client.clone(), address, answers.clone()));
             }
             Action::Bench(wish) => workbench.fulfil(wish),
+            Action::Alarms(wish) => {
+                tokio::spawn(alarms::fulfil(desk.clone(), wish, answers.clone()));
+            }
         }
     }
     drop(terminal);
+    watching.abort();
     // Nobody takes them any more, and the work on a board must not wait for that.
     drop(answered);
     if workbench.is_working() {

@@ -1,6 +1,8 @@
 //! The real binary: its commands against a scripted gateway, and its screen on a pseudo-terminal.
 #![allow(clippy::unwrap_used, reason = "a panic here is a test's report")]
 
+#[path = "console/alarms.rs"]
+mod alarms;
 #[path = "../../crates/client/tests/scripted/mod.rs"]
 mod scripted;
 #[path = "../../crates/client/tests/scripted/yard.rs"]

@@ -14,6 +14,7 @@
 //!   values, log, health, forces, and the script itself.
 //! - [`Fleet`]: the mirror, pure: presence, pages, deltas, gaps.
 //! - [`Backoff`], [`GatewayClock`]: pure parts, for whoever dials by other means.
+//! - [`alarms`]: what is wrong, who was told of it, and who is to be, over HTTP.
 //! - [`signature`]: how a controller's commands read people's arguments.
 //!
 //! ```no_run
@@ -44,6 +45,7 @@
 //! # }
 //! ```
 
+pub mod alarms;
 mod backoff;
 mod client;
 mod clock;

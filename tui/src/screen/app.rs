@@ -1,9 +1,11 @@
 //! What the screen knows: plain values, changed by `update` alone, drawn by `view` alone.
 
 use super::{
+    alarms::{self, AlarmDesk},
     bench::{self, Bench},
     theme::Theme,
 };
+use jiff::tz::TimeZone;
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
@@ -71,6 +73,7 @@ pub(crate) enum Event {
         described: Result<(Title, Vec<Signature>), String>,
     },
     Bench(bench::News),
+    Alarms(alarms::News),
 }
 
 /// What the screen wants of the world.
@@ -85,6 +88,7 @@ pub(crate) enum Action {
     },
     Describe(Address),
     Bench(bench::Wish),
+    Alarms(alarms::Wish),
 }
 
 /// The link, as it is told.
@@ -102,6 +106,9 @@ pub(crate) enum Page {
     Fleet,
     Controller(Address),
     Bench,
+    Alarms,
+    /// One of them, with its time line.
+    Alarm(u64),
 }
 
 /// What lies over it.
@@ -113,6 +120,8 @@ pub(crate) enum Overlay {
     Commands(Commands),
     /// Whether to quit though a board is being worked on.
     Leave,
+    /// Whether to say that somebody heard of these alarms.
+    Acknowledge(Vec<u64>),
 }
 
 /// A controller's commands, once it has answered.
@@ -132,7 +141,20 @@ pub(crate) enum Commands {
 pub(crate) enum Prompt {
     Filter,
     GoTo(String),
-    Arguments { signature: Signature, typed: String },
+    Arguments {
+        signature: Signature,
+        typed: String,
+    },
+    AlarmFilter,
+    /// For how long, or until when.
+    Shelve {
+        alarms: Vec<u64>,
+        typed: String,
+    },
+    Comment {
+        alarms: Vec<u64>,
+        typed: String,
+    },
 }
 
 /// How a command of this screen stands.
@@ -189,6 +211,8 @@ pub(crate) struct App {
     pub(crate) link: Link,
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) now: Time,
+    /// The zone of whoever looks.
+    pub(crate) zone: TimeZone,
     pub(crate) page: Page,
     pub(crate) overlay: Option<Overlay>,
     pub(crate) prompt: Option<Prompt>,
@@ -210,6 +234,7 @@ pub(crate) struct App {
     /// What was refused, or what to do next.
     pub(crate) message: Option<String>,
     pub(crate) bench: Bench,
+    pub(crate) alarms: AlarmDesk,
 }
 
 impl App {
@@ -220,6 +245,7 @@ impl App {
             link: Link::Dialling,
             fleet: Arc::default(),
             now: Time(0),
+            zone: TimeZone::system(),
             page: Page::Fleet,
             overlay: None,
             prompt: None,
@@ -235,6 +261,7 @@ impl App {
             nameless: Vec::new(),
             message: None,
             bench: Bench::default(),
+            alarms: AlarmDesk::default(),
         }
     }
 
@@ -264,7 +291,7 @@ impl App {
     /// The controller that is open.
     pub(crate) fn open(&self) -> Option<&Arc<Controller>> {
         match self.page {
-            Page::Fleet | Page::Bench => None,
+            Page::Fleet | Page::Bench | Page::Alarms | Page::Alarm(_) => None,
             Page::Controller(address) => self.fleet.controller(address),
         }
     }
@@ -338,7 +365,7 @@ impl App {
                     self.overlay = None;
                 }
             }
-            Event::Key(_) | Event::Resize => {}
+            Event::Key(_) | Event::Resize | Event::Alarms(_) => {}
         }
     }
 

@@ -18,6 +18,9 @@ pub(crate) enum Intent {
     GoTo,
     Notes,
     Bench,
+    Alarms,
+    Shelve,
+    Unshelve,
     Refresh,
     Help,
     Back,
@@ -44,8 +47,30 @@ pub(crate) const HELP: &[(&str, &str)] = &[
     ("/", "filter by number, name or point; esc clears it"),
     (":", "go to a controller's number"),
     ("n", "notes from other tools"),
+    ("a", "alarms: what is wrong, and who is told"),
     ("b", "the bench: make a controller of a board; again: back"),
     ("esc", "back"),
+    ("?", "this help"),
+    ("q  ctrl-c", "quit"),
+];
+
+/// The keys of the alarms as the help shows them.
+pub(crate) const ALARMS_HELP: &[(&str, &str)] = &[
+    ("↑ ↓  j k", "move; in a time line: scroll"),
+    ("enter", "open an alarm's time line"),
+    (
+        "space",
+        "mark; the keys below then mean all that are marked",
+    ),
+    ("a", "acknowledge: you heard, and nobody else is told"),
+    ("s", "shelve: nobody is told for a while"),
+    ("u", "unshelve"),
+    ("c", "comment"),
+    (
+        "/",
+        "filter by text, place, state, severity or number; !text leaves out",
+    ),
+    ("esc", "back; clears the filter and the marks first"),
     ("?", "this help"),
     ("q  ctrl-c", "quit"),
 ];
@@ -120,6 +145,9 @@ pub(crate) fn intent(key: &KeyEvent) -> Option<Intent> {
         KeyCode::Char(':') => Intent::GoTo,
         KeyCode::Char('n') => Intent::Notes,
         KeyCode::Char('b') => Intent::Bench,
+        KeyCode::Char('a') => Intent::Alarms,
+        KeyCode::Char('s') => Intent::Shelve,
+        KeyCode::Char('u') => Intent::Unshelve,
         KeyCode::Char('r') => Intent::Refresh,
         KeyCode::Char('?') | KeyCode::F(1) => Intent::Help,
         KeyCode::Esc => Intent::Back,

@@ -47,6 +47,13 @@ impl Terminal {
         execute!(io::stdout(), EndSynchronizedUpdate)?;
         Ok(drawn?)
     }
+
+    /// Rings its bell.
+    pub(super) fn ring(&mut self) -> Result<(), Failure> {
+        let mut out = io::stdout();
+        out.write_all(b"\x07")?;
+        Ok(out.flush()?)
+    }
 }
 
 impl Drop for Terminal {

@@ -19,7 +19,7 @@ use switchyard_protocol::{
 };
 
 const PUMP: Address = Address(100_042);
-const NOW: Time = Time(1_800_000_014_000);
+pub(super) const NOW: Time = Time(1_800_000_014_000);
 const KEY: Key = Key([0x8F; 16]);
 
 fn name(text: &str) -> Name {
@@ -80,6 +80,7 @@ impl Yard {
             fleet: Fleet::default(),
             sequence: 1,
         };
+        yard.app.zone = jiff::tz::TimeZone::UTC;
         yard.hear(Event::Link(Link::Live(Session {
             address: Address(0x8000_0001),
             account: Title::new("li").unwrap(),
@@ -187,6 +188,15 @@ impl Yard {
         });
     }
 
+    /// Whether nothing of it has a colour.
+    pub(super) fn is_colourless(&self) -> bool {
+        let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
+        terminal.draw(|frame| view::draw(frame, &self.app)).unwrap();
+        let plain = ratatui::style::Color::Reset;
+        let mut cells = terminal.backend().buffer().content().iter();
+        cells.all(|cell| cell.fg == plain && cell.bg == plain)
+    }
+
     pub(super) fn picture(&self, width: u16, height: u16) -> String {
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
         terminal.draw(|frame| view::draw(frame, &self.app)).unwrap();
@@ -266,15 +276,7 @@ fn no_color_means_no_colour() {
     let mut yard = Yard::new(Colours::None);
     yard.keys("\nj ");
     yard.receipt("lamp", Stage::Refused, Some(Code::Busy), true);
-    let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
-    terminal.draw(|frame| view::draw(frame, &yard.app)).unwrap();
-    let plain = ratatui::style::Color::Reset;
-    let cells = terminal.backend().buffer().content();
-    assert!(
-        cells
-            .iter()
-            .all(|cell| cell.fg == plain && cell.bg == plain)
-    );
+    assert!(yard.is_colourless());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What an event does to the screen's state, and what it asks of the world. Pure.
 
 use super::{
+    alarms::{self, COMMENT_CHARS_MAX},
     app::{Action, App, Asked, Commands, Event, Link, Overlay, Page, Prompt, TYPED_MAX},
     bench,
     keymap::{self, Intent, Typing},
@@ -18,6 +19,11 @@ const PAGE_ROWS: isize = 10;
 pub(crate) fn update(app: &mut App, event: Event) -> Action {
     match event {
         Event::Key(key) => pressed(app, &key),
+        Event::Alarms(news) => alarms::heard(app, news),
+        tick @ Event::Tick { .. } => {
+            app.hear(tick);
+            alarms::asked(app)
+        }
         other => {
             app.hear(other);
             Action::Nothing
@@ -35,6 +41,12 @@ fn pressed(app: &mut App, key: &KeyEvent) -> Action {
     if app.overlay == Some(Overlay::Leave) {
         return leaving(app, key);
     }
+    if matches!(app.overlay, Some(Overlay::Acknowledge(_))) {
+        return match keymap::intent(key) {
+            Some(Intent::Quit) if key.code != KeyCode::Char('q') => quit(app),
+            _ => alarms::answered(app, key),
+        };
+    }
     if app.page == Page::Bench && app.overlay.is_none() && app.bench.takes_text() {
         return bench::typed(app, key);
     }
@@ -49,6 +61,11 @@ fn pressed(app: &mut App, key: &KeyEvent) -> Action {
             app.overlay = toggled(app.overlay.take(), Overlay::Notes);
             app.unread = 0;
         }
+        Intent::Filter if is_alarms(app) => {
+            app.overlay = None;
+            app.page = Page::Alarms;
+            app.prompt = Some(Prompt::AlarmFilter);
+        }
         Intent::Filter => {
             app.overlay = None;
             app.page = Page::Fleet;
@@ -59,6 +76,11 @@ fn pressed(app: &mut App, key: &KeyEvent) -> Action {
             app.prompt = Some(Prompt::GoTo(String::new()));
         }
         Intent::Bench => return bench::take(app),
+        Intent::Alarms if is_alarms(app) && app.overlay.is_none() => alarms::acknowledge(app),
+        Intent::Alarms => alarms::open(app),
+        Intent::Shelve if is_alarms(app) => alarms::shelve(app),
+        Intent::Unshelve if is_alarms(app) => return alarms::unshelve(app),
+        Intent::Shelve | Intent::Unshelve => {}
         Intent::Refresh if app.page == Page::Bench => return bench::refresh(app),
         Intent::Refresh => {}
         Intent::Back => return back(app),
@@ -69,10 +91,16 @@ fn pressed(app: &mut App, key: &KeyEvent) -> Action {
         Intent::First => step(app, isize::MIN),
         Intent::Last => step(app, isize::MAX),
         Intent::Open => return open(app),
+        Intent::Toggle if is_alarms(app) => alarms::mark(app),
         Intent::Toggle => return toggle(app),
+        Intent::Commands if is_alarms(app) => alarms::comment(app),
         Intent::Commands => return commands(app),
     }
     Action::Nothing
+}
+
+fn is_alarms(app: &App) -> bool {
+    matches!(app.page, Page::Alarms | Page::Alarm(_))
 }
 
 fn toggled(now: Option<Overlay>, wanted: Overlay) -> Option<Overlay> {
@@ -107,6 +135,7 @@ fn back(app: &mut App) -> Action {
     }
     match app.page {
         Page::Bench => return bench::back(app),
+        Page::Alarms | Page::Alarm(_) => alarms::back(app),
         Page::Controller(_) => app.page = Page::Fleet,
         Page::Fleet => {
             app.filter.clear();
@@ -134,6 +163,7 @@ fn step(app: &mut App, by: isize) {
         Some(_) => {}
         None => match app.page {
             Page::Bench => bench::step(&mut app.bench, by),
+            Page::Alarms | Page::Alarm(_) => alarms::step(app, by),
             Page::Fleet => {
                 let visible = app.visible();
                 let at = visible
@@ -178,6 +208,8 @@ fn open(app: &mut App) -> Action {
     }
     match (app.page, app.selected) {
         (Page::Bench, _) => return bench::open(app),
+        (Page::Alarms, _) => return alarms::open_alarm(app),
+        (Page::Alarm(_), _) => {}
         (Page::Controller(_), _) => return toggle(app),
         (Page::Fleet, Some(address)) => go_to(app, address),
         (Page::Fleet, None) => {}
@@ -313,6 +345,10 @@ fn call(app: &mut App, signature: &switchyard_client::signature::Signature, type
 }
 
 fn typed(app: &mut App, typing: Typing) -> Action {
+    let chars_max = match &app.prompt {
+        Some(Prompt::Comment { .. }) => COMMENT_CHARS_MAX,
+        _ => TYPED_MAX,
+    };
     match typing {
         Typing::Quit => return quit(app),
         Typing::Leave => {
@@ -320,12 +356,15 @@ fn typed(app: &mut App, typing: Typing) -> Action {
                 app.filter.clear();
                 keep_selection(app);
             }
+            if app.prompt == Some(Prompt::AlarmFilter) {
+                alarms::leave_filter(app, true);
+            }
             app.prompt = None;
             app.message = None;
         }
         Typing::Take => return taken(app),
         Typing::Put(c) => edit(app, |text| {
-            if text.chars().count() < TYPED_MAX {
+            if text.chars().count() < chars_max {
                 text.push(c);
             }
         }),
@@ -342,7 +381,16 @@ fn edit(app: &mut App, change: impl FnOnce(&mut String)) {
             change(&mut app.filter);
             keep_selection(app);
         }
-        Some(Prompt::GoTo(typed) | Prompt::Arguments { typed, .. }) => change(typed),
+        Some(Prompt::AlarmFilter) => {
+            change(&mut app.alarms.filter);
+            alarms::leave_filter(app, false);
+        }
+        Some(
+            Prompt::GoTo(typed)
+            | Prompt::Arguments { typed, .. }
+            | Prompt::Shelve { typed, .. }
+            | Prompt::Comment { typed, .. },
+        ) => change(typed),
         None => {}
     }
 }
@@ -358,7 +406,7 @@ fn keep_selection(app: &mut App) {
 fn taken(app: &mut App) -> Action {
     match app.prompt.clone() {
         None => {}
-        Some(Prompt::Filter) => app.prompt = None,
+        Some(Prompt::Filter | Prompt::AlarmFilter) => app.prompt = None,
         Some(Prompt::GoTo(typed)) => {
             app.prompt = None;
             match typed.parse::<Address>() {
@@ -367,6 +415,9 @@ fn taken(app: &mut App) -> Action {
             }
         }
         Some(Prompt::Arguments { signature, typed }) => return call(app, &signature, &typed),
+        Some(prompt @ (Prompt::Shelve { .. } | Prompt::Comment { .. })) => {
+            return alarms::taken(app, prompt);
+        }
     }
     Action::Nothing
 }

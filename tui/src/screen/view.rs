@@ -5,6 +5,7 @@ mod fleet;
 mod overlay;
 
 use super::{
+    alarms,
     app::{App, Link, Overlay, Page, Prompt},
     bench,
 };
@@ -33,7 +34,10 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &App) {
         (Some(Overlay::Help), _) => overlay::help(frame, app, body),
         (Some(Overlay::Notes), _) => overlay::notes(frame, app, body),
         (Some(Overlay::Leave), _) => bench::view::leave(frame, app, body),
+        (Some(Overlay::Acknowledge(ids)), _) => alarms::view::question(frame, app, ids, body),
         (_, Page::Bench) => bench::view::draw(frame, app, body),
+        (_, Page::Alarms) => alarms::view::list(frame, app, body),
+        (_, Page::Alarm(id)) => alarms::view::alarm(frame, app, id, body),
         (_, Page::Fleet) => fleet::draw(frame, app, body),
         (_, Page::Controller(address)) => controller::draw(frame, app, address, body),
     }
@@ -78,6 +82,9 @@ fn draw_head(frame: &mut Frame<'_>, app: &App, area: Rect) {
     {
         right.insert(0, badge);
     }
+    if let Some(badge) = alarms::view::badge(app) {
+        right.insert(0, badge);
+    }
     let right = Line::from(right).right_aligned();
     let right_width = u16::try_from(right.width()).unwrap_or(u16::MAX);
     let [left_area, right_area] =
@@ -93,6 +100,15 @@ fn draw_message(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let theme = app.theme;
     let typed = match &app.prompt {
         Some(Prompt::Filter) => Some(("/".to_owned(), app.filter.as_str())),
+        Some(Prompt::AlarmFilter) => Some(("/".to_owned(), app.alarms.filter.as_str())),
+        Some(Prompt::Shelve { alarms, typed }) => {
+            let what = match alarms.len() {
+                1 => "it".to_owned(),
+                count => format!("{count} alarms"),
+            };
+            Some((format!("shelve {what} for, or until > "), typed.as_str()))
+        }
+        Some(Prompt::Comment { typed, .. }) => Some(("comment > ".to_owned(), typed.as_str())),
         Some(Prompt::GoTo(typed)) => Some((":No. ".to_owned(), typed.as_str())),
         Some(Prompt::Arguments { signature, typed }) => {
             Some((format!("{signature} > "), typed.as_str()))
@@ -124,18 +140,24 @@ fn hints_of(app: &App) -> &'static str {
         (Some(Prompt::Filter), ..) => {
             "number, name or point · !text leaves out · enter keep · esc clear"
         }
+        (Some(Prompt::AlarmFilter), ..) => {
+            "text, place, state or number · !text leaves out · enter keep · esc clear"
+        }
+        (Some(Prompt::Shelve { .. }), ..) => "30m, 2h, 1d, or 18:00 · enter take · esc leave",
         (Some(_), ..) => "enter take · esc leave",
         (None, Some(Overlay::Commands(_)), _) => {
             "↑↓ choose · enter call · esc back · ? help · q quit"
         }
         (None, Some(Overlay::Leave), _) => "y stop and quit · esc stay",
+        (None, Some(Overlay::Acknowledge(_)), _) => "y acknowledge · esc leave it",
         (None, Some(_), _) => "esc back · q quit",
         (None, None, Page::Bench) => bench::view::hints(&app.bench),
+        (None, None, page @ (Page::Alarms | Page::Alarm(_))) => alarms::view::hints(page),
         (None, None, Page::Fleet) => {
-            "↑↓ move · enter open · / filter · : go to · n notes · b bench · ? help · q quit"
+            "enter open · / filter · : go to · a alarms · n notes · b bench · ? help · q quit"
         }
         (None, None, Page::Controller(_)) => {
-            "↑↓ choose · space switch · c commands · : go to · esc back · ? help · q quit"
+            "↑↓ choose · space switch · c commands · a alarms · : go to · esc back · ? help"
         }
     }
 }

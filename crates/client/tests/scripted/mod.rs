@@ -3,6 +3,10 @@
 #![allow(dead_code, reason = "each test program uses a part of this")]
 #![allow(clippy::unwrap_used, reason = "a panic here is a test's report")]
 
+mod desk;
+
+pub(crate) use desk::Desk;
+
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use std::{
@@ -71,6 +75,8 @@ pub(crate) struct Gateway {
     pub(crate) listener: TcpListener,
     /// Whether it has no account yet; the first log-in by [`SETUP_CODE`] ends that.
     pub(crate) is_new: Arc<AtomicBool>,
+    /// What it says over HTTP otherwise.
+    pub(crate) desk: Desk,
 }
 
 impl Gateway {
@@ -79,6 +85,7 @@ impl Gateway {
         Gateway {
             listener,
             is_new: Arc::default(),
+            desk: Desk::default(),
         }
     }
 
@@ -91,7 +98,7 @@ impl Gateway {
         soon("a tool to dial", async {
             loop {
                 let (stream, _) = self.listener.accept().await.unwrap();
-                if let Some(peer) = serve(stream, &self.is_new).await {
+                if let Some(peer) = serve(stream, &self.is_new, &self.desk).await {
                     return peer;
                 }
             }
@@ -101,7 +108,7 @@ impl Gateway {
 }
 
 /// Answers an HTTP request, or makes a peer of an upgrade.
-pub(crate) async fn serve(mut stream: TcpStream, is_new: &AtomicBool) -> Option<Peer> {
+pub(crate) async fn serve(mut stream: TcpStream, is_new: &AtomicBool, desk: &Desk) -> Option<Peer> {
     let mut head = vec![0; 8192];
     let head_bytes = loop {
         let seen = stream.peek(&mut head).await.ok()?;
@@ -128,7 +135,13 @@ pub(crate) async fn serve(mut stream: TcpStream, is_new: &AtomicBool) -> Option<
     let body = String::from_utf8(request[head_bytes..].to_vec()).ok()?;
     let knows_token = text.contains(&format!("Bearer {TOKEN}\r\n"));
     let asked = text.split(" HTTP/").next()?;
-    let (status, body) = answer(asked, &body, knows_token, is_new);
+    let (status, body) = match desk.answer(asked, &body, knows_token).await {
+        Some((status, body)) => (format!("{status} Scripted"), body),
+        None => {
+            let (status, body) = answer(asked, &body, knows_token, is_new);
+            (status.to_owned(), body)
+        }
+    };
     let answer = format!(
         "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()

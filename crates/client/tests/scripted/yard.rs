@@ -2,7 +2,7 @@
 //! out or refused as told. For tests of whole programs.
 
 use crate::scripted::{
-    Gateway, Peer, TIME, TOKEN, delta_of, full, presence, receipt, response, serve,
+    Desk, Gateway, Peer, TIME, TOKEN, delta_of, full, presence, receipt, response, serve,
 };
 use blake2::{Blake2b, Digest as _, digest::consts::U32};
 use std::{
@@ -62,6 +62,8 @@ pub(crate) struct Yard {
     pub(crate) url: String,
     /// Whether it has no account yet.
     pub(crate) is_new: Arc<AtomicBool>,
+    /// What it says over HTTP besides log-ins.
+    pub(crate) desk: Desk,
     state: Arc<Mutex<State>>,
     push: broadcast::Sender<Push>,
     task: JoinHandle<()>,
@@ -78,6 +80,7 @@ impl Yard {
         let gateway = Gateway::bind().await;
         let url = gateway.url();
         let is_new = gateway.is_new.clone();
+        let desk = gateway.desk.clone();
         let state = Arc::new(Mutex::new(State {
             boards: boards.into_iter().collect(),
             commands: Vec::new(),
@@ -89,6 +92,7 @@ impl Yard {
         Yard {
             url,
             is_new,
+            desk,
             state,
             push,
             task,
@@ -201,9 +205,9 @@ async fn run(gateway: Gateway, state: Arc<Mutex<State>>, push: broadcast::Sender
             return;
         };
         let (state, push) = (state.clone(), push.clone());
-        let is_new = gateway.is_new.clone();
+        let (is_new, desk) = (gateway.is_new.clone(), gateway.desk.clone());
         tools.spawn(async move {
-            if let Some(peer) = serve(stream, &is_new).await {
+            if let Some(peer) = serve(stream, &is_new, &desk).await {
                 tool(peer, state, push).await;
             }
         });

@@ -19,6 +19,7 @@ pub(super) fn help(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let theme = app.theme;
     let keys = match app.page {
         Page::Bench => keymap::BENCH_HELP,
+        Page::Alarms | Page::Alarm(_) => keymap::ALARMS_HELP,
         _ => keymap::HELP,
     };
     let mut lines: Vec<Line<'static>> = keys
@@ -34,6 +35,29 @@ pub(super) fn help(frame: &mut Frame<'_>, app: &App, area: Rect) {
     if app.page == Page::Bench {
         let text = "Boards without a reset circuit: choose “none” for Reset, and do what it says.";
         lines.push(Line::from(text));
+        frame.render_widget(Paragraph::new(lines).block(block(app, "Help")), area);
+        return;
+    }
+    if matches!(app.page, Page::Alarms | Page::Alarm(_)) {
+        for (sign, style, meaning) in [
+            (
+                "▲ ALARM",
+                theme.alarm(),
+                "nobody has said that they heard; told: somebody was told",
+            ),
+            ("△", theme.muted(), "acknowledged, and still so"),
+            ("‖", theme.muted(), "shelved: nobody is told until a time"),
+            (
+                "▽",
+                theme.alarm(),
+                "over, and somebody still has to say that they heard",
+            ),
+        ] {
+            lines.push(Line::from(vec![
+                Span::styled(format!("{sign:<12}"), style),
+                Span::raw(meaning),
+            ]));
+        }
         frame.render_widget(Paragraph::new(lines).block(block(app, "Help")), area);
         return;
     }
