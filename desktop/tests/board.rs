@@ -33,6 +33,8 @@ impl Window for Recorder {
     }
 
     fn entitle(&self, _: &str) {}
+
+    fn badge(&self, _: u32) {}
 }
 
 struct Bench {
