@@ -43,7 +43,9 @@ impl Part {
             Part::Qemu => &[BUILD, CHIP],
             Part::Ui => &[PAGE],
             Part::Desktop => &[BUILD, PAGE, PROGRAMS, DESKTOP, BROWSER],
-            Part::E2e => &[BUILD, CHIP, PAGE, PROGRAMS, SERVICES, BROWSER, PYTHON],
+            Part::E2e => &[
+                BUILD, CHIP, PAGE, PROGRAMS, SERVICES, TELEPHONES, BROWSER, PYTHON,
+            ],
             Part::Api => &[BUILD, PROGRAMS, PYTHON],
             Part::Deb => &[BUILD, PAGE, PROGRAMS, PACKAGE, DEBIAN],
         }

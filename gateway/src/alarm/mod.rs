@@ -25,6 +25,7 @@ pub mod people;
 pub mod plan;
 pub mod rule;
 pub(crate) mod settings;
+pub(crate) mod shape;
 mod telling;
 mod watching;
 mod wording;

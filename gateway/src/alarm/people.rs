@@ -7,19 +7,7 @@ use std::fmt;
 use switchyard_telephone::Number;
 
 /// A contact's number; none is given twice.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    utoipa::ToSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ContactId(pub u32);
 
 impl fmt::Display for ContactId {
@@ -60,10 +48,13 @@ pub enum Language {
 #[serde(deny_unknown_fields)]
 pub struct Quiet {
     /// The days on which it begins: 1 Monday to 7 Sunday.
+    #[schema(schema_with = super::shape::days)]
     pub days: Vec<u8>,
     /// When it begins, in minutes after midnight.
+    #[schema(maximum = 1439)]
     pub from_minute: u16,
     /// When it ends, in minutes after midnight.
+    #[schema(maximum = 1439)]
     pub to_minute: u16,
 }
 
@@ -72,8 +63,10 @@ pub struct Quiet {
 #[serde(deny_unknown_fields)]
 pub struct Weekly {
     /// 1 Monday to 7 Sunday.
+    #[schema(minimum = 1, maximum = 7)]
     pub day: u8,
     /// Minutes after midnight.
+    #[schema(maximum = 1439)]
     pub minute: u16,
 }
 
@@ -111,6 +104,7 @@ pub struct Contact {
     #[serde(default = "high")]
     pub wakes_from: Severity,
     /// Calls to them in an hour at most.
+    #[schema(minimum = 1, maximum = 60)]
     #[serde(default = "calls_per_hour")]
     pub calls_per_hour_max: u8,
     /// When they are told that all is well.

@@ -3,6 +3,7 @@
 use super::{
     model::{Medium, Severity},
     people::{ContactId, Invalid, Weekly, at, check_name, check_weekly, invalid, zone},
+    shape::TIME_MS_MAX,
 };
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
@@ -23,7 +24,7 @@ pub const SHIFT_DAYS_MAX: u16 = 366;
 pub const ATTEMPTS_MAX: u8 = 10;
 
 /// Whom a rung means.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Whom {
     /// Whoever has this turn of the rota, by its name.
@@ -44,11 +45,14 @@ pub struct Rung {
     #[serde(default = "low")]
     pub from: Severity,
     /// How long to wait after they were told for one of them to say that they heard, in seconds.
+    #[schema(maximum = 86400)]
     pub wait_s: u32,
     /// How often they are tried when they are not reached.
+    #[schema(minimum = 1, maximum = 10)]
     #[serde(default = "one")]
     pub attempts: u8,
     /// How long to wait between those attempts, in seconds.
+    #[schema(maximum = 86400)]
     #[serde(default = "pause")]
     pub pause_s: u32,
 }
@@ -74,10 +78,12 @@ pub struct Turn {
     /// Who takes it, one after the other.
     pub people: Vec<ContactId>,
     /// How many days each has it.
+    #[schema(minimum = 1, maximum = 366)]
     pub shift_days: u16,
     /// When it is handed over: the day matters for shifts of whole weeks only, and tells the first one of all.
     pub hand_over: Weekly,
     /// The first of the people had it from the hand-over on or before this moment; milliseconds of gateway time.
+    #[schema(maximum = 9_007_199_254_740_991u64)]
     pub starts_ms: u64,
 }
 
@@ -90,8 +96,10 @@ pub struct Override {
     /// Who has it.
     pub contact: ContactId,
     /// From when, in milliseconds of gateway time.
+    #[schema(maximum = 9_007_199_254_740_991u64)]
     pub from_ms: u64,
     /// Until when, in milliseconds of gateway time.
+    #[schema(maximum = 9_007_199_254_740_991u64)]
     pub until_ms: u64,
 }
 
@@ -102,6 +110,7 @@ pub struct Plan {
     /// Who is told after whom.
     pub chain: Vec<Rung>,
     /// How long to wait before the chain begins anew when nobody has said that they heard, in seconds.
+    #[schema(minimum = 60, maximum = 86400)]
     #[serde(default = "again")]
     pub again_s: u32,
     /// The lowest severity of which somebody has to hear even when it is over.
@@ -200,7 +209,7 @@ impl Plan {
                 return invalid("rota.shift_days", format!("1 to {SHIFT_DAYS_MAX}"));
             }
             check_weekly("rota.hand_over", &turn.hand_over)?;
-            if i64::try_from(turn.starts_ms).is_err() {
+            if turn.starts_ms > TIME_MS_MAX {
                 return invalid("rota.starts_ms", "milliseconds since 1970");
             }
         }
@@ -228,8 +237,11 @@ impl Plan {
                 return invalid("overrides.turn", "a turn of the rota, by its name");
             }
             known("overrides.contact", exception.contact)?;
-            if exception.from_ms >= exception.until_ms {
-                return invalid("overrides.until_ms", "a time after from_ms");
+            if exception.from_ms >= exception.until_ms || exception.until_ms > TIME_MS_MAX {
+                return invalid(
+                    "overrides.until_ms",
+                    "milliseconds since 1970, after from_ms",
+                );
             }
         }
         Ok(())

@@ -6,7 +6,7 @@ use super::{
 };
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
-use switchyard_protocol::message::Name;
+use switchyard_protocol::{limits, message::Name};
 
 /// A rule's number; none is given twice.
 #[derive(
@@ -38,7 +38,7 @@ pub const SILENCE_S_MIN: u32 = 5;
 const SAMPLES_MAX: u64 = 32;
 
 /// Which controllers a rule is about.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// All of them.
@@ -61,8 +61,10 @@ pub enum Condition {
         /// The point.
         point: String,
         /// The limit.
+        #[schema(minimum = -9_007_199_254_740_991i64, maximum = 9_007_199_254_740_991i64)]
         limit: i64,
         /// Below which it is over.
+        #[schema(minimum = -9_007_199_254_740_991i64, maximum = 9_007_199_254_740_991i64)]
         clear: i64,
     },
     /// A point is below a limit, until it is above another one that is not lower.
@@ -70,8 +72,10 @@ pub enum Condition {
         /// The point.
         point: String,
         /// The limit.
+        #[schema(minimum = -9_007_199_254_740_991i64, maximum = 9_007_199_254_740_991i64)]
         limit: i64,
         /// Above which it is over.
+        #[schema(minimum = -9_007_199_254_740_991i64, maximum = 9_007_199_254_740_991i64)]
         clear: i64,
     },
     /// A point is just that.
@@ -79,6 +83,7 @@ pub enum Condition {
         /// The point.
         point: String,
         /// The value.
+        #[schema(minimum = -9_007_199_254_740_991i64, maximum = 9_007_199_254_740_991i64)]
         value: i64,
     },
     /// A point rises by so much within a time.
@@ -86,8 +91,10 @@ pub enum Condition {
         /// The point.
         point: String,
         /// How much.
+        #[schema(minimum = 1, maximum = 9_007_199_254_740_991i64)]
         by: i64,
         /// The time, in seconds.
+        #[schema(minimum = 1, maximum = 3600)]
         within_s: u32,
     },
     /// A point falls by so much within a time.
@@ -95,8 +102,10 @@ pub enum Condition {
         /// The point.
         point: String,
         /// How much.
+        #[schema(minimum = 1, maximum = 9_007_199_254_740_991i64)]
         by: i64,
         /// The time, in seconds.
+        #[schema(minimum = 1, maximum = 3600)]
         within_s: u32,
     },
     /// The controller does not trust what it reads of a point.
@@ -141,9 +150,11 @@ pub struct Rule {
     /// When it is so.
     pub condition: Condition,
     /// How long it has to be so, in seconds.
+    #[schema(maximum = 86400)]
     #[serde(default)]
     pub for_s: u32,
     /// How long it has to be over, in seconds.
+    #[schema(maximum = 86400)]
     #[serde(default)]
     pub over_for_s: u32,
     /// Whether it is looked at.
@@ -180,6 +191,18 @@ impl Rule {
             && Name::new(point).is_err()
         {
             return invalid("condition.point", "a point's name");
+        }
+        let values = match self.condition {
+            Condition::Above { limit, clear, .. } | Condition::Below { limit, clear, .. } => {
+                [limit, clear]
+            }
+            Condition::Is { value, .. } => [value, value],
+            Condition::Rises { by, .. } | Condition::Falls { by, .. } => [by, by],
+            Condition::Bad { .. } | Condition::Silent => [0, 0],
+        };
+        let max = limits::INTEGER_MAX;
+        if values.iter().any(|it| !(-max..=max).contains(it)) {
+            return invalid("condition", format!("values within ±{max}"));
         }
         match self.condition {
             Condition::Above { limit, clear, .. } if clear > limit => {

@@ -35,7 +35,7 @@ use crate::{
     alarm::{
         model::{Alarm, AlarmId, Attempt, AttemptId, Note},
         people::ContactId,
-        plan::Plan,
+        plan::{Override, Plan},
         rule::{Rule, RuleId},
     },
     audit::{
@@ -663,6 +663,9 @@ store_trait! {
         /// Keeps a site's plan, or with 0 that of all without one. [`StoreError::Missing`] without the site, or a
         /// contact that it names.
         fn put_alarm_plan(&self, site: u32, plan: Plan) -> ();
+        /// Adds an exception to a site's plan, in place of those that are over; the plan then, `None` without one.
+        /// [`StoreError::Full`] past 256, [`StoreError::Missing`] without its contact.
+        fn add_alarm_override(&self, site: u32, exception: Override, now_ms: u64) -> Option<Plan>;
         /// Removes a plan; false when there was none.
         fn remove_alarm_plan(&self, site: u32) -> bool;
 

@@ -9,7 +9,7 @@ use switchyard_gateway::{
             Alarm, AlarmId, Attempt, AttemptId, Channel, Happened, Note, Outcome, Severity, Source,
         },
         people::{Contact, ContactId},
-        plan::{Plan, Rung, Whom},
+        plan::{Override, Plan, Rung, Whom},
         rule::{Condition, Rule, RuleId, Scope},
     },
     store::{
@@ -203,6 +203,28 @@ async fn rules_and_plans(store: &dyn ConfigStore) {
     ));
     let plans = store.alarm_plans().await.unwrap();
     assert_eq!((plans.len(), plans[0].site, &plans[0].plan), (1, 0, &plan));
+    let exception = |until_ms| Override {
+        turn: "first".into(),
+        contact: li,
+        from_ms: 1,
+        until_ms,
+    };
+    let added = store.add_alarm_override(0, exception(10), 5).await.unwrap();
+    assert_eq!(added.unwrap().overrides, [exception(10)]);
+    let added = store
+        .add_alarm_override(0, exception(30), 20)
+        .await
+        .unwrap();
+    assert_eq!(
+        added.unwrap().overrides,
+        [exception(30)],
+        "the other one is over"
+    );
+    let none = store
+        .add_alarm_override(7, exception(30), 20)
+        .await
+        .unwrap();
+    assert_eq!(none, None);
     let named = store.remove_contact(li).await;
     assert!(matches!(named, Err(StoreError::InUse { .. })), "{named:?}");
     assert!(store.remove_alarm_plan(0).await.unwrap());

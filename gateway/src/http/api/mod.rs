@@ -86,16 +86,19 @@ impl Modify for Securities {
     }
 }
 
-/// Says of actions what the macros do not see: that their fields are all there may be.
+/// Says of actions and conditions what the macros do not see: that their fields are all there may be.
 fn close_actions(document: &mut utoipa::openapi::OpenApi) {
     let components = document.components.as_mut();
-    let action = components.and_then(|it| it.schemas.get_mut("Action"));
-    let Some(RefOr::T(Schema::OneOf(actions))) = action else {
-        unreachable!("expected a schema of actions, each of its own sort");
-    };
-    for action in &mut actions.items {
-        if let RefOr::T(Schema::Object(action)) = action {
-            action.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+    let mut schemas = components.map(|it| &mut it.schemas);
+    for name in ["Action", "Condition"] {
+        let sorts = schemas.as_mut().and_then(|it| it.get_mut(name));
+        let Some(RefOr::T(Schema::OneOf(sorts))) = sorts else {
+            unreachable!("expected a schema of {name}, each of its own sort");
+        };
+        for sort in &mut sorts.items {
+            if let RefOr::T(Schema::Object(sort)) = sort {
+                sort.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(false)));
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::{
         CHORE,
         model::{Alarm, AlarmId, Attempt, AttemptId, Note},
         people::ContactId,
-        plan::Plan,
+        plan::{OVERRIDES_MAX, Override, Plan},
         rule::{Rule, RuleId},
     },
     store::{
@@ -543,6 +543,35 @@ pub(super) async fn put_plan(tx: &mut Tx<'_>, site: u32, plan: &Plan) -> Result<
     let sql = "REPLACE INTO alarm_plan (site, plan) VALUES (?, ?)";
     tx.execute(sql, params![site, &written(plan)?]).await?;
     Ok(())
+}
+
+/// Adds an exception to a plan, without those that are over; the plan then.
+pub(super) async fn add_override(
+    tx: &mut Tx<'_>,
+    site: u32,
+    exception: &Override,
+    now_ms: u64,
+) -> Result<Option<Plan>, StoreError> {
+    // Locks the row that every writer of a plan must have: two exceptions at once are two.
+    tx.count_up("alarm_settings", 1).await?;
+    let plans = plans(tx).await?;
+    let Some(mut plan) = plans
+        .into_iter()
+        .find(|it| it.site == site)
+        .map(|it| it.plan)
+    else {
+        return Ok(None);
+    };
+    plan.overrides.retain(|it| it.until_ms > now_ms);
+    if plan.overrides.len() >= OVERRIDES_MAX {
+        return Err(StoreError::Full {
+            what: "exceptions of a plan",
+            max: OVERRIDES_MAX as u64,
+        });
+    }
+    plan.overrides.push(exception.clone());
+    put_plan(tx, site, &plan).await?;
+    Ok(Some(plan))
 }
 
 pub(super) async fn remove_plan(tx: &mut Tx<'_>, site: u32) -> Result<bool, StoreError> {

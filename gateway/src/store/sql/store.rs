@@ -14,7 +14,7 @@ use crate::{
     alarm::{
         model::{Alarm, AlarmId, Attempt, AttemptId, Note},
         people::ContactId,
-        plan::Plan,
+        plan::{Override, Plan},
         rule::{Rule, RuleId},
     },
     audit::{
@@ -530,6 +530,8 @@ impl ConfigStore for SqlConfigStore {
         write fn remove_alarm_rule(id: RuleId) -> bool = alarms::remove_rule[id];
         read fn alarm_plans() -> Vec<StoredPlan> = alarms::plans[];
         write fn put_alarm_plan(site: u32, plan: Plan) -> () = alarms::put_plan[site, &plan];
+        write fn add_alarm_override(site: u32, exception: Override, now_ms: u64) -> Option<Plan>
+            = alarms::add_override[site, &exception, now_ms];
         write fn remove_alarm_plan(site: u32) -> bool = alarms::remove_plan[site];
 
         write fn acquire_lease(name: Title, holder: [u8; 16], ttl: Duration, now: Time) -> Option<FencingToken>

@@ -29,7 +29,13 @@ use std::{
 };
 use switchyard_protocol::{Address, Code, SiteId};
 use tokio::time::Instant;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{
+    IntoParams, ToSchema,
+    openapi::{
+        ObjectBuilder,
+        schema::{Array, ArrayBuilder, SchemaType, Type},
+    },
+};
 use view::{AlarmView, AttemptView, NoteView, People};
 
 /// Alarms on a page unless another number is asked for, and the most.
@@ -42,6 +48,8 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 const TAKEN_PATIENCE: Duration = Duration::from_secs(3);
 /// Notes and attempts of one alarm that are shown.
 const HISTORY_MAX: u32 = 500;
+/// The highest number of anything: the largest whole number that every JSON reader has.
+const NUMBER_MAX: u64 = crate::alarm::shape::TIME_MS_MAX;
 /// The longest shelf: a month.
 const SHELF_MS_MAX: u64 = 31 * 24 * 60 * 60 * 1_000;
 
@@ -59,12 +67,13 @@ pub(in crate::http) struct Choice {
     #[param(minimum = 1, maximum = 2_147_483_647)]
     controller: Option<u32>,
     /// Only alarms of lower numbers: `next` of the page before.
-    #[param(minimum = 1)]
+    #[param(minimum = 1, maximum = 9_007_199_254_740_991u64)]
     before: Option<u64>,
     /// How many at most.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
     /// What was seen last: the answer waits until there is more than that, or `wait_s` is over.
+    #[param(maximum = 9_007_199_254_740_991u64)]
     revision: Option<u64>,
     /// How long to wait, in seconds.
     #[param(maximum = 25)]
@@ -94,6 +103,14 @@ pub(super) async fn list(
     Parameters(choice): Parameters<Choice>,
 ) -> Result<axum::Json<Alarms>, Problem> {
     let limit = text::limit(choice.limit, PAGE)?;
+    in_range("site", choice.site.map(u64::from), (1, u64::from(u32::MAX)))?;
+    in_range(
+        "controller",
+        choice.controller.map(u64::from),
+        (1, 0x7FFF_FFFF),
+    )?;
+    in_range("before", choice.before, (1, NUMBER_MAX))?;
+    in_range("revision", choice.revision, (0, NUMBER_MAX))?;
     let wait_s = choice.wait_s.unwrap_or(0);
     if wait_s > WAIT_S_MAX {
         let expected = format!("wait_s: expected at most {WAIT_S_MAX}");
@@ -130,6 +147,29 @@ pub(super) async fn list(
         revision,
         next,
     }))
+}
+
+/// Numbers of alarms.
+fn alarm_ids() -> Array {
+    let id = ObjectBuilder::new()
+        .schema_type(SchemaType::Type(Type::Integer))
+        .minimum(Some(1))
+        .maximum(Some(NUMBER_MAX));
+    ArrayBuilder::new()
+        .items(id)
+        .min_items(Some(1))
+        .max_items(Some(WISHED_ALARMS_MAX))
+        .build()
+}
+
+/// Whether a number may be one, where there is any.
+fn in_range(field: &str, given: Option<u64>, (least, most): (u64, u64)) -> Result<(), Problem> {
+    match given.is_none_or(|it| (least..=most).contains(&it)) {
+        true => Ok(()),
+        false => Err(Problem::bad_request(&format!(
+            "{field}: expected {least} to {most}"
+        ))),
+    }
 }
 
 /// At which sites a caller sees alarms: everywhere with `None`.
@@ -185,7 +225,7 @@ async fn wait_for_news(api: &Api, seen: u64, wait: Duration) -> Result<u64, Prob
 #[into_params(parameter_in = Path)]
 pub(super) struct AlarmPath {
     /// Its number.
-    #[param(minimum = 1)]
+    #[param(minimum = 1, maximum = 9_007_199_254_740_991u64)]
     alarm: u64,
 }
 
@@ -251,7 +291,7 @@ async fn visible(api: &Api, caller: &Caller, id: AlarmId) -> Result<Alarm, Probl
 #[serde(deny_unknown_fields)]
 pub(super) struct Acknowledging {
     /// Which.
-    #[schema(min_items = 1, max_items = 1000)]
+    #[schema(schema_with = alarm_ids)]
     alarms: Vec<u64>,
     /// A word about it, 1 to 500 bytes.
     #[schema(nullable = false, min_length = 1, max_length = 500)]
@@ -263,9 +303,10 @@ pub(super) struct Acknowledging {
 #[serde(deny_unknown_fields)]
 pub(super) struct Shelving {
     /// Which.
-    #[schema(min_items = 1, max_items = 1000)]
+    #[schema(schema_with = alarm_ids)]
     alarms: Vec<u64>,
     /// Until when; a month from now at most.
+    #[schema(maximum = 9_007_199_254_740_991u64)]
     until_ms: u64,
     /// A word about it, 1 to 500 bytes.
     #[schema(nullable = false, min_length = 1, max_length = 500)]
@@ -277,7 +318,7 @@ pub(super) struct Shelving {
 #[serde(deny_unknown_fields)]
 pub(super) struct Unshelving {
     /// Which.
-    #[schema(min_items = 1, max_items = 1000)]
+    #[schema(schema_with = alarm_ids)]
     alarms: Vec<u64>,
 }
 
@@ -286,7 +327,7 @@ pub(super) struct Unshelving {
 #[serde(deny_unknown_fields)]
 pub(super) struct Commenting {
     /// Which.
-    #[schema(min_items = 1, max_items = 1000)]
+    #[schema(schema_with = alarm_ids)]
     alarms: Vec<u64>,
     /// What, 1 to 500 bytes.
     #[schema(min_length = 1, max_length = 500)]
@@ -385,7 +426,8 @@ pub(super) async fn comment(
 }
 
 fn ids(given: Vec<u64>) -> Result<Vec<AlarmId>, Problem> {
-    match (1..=WISHED_ALARMS_MAX).contains(&given.len()) {
+    let is_good = |id: &u64| (1..=NUMBER_MAX).contains(id);
+    match (1..=WISHED_ALARMS_MAX).contains(&given.len()) && given.iter().all(is_good) {
         true => Ok(given.into_iter().map(AlarmId).collect()),
         false => Err(text::bad_field(&format!(
             "alarms: expected 1 to {WISHED_ALARMS_MAX} numbers"
@@ -496,7 +538,7 @@ pub(in crate::http) struct AttemptChoice {
     #[param(minimum = 1, maximum = 4_294_967_295u32)]
     contact: Option<u32>,
     /// Only attempts of lower numbers.
-    #[param(minimum = 1)]
+    #[param(minimum = 1, maximum = 9_007_199_254_740_991u64)]
     before: Option<u64>,
     /// How many at most.
     #[param(minimum = 1, maximum = 1000)]
@@ -521,6 +563,12 @@ pub(super) async fn attempts(
 ) -> Result<axum::Json<Attempts>, Problem> {
     caller.may(&Deed::SeeContacts)?;
     let limit = text::limit(choice.limit, PAGE)?;
+    in_range(
+        "contact",
+        choice.contact.map(u64::from),
+        (1, u64::from(u32::MAX)),
+    )?;
+    in_range("before", choice.before, (1, NUMBER_MAX))?;
     let filter = AttemptFilter {
         contact: choice.contact.map(crate::alarm::people::ContactId),
         ..AttemptFilter::default()

@@ -15,6 +15,7 @@ use crate::{
         people::{Contact, ContactId, Invalid},
         plan::{Override, Plan},
         rule::{Rule, RuleId, Scope},
+        shape::TIME_MS_MAX,
     },
     http::{Api, problem::Problem},
     store::{AlarmFilter, AlarmWish, NewContact, StoredContact},
@@ -581,11 +582,22 @@ pub(in crate::http::api) async fn add_override(
     let found = plans.into_iter().find(|it| it.site == path.site);
     let none = || Problem::not_found("this site has no plan of its own");
     let mut plan = found.ok_or_else(none)?.plan;
-    let now_ms = crate::clock::time().0;
-    plan.overrides.retain(|it| it.until_ms > now_ms);
+    let contacts = all_contacts(&api).await?;
+    let is_known = |id| contacts.iter().any(|it| it.id == id);
+    plan.overrides = vec![exception.clone()];
+    plan.check(is_known).map_err(invalid)?;
     let what = format!("override turn {} of site {}", exception.turn, path.site);
-    plan.overrides.push(exception);
-    keep_plan(&api, &caller, &path, plan, what).await
+    let (by, site, now_ms) = (Arc::clone(&api), path.site, crate::clock::time().0);
+    let adding = async move {
+        let added = by.config.add_alarm_override(site, exception, now_ms).await;
+        let none = || Problem::not_found("this site has no plan of its own");
+        added.map_err(|error| failed(&by, &error))?.ok_or_else(none)
+    };
+    let plan = caller
+        .change(&api, (Address::GATEWAY, what), adding)
+        .await?;
+    api.alarms.bell.ring();
+    Ok(axum::Json(PlanView { site, plan }))
 }
 
 /// From when until when.
@@ -641,8 +653,7 @@ pub(in crate::http::api) async fn calendar(
     let seen = found.filter(|it| sees_plan(&caller, it.site));
     let plan = seen.ok_or_else(none)?.plan;
     let length = span.until_ms.checked_sub(span.from_ms);
-    let is_good =
-        length.is_some_and(|it| it <= CALENDAR_MS_MAX) && i64::try_from(span.until_ms).is_ok();
+    let is_good = length.is_some_and(|it| it <= CALENDAR_MS_MAX) && span.until_ms <= TIME_MS_MAX;
     if !is_good {
         let expected = "until_ms: expected a time from from_ms to a quarter of a year later";
         return Err(Problem::bad_request(expected));
