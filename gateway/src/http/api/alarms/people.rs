@@ -656,7 +656,7 @@ pub(in crate::http::api) async fn calendar(
     let is_good = length.is_some_and(|it| it <= CALENDAR_MS_MAX) && span.until_ms <= TIME_MS_MAX;
     if !is_good {
         let expected = "until_ms: expected a time from from_ms to a quarter of a year later";
-        return Err(Problem::bad_request(expected));
+        return Err(text::bad_field(expected));
     }
     let contacts = all_contacts(&api).await?;
     let name_of = |id: ContactId| {
