@@ -258,7 +258,7 @@ async fn without_a_key_it_is_not_heard_and_a_pin_comes_first() {
     let li = told(&gateway, &token, ("POST", "/api/contacts"), &body, 201).await;
     assert_eq!(li["has_pin"], true);
     assert!(!li.to_string().contains("4711"));
-    callee.behave("+491", Behaviour::pressing("47111"));
+    callee.behave("+491", at_once("47111"));
     let chain = json!([
         { "whom": { "contact": bo }, "medium": "call", "wait_s": 1 },
         { "whom": { "contact": li["id"] }, "medium": "call", "wait_s": 1 },
