@@ -50,7 +50,7 @@ pub struct RawAlarms {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawSpeech {
-    /// The program that speaks; empty for none.
+    /// The program that speaks.
     pub program: Option<PathBuf>,
     /// Its voice for English.
     pub english_voice: Option<String>,
@@ -58,8 +58,6 @@ pub struct RawSpeech {
     pub chinese_voice: Option<String>,
     /// How fast it speaks.
     pub words_each_minute: Option<u16>,
-    /// Recorded clips.
-    pub clip_folder: Option<PathBuf>,
 }
 
 /// What each channel may cost, as people write it.

@@ -61,17 +61,13 @@ fn add(tellers: &mut Tellers, teller: impl Teller, limits: ChannelLimits) {
 fn speech_settings(raw: &RawSpeech, data: &Path) -> SpeechSettings {
     let usual = SpeechSettings::default();
     SpeechSettings {
-        program: match &raw.program {
-            None => usual.program,
-            Some(program) if program.as_os_str().is_empty() => None,
-            Some(program) => Some(program.clone()),
-        },
+        program: raw.program.clone().or(usual.program),
         english_voice: raw.english_voice.clone().unwrap_or(usual.english_voice),
         chinese_voice: raw.chinese_voice.clone().unwrap_or(usual.chinese_voice),
         words_each_minute: raw.words_each_minute.unwrap_or(usual.words_each_minute),
         cache_folder: Some(data.join("speech")),
         cache_bytes_max: usual.cache_bytes_max,
-        clip_folder: raw.clip_folder.clone(),
+        clip_folder: None,
     }
 }
 
