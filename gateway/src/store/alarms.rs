@@ -1,7 +1,7 @@
 //! What the config store keeps of alarms, and what people want of them.
 
 use crate::alarm::{
-    model::{Alarm, AlarmId, Attempt, AttemptId, Medium, Note},
+    model::{Alarm, AlarmId, Attempt, AttemptId, Medium, Note, Severity},
     people::{Contact, ContactId},
     plan::Plan,
     rule::{Rule, RuleId},
@@ -116,6 +116,37 @@ pub struct AlarmPulse {
     pub wishes: u64,
     /// Alarms themselves.
     pub alarms: u64,
+}
+
+/// Numbers of alarms, by severity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct BySeverity {
+    /// How many rank low.
+    pub low: u64,
+    /// How many rank in between.
+    pub medium: u64,
+    /// How many rank high.
+    pub high: u64,
+}
+
+impl BySeverity {
+    /// The number of one severity.
+    pub fn of(&mut self, severity: Severity) -> &mut u64 {
+        match severity {
+            Severity::Low => &mut self.low,
+            Severity::Medium => &mut self.medium,
+            Severity::High => &mut self.high,
+        }
+    }
+}
+
+/// How many alarms are open, but for those that are part of another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AlarmCounts {
+    /// All of them.
+    pub open: BySeverity,
+    /// Those that nobody has said that they heard.
+    pub unheard: BySeverity,
 }
 
 /// Which alarms are asked for.

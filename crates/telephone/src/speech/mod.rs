@@ -190,10 +190,10 @@ impl Speech {
         })
     }
 
-    /// Phrases one after the other, each by its clip where there is one. Cancel-safe.
+    /// Phrases one after the other, each by its clip where there is one that can be read. Cancel-safe.
     ///
     /// # Errors
-    /// When a phrase has no clip and cannot be spoken either, or its clip cannot be read.
+    /// When a phrase has no such clip and cannot be spoken either.
     pub async fn join(
         &self,
         language: Language,
@@ -202,12 +202,20 @@ impl Speech {
         let mut sound: Vec<i16> = Vec::new();
         for phrase in phrases {
             let clip = match phrase.clip {
-                Some(name) => self.clip(language, name).await?,
-                None => None,
+                Some(name) => self.clip(language, name).await,
+                None => Ok(None),
             };
             let part = match clip {
-                Some(clip) => clip,
-                None => self.say(language, phrase.text).await?,
+                Ok(Some(clip)) => clip,
+                Ok(None) => self.say(language, phrase.text).await?,
+                // Whoever is called hears another voice rather than nothing.
+                Err(broken) => match self.say(language, phrase.text).await {
+                    Ok(spoken) => {
+                        tracing::warn!(error = &broken as &dyn std::error::Error, "spoken instead");
+                        spoken
+                    }
+                    Err(_) => return Err(broken),
+                },
             };
             if !sound.is_empty() {
                 sound.resize(sound.len() + PAUSE_SAMPLES, 0);

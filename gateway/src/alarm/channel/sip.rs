@@ -5,11 +5,14 @@ use crate::alarm::{
     model::{Channel, Outcome},
     people::Language,
     settings::SipSettings,
-    telling::{Errand, Heard, Line, Teller, Telling, converse},
+    telling::{Errand, Heard, Line, Said, Teller, Telling, converse},
 };
 use anyhow::Context as _;
 use std::{sync::Arc, time::Duration};
-use switchyard_telephone::{Call, End, Event, Number, Progress, Trunk, speech::Speech};
+use switchyard_telephone::{
+    Call, End, Event, Number, Progress, Trunk,
+    speech::{Phrase, Speech},
+};
 
 /// See the module.
 pub(super) struct Sip {
@@ -36,11 +39,11 @@ impl Sip {
     async fn call(&self, errand: &Errand) -> Outcome {
         let number: Number = match errand.destination.parse() {
             Ok(number) => number,
-            Err(error) => return failed(&error),
+            Err(error) => return failed(error),
         };
         let call = match self.trunk.call(&number, self.ring_limit).await {
             Ok(call) => call,
-            Err(error) => return failed(&error),
+            Err(error) => return failed(error),
         };
         let mut line = Spoken {
             call,
@@ -72,13 +75,9 @@ impl Teller for Sip {
     }
 }
 
-fn failed(error: &dyn std::error::Error) -> Outcome {
-    let mut reason = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        reason.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
+fn failed(error: impl Into<anyhow::Error>) -> Outcome {
+    // With its causes.
+    let reason = format!("{:#}", error.into());
     Outcome::Failed { reason }
 }
 
@@ -89,9 +88,16 @@ struct Spoken<'a> {
 }
 
 impl Line for Spoken<'_> {
-    fn say<'a>(&'a mut self, text: &'a str, language: Language) -> Telling<'a, Result<(), String>> {
+    fn say<'a>(
+        &'a mut self,
+        said: Said<'a>,
+        language: Language,
+    ) -> Telling<'a, Result<(), String>> {
         Box::pin(async move {
-            let sound = self.speech.say(spoken(language), text).await;
+            let Said { alarms, phrase } = said;
+            let mut phrases: Vec<_> = alarms.into_iter().map(Phrase::text).collect();
+            phrases.push(Phrase::clip(phrase.clip(), phrase.text(language)));
+            let sound = self.speech.join(spoken(language), &phrases).await;
             self.call.play(sound.map_err(|error| error.to_string())?);
             Ok(())
         })

@@ -191,7 +191,7 @@ impl Owner<'_> {
             .now_ms()
             .saturating_sub(u64::from(self.context.days) * day_ms);
         let store = Arc::clone(&self.context.store);
-        let trimming = store.trim_alarms(self.token, before_ms, TRIMMED_AT_ONCE);
+        let trimming = store.trim_alarms(self.chore.token(), before_ms, TRIMMED_AT_ONCE);
         match self.tenure.within(trimming).await {
             Some(Ok(count)) => count == TRIMMED_AT_ONCE,
             Some(Err(error)) => {
