@@ -51,6 +51,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 /// The chore whose owner keeps alarms and tells people of them.
 pub const CHORE: &str = "alarms";
 
+pub(crate) use channel::{probe_speech, probe_trunk};
 pub(crate) use owner::{Counters, Standing};
 
 /// What handlers need of alarms.

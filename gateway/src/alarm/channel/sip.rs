@@ -23,14 +23,8 @@ pub(super) struct Sip {
 
 impl Sip {
     pub(super) async fn open(settings: &SipSettings, speech: Arc<Speech>) -> anyhow::Result<Self> {
-        let mut trunk = settings.trunk.clone();
-        if let Some(path) = &settings.ca_file {
-            let read = tokio::fs::read(path).await;
-            let pem = read.with_context(|| format!("cannot read {}", path.display()))?;
-            trunk.root_certificates = Some(pem);
-        }
         Ok(Sip {
-            trunk: Trunk::open(trunk).await?,
+            trunk: open(settings).await?,
             speech,
             ring_limit: settings.ring_limit,
         })
@@ -54,6 +48,25 @@ impl Sip {
         line.call.hang_up().await;
         outcome
     }
+}
+
+async fn open(settings: &SipSettings) -> anyhow::Result<Trunk> {
+    let mut trunk = settings.trunk.clone();
+    if let Some(path) = &settings.ca_file {
+        let read = tokio::fs::read(path).await;
+        let pem = read.with_context(|| format!("cannot read {}", path.display()))?;
+        trunk.root_certificates = Some(pem);
+    }
+    Ok(Trunk::open(trunk).await?)
+}
+
+/// Whether a trunk is there and lets us in, without calling anybody.
+///
+/// # Errors
+/// Why not, in words for people.
+pub(crate) async fn probe_trunk(settings: &SipSettings) -> Result<(), String> {
+    let trunk = open(settings).await.map_err(|it| format!("{it:#}"))?;
+    trunk.probe().await.map_err(|it| it.to_string())
 }
 
 impl Teller for Sip {

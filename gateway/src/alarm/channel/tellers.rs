@@ -65,6 +65,28 @@ fn add(tellers: &mut Tellers, teller: impl Teller, limits: ChannelLimits) {
     tellers.0.insert(channel, (Arc::new(teller), limits));
 }
 
+/// Whether a word can be spoken.
+///
+/// # Errors
+/// Why not, in words for people.
+pub(crate) async fn probe_speech(
+    raw: &RawSpeech,
+    data: &Path,
+    language: Language,
+) -> Result<(), String> {
+    // What was spoken once is kept, and would hide that nothing speaks any more.
+    let settings = SpeechSettings {
+        cache_folder: None,
+        ..speech_settings(raw, data)
+    };
+    let word = match language {
+        Language::En => "Alarm.",
+        Language::Zh => "报警。",
+    };
+    let said = Speech::new(settings).say(spoken(language), word).await;
+    said.map(drop).map_err(|error| error.to_string())
+}
+
 fn speech_settings(raw: &RawSpeech, data: &Path) -> SpeechSettings {
     let usual = SpeechSettings::default();
     SpeechSettings {
