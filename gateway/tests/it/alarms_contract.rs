@@ -230,6 +230,14 @@ async fn rules_and_plans(store: &dyn ConfigStore) {
     assert!(matches!(named, Err(StoreError::InUse { .. })), "{named:?}");
     assert!(store.remove_alarm_plan(0).await.unwrap());
     assert!(!store.remove_alarm_plan(0).await.unwrap());
+    // A site's plan goes with it, and names nobody any more.
+    let site = store.add_site(title("for a plan"), 1_000, Time(1)).await;
+    let site = site.unwrap();
+    store.put_alarm_plan(site.0, plan).await.unwrap();
+    let before = store.alarm_pulse().await.unwrap();
+    assert!(store.remove_site(site).await.unwrap());
+    assert_eq!(store.alarm_plans().await.unwrap(), []);
+    assert!(store.alarm_pulse().await.unwrap().settings > before.settings);
 }
 
 async fn said(store: &dyn ConfigStore) {
@@ -277,7 +285,8 @@ async fn kept(store: &dyn ConfigStore) {
     let place = store.add_alarm_wish(wished.clone()).await.unwrap();
     let later = store.add_alarm_wish(wished.clone()).await.unwrap();
     assert_eq!(store.alarm_wishes(1).await.unwrap(), [(place, wished)]);
-    let until = store.script_alarms(10).await.unwrap()[1].0;
+    let said = store.script_alarms(10).await.unwrap();
+    let taken = vec![said[0].0, said[2].0];
     let note = |alarm, at_ms| Note {
         alarm: AlarmId(alarm),
         at_ms,
@@ -296,7 +305,7 @@ async fn kept(store: &dyn ConfigStore) {
         ],
         attempts: vec![attempt(1, Some(Outcome::Busy)), attempt(2, None)],
         notes: vec![(1, note(1, 1)), (2, note(1, 2)), (3, note(2, 3))],
-        script_alarms_until: Some(until),
+        script_alarms_taken: taken,
         wishes_until: Some(place),
     });
     let revision = store
@@ -308,7 +317,7 @@ async fn kept(store: &dyn ConfigStore) {
     assert!(again > revision);
     assert!(!store.alarm_wish_waits(place).await.unwrap());
     assert!(store.alarm_wish_waits(later).await.unwrap());
-    assert_eq!(store.script_alarms(10).await.unwrap().len(), 1);
+    assert_eq!(store.script_alarms(10).await.unwrap(), said[1..2]);
     let numbers = store.alarm_numbers().await.unwrap();
     assert_eq!(
         (numbers.alarm, numbers.attempt, numbers.note),
@@ -485,6 +494,17 @@ pub(crate) async fn rows_of_others(store: &dyn ConfigStore, execute: impl Fn(&st
         .await;
     assert_eq!(attempts.unwrap()[0].id, AttemptId(2));
     let said = store.script_alarms(2).await.unwrap();
+    for name in ["Li", "Bo", "Wang"] {
+        let new = new_contact(None, name, Some(Some("4711")));
+        store.put_contact(new).await.unwrap();
+    }
+    execute(
+        "UPDATE alarm_contact SET contact = '{\"a later one\":1}' WHERE name = 'Li';
+         UPDATE alarm_contact SET pin = x'00' WHERE name = 'Wang';",
+    );
+    let contacts = store.contacts().await.unwrap();
+    let names: Vec<_> = contacts.iter().map(|it| &it.contact.name).collect();
+    assert_eq!(names, ["Bo"]);
     assert_eq!(
         said.iter().map(|it| it.1.number).collect::<Vec<_>>(),
         [2, 3]

@@ -190,6 +190,19 @@ impl Speech {
         })
     }
 
+    /// Whether a text can be spoken now. [`say`](Self::say) remembers what was spoken, and so would not notice that nothing
+    /// speaks any more.
+    ///
+    /// # Errors
+    /// When there is no program, or that fails.
+    pub async fn check(&self, language: Language, text: &str) -> Result<(), Error> {
+        let fresh = Speech::new(SpeechSettings {
+            cache_folder: None,
+            ..self.settings.clone()
+        });
+        fresh.say(language, text).await.map(drop)
+    }
+
     /// Phrases one after the other, each by its clip where there is one that can be read. Cancel-safe.
     ///
     /// # Errors

@@ -80,9 +80,9 @@ impl Teller for Sip {
 
     fn probe(&self) -> Telling<'_, Result<(), String>> {
         Box::pin(async {
-            // A call in which nothing is spoken tells nobody anything. Once spoken it is remembered.
-            let spoken = self.speech.say(spoken(Language::En), "Alarm.").await;
-            spoken.map_err(|error| format!("nothing speaks: {error}"))?;
+            // A call in which nothing is spoken tells nobody anything.
+            let checked = self.speech.check(spoken(Language::En), "Alarm.").await;
+            checked.map_err(|error| format!("nothing speaks: {error}"))?;
             self.trunk.probe().await.map_err(|it| it.to_string())
         })
     }

@@ -74,17 +74,13 @@ pub(crate) async fn probe_speech(
     data: &Path,
     language: Language,
 ) -> Result<(), String> {
-    // What was spoken once is kept, and would hide that nothing speaks any more.
-    let settings = SpeechSettings {
-        cache_folder: None,
-        ..speech_settings(raw, data)
-    };
     let word = match language {
         Language::En => "Alarm.",
         Language::Zh => "报警。",
     };
-    let said = Speech::new(settings).say(spoken(language), word).await;
-    said.map(drop).map_err(|error| error.to_string())
+    let speech = Speech::new(speech_settings(raw, data));
+    let checked = speech.check(spoken(language), word).await;
+    checked.map_err(|error| error.to_string())
 }
 
 fn speech_settings(raw: &RawSpeech, data: &Path) -> SpeechSettings {

@@ -64,6 +64,8 @@ const AGAIN_PAUSE: Duration = Duration::from_millis(500);
 const ACQUIRE_PAUSE: Duration = Duration::from_secs(2);
 /// Reports of attempts that may wait for the owner.
 const REPORTS_MAX: usize = 256;
+/// Alarms kept at once: even a store that takes a hundred times as long as usual has kept them before its time is up.
+const KEPT_AT_ONCE: usize = 1_000;
 /// Rows read at once.
 const PAGE: u32 = 1_000;
 /// Its name among the parts of the gateway.
@@ -215,7 +217,11 @@ struct Owner<'a> {
     controllers_at: Revision,
     pulse: AlarmPulse,
     /// Done with, and to be kept so.
-    script_alarms_until: Option<u64>,
+    script_alarms_taken: Vec<u64>,
+    /// Looks at the store that failed, in a row.
+    looks_failed: u32,
+    /// There is no room for what scripts say.
+    is_blocked: bool,
     wishes_until: Option<u64>,
     /// Answered once what was decided is kept.
     decided: Vec<(oneshot::Sender<bool>, bool)>,
@@ -225,6 +231,8 @@ struct Owner<'a> {
     probes: JoinSet<(Channel, Result<(), String>)>,
     /// How often a channel was out of order in a row.
     faults: BTreeMap<Channel, u32>,
+    /// How often in a row telling by a channel failed, and why the last time.
+    failed: BTreeMap<Channel, (u32, String)>,
     /// Weekly tests up to then were made.
     tested_until_ms: u64,
     status_down_since: Option<Instant>,
@@ -288,7 +296,9 @@ impl<'a> Owner<'a> {
             pins: BTreeMap::new(),
             controllers_at,
             pulse,
-            script_alarms_until: None,
+            script_alarms_taken: Vec::new(),
+            looks_failed: 0,
+            is_blocked: false,
             wishes_until: None,
             decided: Vec::new(),
             running: JoinSet::new(),
@@ -296,7 +306,9 @@ impl<'a> Owner<'a> {
             withdrawals: HashMap::new(),
             probes: JoinSet::new(),
             faults: BTreeMap::new(),
-            tested_until_ms: now_ms,
+            failed: BTreeMap::new(),
+            // What fell due while nobody was in charge is made up for.
+            tested_until_ms: now_ms.saturating_sub(REOPEN_MS),
             status_down_since: None,
             context,
         };
@@ -318,7 +330,13 @@ impl<'a> Owner<'a> {
         self.chore.end();
         self.watch_ends.cancel();
         self.running.shutdown().await;
-        self.context.standing.send_modify(|it| it.is_owner = false);
+        // The rest is somebody else's to tell.
+        self.context.standing.send_modify(|it| {
+            *it = Standing {
+                revision: it.revision,
+                ..Standing::default()
+            };
+        });
         let counters = &self.context.telemetry.alarms;
         for gauge in [
             &counters.is_owner,
@@ -415,14 +433,25 @@ impl<'a> Owner<'a> {
     /// Keeps what has changed, however long that takes, as long as this is the owner.
     async fn keep(&mut self) -> Result<(), Lost> {
         let changes = AlarmChanges {
-            script_alarms_until: self.script_alarms_until,
-            wishes_until: self.wishes_until,
+            script_alarms_taken: std::mem::take(&mut self.script_alarms_taken),
+            wishes_until: self.wishes_until.take(),
             ..self.book.take_changes()
         };
-        if changes == AlarmChanges::default() {
-            return self.answer_decided();
+        if changes != AlarmChanges::default() {
+            for part in changes.in_parts(KEPT_AT_ONCE) {
+                let revision = self.keep_part(Arc::new(part)).await?;
+                self.show(revision);
+            }
         }
-        let changes = Arc::new(changes);
+        for (answer, is_kept) in self.decided.drain(..) {
+            // Whoever asked may have hung up.
+            let _ = answer.send(is_kept);
+        }
+        Ok(())
+    }
+
+    /// Keeps a part of it; which revision that is.
+    async fn keep_part(&mut self, changes: Arc<AlarmChanges>) -> Result<u64, Lost> {
         let mut failures = 0_u32;
         loop {
             let store = Arc::clone(&self.context.store);
@@ -437,9 +466,7 @@ impl<'a> Owner<'a> {
                     if failures > 0 {
                         tracing::info!(failures, "alarms are kept again");
                     }
-                    (self.script_alarms_until, self.wishes_until) = (None, None);
-                    self.show(revision);
-                    return self.answer_decided();
+                    return Ok(revision);
                 }
                 Some(Err(StoreError::Fenced(_))) => return Err(Lost::Lease),
                 Some(Err(error)) => {
@@ -466,15 +493,6 @@ impl<'a> Owner<'a> {
             true => Err(Lost::Lease),
             false => self.renew().await,
         }
-    }
-
-    #[expect(clippy::unnecessary_wraps, reason = "the end of `keep`")]
-    fn answer_decided(&mut self) -> Result<(), Lost> {
-        for (answer, is_kept) in self.decided.drain(..) {
-            // Whoever asked may have hung up.
-            let _ = answer.send(is_kept);
-        }
-        Ok(())
     }
 
     fn show(&self, revision: u64) {

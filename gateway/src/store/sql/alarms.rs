@@ -239,9 +239,11 @@ pub(super) async fn save(
         tx.execute(sql, values).await?;
     }
     put_notes(tx, &changes.notes).await?;
-    if let Some(place) = changes.script_alarms_until {
-        let sql = "DELETE FROM script_alarm WHERE place <= ?";
-        tx.execute(sql, params![place]).await?;
+    for places in changes.script_alarms_taken.chunks(ROWS_PER_STATEMENT) {
+        let marks = vec!["?"; places.len()].join(", ");
+        let sql = format!("DELETE FROM script_alarm WHERE place IN ({marks})");
+        let places: Vec<Value> = places.iter().map(|it| Value::from(*it)).collect();
+        tx.execute(&sql, &places).await?;
     }
     if let Some(place) = changes.wishes_until {
         let sql = "DELETE FROM alarm_wish WHERE place <= ?";
@@ -482,13 +484,21 @@ pub(super) async fn contacts(
         let pin: Option<Vec<u8>> = row.get(2)?;
         let pin = pin.map(|sealed| sealer.open(&pin_owner(id), &sealed));
         let pin = pin.transpose()?.map(String::from_utf8);
-        Ok(StoredContact {
+        Ok::<_, StoreError>(StoredContact {
             id,
             contact: read(row, 1)?,
             pin: pin.transpose().map_err(|_| CORRUPT)?,
         })
     };
-    rows.iter().map(contact).collect()
+    let mut contacts = Vec::with_capacity(rows.len());
+    for row in &rows {
+        match contact(row) {
+            Ok(contact) => contacts.push(contact),
+            // Also one whose PIN nobody knows: nothing is told to whoever cannot be asked for it.
+            Err(_) => complain(sql, row.get(0)?),
+        }
+    }
+    Ok(contacts)
 }
 
 pub(super) async fn put_contact(
