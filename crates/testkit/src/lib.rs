@@ -7,6 +7,7 @@
 //! - [`board`]: an ESP8266 board on its serial line.
 //! - `callee`, with the feature `telephone`: a telephone that is called.
 //! - [`modem`]: a GSM modem with its network, by script.
+//! - `provider`, a feature: a service for calls and texts over HTTP.
 //! - [`lx106_command`]: a program for the chip's instruction set, run by QEMU.
 //! - [`wait_until`]: the one way to wait.
 
@@ -16,6 +17,8 @@ pub mod callee;
 mod lx106;
 pub mod modem;
 mod program;
+#[cfg(feature = "provider")]
+pub mod provider;
 mod pseudo_terminal;
 mod seeded;
 pub mod services;
