@@ -584,7 +584,7 @@ impl Settings {
         }
         warnings.extend(self.mqtt.iter().filter_map(MqttSettings::warning));
         warnings.extend(self.webhooks.iter().filter_map(WebhookSettings::warning));
-        warnings.extend(self.alarms.warning());
+        warnings.extend(self.alarms.warnings());
         warnings
     }
 

@@ -97,6 +97,15 @@ pub(crate) enum Next {
     End(Outcome),
 }
 
+/// What is waited for, once what is spoken next has been.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// So many keys; none while it says goodbye.
+    pub(crate) keys: usize,
+    /// For so long.
+    pub(crate) patience: Duration,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     AsksPin,
@@ -128,6 +137,18 @@ impl Conversation {
             wrong: 0,
             spoken: 0,
         }
+    }
+
+    /// What is waited for as things stand.
+    pub(crate) fn asked(&self) -> Asked {
+        let wanted = self.pin.as_ref().map_or(0, String::len);
+        let (keys, patience) = match self.stage {
+            Stage::AsksPin if self.typed.is_empty() => (wanted, KEY_PATIENCE),
+            Stage::AsksPin => (wanted.saturating_sub(self.typed.len()), DIGIT_PATIENCE),
+            Stage::TellsAlarms => (1, KEY_PATIENCE),
+            Stage::Decides(_) | Stage::SaysGoodbye(_) => (0, KEY_PATIENCE),
+        };
+        Asked { keys, patience }
     }
 
     /// Somebody, or something, has answered.

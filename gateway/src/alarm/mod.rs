@@ -4,7 +4,8 @@
 //! config store before anybody is told; then people are told in the order that their site has agreed on, by
 //! telephone and otherwise, until one of them says that they have heard (`docs/alarms.md`).
 //!
-//! What does it: `channel`, the ways of telling people, set up by `settings`; `owner`, by a fenced lease; `telling`: one contact by one channel.
+//! What does it: `channel`, the ways of telling people, set up by `settings`; `owner`, by a fenced lease; `telling`: one contact by one channel;
+//! `answers`: what comes back to short messages, whichever gateway it comes to.
 //!
 //! Pure, with times as arguments:
 //!
@@ -15,6 +16,7 @@
 //! - `watching`: what rules look at.
 //! - `wording`: what they are told. `conversation`: a call, as whoever answers it hears it.
 
+mod answers;
 mod book;
 mod channel;
 mod conversation;
@@ -38,9 +40,11 @@ use crate::{
     store::{ConfigStore, StatusStore},
     telemetry::Telemetry,
 };
+use answers::{Answers, Received};
 use anyhow::Context as _;
 use axum::http::Uri;
 use bytes::Bytes;
+pub(crate) use channel::provider::Switchboard;
 use model::Channel;
 use owner::{Context, Heartbeat, Tellers};
 use std::{sync::Arc, time::Duration};
@@ -51,7 +55,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 /// The chore whose owner keeps alarms and tells people of them.
 pub const CHORE: &str = "alarms";
 
-pub(crate) use channel::{probe_speech, probe_trunk};
+pub(crate) use answers::Received as ReceivedText;
+pub(crate) use channel::{
+    ProviderCheck, probe_speech, probe_trunk,
+    provider::{CALLBACKS_PATH, Callback, NotSigned, TEXTS_PATH},
+};
 pub(crate) use owner::{Counters, Standing};
 
 /// What handlers need of alarms.
@@ -62,6 +70,10 @@ pub(crate) struct AlarmDesk {
     pub(crate) standing: watch::Receiver<Standing>,
     /// By what people can be told from here.
     pub(crate) channels: Vec<Channel>,
+    /// Where answers to messages go.
+    pub(crate) answers: Arc<Answers>,
+    /// Where a provider's callbacks go, where one is set up that reaches this gateway.
+    pub(crate) provider: Option<Arc<Switchboard>>,
     /// Where the gateway in charge shows how alarms stand.
     status: Option<Arc<dyn StatusStore>>,
 }
@@ -81,6 +93,8 @@ impl AlarmDesk {
 pub(crate) struct Alarms {
     bell: Bell,
     tellers: Tellers,
+    provider: Option<Arc<Switchboard>>,
+    received: mpsc::Receiver<Received>,
     reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
     standing: watch::Sender<Standing>,
     days: u32,
@@ -120,12 +134,15 @@ impl Alarms {
         tasks: &TaskTracker,
         stopping: &CancellationToken,
     ) -> anyhow::Result<Self> {
-        let reports = owner::reports();
         let (alarms, data) = (&settings.alarms, &settings.data);
+        let (texts, received) = answers::received();
+        let (tellers, provider) = channel::open(alarms, data, &texts, tasks, stopping).await?;
         Ok(Alarms {
             bell: Bell::default(),
-            tellers: channel::open(alarms, data, &reports.0, tasks, stopping).await?,
-            reports,
+            tellers,
+            provider,
+            received,
+            reports: owner::reports(),
             standing: watch::Sender::default(),
             days: alarms.days,
             heartbeat: alarms.heartbeat.clone().map(heartbeat).transpose()?,
@@ -137,17 +154,8 @@ impl Alarms {
         self.bell.clone()
     }
 
-    /// What handlers need.
-    pub(crate) fn desk(&self, status: Option<Arc<dyn StatusStore>>) -> AlarmDesk {
-        AlarmDesk {
-            status,
-            bell: self.bell.clone(),
-            standing: self.standing.subscribe(),
-            channels: self.tellers.0.keys().copied().collect(),
-        }
-    }
-
-    /// Owns the chore whenever it can, until the gateway stops. `identity` is that of this installation.
+    /// Owns the chore whenever it can, until the gateway stops. `identity` is that of this installation. Gives what
+    /// handlers need.
     pub(crate) fn start(
         self,
         (store, status): (Arc<dyn ConfigStore>, Option<Arc<dyn StatusStore>>),
@@ -155,7 +163,18 @@ impl Alarms {
         telemetry: Arc<Telemetry>,
         identity: [u8; 16],
         (tasks, stopping): (&TaskTracker, &CancellationToken),
-    ) {
+    ) -> AlarmDesk {
+        let answers = Arc::new(Answers::new(Arc::clone(&store), self.bell.clone()));
+        let taking = Arc::clone(&answers).take_all(self.received, stopping.clone());
+        tasks.spawn(taking);
+        let desk = AlarmDesk {
+            status: status.clone(),
+            bell: self.bell.clone(),
+            standing: self.standing.subscribe(),
+            channels: self.tellers.0.keys().copied().collect(),
+            answers,
+            provider: self.provider,
+        };
         if let Some(status) = &status {
             let (standing, status) = (self.standing.subscribe(), Arc::clone(status));
             tasks.spawn(owner::show(standing, status, stopping.clone()));
@@ -175,5 +194,6 @@ impl Alarms {
             reports: self.reports,
         };
         tasks.spawn(owner::own(context));
+        desk
     }
 }

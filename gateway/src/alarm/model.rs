@@ -585,6 +585,8 @@ pub enum Step {
     Answered,
     /// It is being spoken, or the message is with whoever carries it.
     Told,
+    /// The telephone has the message, as whoever carried it says.
+    Delivered,
 }
 
 /// An attempt at telling somebody.

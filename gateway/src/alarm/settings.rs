@@ -38,7 +38,7 @@ pub struct RawAlarms {
     pub email: Option<RawEmail>,
     /// A push service in the form of ntfy.
     pub ntfy: Option<RawNtfy>,
-    /// A provider of short messages in the form of Twilio.
+    /// A provider of calls and short messages in the form of Twilio.
     pub provider: Option<RawProvider>,
     /// How programs of people's own are told.
     pub webhook: Option<RawProgram>,
@@ -236,11 +236,25 @@ impl AlarmSettings {
     }
 
     /// What is allowed and most likely a mistake.
-    pub(crate) fn warning(&self) -> Option<String> {
-        let tells = self.sip.is_some() || self.modem.is_some();
-        (tells && self.heartbeat.is_none()).then(|| {
-            "alarms: nobody learns of it when this gateway itself is dead; set alarms.heartbeat_url".into()
-        })
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let provider = self.network.provider.as_ref();
+        let calls = provider.is_some_and(|it| it.calls);
+        let tells = self.sip.is_some() || self.modem.is_some() || calls;
+        let mut warnings = Vec::new();
+        if tells && self.heartbeat.is_none() {
+            warnings.push(
+                "alarms: nobody learns of it when this gateway itself is dead; set alarms.heartbeat_url"
+                    .into(),
+            );
+        }
+        let callback_url = provider.and_then(|it| it.callback_url.as_deref());
+        if callback_url.is_some_and(|url| url.starts_with("http://")) {
+            warnings.push(
+                "alarms.provider.callback_url: http shows alarms, keys and PINs to whoever is on the way; use https"
+                    .into(),
+            );
+        }
+        warnings
     }
 }
 

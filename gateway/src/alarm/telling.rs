@@ -5,7 +5,7 @@
 
 use super::{
     book::Decision,
-    conversation::{Conversation, Next, Phrase},
+    conversation::{Asked, Conversation, Next, Phrase},
     model::{AttemptId, Channel, Outcome, Step},
     people::Language,
     wording::Wording,
@@ -43,13 +43,6 @@ pub(crate) enum Report {
     Key(AttemptId, char),
     /// Somebody has decided; answered once that is kept.
     Decide(AttemptId, Decision, oneshot::Sender<bool>),
-    /// A text came that begins with a code, from a number.
-    Answer {
-        /// From which number.
-        from: String,
-        /// What it says.
-        text: String,
-    },
 }
 
 /// One contact to be told by one channel.
@@ -109,6 +102,8 @@ pub(crate) enum Heard {
     Key(char),
     /// What was to be spoken has been.
     Said,
+    /// No key came for as long as was asked: of lines that count it themselves ([`Line::asks`]).
+    Silent,
     /// The call is over, or came to nothing.
     Ended(Outcome),
 }
@@ -140,6 +135,12 @@ pub(crate) trait Line: Send {
     fn say<'a>(&'a mut self, said: Said<'a>, language: Language)
     -> Telling<'a, Result<(), String>>;
 
+    /// Whether it wants to know what is asked before it is spoken, and counts by itself how long no key comes: it hears
+    /// nothing between a question and its answer.
+    fn asks(&mut self, _asked: Asked) -> bool {
+        false
+    }
+
     /// The next thing that happens. Cancel-safe.
     fn next(&mut self) -> Telling<'_, Heard>;
 }
@@ -157,7 +158,7 @@ pub(crate) async fn converse(line: &mut dyn Line, errand: &Errand) -> Outcome {
             Heard::Ringing => errand.step(Step::Ringing).await,
             Heard::Answered => break,
             Heard::Ended(outcome) => return outcome,
-            Heard::Key(_) | Heard::Said => {}
+            Heard::Key(_) | Heard::Said | Heard::Silent => {}
         }
     }
     errand.step(Step::Answered).await;
@@ -165,6 +166,7 @@ pub(crate) async fn converse(line: &mut dyn Line, errand: &Errand) -> Outcome {
     let mut next = talk.answered();
     let mut is_told = false;
     loop {
+        let counts = line.asks(talk.asked());
         next = match next {
             Next::Say(phrase) => {
                 let said = Said {
@@ -192,7 +194,10 @@ pub(crate) async fn converse(line: &mut dyn Line, errand: &Errand) -> Outcome {
                 }
                 listen(line, errand, &mut talk, None).await
             }
-            Next::Listen(patience) => listen(line, errand, &mut talk, Some(patience)).await,
+            Next::Listen(patience) => {
+                let patience = (!counts).then_some(patience);
+                listen(line, errand, &mut talk, patience).await
+            }
             Next::Decide(decision) => {
                 let is_kept = errand.decide(decision).await;
                 talk.decided(is_kept)
@@ -226,6 +231,7 @@ async fn listen(
                 }
             }
             Heard::Said if until.is_none() => return talk.said(),
+            Heard::Silent => return talk.silent(),
             Heard::Ended(Outcome::Unanswered) => return Next::End(talk.hung_up()),
             Heard::Ended(outcome) => {
                 // A line that breaks after the goodbye has begun does not undo what was decided.

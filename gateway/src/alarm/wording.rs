@@ -24,6 +24,8 @@ pub(crate) struct Wording {
     pub(crate) subject: String,
     /// A short message, with how to answer it.
     pub(crate) short: String,
+    /// The same where nobody reads an answer.
+    pub(crate) notice: String,
     /// All of it.
     pub(crate) long: String,
     /// The gravest of them.
@@ -58,7 +60,8 @@ pub(crate) fn word(
     };
     Wording {
         spoken: spoken(language, is_test, &alarms, &lines),
-        short: short(language, is_test, &lines, code),
+        short: short(language, is_test, &lines, Some(code)),
+        notice: short(language, is_test, &lines, None),
         long: long(language, is_test, &lines, code),
         subject,
         severity: severity.unwrap_or_default(),
@@ -140,11 +143,13 @@ fn spoken(language: Language, is_test: bool, alarms: &[Alarm], lines: &[String])
     }
 }
 
-fn short(language: Language, is_test: bool, lines: &[String], code: u32) -> String {
-    let answer = match language {
-        Language::En => format!("Reply {code} 1 = heard, 2 = next person, 3 = mute 1 h"),
-        Language::Zh => format!("回复 {code} 1=已知晓 2=转下一人 3=静音1小时"),
-    };
+/// A code is that of answers, where they are read.
+fn short(language: Language, is_test: bool, lines: &[String], code: Option<u32>) -> String {
+    let answer = code.map(|code| match language {
+        Language::En => format!("\nReply {code} 1 = heard, 2 = next person, 3 = mute 1 h"),
+        Language::Zh => format!("\n回复 {code} 1=已知晓 2=转下一人 3=静音1小时"),
+    });
+    let answer = answer.unwrap_or_default();
     let what = match (language, is_test) {
         (Language::En, true) => "Switchyard: a test, nothing is wrong".to_owned(),
         (Language::Zh, true) => "Switchyard：测试，一切正常".to_owned(),
@@ -165,7 +170,7 @@ fn short(language: Language, is_test: bool, lines: &[String], code: u32) -> Stri
         }
     };
     // The way to answer is never what is cut off.
-    let room = SHORT_CHARS_MAX.saturating_sub(answer.chars().count() + 2);
+    let room = SHORT_CHARS_MAX.saturating_sub(answer.chars().count() + 1);
     let what = match what.chars().count() > room {
         true => what
             .chars()
@@ -174,7 +179,7 @@ fn short(language: Language, is_test: bool, lines: &[String], code: u32) -> Stri
             .collect(),
         false => what,
     };
-    format!("{what}\n{answer}")
+    what + &answer
 }
 
 fn long(language: Language, is_test: bool, lines: &[String], code: u32) -> String {
@@ -234,6 +239,10 @@ mod tests {
         assert_eq!(
             one.short,
             "Alarm: North, Pump house: High water 0 (81.5)\nReply 4711 1 = heard, 2 = next person, 3 = mute 1 h"
+        );
+        assert_eq!(
+            one.notice, "Alarm: North, Pump house: High water 0 (81.5)",
+            "no promise that an answer is read"
         );
         let chinese = of(Language::Zh, 1);
         assert_eq!(

@@ -1,7 +1,7 @@
-//! Whom a gateway speaks with besides peers: the MQTT broker, and the targets of webhooks.
+//! Whom a gateway speaks with besides peers: the MQTT broker, the targets of webhooks, a provider of calls and texts.
 
 use super::{Said, error, ok, warning};
-use crate::{bridge, config::Settings, endpoint, webhook};
+use crate::{alarm, bridge, config::Settings, endpoint, webhook};
 use std::sync::Arc;
 
 /// Whether the broker lets this gateway in.
@@ -55,5 +55,40 @@ pub(super) async fn webhooks(settings: Arc<Settings>) -> Vec<Said> {
     if said.is_empty() {
         said.push(ok("no webhooks are set"));
     }
+    said
+}
+
+/// Whether the provider of calls and texts knows the account, and could reach this gateway. Nobody is called for that.
+pub(super) async fn provider(settings: Arc<Settings>) -> Vec<Said> {
+    let Some(provider) = alarm::ProviderCheck::of(&settings.alarms) else {
+        return vec![ok("no provider of calls and texts is set")];
+    };
+    let mut said = vec![match provider.account().await {
+        Ok(()) => ok("the provider of calls and texts knows the account"),
+        Err(fault) => error(format!("the provider of calls and texts: {fault}"))
+            .expected("a provider that knows the account and its token")
+            .remedy("look at base_url, account and token of [alarms.provider]"),
+    }];
+    let Some(url) = provider.callback_url() else {
+        let found = "the provider has no URL of this gateway: answers to texts are not read, and nobody is called by it";
+        said.push(
+            ok(found)
+                .remedy("set alarms.provider.callback_url if the Internet reaches this gateway"),
+        );
+        return said;
+    };
+    said.push(match provider.is_public().await {
+        // That it is this host's own address is as it should be.
+        Ok(()) | Err(endpoint::Fault::Own(_)) => ok(format!(
+            "{url} is an address of the Internet; what is sent to {} has to go to {url}{}",
+            provider.number(),
+            alarm::TEXTS_PATH
+        )),
+        Err(fault @ endpoint::Fault::Private(_)) => warning(format!("{url}: {fault}"))
+            .expected("a URL by which the provider reaches this gateway")
+            .remedy("set alarms.provider.callback_url to the URL by which the Internet reaches this gateway"),
+        Err(fault) => warning(format!("{url}: {fault}"))
+            .remedy("look at alarms.provider.callback_url, and at this host's name servers"),
+    });
     said
 }

@@ -174,6 +174,10 @@ const CHECKS: &[Check] = &[
         run: |patient| Box::pin(integrations::webhooks(patient.settings)),
     },
     Check {
+        name: "provider",
+        run: |patient| Box::pin(integrations::provider(patient.settings)),
+    },
+    Check {
         name: "telephones",
         run: |patient| Box::pin(telephones::telephones(patient.settings)),
     },

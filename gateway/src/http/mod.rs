@@ -1,6 +1,7 @@
 //! HTTP (`docs/http.md`): log-in, the WebSocket's upgrade, counters, the page.
 
 mod api;
+mod callbacks;
 mod changes;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz;
@@ -100,6 +101,7 @@ pub(crate) struct Api {
     logins: LoginLimits,
     requests_by_network: Throttle<Network>,
     requests_by_account: Throttle<Title>,
+    callbacks: callbacks::Limits,
     hashing: Semaphore,
     /// Charts of history that are read at once.
     charts: Semaphore,
@@ -141,6 +143,7 @@ impl Api {
             requests_by_account: Throttle::new(
                 greeter.settings.api_requests_per_account_per_minute_max,
             ),
+            callbacks: callbacks::Limits::default(),
             hashing: Semaphore::new(HASHES_AT_ONCE),
             charts: Semaphore::new(CHARTS_AT_ONCE),
             waiting: Semaphore::new(LOGINS_WAITING_MAX),
@@ -191,6 +194,7 @@ fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
 pub(crate) fn router(api: Arc<Api>) -> Router {
     Router::new()
         .merge(api::router(&api))
+        .merge(callbacks::router())
         .route("/ws", get(socket::upgrade))
         .route("/metrics", get(metrics::metrics))
         .route("/healthz", get(async || "ok"))

@@ -67,6 +67,15 @@ pub enum AlarmWish {
         /// Which.
         alarms: Vec<AlarmId>,
     },
+    /// A text came from a number that says what a key of a call would.
+    Answer {
+        /// From which number.
+        from: String,
+        /// The code that it bears, of the message that it answers.
+        code: u32,
+        /// 1 heard, 2 the next person, 3 not for an hour.
+        key: u8,
+    },
     /// Somebody is to be told that all is well, to see whether that works.
     Test {
         /// Who.
@@ -84,7 +93,7 @@ pub struct WishedAlarms {
     /// What they write about it.
     #[serde(default)]
     pub comment: Option<String>,
-    /// Their account.
+    /// Their account; empty for whoever answers a message.
     pub account: String,
     /// When, in milliseconds of gateway time.
     pub at_ms: u64,

@@ -80,14 +80,14 @@ async fn house(callee: &Callee) -> (Gateway, String) {
 }
 
 /// A contact with a telephone; its number.
-async fn contact(gateway: &Gateway, token: &str, name: &str, telephone: &str) -> u64 {
+pub(crate) async fn contact(gateway: &Gateway, token: &str, name: &str, telephone: &str) -> u64 {
     let body = json!({ "contact": { "name": name, "telephone": telephone } });
     let added = told(gateway, token, ("POST", "/api/contacts"), &body, 201).await;
     added["id"].as_u64().unwrap()
 }
 
 /// A plan that calls contacts one after the other.
-async fn plan(gateway: &Gateway, token: &str, site: u64, contacts: &[u64]) {
+pub(crate) async fn plan(gateway: &Gateway, token: &str, site: u64, contacts: &[u64]) {
     let rung = |contact: &u64| json!({ "whom": { "contact": contact }, "medium": "call", "wait_s": 300, "attempts": 2, "pause_s": 1 });
     let chain: Vec<_> = contacts.iter().map(rung).collect();
     let body = json!({ "chain": chain, "again_s": 900 });
@@ -96,7 +96,7 @@ async fn plan(gateway: &Gateway, token: &str, site: u64, contacts: &[u64]) {
 }
 
 /// Has a controller's script say something of an alarm; it is kept when this returns.
-async fn say(controller: &mut Controller, number: u32, alarm: u8, raised: bool) {
+pub(crate) async fn say(controller: &mut Controller, number: u32, alarm: u8, raised: bool) {
     let event = Event::Alarm {
         number,
         time: None,
@@ -111,14 +111,14 @@ async fn say(controller: &mut Controller, number: u32, alarm: u8, raised: bool) 
     controller.receive_kind(Kind::Response).await;
 }
 
-async fn alarms(gateway: &Gateway, token: &str, query: &str) -> Vec<Value> {
+pub(crate) async fn alarms(gateway: &Gateway, token: &str, query: &str) -> Vec<Value> {
     let path = format!("/api/alarms{query}");
     let page = told(gateway, token, ("GET", &path), &Value::Null, 200).await;
     page["alarms"].as_array().unwrap().clone()
 }
 
 /// Waits until the only alarm stands so.
-async fn stands(gateway: &Gateway, token: &str, state: &str) -> Value {
+pub(crate) async fn stands(gateway: &Gateway, token: &str, state: &str) -> Value {
     let what = format!("the alarm to be {state}");
     until(&what, async || {
         let alarms = alarms(gateway, token, "").await;
@@ -128,7 +128,7 @@ async fn stands(gateway: &Gateway, token: &str, state: &str) -> Value {
     .await
 }
 
-async fn history(gateway: &Gateway, token: &str, alarm: &Value) -> Value {
+pub(crate) async fn history(gateway: &Gateway, token: &str, alarm: &Value) -> Value {
     let path = format!("/api/alarms/{}", alarm["id"]);
     told(gateway, token, ("GET", &path), &Value::Null, 200).await
 }

@@ -5,6 +5,7 @@
 
 mod alarms;
 mod alarms_contract;
+mod alarms_provider;
 mod api;
 mod api_inside;
 mod compiler;

@@ -150,6 +150,7 @@ pub(crate) fn attempt_entries(attempt: &Attempt) -> Vec<Entry> {
             StepKind::Ringing => "rings".to_owned(),
             StepKind::Answered => "answered".to_owned(),
             StepKind::Told => "told".to_owned(),
+            StepKind::Delivered => "delivered".to_owned(),
             StepKind::Other(name) => plain(name),
         };
         entries.push(entry(step.at_ms, format!("{who}: {what}"), Tone::Plain));

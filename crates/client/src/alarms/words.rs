@@ -151,6 +151,8 @@ words! {
         Answered = "answered",
         /// It is being spoken, or the message is with whoever carries it.
         Told = "told",
+        /// The telephone has the message, as whoever carried it says.
+        Delivered = "delivered",
     }
 }
 

@@ -4,7 +4,7 @@ use super::{
     Fault,
     email::{Email, EmailSettings, Mail},
     ntfy::{self, Ntfy, NtfySettings},
-    provider::{Provider, ProviderSettings},
+    provider::{self, Provider, ProviderSettings, Switchboard},
     webhook::{Webhook, WebhookSettings},
 };
 use crate::alarm::{
@@ -17,26 +17,44 @@ use crate::alarm::{
 use anyhow::Context as _;
 use bytes::Bytes;
 use serde_json::json;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use switchyard_protocol::message::AlarmLevel;
-use switchyard_telephone::Number;
+use tokio_util::task::TaskTracker;
 
 /// What is set up of them, each with what it may cost.
 #[derive(Clone, Default, PartialEq)]
 pub(crate) struct NetworkSettings {
     pub(crate) email: Option<(EmailSettings, ChannelLimits)>,
     pub(crate) ntfy: Option<(NtfySettings, ChannelLimits)>,
-    pub(crate) provider: Option<(ProviderSettings, ChannelLimits)>,
+    pub(crate) provider: Option<ProviderUse>,
     pub(crate) webhook: Option<(WebhookSettings, ChannelLimits)>,
     /// Where people find the page, for whoever wants to touch a message.
     pub(crate) page_url: Option<String>,
 }
 
-type Opened = Vec<(Arc<dyn Teller>, ChannelLimits)>;
+/// A provider and how it is used.
+#[derive(Clone, PartialEq)]
+pub(crate) struct ProviderUse {
+    pub(crate) client: ProviderSettings,
+    pub(crate) limits: ChannelLimits,
+    pub(crate) calls: bool,
+    pub(crate) sms: bool,
+    pub(crate) ring_limit: Duration,
+    /// Where the provider reaches this gateway, without a slash at its end.
+    pub(crate) callback_url: Option<String>,
+}
 
-/// Opens them. Blocks for a moment, as it reads files.
-pub(super) fn open(settings: &NetworkSettings) -> anyhow::Result<Opened> {
-    let mut opened: Opened = Vec::new();
+/// What was opened, and where a provider's callbacks go.
+#[derive(Default)]
+pub(super) struct Opened {
+    pub(super) tellers: Vec<(Arc<dyn Teller>, ChannelLimits)>,
+    pub(super) switchboard: Option<Arc<Switchboard>>,
+}
+
+/// Opens them. Blocks for a moment, as it reads files. Calls are ended in `tasks`.
+pub(super) fn open(settings: &NetworkSettings, tasks: &TaskTracker) -> anyhow::Result<Opened> {
+    let mut switchboard = None;
+    let mut opened: Vec<(Arc<dyn Teller>, ChannelLimits)> = Vec::new();
     if let Some((email, limits)) = &settings.email {
         let client = Email::open(email.clone()).context("alarms.email")?;
         opened.push((Arc::new(ByEmail(client)), limits.clone()));
@@ -46,15 +64,35 @@ pub(super) fn open(settings: &NetworkSettings) -> anyhow::Result<Opened> {
         let page_url = settings.page_url.clone();
         opened.push((Arc::new(ByNtfy(client, page_url)), limits.clone()));
     }
-    if let Some((provider, limits)) = &settings.provider {
-        let client = Provider::open(provider).context("alarms.provider")?;
-        opened.push((Arc::new(BySms(client)), limits.clone()));
+    if let Some(wanted) = &settings.provider {
+        let client = Provider::open(&wanted.client).context("alarms.provider")?;
+        let client = Arc::new(client);
+        let base = wanted.callback_url.clone();
+        switchboard = base.map(|base| Switchboard::new(Arc::clone(&client), base, tasks.clone()));
+        if let Some(switchboard) = switchboard.clone().filter(|_| wanted.calls) {
+            let ring_limit = wanted.ring_limit;
+            let calls = provider::Calls {
+                switchboard,
+                ring_limit,
+            };
+            opened.push((Arc::new(calls), wanted.limits.clone()));
+        }
+        if wanted.sms {
+            let texts = provider::Texts {
+                provider: client,
+                switchboard: switchboard.clone(),
+            };
+            opened.push((Arc::new(texts), wanted.limits.clone()));
+        }
     }
     if let Some((webhook, limits)) = &settings.webhook {
         let client = Webhook::open(webhook.clone()).context("alarms.webhook")?;
         opened.push((Arc::new(ByWebhook(client)), limits.clone()));
     }
-    Ok(opened)
+    Ok(Opened {
+        tellers: opened,
+        switchboard,
+    })
 }
 
 /// Has something sent, and tells how that went.
@@ -145,36 +183,6 @@ impl Teller for ByNtfy {
                     click: self.1.as_deref(),
                 };
                 self.0.publish(&errand.destination, &note).await
-            })
-            .await
-        })
-    }
-
-    fn probe(&self) -> Telling<'_, Result<(), String>> {
-        in_order()
-    }
-}
-
-struct BySms(Provider);
-
-impl Teller for BySms {
-    fn channel(&self) -> Channel {
-        Channel::ProviderSms
-    }
-
-    fn tell(&self, errand: Errand) -> Telling<'_, Outcome> {
-        Box::pin(async move {
-            let number: Number = match errand.destination.parse() {
-                Ok(number) => number,
-                Err(error) => {
-                    return Outcome::Failed {
-                        reason: format!("{error}"),
-                    };
-                }
-            };
-            send(&errand, async |wording| {
-                let sent = self.0.text(&number, &wording.short, None).await;
-                sent.map(drop)
             })
             .await
         })

@@ -15,16 +15,12 @@ pub(crate) mod email;
 pub(crate) mod messages;
 mod modem;
 pub(crate) mod ntfy;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "calls by a provider want routes for its callbacks, which are to come"
-)]
 pub(crate) mod provider;
 mod sip;
 mod tellers;
 pub(crate) mod webhook;
 
+pub(crate) use provider::ProviderCheck;
 pub(crate) use sip::probe_trunk;
 pub(crate) use tellers::{open, probe_speech};
 

@@ -1,10 +1,11 @@
 //! Calls and short messages by a GSM modem.
 
 use crate::alarm::{
+    answers::Received,
     model::{Channel, Outcome, Step},
     people::Language,
     settings::ModemSettings,
-    telling::{Errand, Heard, Line, Report, Said, Teller, Telling, converse},
+    telling::{Errand, Heard, Line, Said, Teller, Telling, converse},
 };
 use std::time::Duration;
 use switchyard_telephone::{
@@ -17,28 +18,29 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 /// How long a call may last.
 const TALK_LIMIT: Duration = Duration::from_secs(300);
 
-/// Starts a modem: what calls, and what sends short messages, as far as either is wanted. Answers to those go to
-/// `reports`.
+/// Starts a modem: what calls, and what sends short messages, as far as either is wanted. What is received of those goes
+/// to `received`.
 pub(super) fn open(
     settings: &ModemSettings,
-    reports: &mpsc::Sender<Report>,
+    received: &mpsc::Sender<Received>,
     tasks: &TaskTracker,
     stopping: &CancellationToken,
 ) -> std::io::Result<(Option<Calls>, Option<Messages>)> {
-    let (modem, mut received) = Modem::start(settings.modem.clone())?;
-    let (reports, stopping) = (reports.clone(), stopping.clone());
+    let (modem, mut texts) = Modem::start(settings.modem.clone())?;
+    let (received, stopping) = (received.clone(), stopping.clone());
     tasks.spawn(async move {
         loop {
             let text = tokio::select! {
                 () = stopping.cancelled() => return,
-                text = received.recv() => text,
+                text = texts.recv() => text,
             };
             let Some(text) = text else {
                 return;
             };
-            let (from, text) = (text.from.to_string(), text.text);
-            // Nobody owns alarms while the gateway ends.
-            let told = reports.send(Report::Answer { from, text });
+            let told = received.send(Received {
+                from: text.from.to_string(),
+                text: text.text,
+            });
             tokio::select! {
                 () = stopping.cancelled() => return,
                 _ = told => {}

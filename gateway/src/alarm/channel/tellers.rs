@@ -1,14 +1,15 @@
 //! The ways of telling people that are set up, each behind [`Teller`]. They are opened once, with the gateway, and used whenever
 //! it is in charge of alarms.
 
-use super::{messages, modem, sip};
+use super::{messages, modem, provider::Switchboard, sip};
 use crate::alarm::{
+    answers::Received,
     desk::ChannelLimits,
     model::Channel,
     owner::Tellers,
     people::Language,
     settings::{AlarmSettings, RawSpeech},
-    telling::{Report, Teller},
+    telling::Teller,
 };
 use anyhow::Context as _;
 use std::{path::Path, sync::Arc};
@@ -16,17 +17,17 @@ use switchyard_telephone::speech::{self, Speech, SpeechSettings};
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Opens what is set up. Answers to messages go to `reports`.
+/// Opens what is set up, with what a provider's callbacks go to. Messages that a modem receives go to `received`.
 ///
 /// # Errors
 /// When something cannot be as it is set up: an unreadable certificate, no socket.
 pub(crate) async fn open(
     settings: &AlarmSettings,
     data: &Path,
-    reports: &mpsc::Sender<Report>,
+    received: &mpsc::Sender<Received>,
     tasks: &TaskTracker,
     stopping: &CancellationToken,
-) -> anyhow::Result<Tellers> {
+) -> anyhow::Result<(Tellers, Option<Arc<Switchboard>>)> {
     let mut tellers = Tellers::default();
     if let Some(sip) = &settings.sip {
         if let Some(folder) = &settings.speech.clip_folder {
@@ -42,7 +43,7 @@ pub(crate) async fn open(
         add(&mut tellers, teller, sip.limits.clone());
     }
     if let Some(modem) = &settings.modem {
-        let (calls, messages) = modem::open(modem, reports, tasks, stopping)
+        let (calls, messages) = modem::open(modem, received, tasks, stopping)
             .context("cannot start the modem (alarms.modem)")?;
         if let Some(calls) = calls {
             add(&mut tellers, calls, modem.limits.clone());
@@ -51,13 +52,14 @@ pub(crate) async fn open(
             add(&mut tellers, messages, modem.limits.clone());
         }
     }
-    let network = settings.network.clone();
+    let (network, of_calls) = (settings.network.clone(), tasks.clone());
     // It reads certificates.
-    let opened = tokio::task::spawn_blocking(move || messages::open(&network));
-    for (teller, limits) in opened.await.context("reading files panicked")?? {
+    let opened = tokio::task::spawn_blocking(move || messages::open(&network, &of_calls));
+    let opened = opened.await.context("reading files panicked")??;
+    for (teller, limits) in opened.tellers {
         tellers.0.insert(teller.channel(), (teller, limits));
     }
-    Ok(tellers)
+    Ok((tellers, opened.switchboard))
 }
 
 fn add(tellers: &mut Tellers, teller: impl Teller, limits: ChannelLimits) {

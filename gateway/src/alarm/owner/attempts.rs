@@ -3,16 +3,16 @@
 use super::Owner;
 use crate::{
     alarm::{
+        answers,
         book::{Action, Decision},
-        model::{Attempt, AttemptId, Medium, Outcome},
+        model::{Attempt, AttemptId, Channel, Medium, Outcome},
         people::Language,
         telling::{Errand, Report},
         wording,
     },
     telemetry::count,
 };
-use std::{str::FromStr as _, sync::Arc, time::Duration};
-use switchyard_telephone::Number;
+use std::{sync::Arc, time::Duration};
 use tokio::task::{Id, JoinError};
 use tokio_util::sync::CancellationToken;
 
@@ -107,10 +107,11 @@ impl Owner<'_> {
         self.book.end(self.now_ms(), attempt, outcome);
     }
 
-    /// A trunk is asked whether it is in order; whoever carries messages shows it by carrying them.
+    /// A trunk is asked whether it is in order; whoever carries messages, and a provider of calls, shows it by doing so.
     fn count_failures(&mut self, attempt: AttemptId, outcome: &Outcome) {
         let channel = self.book.attempt(attempt).map(|it| it.channel);
-        let Some(channel) = channel.filter(|it| it.medium() != Medium::Call) else {
+        let shows = |it: &Channel| it.medium() != Medium::Call || *it == Channel::ProviderCall;
+        let Some(channel) = channel.filter(shows) else {
             return;
         };
         match outcome {
@@ -119,14 +120,14 @@ impl Owner<'_> {
                 *count = count.saturating_add(1);
                 last.clone_from(reason);
             }
-            Outcome::Sent => {
+            outcome if outcome.has_told() => {
                 self.failed.remove(&channel);
             }
             _ => {}
         }
     }
 
-    /// An attempt, or whoever carries messages, reports something.
+    /// An attempt reports something.
     pub(super) fn reported(&mut self, report: Report) {
         let now_ms = self.now_ms();
         match report {
@@ -150,63 +151,23 @@ impl Owner<'_> {
                 let is_good = concerned || decision == Decision::Acknowledge;
                 self.decided.push((answer, is_good));
             }
-            Report::Answer { from, text } => self.answered(&from, &text),
         }
     }
 
-    /// Somebody answered a message: the code and a digit, from the number that it was sent to.
-    fn answered(&mut self, from: &str, text: &str) {
+    /// Somebody answered a message: with its code, from the number that it was sent to.
+    pub(super) fn answered(&mut self, from: &str, code: u32, key: u8) {
         let now_ms = self.now_ms();
-        let mut digits = text.split(|it: char| !it.is_ascii_digit());
-        let mut digits = digits.by_ref().filter(|it| !it.is_empty());
-        let code = digits.next().and_then(|it| it.parse().ok());
-        let decision = match digits.next() {
-            Some("1") | None => Decision::Acknowledge,
-            Some("2") => Decision::Pass,
-            Some("3") => Decision::Mute,
-            Some(_) => return tracing::info!("an answer to a message was not understood"),
+        let Some(decision) = answers::decision(key) else {
+            return tracing::info!("an answer to a message was not understood");
         };
-        let attempt = code.and_then(|code| self.book.by_code(now_ms, code));
+        let attempt = self.book.by_code(now_ms, code);
         let about = attempt.and_then(|attempt| self.book.attempt(attempt));
-        let Some(about) = about.filter(|it| is_same_number(&it.destination, from)) else {
+        let Some(about) = about.filter(|it| answers::is_same_number(&it.destination, from)) else {
             return tracing::info!("an answer to a message bears no code that was sent there");
         };
         let id = about.id;
         tracing::info!(attempt = id.0, ?decision, "an answer to a message");
-        let key = match decision {
-            Decision::Acknowledge => '1',
-            Decision::Pass => '2',
-            Decision::Mute => '3',
-        };
-        self.book.key(id, key);
+        self.book.key(id, char::from(b'0' + key));
         self.book.decide(now_ms, id, decision);
-    }
-}
-
-/// Whether two numbers are one: networks tell those that call with or without the country's.
-fn is_same_number(ours: &str, theirs: &str) -> bool {
-    const TAIL: usize = 8;
-    let digits = |text: &str| Number::from_str(text).map(|it| it.digits().to_owned());
-    match (digits(ours), digits(theirs)) {
-        (Ok(ours), Ok(theirs)) if ours.len() >= TAIL && theirs.len() >= TAIL => {
-            ours[ours.len() - TAIL..] == theirs[theirs.len() - TAIL..]
-        }
-        (Ok(ours), Ok(theirs)) => ours == theirs,
-        _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_number_is_the_same_with_and_without_its_country() {
-        assert!(is_same_number("+49 170 1234567", "01701234567"));
-        assert!(is_same_number("+491701234567", "491701234567"));
-        assert!(!is_same_number("+491701234567", "+491701234568"));
-        assert!(is_same_number("110", "110"));
-        assert!(!is_same_number("110", "0110"));
-        assert!(!is_same_number("+491701234567", "Provider"));
     }
 }

@@ -225,6 +225,7 @@ impl Owner<'_> {
                 alarms
             }
             AlarmWish::Comment { alarms } => alarms,
+            AlarmWish::Answer { from, code, key } => return self.answered(from, *code, *key),
             AlarmWish::Test { contact, medium } => {
                 let raising = Raising {
                     source: Source::Test {

@@ -138,7 +138,7 @@ pub(crate) struct Context {
     pub(crate) stopping: CancellationToken,
     /// Told to whoever asks in this process.
     pub(crate) standing: watch::Sender<Standing>,
-    /// Answers to messages, from whatever part of the process they come.
+    /// What attempts report.
     pub(crate) reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
 }
 

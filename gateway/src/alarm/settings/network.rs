@@ -1,15 +1,15 @@
 //! What tells people over the network, as the host sets it up.
 
-use super::{RawLimits, refused, secret};
+use super::{RawLimits, refused, secret, span};
 use crate::{
     alarm::channel::{
         email::{EmailSettings, Encryption},
-        messages::NetworkSettings,
+        messages::{NetworkSettings, ProviderUse},
         ntfy::NtfySettings,
-        provider::ProviderSettings,
+        provider::{ProviderSettings, callback_base},
         webhook::WebhookSettings,
     },
-    config::{ConfigError, Secret},
+    config::{ConfigError, Secret, Span},
 };
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -61,7 +61,7 @@ pub struct RawNtfy {
     pub limits: RawLimits,
 }
 
-/// A provider of short messages, as people write it.
+/// A provider of calls and short messages, as people write it.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawProvider {
@@ -73,8 +73,16 @@ pub struct RawProvider {
     pub token: Option<Secret>,
     /// The file that it is in, instead.
     pub token_file: Option<PathBuf>,
-    /// Whom messages are from.
+    /// Whom calls and messages are from.
     pub from: Option<String>,
+    /// Whether it calls.
+    pub calls: Option<bool>,
+    /// Whether it sends short messages.
+    pub sms: Option<bool>,
+    /// How long a telephone rings.
+    pub ring_limit: Option<Span>,
+    /// Where it reaches this gateway; `alarms.page_url` unless set.
+    pub callback_url: Option<String>,
     /// Whether it may be on this host or in a private network.
     pub allow_private: Option<bool>,
     /// The authorities that are believed.
@@ -123,10 +131,7 @@ pub(super) fn resolve(
         },
         provider: match provider {
             None => None,
-            Some(raw) => Some((
-                raw.resolve()?,
-                raw.limits.resolve("alarms.provider.limits", 4)?,
-            )),
+            Some(raw) => Some(raw.resolve(page_url.as_deref())?),
         },
         webhook: match webhook {
             None => None,
@@ -192,7 +197,7 @@ impl RawNtfy {
 }
 
 impl RawProvider {
-    fn resolve(&self) -> Result<ProviderSettings, ConfigError> {
+    fn resolve(&self, page_url: Option<&str>) -> Result<ProviderUse, ConfigError> {
         let key = "alarms.provider.token";
         let token = secret(key, self.token.as_ref(), self.token_file.as_ref())?;
         let (Some(account), Some(token)) = (self.account.clone(), token) else {
@@ -203,13 +208,43 @@ impl RawProvider {
             return refused("alarms.provider.from", "a telephone number", from);
         };
         let usual = Secret("https://api.twilio.com".into());
-        Ok(ProviderSettings {
+        let client = ProviderSettings {
             base_url: self.base_url.clone().unwrap_or(usual),
             account,
             token: Secret(token),
             from,
             allow_private: self.allow_private.unwrap_or(false),
             ca_file: self.ca_file.clone(),
+        };
+        let (calls, sms) = (self.calls.unwrap_or(false), self.sms.unwrap_or(true));
+        if !calls && !sms {
+            let expected = "calls or sms, or no table [alarms.provider]";
+            return refused("alarms.provider.sms", expected, "neither");
+        }
+        let callback_url = match (self.callback_url.as_deref(), page_url) {
+            (Some(url), _) => Some(
+                callback_base(url)
+                    .or_else(|expected| refused("alarms.provider.callback_url", expected, url))?,
+            ),
+            // That is for people, and may be anything.
+            (None, Some(url)) => callback_base(url).ok(),
+            (None, None) => None,
+        };
+        if calls && callback_url.is_none() {
+            return refused(
+                "alarms.provider.callback_url",
+                "the public URL of this gateway, since the provider asks it what to say in a call; or \
+                 alarms.page_url, or calls = false",
+                "none",
+            );
+        }
+        Ok(ProviderUse {
+            client,
+            limits: self.limits.resolve("alarms.provider.limits", 4)?,
+            calls,
+            sms,
+            ring_limit: span("alarms.provider.ring_limit", self.ring_limit, 40, (5, 180))?,
+            callback_url,
         })
     }
 }

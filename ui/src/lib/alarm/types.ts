@@ -85,7 +85,7 @@ export interface AlarmNote {
   rounds?: number;
 }
 
-export type StepName = 'begun' | 'ringing' | 'answered' | 'told';
+export type StepName = 'begun' | 'ringing' | 'answered' | 'told' | 'delivered';
 
 export interface Outcome {
   kind: string;

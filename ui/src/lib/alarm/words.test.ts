@@ -69,6 +69,9 @@ describe('the time line', () => {
     expect([1, 2, 3, 4].map((count) => attemptNow(after(count), alarmsEn).words)).toEqual(['dialling…', 'rings', 'answered', 'it is spoken']);
     expect([1, 2, 3, 4].map((count) => attemptNow(after(count), alarmsZh).words)).toEqual(['正在拨号…', '振铃', '接听', '正在播报']);
     expect(attemptNow({ ...after(1), channel: 'email' }, alarmsEn).words).toBe('sending…');
+    const text: AttemptView = { ...open, channel: 'provider_sms', steps: [{ step: 'told', at_ms: 2 }, { step: 'delivered', at_ms: 3 }] };
+    expect(timeLine({ notes: [], attempts: [{ ...text, keys: '' }] }, alarmsEn, String)[0]?.steps.map(({ words }) => words)).toEqual(['handed over', 'delivered']);
+    expect(attemptNow(text, alarmsZh).words).toBe('已送达');
     expect(attemptNow({ ...attempt, outcome: { kind: 'no_answer' } }, alarmsEn)).toEqual({ sign: 'stopped', words: 'no answer' });
     const [entry] = timeLine({ notes: [], attempts: [after(2)] }, alarmsEn, String);
     expect([entry?.isUnderWay, entry?.end]).toEqual([true, null]);

@@ -150,7 +150,7 @@ export const alarmsEn = {
     },
     dialling: 'dialling…',
     sending: 'sending…',
-    steps: { ringing: 'rings', answered: 'answered', told: 'it is spoken' } as Readonly<Record<string, string>>,
+    steps: { ringing: 'rings', answered: 'answered', told: 'it is spoken', delivered: 'delivered' } as Readonly<Record<string, string>>,
     handedOver: 'handed over',
     pressed: (keys: string) => `pressed ${keys}`,
     underWay: 'under way',

@@ -141,7 +141,7 @@ export const alarmsZh: AlarmTexts = {
     },
     dialling: '正在拨号…',
     sending: '正在发送…',
-    steps: { ringing: '振铃', answered: '接听', told: '正在播报' },
+    steps: { ringing: '振铃', answered: '接听', told: '正在播报', delivered: '已送达' },
     handedOver: '已交付',
     pressed: (keys) => `按键 ${keys}`,
     underWay: '进行中',

@@ -21,6 +21,28 @@ pub(super) fn form(body: &[u8]) -> Form {
         .collect()
 }
 
+/// A URL as a service may have written it when it signed: as it is, without its TCP port, with the usual one.
+pub(super) fn spellings(url: &str) -> Vec<String> {
+    let mut spellings = vec![url.to_owned()];
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return spellings;
+    };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    // Behind the brackets of an IPv6 address.
+    let host_end = authority.rfind(']').map_or(0, |at| at + 1);
+    match authority.get(host_end..).and_then(|it| it.rfind(':')) {
+        Some(at) => {
+            let host = authority.get(..host_end + at).unwrap_or_default();
+            spellings.push(format!("{scheme}://{host}{path}"));
+        }
+        None => {
+            let usual = if scheme == "https" { 443 } else { 80 };
+            spellings.push(format!("{scheme}://{authority}:{usual}{path}"));
+        }
+    }
+    spellings
+}
+
 /// Whether a form that came to a URL was signed with this token: the signature is HMAC-SHA1 of the URL, followed by
 /// every name and its value in the order of the names, in base64.
 pub(super) fn is_signed(token: &str, url: &str, form: &Form, signature: &str) -> bool {
@@ -73,14 +95,6 @@ impl CallStatus {
             "canceled" => CallStatus::Cancelled,
             _ => return None,
         })
-    }
-
-    /// Whether it is over.
-    pub(crate) fn is_over(self) -> bool {
-        !matches!(
-            self,
-            CallStatus::Queued | CallStatus::Ringing | CallStatus::Answered
-        )
     }
 }
 

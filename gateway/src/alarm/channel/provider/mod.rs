@@ -3,16 +3,26 @@
 //! - [`Provider`]: asks for a text, asks for a call, ends one.
 //! - [`Reply`]: what the service is answered when it asks what to say in a call (TwiML).
 //! - [`Callback`]: what the service tells; [`Provider::callback`] believes only what is signed.
+//!
+//! And people told by it: `calls` and `texts`, each of which waits at the [`Switchboard`] for what the service tells of it.
 
 mod callback;
+mod calls;
+mod check;
 mod reply;
+mod switchboard;
+mod texts;
 
 pub(crate) use callback::{CallStatus, Callback, TextStatus};
+pub(super) use calls::Calls;
+pub(crate) use check::ProviderCheck;
 pub(crate) use reply::{Gather, Reply};
+pub(crate) use switchboard::{CALLBACKS_PATH, Switchboard, TEXTS_PATH, callback_base};
+pub(super) use texts::Texts;
 
 use super::{Fault, cut, http_url};
 use crate::{config::Secret, endpoint::Endpoint};
-use axum::http::Uri;
+use axum::http::{Method, Uri};
 use base64::Engine as _;
 use serde_json::Value;
 use std::{path::PathBuf, time::Duration};
@@ -43,6 +53,10 @@ pub(crate) struct ProviderSettings {
     /// The authorities that are believed, in place of those that the host trusts.
     pub(crate) ca_file: Option<PathBuf>,
 }
+
+/// A callback is not signed with the account's token, or was signed for another URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NotSigned;
 
 /// A way to send texts and to make calls.
 pub(crate) struct Provider {
@@ -106,7 +120,8 @@ impl Provider {
     }
 
     /// One attempt to have a call made; gives what the service calls it. What is to be said it asks `answer_url` once
-    /// somebody answers; how it goes is told to `status_url`.
+    /// somebody answers; how it goes is told to `status_url`. It rings for `ring_max`, and the service ends it after
+    /// `talk_max`, whatever else happens.
     ///
     /// # Errors
     /// Why the service has not taken it.
@@ -114,25 +129,24 @@ impl Provider {
         &self,
         to: &Number,
         answer_url: &str,
-        status_url: Option<&str>,
-        ring_max: Duration,
+        status_url: &str,
+        (ring_max, talk_max): (Duration, Duration),
     ) -> Result<String, Fault> {
         let seconds = ring_max
             .as_secs()
             .clamp(*RING_SECONDS.start(), *RING_SECONDS.end());
-        let seconds = seconds.to_string();
+        let (seconds, talk_seconds) = (seconds.to_string(), talk_max.as_secs().to_string());
         let mut form = vec![
             ("To", to.as_str()),
             ("From", self.from.as_str()),
             ("Url", answer_url),
             ("Timeout", &seconds),
+            ("TimeLimit", &talk_seconds),
+            ("StatusCallback", status_url),
         ];
-        if let Some(url) = status_url {
-            form.push(("StatusCallback", url));
-            // Each by itself; without them only the end is told.
-            let told = ["initiated", "ringing", "answered", "completed"];
-            form.extend(told.map(|it| ("StatusCallbackEvent", it)));
-        }
+        // Each by itself; without them only the end is told.
+        let told = ["initiated", "ringing", "answered", "completed"];
+        form.extend(told.map(|it| ("StatusCallbackEvent", it)));
         self.create("/Calls.json", &form).await
     }
 
@@ -148,13 +162,41 @@ impl Provider {
         self.post(&path, &[("Status", "completed")]).await.map(drop)
     }
 
+    /// Asks the service whether the account is one, and may do something.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) async fn account(&self) -> Result<(), Fault> {
+        let said = self.exchange(Method::GET, ".json", String::new()).await?;
+        match said["status"].as_str() {
+            None | Some("active") => Ok(()),
+            Some(status) => {
+                let status = super::words(status);
+                Err(Fault::Refused(format!("the account is {status}")))
+            }
+        }
+    }
+
     /// What the service tells: the body of a request that came to `url`, which is the whole of the URL as the service
-    /// was given it, with its signature. `None` for what is not the service's, or nothing that is known.
-    pub(crate) fn callback(&self, url: &str, body: &[u8], signature: &str) -> Option<Callback> {
+    /// was given it, with its signature. `None` for nothing that is known.
+    ///
+    /// # Errors
+    /// When it is not the service's.
+    pub(crate) fn callback(
+        &self,
+        url: &str,
+        body: &[u8],
+        signature: &str,
+    ) -> Result<Option<Callback>, NotSigned> {
         let form = callback::form(body);
-        callback::is_signed(&self.token.0, url, &form, signature)
-            .then(|| Callback::of(&form))
-            .flatten()
+        // Services differ, and one of them by the year, in whether they sign the URL with its TCP port.
+        let is_signed = callback::spellings(url)
+            .iter()
+            .any(|url| callback::is_signed(&self.token.0, url, &form, signature));
+        match is_signed {
+            true => Ok(Callback::of(&form)),
+            false => Err(NotSigned),
+        }
     }
 
     async fn create(&self, path: &str, form: &[(&str, &str)]) -> Result<String, Fault> {
@@ -169,12 +211,17 @@ impl Provider {
         let body = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(form)
             .finish();
+        self.exchange(Method::POST, path, body).await
+    }
+
+    async fn exchange(&self, method: Method, path: &str, body: String) -> Result<Value, Fault> {
         let headers = [
             ("content-type", "application/x-www-form-urlencoded"),
             ("authorization", &*self.authorization),
         ];
         let path = format!("{}{path}", self.account_path);
-        let request = self.endpoint.request(&path, body.into(), &headers);
+        let mut request = self.endpoint.request(&path, body.into(), &headers);
+        *request.method_mut() = method;
         let answer = self.endpoint.exchange(request, ANSWER_BYTES_MAX).await?;
         let said: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         if answer.status.is_success() {

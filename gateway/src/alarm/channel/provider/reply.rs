@@ -5,7 +5,7 @@ use crate::alarm::channel::email::escape;
 /// A question in a call: keys are waited for while something is said, and after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Gather<'a> {
-    /// Keys after which it is answered.
+    /// Keys after which it is answered. Of more than one `#` is the last, wherever it comes; of one it is a key like others.
     pub(crate) digits: u8,
     /// Seconds to wait after the last word or key.
     pub(crate) wait_seconds: u8,
@@ -34,8 +34,10 @@ impl Reply {
             wait_seconds,
             action,
         } = gather;
+        let last = if digits > 1 { "#" } else { "" };
         self.xml.push_str(&format!(
-            "<Gather input=\"dtmf\" numDigits=\"{digits}\" timeout=\"{wait_seconds}\" method=\"POST\" action=\""
+            "<Gather input=\"dtmf\" numDigits=\"{digits}\" finishOnKey=\"{last}\" timeout=\"{wait_seconds}\" \
+             method=\"POST\" action=\""
         ));
         escape(action, &mut self.xml);
         self.xml.push_str("\">");

@@ -55,9 +55,9 @@ async fn texts_and_calls_are_asked_for_as_the_service_wants_it() {
     ];
     assert_eq!(request.form(), pairs(&expected));
 
-    let ring_max = Duration::from_secs(1_000);
+    let limits = (Duration::from_secs(1_000), Duration::from_secs(300));
     let name = provider
-        .call(&to, "https://yard/c/1", Some("https://yard/s/1"), ring_max)
+        .call(&to, "https://yard/c/1", "https://yard/s/1", limits)
         .await;
     assert_eq!(name.unwrap(), "CA1");
     let request = server.next().await;
@@ -67,6 +67,7 @@ async fn texts_and_calls_are_asked_for_as_the_service_wants_it() {
         ("From", "+18005551212"),
         ("Url", "https://yard/c/1"),
         ("Timeout", "600"),
+        ("TimeLimit", "300"),
         ("StatusCallback", "https://yard/s/1"),
         ("StatusCallbackEvent", "initiated"),
         ("StatusCallbackEvent", "ringing"),
@@ -128,6 +129,27 @@ async fn refusals_are_told_in_the_services_words() {
             (expected, is_permanent)
         );
         assert!(!format!("{fault:?}").contains("hush"));
+    }
+}
+
+#[tokio::test]
+async fn an_account_is_looked_at() {
+    let mut server = Server::start(&[
+        (200, r#"{"sid":"AC17","status":"active"}"#),
+        (200, r#"{"sid":"AC17","status":"suspended"}"#),
+        (401, r#"{"code":20003,"message":"Authenticate"}"#),
+    ])
+    .await;
+    let provider = Provider::open(&settings(&server.url)).unwrap();
+    provider.account().await.unwrap();
+    let request = server.next().await;
+    assert_eq!(
+        (request.method, &*request.path),
+        (Method::GET, "/2010-04-01/Accounts/AC17.json")
+    );
+    for expected in ["suspended", "401"] {
+        let fault = provider.account().await.unwrap_err().to_string();
+        assert!(fault.contains(expected), "{fault}");
     }
 }
 

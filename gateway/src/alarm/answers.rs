@@ -1,0 +1,217 @@
+//! Answers to short messages: from whatever gateway and by whatever way they come, they are kept for the one in charge.
+//!
+//! A text that is none, or comes from nobody who is told of alarms, is forgotten at once, and so is what comes too often:
+//! nobody fills the store by sending texts.
+
+use super::{book::Decision, model::Medium, people::Contact};
+use crate::{
+    bell::Bell,
+    store::{AlarmWish, ConfigStore, StoreError, WishedAlarms},
+    throttle::Throttle,
+};
+use std::{
+    collections::VecDeque,
+    str::FromStr as _,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+use switchyard_telephone::Number;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// Texts in a minute that are looked at. Beyond it, somebody is at play.
+const PER_MINUTE_MAX: u32 = 120;
+/// Of those, from one number: nobody answers more in a minute, and codes have four digits.
+const PER_NUMBER_PER_MINUTE_MAX: u32 = 6;
+/// Names of texts that are remembered: a provider may tell of one twice.
+const NAMES_MAX: usize = 1_024;
+/// Texts of a modem that may wait for the store.
+const RECEIVED_MAX: usize = 64;
+/// How long to wait before one is kept that could not be.
+const AGAIN_PAUSE: Duration = Duration::from_secs(2);
+
+/// A text that came.
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(crate) from: String,
+    pub(crate) text: String,
+}
+
+/// A way for texts that come, of those that can wait.
+pub(crate) fn received() -> (mpsc::Sender<Received>, mpsc::Receiver<Received>) {
+    mpsc::channel(RECEIVED_MAX)
+}
+
+/// See the module.
+pub(crate) struct Answers {
+    store: Arc<dyn ConfigStore>,
+    bell: Bell,
+    all: Throttle<()>,
+    by_number: Throttle<String>,
+    names: Mutex<VecDeque<String>>,
+}
+
+impl Answers {
+    pub(crate) fn new(store: Arc<dyn ConfigStore>, bell: Bell) -> Self {
+        Answers {
+            store,
+            bell,
+            all: Throttle::new(PER_MINUTE_MAX),
+            by_number: Throttle::new(PER_NUMBER_PER_MINUTE_MAX),
+            names: Mutex::default(),
+        }
+    }
+
+    /// Keeps a text for the gateway in charge of alarms, if it can be an answer to one of its messages. `name` is what
+    /// a provider calls it: of the same twice, one counts.
+    ///
+    /// # Errors
+    /// When it could not be kept, so that it is worth coming again.
+    pub(crate) async fn take(
+        &self,
+        Received { from, text }: &Received,
+        name: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let Some((code, decision)) = understood(text) else {
+            tracing::info!("a text that came is no answer to a message");
+            return Ok(());
+        };
+        if !self.all.pass((), Instant::now()) {
+            tracing::warn!("too many answers to messages in a minute: one was not looked at");
+            return Ok(());
+        }
+        let contacts = self.store.contacts().await?;
+        if !contacts.iter().any(|it| is_of(&it.contact, from)) {
+            tracing::info!("an answer to a message came from nobody who is told of alarms");
+            return Ok(());
+        }
+        if !self.by_number.pass(tail(from), Instant::now()) {
+            tracing::warn!("too many answers in a minute from one number: one was not looked at");
+            return Ok(());
+        }
+        if name.is_some_and(|name| !self.reserve(name)) {
+            return Ok(());
+        }
+        let wished = WishedAlarms {
+            wish: AlarmWish::Answer {
+                from: from.clone(),
+                code,
+                key: key(decision),
+            },
+            comment: None,
+            account: String::new(),
+            at_ms: crate::clock::time().0,
+        };
+        let kept = self.store.add_alarm_wish(wished).await;
+        match kept {
+            Ok(_) => self.bell.ring(),
+            // It may come again.
+            Err(_) => self.release(name),
+        }
+        kept.map(drop)
+    }
+
+    /// Takes texts that can wait, until the gateway stops.
+    pub(crate) async fn take_all(
+        self: Arc<Self>,
+        mut received: mpsc::Receiver<Received>,
+        stopping: CancellationToken,
+    ) {
+        let taking = async {
+            while let Some(text) = received.recv().await {
+                while let Err(error) = self.take(&text, None).await {
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "an answer to a message could not be kept, and waits"
+                    );
+                    tokio::time::sleep(AGAIN_PAUSE).await;
+                }
+            }
+        };
+        tokio::select! {
+            () = stopping.cancelled() => {}
+            () = taking => {}
+        }
+    }
+
+    /// Notes the name of a text; whether it was not there before.
+    fn reserve(&self, name: &str) -> bool {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if names.iter().any(|it| it == name) {
+            return false;
+        }
+        if names.len() >= NAMES_MAX {
+            names.pop_front();
+        }
+        names.push_back(name.to_owned());
+        true
+    }
+
+    fn release(&self, name: Option<&str>) {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.retain(|it| Some(it.as_str()) != name);
+    }
+}
+
+/// The key that stands for a decision, in a call and in an answer.
+pub(super) const fn key(decision: Decision) -> u8 {
+    match decision {
+        Decision::Acknowledge => 1,
+        Decision::Pass => 2,
+        Decision::Mute => 3,
+    }
+}
+
+/// The decision that a key stands for.
+pub(super) const fn decision(key: u8) -> Option<Decision> {
+    match key {
+        1 => Some(Decision::Acknowledge),
+        2 => Some(Decision::Pass),
+        3 => Some(Decision::Mute),
+        _ => None,
+    }
+}
+
+/// The code and the digit behind it; the code alone says that it was heard.
+fn understood(text: &str) -> Option<(u32, Decision)> {
+    let mut digits = text
+        .split(|it: char| !it.is_ascii_digit())
+        .filter(|it| !it.is_empty());
+    let code = digits.next()?.parse().ok()?;
+    let decision = match digits.next() {
+        None => Decision::Acknowledge,
+        Some(digit) => decision(digit.parse().ok()?)?,
+    };
+    Some((code, decision))
+}
+
+fn is_of(contact: &Contact, number: &str) -> bool {
+    [Medium::Sms, Medium::Call]
+        .into_iter()
+        .filter_map(|medium| contact.destination(medium))
+        .any(|own| is_same_number(own, number))
+}
+
+/// Digits by which numbers are compared.
+const TAIL: usize = 8;
+
+fn tail(number: &str) -> String {
+    let digits = Number::from_str(number).map(|it| it.digits().to_owned());
+    let digits = digits.unwrap_or_default();
+    digits[digits.len().saturating_sub(TAIL)..].to_owned()
+}
+
+/// Whether two numbers are one: networks tell those that call with or without the country's.
+pub(super) fn is_same_number(ours: &str, theirs: &str) -> bool {
+    let digits = |text: &str| Number::from_str(text).map(|it| it.digits().to_owned());
+    match (digits(ours), digits(theirs)) {
+        (Ok(ours), Ok(theirs)) if ours.len() >= TAIL && theirs.len() >= TAIL => {
+            ours[ours.len() - TAIL..] == theirs[theirs.len() - TAIL..]
+        }
+        (Ok(ours), Ok(theirs)) => ours == theirs,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+//! What counts as an answer, and that nobody fills the store with what is none.
+
+use super::*;
+use crate::{
+    alarm::people::ContactId,
+    store::{NewContact, SqlConfigStore},
+};
+
+#[test]
+fn a_number_is_the_same_with_and_without_its_country() {
+    assert!(is_same_number("+49 170 1234567", "01701234567"));
+    assert!(is_same_number("+491701234567", "491701234567"));
+    assert!(!is_same_number("+491701234567", "+491701234568"));
+    assert!(is_same_number("110", "110"));
+    assert!(!is_same_number("110", "0110"));
+    assert!(!is_same_number("+491701234567", "Provider"));
+}
+
+#[test]
+fn an_answer_is_a_code_and_a_digit() {
+    for (text, expected) in [
+        ("4711 1", Some((4_711, 1))),
+        ("4711", Some((4_711, 1))),
+        (" 4711-2, please", Some((4_711, 2))),
+        ("Re: 4711 3!", Some((4_711, 3))),
+        ("4711 4", None),
+        ("4711 11", None),
+        ("heard", None),
+        ("", None),
+        ("99999999999 1", None),
+    ] {
+        let found = understood(text).map(|(code, decision)| (code, key(decision)));
+        assert_eq!(found, expected, "{text}");
+    }
+    for number in 0..=9 {
+        assert!(decision(number).is_none_or(|it| key(it) == number));
+    }
+}
+
+/// A store with one contact of this number.
+async fn store(folder: &tempfile::TempDir, number: &str) -> Arc<dyn ConfigStore> {
+    use crate::store::{Database, Sealer};
+    let (database, sealer) = (
+        Database::Sqlite(folder.path().join("db")),
+        Sealer::new(&[7; 32]),
+    );
+    let store = SqlConfigStore::open(&database, sealer, 64, Duration::from_secs(20)).await;
+    let store: Arc<dyn ConfigStore> = Arc::new(store.unwrap());
+    let contact = serde_json::json!({ "name": "Li", "sms": number });
+    let new = NewContact {
+        id: None::<ContactId>,
+        contact: serde_json::from_value(contact).unwrap(),
+        pin: None,
+    };
+    store.put_contact(new).await.unwrap();
+    store
+}
+
+#[tokio::test]
+async fn answers_of_those_who_are_told_are_kept_once_and_not_too_often() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder, "+49 170 1234567").await;
+    let answers = Answers::new(Arc::clone(&store), Bell::default());
+    let take = async |from: &str, text: &str, name: Option<&str>| {
+        let (from, text) = (from.to_owned(), text.to_owned());
+        answers.take(&Received { from, text }, name).await.unwrap();
+        store.alarm_wishes(100).await.unwrap().len()
+    };
+    assert_eq!(take("+491701234567", "hello", None).await, 0);
+    assert_eq!(take("+491701234568", "4711 1", None).await, 0);
+    assert_eq!(take("01701234567", "4711 2", Some("SM1")).await, 1);
+    assert_eq!(take("01701234567", "4711 2", Some("SM1")).await, 1);
+    let (_, kept) = store.alarm_wishes(1).await.unwrap().remove(0);
+    let expected = AlarmWish::Answer {
+        from: "01701234567".into(),
+        code: 4_711,
+        key: 2,
+    };
+    assert_eq!(kept.wish, expected);
+    let mut count = 0;
+    for code in 1_000..1_100 {
+        count = take("+491701234567", &format!("{code} 1"), None).await;
+    }
+    assert!(count < 10, "{count}");
+}
