@@ -24,6 +24,7 @@ pub mod audit;
 mod backoff;
 mod bell;
 mod bridge;
+mod chore;
 pub mod cli;
 mod clock;
 pub mod compiler;

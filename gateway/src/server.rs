@@ -355,7 +355,7 @@ pub async fn serve_supervised(
         stopping.clone(),
     );
     tasks.spawn(executor.run());
-    let alarm_desk = alarms.desk();
+    let alarm_desk = alarms.desk(alarm_status.clone());
     alarms.start(
         (Arc::clone(&stores.config), alarm_status),
         Arc::clone(&insides),

@@ -3,7 +3,7 @@
 
 use crate::{
     cli::{Attached, FlashOrder, How, Verb},
-    exit::{Exit, Failure},
+    exit::{Exit, Failure, with_causes},
     output,
     provision::confirm_off_mains,
     show::{Show, mac},
@@ -52,7 +52,7 @@ pub(crate) fn run(verb: Verb) -> Result<(), Failure> {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let mut message = message_of(&error);
+        let mut message = with_causes(&error);
         if let Some(advice) = error.advice() {
             message.push_str(&format!("\n  {advice}"));
         }
@@ -65,17 +65,6 @@ impl From<Error> for Failure {
         };
         Failure::new(exit, message)
     }
-}
-
-/// An error with all that it comes from.
-pub(crate) fn message_of(error: &Error) -> String {
-    let mut message = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(next) = cause {
-        message.push_str(&format!(": {next}"));
-        cause = next.source();
-    }
-    message
 }
 
 fn exit_of(error: &Error) -> Exit {

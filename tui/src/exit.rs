@@ -134,6 +134,12 @@ pub(crate) fn failed_receipt(receipt: &Receipt, exit: Exit) -> Failure {
     )
 }
 
+/// An error with all that it comes from.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let exit = match error.code() {
@@ -146,12 +152,7 @@ impl From<Error> for Failure {
             "closed" | "unexpected_answer" => Exit::Other,
             _ => error.protocol_code().map_or(Exit::Refused, exit_of),
         };
-        let mut message = error.to_string();
-        let mut cause = std::error::Error::source(&error);
-        while let Some(next) = cause {
-            message.push_str(&format!(": {next}"));
-            cause = next.source();
-        }
+        let mut message = with_causes(&error);
         let next = match (exit, error.code()) {
             (Exit::LogIn, "bad_credentials") => "",
             (Exit::LogIn, "code_needed") => "; add `--code DIGITS`",

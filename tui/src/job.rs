@@ -2,7 +2,7 @@
 
 use crate::{
     cli::JobVerb,
-    exit::{Exit, Failure},
+    exit::{Exit, Failure, with_causes},
     output,
 };
 use serde_json::{Value, json};
@@ -55,13 +55,7 @@ impl From<JobError> for Failure {
             | JobError::OtherFile { .. } => Exit::Refused,
             _ => Exit::Usage,
         };
-        let mut message = error.to_string();
-        let mut cause = std::error::Error::source(&error);
-        while let Some(next) = cause {
-            message.push_str(&format!(": {next}"));
-            cause = next.source();
-        }
-        Failure::new(exit, message + &advice.unwrap_or_default())
+        Failure::new(exit, with_causes(&error) + &advice.unwrap_or_default())
     }
 }
 

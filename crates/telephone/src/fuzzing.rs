@@ -87,6 +87,7 @@ fn conversation(data: &[u8]) {
         route: None,
         public_ip: None,
         silence_limit: Duration::from_secs(10),
+        redirect_prefixes: Vec::new(),
     };
     let server: SocketAddr = ([192, 0, 2, 1], 5_060).into();
     let local: SocketAddr = ([192, 0, 2, 7], 5_070).into();

@@ -24,6 +24,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 /// Alarms that may be open: beyond it there is one for every other controller, and nobody reads them.
 pub(crate) const OPEN_MAX: usize = 20_000;
+/// So often it is noted each time that an alarm is raised and over, and from then on each time of so many.
+const TIMES_NOTED: u32 = 100;
 /// One that comes back within so long is the same one.
 pub(crate) const REOPEN_MS: u64 = 10 * 60 * 1_000;
 /// So many times within [`REOPEN_MS`], and it is flapping.
@@ -95,6 +97,8 @@ pub(crate) struct Book {
     worded: BTreeSet<AttemptId>,
     /// Alarms that wait for the end of an attempt.
     waiting: BTreeSet<AlarmId>,
+    /// Why nobody was told at a rung of an alarm, as it was written down last.
+    skipped: HashMap<(AlarmId, u16), String>,
     last: AlarmNumbers,
     /// The latest moment that it was given.
     clock_ms: u64,
@@ -121,12 +125,13 @@ impl Book {
             .collect();
         let mut book = Book {
             desk,
-            by_source: alarms.iter().map(|it| (it.source.clone(), it.id)).collect(),
+            by_source: HashMap::new(),
             alarms: alarms.into_iter().map(|it| (it.id, it)).collect(),
             under_way: HashMap::new(),
             attempts: attempts.into_iter().map(|it| (it.id, it)).collect(),
             worded: BTreeSet::new(),
             waiting: BTreeSet::new(),
+            skipped: HashMap::new(),
             last,
             clock_ms: now_ms,
             changed_alarms: BTreeSet::new(),
@@ -134,9 +139,13 @@ impl Book {
             notes: Vec::new(),
             actions: VecDeque::new(),
         };
+        // Of several from one source the latest counts.
+        let sources = book.alarms.values().map(|it| (it.source.clone(), it.id));
+        book.by_source = sources.collect();
         for attempt in interrupted {
             book.end(now_ms, attempt, Outcome::Interrupted);
         }
+        book.mend_pursuits(now_ms);
         let is_stuck =
             |it: &&Alarm| it.pursuit.is_none() && matches!(it.source, Source::Test { .. });
         let stuck: Vec<_> = book
@@ -150,6 +159,27 @@ impl Book {
         }
         book.clock_ms = now_ms;
         book
+    }
+
+    /// Whoever kept this last may have been stopped between two parts of it, and its clock may have been ahead.
+    fn mend_pursuits(&mut self, now_ms: u64) {
+        let is_ahead = |at_ms: u64| at_ms > now_ms + pursuit::CLOCK_SLACK_MS;
+        let was_ahead = self.alarms.values().any(|it| is_ahead(it.since_ms))
+            || self.attempts.values().any(|it| is_ahead(it.begun_ms));
+        let mut changed = Vec::new();
+        for alarm in self.alarms.values_mut() {
+            let Some(pursuit) = &mut alarm.pursuit else {
+                continue;
+            };
+            // Nothing is under way yet.
+            let is_lost = pursuit.attempt.take().is_some();
+            if is_lost || (was_ahead && pursuit.due_ms > now_ms) {
+                pursuit.due_ms = pursuit.due_ms.min(now_ms);
+                alarm.since_ms = alarm.since_ms.min(now_ms);
+                changed.push(alarm.id);
+            }
+        }
+        self.changed_alarms.extend(changed);
     }
 
     /// Those that are open, and those that were over a moment ago.
@@ -332,7 +362,7 @@ impl Book {
             }
         }
         let value = alarm.value.clone();
-        self.note(now_ms, id, Happened::Raised { value });
+        self.note_change(now_ms, id, Happened::Raised { value });
         if begins_to_flap {
             self.note(now_ms, id, Happened::Flapping);
         }
@@ -354,9 +384,11 @@ impl Book {
         if !must_be_heard || alarm.shelved.is_some() {
             // Who is being told this moment is told to the end.
             alarm.pursuit = None;
+        }
+        if matches!(source, Source::Test { .. }) {
             alarm.shelved = None;
         }
-        self.note(now_ms, id, Happened::Cleared);
+        self.note_change(now_ms, id, Happened::Cleared);
         // What was told of in its place stands for itself from now on.
         let parts = match source {
             Source::SiteSilent { .. } => self.parts(id).map(|it| it.id).collect(),
@@ -423,8 +455,8 @@ impl Book {
             };
             alarm.acknowledged = None;
             alarm.pursuit = None;
-            // One that is over has nothing to come back for.
-            alarm.shelved = alarm.is_standing.then(|| Shelf {
+            // Also one that is over by now: it may come back.
+            alarm.shelved = Some(Shelf {
                 until_ms,
                 by: by.clone(),
             });
@@ -517,6 +549,9 @@ impl Book {
             }
             is_kept
         });
+        let alarms = &self.alarms;
+        let is_pursued = |id: &AlarmId| alarms.get(id).is_some_and(|it| it.pursuit.is_some());
+        self.skipped.retain(|(id, _), _| is_pursued(id));
         let (under_way, changed) = (&self.under_way, &self.changed_attempts);
         let is_under_way =
             |it: &Attempt| under_way.get(&it.contact) == Some(&it.id) || changed.contains(&it.id);
@@ -527,6 +562,17 @@ impl Book {
             surplus = surplus.saturating_sub(usize::from(!is_kept));
             is_kept
         });
+    }
+
+    /// Notes that it was raised or is over: of one that comes and goes all day not each time.
+    fn note_change(&mut self, at_ms: u64, id: AlarmId, what: Happened) {
+        let times = self.alarms.get(&id).map_or(0, |it| it.times);
+        match times <= TIMES_NOTED || times.is_multiple_of(TIMES_NOTED) {
+            true => self.note(at_ms, id, what),
+            false => {
+                self.changed_alarms.insert(id);
+            }
+        }
     }
 
     fn note(&mut self, at_ms: u64, alarm: AlarmId, what: Happened) {

@@ -3,7 +3,11 @@
 //! Pure: what is heard goes in, what is to be done comes out. Whatever is not a key that says so, such as a voicemail's
 //! greeting, silence or a wrong PIN, never counts as heard.
 
-use super::{book::Decision, model::Outcome, people::Language};
+use super::{
+    book::Decision,
+    model::Outcome,
+    people::Language::{self, En, Zh},
+};
 use std::time::Duration;
 
 /// How long a key is waited for after something was spoken.
@@ -15,13 +19,76 @@ const TIMES: u8 = 3;
 /// How often a PIN may be wrong.
 const PIN_TRIES: u8 = 3;
 
+/// What every call says, besides the alarms: a host may have it recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phrase {
+    AskPin,
+    WrongPin,
+    /// Which key does what.
+    Keys,
+    NotKept,
+    Acknowledged,
+    Passed,
+    Muted,
+}
+
+impl Phrase {
+    /// All of them, as the documentation lists them.
+    #[cfg(test)]
+    pub(crate) const ALL: [Phrase; 7] = [
+        Phrase::AskPin,
+        Phrase::WrongPin,
+        Phrase::Keys,
+        Phrase::NotKept,
+        Phrase::Acknowledged,
+        Phrase::Passed,
+        Phrase::Muted,
+    ];
+
+    /// The name of its recording.
+    pub(crate) const fn clip(self) -> &'static str {
+        match self {
+            Phrase::AskPin => "ask-pin",
+            Phrase::WrongPin => "wrong-pin",
+            Phrase::Keys => "keys",
+            Phrase::NotKept => "not-kept",
+            Phrase::Acknowledged => "acknowledged",
+            Phrase::Passed => "passed",
+            Phrase::Muted => "muted",
+        }
+    }
+
+    /// What is spoken where it is not recorded.
+    pub(crate) const fn text(self, language: Language) -> &'static str {
+        match (self, language) {
+            (Phrase::AskPin, En) => "This is Switchyard, with an alarm. Please type your PIN.",
+            (Phrase::AskPin, Zh) => "这里是 Switchyard，有报警。请输入密码。",
+            (Phrase::WrongPin, En) => "That is not your PIN. Please type it again.",
+            (Phrase::WrongPin, Zh) => "密码错误。请重新输入。",
+            (Phrase::Keys, En) => {
+                "Press 1 if you have heard and look after it, 2 for the next person, 3 to mute it for an hour, \
+                 9 to hear it again."
+            }
+            (Phrase::Keys, Zh) => "按1确认并处理，按2呼叫下一位，按3静音一小时，按9重听。",
+            (Phrase::NotKept, En) => "That could not be noted. Please press the key again.",
+            (Phrase::NotKept, Zh) => "未能记录。请再按一次。",
+            (Phrase::Acknowledged, En) => "Acknowledged. Goodbye.",
+            (Phrase::Acknowledged, Zh) => "已确认。再见。",
+            (Phrase::Passed, En) => "The next person is called. Goodbye.",
+            (Phrase::Passed, Zh) => "将呼叫下一位。再见。",
+            (Phrase::Muted, En) => "Muted for one hour. Goodbye.",
+            (Phrase::Muted, Zh) => "静音一小时。再见。",
+        }
+    }
+}
+
 /// What is to be done next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     /// Speak this. Keys count meanwhile.
-    Say(String),
-    /// Speak the alarms, as they are this moment, with what follows them. Keys count meanwhile.
-    SayAlarms(String),
+    Say(Phrase),
+    /// Speak the alarms, as they are this moment, and [`Phrase::Keys`] after them. Keys count meanwhile.
+    SayAlarms,
     /// Wait so long for a key.
     Listen(Duration),
     /// Have this kept, and then go on with [`Conversation::decided`].
@@ -40,7 +107,6 @@ enum Stage {
 
 /// See the module.
 pub(crate) struct Conversation {
-    language: Language,
     pin: Option<String>,
     stage: Stage,
     typed: String,
@@ -50,13 +116,12 @@ pub(crate) struct Conversation {
 
 impl Conversation {
     /// One that asks for a PIN where there is one.
-    pub(crate) fn new(language: Language, pin: Option<String>) -> Self {
+    pub(crate) fn new(pin: Option<String>) -> Self {
         let stage = match pin {
             Some(_) => Stage::AsksPin,
             None => Stage::TellsAlarms,
         };
         Conversation {
-            language,
             pin,
             stage,
             typed: String::new(),
@@ -116,21 +181,14 @@ impl Conversation {
         };
         if !is_kept {
             self.stage = Stage::TellsAlarms;
-            return Next::Say(match self.language {
-                Language::En => "That could not be noted. Please press the key again.".into(),
-                Language::Zh => "未能记录。请再按一次。".into(),
-            });
+            return Next::Say(Phrase::NotKept);
         }
         self.stage = Stage::SaysGoodbye(decision);
-        let text = match (self.language, decision) {
-            (Language::En, Decision::Acknowledge) => "Acknowledged. Goodbye.",
-            (Language::En, Decision::Pass) => "The next person is called. Goodbye.",
-            (Language::En, Decision::Mute) => "Muted for one hour. Goodbye.",
-            (Language::Zh, Decision::Acknowledge) => "已确认。再见。",
-            (Language::Zh, Decision::Pass) => "将呼叫下一位。再见。",
-            (Language::Zh, Decision::Mute) => "静音一小时。再见。",
-        };
-        Next::Say(text.into())
+        Next::Say(match decision {
+            Decision::Acknowledge => Phrase::Acknowledged,
+            Decision::Pass => Phrase::Passed,
+            Decision::Mute => Phrase::Muted,
+        })
     }
 
     /// Which key, of those that were pressed, may be written down: of a PIN only that there was one.
@@ -151,21 +209,9 @@ impl Conversation {
 
     fn speak(&mut self) -> Next {
         self.spoken += 1;
-        match (self.stage, self.language) {
-            (Stage::AsksPin, Language::En) => {
-                Next::Say("This is Switchyard, with an alarm. Please type your PIN.".into())
-            }
-            (Stage::AsksPin, Language::Zh) => {
-                Next::Say("这里是 Switchyard，有报警。请输入密码。".into())
-            }
-            (_, Language::En) => Next::SayAlarms(
-                "Press 1 if you have heard and look after it, 2 for the next person, 3 to mute it for an hour, \
-                 9 to hear it again."
-                    .into(),
-            ),
-            (_, Language::Zh) => {
-                Next::SayAlarms("按1确认并处理，按2呼叫下一位，按3静音一小时，按9重听。".into())
-            }
+        match self.stage {
+            Stage::AsksPin => Next::Say(Phrase::AskPin),
+            _ => Next::SayAlarms,
         }
     }
 
@@ -199,10 +245,7 @@ impl Conversation {
         if self.wrong >= PIN_TRIES {
             return Next::End(Outcome::Unanswered);
         }
-        Next::Say(match self.language {
-            Language::En => "That is not your PIN. Please type it again.".into(),
-            Language::Zh => "密码错误。请重新输入。".into(),
-        })
+        Next::Say(Phrase::WrongPin)
     }
 
     fn decide(&mut self, decision: Decision) -> Next {
@@ -223,31 +266,24 @@ fn outcome_of(decision: Decision) -> Outcome {
 mod tests {
     use super::*;
 
-    fn say(next: Next) -> String {
-        match next {
-            Next::Say(text) | Next::SayAlarms(text) => text,
-            other => panic!("{other:?}"),
-        }
-    }
-
     #[test]
     fn one_key_is_enough_also_while_it_is_spoken() {
-        let mut call = Conversation::new(Language::En, None);
-        assert!(matches!(call.answered(), Next::SayAlarms(_)));
+        let mut call = Conversation::new(None);
+        assert_eq!(call.answered(), Next::SayAlarms);
         assert_eq!(call.key('5'), None);
         assert_eq!(call.key('1'), Some(Next::Decide(Decision::Acknowledge)));
         assert_eq!(call.key('2'), None, "one at a time");
-        assert!(say(call.decided(true)).starts_with("Acknowledged"));
+        assert_eq!(call.decided(true), Next::Say(Phrase::Acknowledged));
         assert_eq!(call.said(), Next::End(Outcome::Acknowledged));
         assert_eq!(call.hung_up(), Outcome::Acknowledged);
     }
 
     #[test]
     fn what_could_not_be_kept_is_not_said_to_be() {
-        let mut call = Conversation::new(Language::En, None);
+        let mut call = Conversation::new(None);
         call.answered();
         call.key('1');
-        assert!(say(call.decided(false)).contains("could not"));
+        assert_eq!(call.decided(false), Next::Say(Phrase::NotKept));
         assert_eq!(call.hung_up(), Outcome::Unanswered);
         assert_eq!(call.key('1'), Some(Next::Decide(Decision::Acknowledge)));
     }
@@ -255,12 +291,12 @@ mod tests {
     #[test]
     fn silence_and_voicemail_are_not_heard() {
         for pin in [None, Some("4711".to_owned())] {
-            let mut call = Conversation::new(Language::En, pin);
+            let mut call = Conversation::new(pin);
             let mut next = call.answered();
             let mut times = 0;
             loop {
                 next = match next {
-                    Next::Say(_) | Next::SayAlarms(_) => {
+                    Next::Say(_) | Next::SayAlarms => {
                         times += 1;
                         call.said()
                     }
@@ -277,25 +313,25 @@ mod tests {
 
     #[test]
     fn nothing_is_told_before_the_pin() {
-        let mut call = Conversation::new(Language::En, Some("4711".into()));
-        assert!(matches!(call.answered(), Next::Say(_)));
+        let mut call = Conversation::new(Some("4711".into()));
+        assert_eq!(call.answered(), Next::Say(Phrase::AskPin));
         for key in "471".chars() {
             assert_eq!(call.key_for_record(key), '*');
             assert_eq!(call.key(key), Some(Next::Listen(DIGIT_PATIENCE)));
         }
-        assert!(matches!(call.key('1'), Some(Next::SayAlarms(_))));
+        assert_eq!(call.key('1'), Some(Next::SayAlarms));
         assert_eq!(call.key_for_record('1'), '1');
     }
 
     #[test]
     fn a_wrong_pin_is_asked_for_again_and_then_no_more() {
-        let mut call = Conversation::new(Language::En, Some("4711".into()));
+        let mut call = Conversation::new(Some("4711".into()));
         call.answered();
         for _ in 0..2 {
             for key in "111".chars() {
                 call.key(key);
             }
-            assert!(say(call.key('1').unwrap()).contains("not your PIN"));
+            assert_eq!(call.key('1'), Some(Next::Say(Phrase::WrongPin)));
             assert_eq!(call.said(), Next::Listen(KEY_PATIENCE));
         }
         call.key('4');
@@ -308,24 +344,36 @@ mod tests {
 
     #[test]
     fn a_slip_of_the_finger_is_taken_back() {
-        let mut call = Conversation::new(Language::Zh, Some("4711".into()));
+        let mut call = Conversation::new(Some("4711".into()));
         call.answered();
         call.key('5');
         call.key('*');
         for key in "471".chars() {
             call.key(key);
         }
-        assert!(matches!(call.key('1'), Some(Next::SayAlarms(_))));
+        assert_eq!(call.key('1'), Some(Next::SayAlarms));
     }
 
     #[test]
     fn nine_repeats_as_often_as_somebody_wants() {
-        let mut call = Conversation::new(Language::En, None);
+        let mut call = Conversation::new(None);
         call.answered();
         for _ in 0..10 {
-            assert!(matches!(call.key('9'), Some(Next::SayAlarms(_))));
+            assert_eq!(call.key('9'), Some(Next::SayAlarms));
         }
         assert!(matches!(call.said(), Next::Listen(_)));
-        assert!(matches!(call.silent(), Next::SayAlarms(_)));
+        assert_eq!(call.silent(), Next::SayAlarms);
+    }
+
+    #[test]
+    fn every_phrase_can_be_recorded_and_the_documentation_says_how() {
+        let documentation = include_str!("../../../docs/alarms.md");
+        for phrase in Phrase::ALL {
+            for language in [En, Zh] {
+                let row = format!("| `{}.wav` |", phrase.clip());
+                assert!(documentation.contains(&row), "{row}");
+                assert!(documentation.contains(phrase.text(language)), "{phrase:?}");
+            }
+        }
     }
 }

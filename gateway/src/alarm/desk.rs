@@ -50,6 +50,8 @@ pub(crate) enum Unreached {
 /// Attempts begun lately: when, to whom, by what.
 pub(crate) type Begun = [(u64, ContactId, Channel)];
 
+/// Of each bound one part in so many is for alarms of high severity.
+const RESERVED_PART: usize = 5;
 const HOUR_MS: u64 = 60 * 60 * 1_000;
 
 impl Desk {
@@ -59,13 +61,13 @@ impl Desk {
         own.or_else(|| self.plans.get(&0))
     }
 
-    /// By which channel, and where, a contact is told by a medium. `taken` tells how many lines of a channel are,
+    /// By which channel, and where, a contact is told by a medium, of something so severe or as a test. `taken` tells how many lines of a channel are,
     /// `begun` what was begun within a day, `failed` what is not to be tried.
     pub(crate) fn reach(
         &self,
         now_ms: u64,
         (contact, medium): (ContactId, Medium),
-        severity: Severity,
+        (severity, is_test): (Severity, bool),
         (taken, begun, failed): (&dyn Fn(Channel) -> usize, &Begun, &[Channel]),
     ) -> Result<(Channel, String), Unreached> {
         let nobody = |reason: &str| Err(Unreached::Nobody(reason.into()));
@@ -79,7 +81,9 @@ impl Desk {
                 medium.name()
             ));
         };
-        if let Some(until_ms) = person.quiet_until(now_ms, medium, severity) {
+        // Whoever asks to be told is not asleep.
+        let wakes = if is_test { Severity::High } else { severity };
+        if let Some(until_ms) = person.quiet_until(now_ms, medium, wakes) {
             return Err(Unreached::Quiet(until_ms));
         }
         if medium == Medium::Call {
@@ -103,7 +107,11 @@ impl Desk {
                 reason = format!("{} has just failed", channel.name());
                 continue;
             }
-            match state.limits.allow(now_ms, channel, destination, begun) {
+            let is_grave = severity == Severity::High && !is_test;
+            match state
+                .limits
+                .allow(now_ms, (channel, destination), begun, is_grave)
+            {
                 Err(why) => reason = why,
                 Ok(()) if taken(channel) >= state.limits.at_once_max => is_engaged = true,
                 Ok(()) => return Ok((channel, destination.to_owned())),
@@ -120,9 +128,9 @@ impl ChannelLimits {
     fn allow(
         &self,
         now_ms: u64,
-        channel: Channel,
-        destination: &str,
+        (channel, destination): (Channel, &str),
         begun: &Begun,
+        is_grave: bool,
     ) -> Result<(), String> {
         if matches!(channel.medium(), Medium::Call | Medium::Sms) {
             let number: Number = match destination.parse() {
@@ -140,13 +148,18 @@ impl ChannelLimits {
                 .filter(|(at_ms, _, by)| *by == channel && at_ms.saturating_add(span_ms) > now_ms);
             of_channel.count()
         };
-        if within(HOUR_MS) >= self.per_hour_max {
+        // Tests, and what is not grave, leave room for what is.
+        let bound = |max: usize| match is_grave {
+            true => max,
+            false => max - max / RESERVED_PART,
+        };
+        if within(HOUR_MS) >= bound(self.per_hour_max) {
             return Err(format!(
                 "{} was used often enough this hour",
                 channel.name()
             ));
         }
-        if within(24 * HOUR_MS) >= self.per_day_max {
+        if within(24 * HOUR_MS) >= bound(self.per_day_max) {
             return Err(format!("{} was used often enough today", channel.name()));
         }
         Ok(())

@@ -51,6 +51,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 /// The chore whose owner keeps alarms and tells people of them.
 pub const CHORE: &str = "alarms";
 
+pub(crate) use channel::{probe_speech, probe_trunk};
 pub(crate) use owner::{Counters, Standing};
 
 /// What handlers need of alarms.
@@ -61,6 +62,19 @@ pub(crate) struct AlarmDesk {
     pub(crate) standing: watch::Receiver<Standing>,
     /// By what people can be told from here.
     pub(crate) channels: Vec<Channel>,
+    /// Where the gateway in charge shows how alarms stand.
+    status: Option<Arc<dyn StatusStore>>,
+}
+
+impl AlarmDesk {
+    /// How alarms stand, as the gateway in charge tells it: this one, or another one of the same status store.
+    pub(crate) async fn stand(&self) -> Standing {
+        let own = self.standing.borrow().clone();
+        match &self.status {
+            Some(status) if !own.is_owner => owner::shown(&**status).await.unwrap_or(own),
+            _ => own,
+        }
+    }
 }
 
 /// Ways of telling people that are open, before anybody is told.
@@ -124,8 +138,9 @@ impl Alarms {
     }
 
     /// What handlers need.
-    pub(crate) fn desk(&self) -> AlarmDesk {
+    pub(crate) fn desk(&self, status: Option<Arc<dyn StatusStore>>) -> AlarmDesk {
         AlarmDesk {
+            status,
             bell: self.bell.clone(),
             standing: self.standing.subscribe(),
             channels: self.tellers.0.keys().copied().collect(),
@@ -141,6 +156,10 @@ impl Alarms {
         identity: [u8; 16],
         (tasks, stopping): (&TaskTracker, &CancellationToken),
     ) {
+        if let Some(status) = &status {
+            let (standing, status) = (self.standing.subscribe(), Arc::clone(status));
+            tasks.spawn(owner::show(standing, status, stopping.clone()));
+        }
         let context = Context {
             store,
             status,

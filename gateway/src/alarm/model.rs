@@ -486,9 +486,7 @@ impl Alarm {
                 ..
             } => State::Acknowledged,
             Alarm {
-                is_standing: true,
-                shelved: Some(_),
-                ..
+                shelved: Some(_), ..
             } => State::Shelved,
             Alarm {
                 is_standing: true, ..
@@ -506,7 +504,7 @@ impl Alarm {
     /// Whether anything may still become of it.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.is_standing || self.pursuit.is_some()
+        self.is_standing || self.pursuit.is_some() || self.shelved.is_some()
     }
 }
 

@@ -58,6 +58,8 @@ pub struct RawSpeech {
     pub chinese_voice: Option<String>,
     /// How fast it speaks.
     pub words_each_minute: Option<u16>,
+    /// Recordings of what every call says.
+    pub clip_folder: Option<PathBuf>,
 }
 
 /// What each channel may cost, as people write it.
@@ -317,6 +319,7 @@ impl RawSip {
             sound_udp_ports: self.sound_udp_ports.map(|(first, last)| first..=last),
             talk_limit: span("alarms.sip.talk_limit", self.talk_limit, 300, (30, 900))?,
             calls_max: limits.at_once_max,
+            redirect_prefixes: limits.prefixes.clone(),
             ..TrunkSettings::new(server, &user, password)
         };
         Ok(SipSettings {

@@ -5,7 +5,7 @@
 
 use super::{
     book::Decision,
-    conversation::{Conversation, Next},
+    conversation::{Conversation, Next, Phrase},
     model::{AttemptId, Channel, Outcome, Step},
     people::Language,
     wording::Wording,
@@ -113,13 +113,32 @@ pub(crate) enum Heard {
     Ended(Outcome),
 }
 
+/// What is spoken at once: the alarms, as they are worded, and then what every call says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Said<'a> {
+    pub(crate) alarms: Option<&'a str>,
+    pub(crate) phrase: Phrase,
+}
+
+impl Said<'_> {
+    /// All of it as one text.
+    pub(crate) fn text(self, language: Language) -> String {
+        let phrase = self.phrase.text(language);
+        match self.alarms {
+            Some(alarms) => format!("{alarms} {phrase}"),
+            None => phrase.into(),
+        }
+    }
+}
+
 /// A call, whatever carries it. Dropping it hangs up.
 pub(crate) trait Line: Send {
     /// Speaks something, in place of what is being spoken.
     ///
     /// # Errors
     /// Why it cannot be spoken.
-    fn say<'a>(&'a mut self, text: &'a str, language: Language) -> Telling<'a, Result<(), String>>;
+    fn say<'a>(&'a mut self, said: Said<'a>, language: Language)
+    -> Telling<'a, Result<(), String>>;
 
     /// The next thing that happens. Cancel-safe.
     fn next(&mut self) -> Telling<'_, Heard>;
@@ -127,7 +146,7 @@ pub(crate) trait Line: Send {
 
 /// Talks to whoever answers a call.
 pub(crate) async fn converse(line: &mut dyn Line, errand: &Errand) -> Outcome {
-    let mut talk = Conversation::new(errand.language, errand.pin.clone());
+    let mut talk = Conversation::new(errand.pin.clone());
     // Until it is answered.
     loop {
         let heard = tokio::select! {
@@ -147,18 +166,25 @@ pub(crate) async fn converse(line: &mut dyn Line, errand: &Errand) -> Outcome {
     let mut is_told = false;
     loop {
         next = match next {
-            Next::Say(text) => {
-                if let Err(reason) = line.say(&text, errand.language).await {
+            Next::Say(phrase) => {
+                let said = Said {
+                    alarms: None,
+                    phrase,
+                };
+                if let Err(reason) = line.say(said, errand.language).await {
                     return Outcome::Failed { reason };
                 }
                 listen(line, errand, &mut talk, None).await
             }
-            Next::SayAlarms(menu) => {
+            Next::SayAlarms => {
                 let Some(wording) = errand.word().await else {
                     return Outcome::Withdrawn;
                 };
-                let text = format!("{} {menu}", wording.spoken);
-                if let Err(reason) = line.say(&text, errand.language).await {
+                let said = Said {
+                    alarms: Some(&wording.spoken),
+                    phrase: Phrase::Keys,
+                };
+                if let Err(reason) = line.say(said, errand.language).await {
                     return Outcome::Failed { reason };
                 }
                 if !std::mem::replace(&mut is_told, true) {

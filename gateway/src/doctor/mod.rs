@@ -10,6 +10,7 @@ mod files;
 mod integrations;
 mod machine;
 mod probe;
+mod telephones;
 mod trip;
 
 use crate::config::{ConfigError, Settings};
@@ -171,6 +172,10 @@ const CHECKS: &[Check] = &[
     Check {
         name: "webhooks",
         run: |patient| Box::pin(integrations::webhooks(patient.settings)),
+    },
+    Check {
+        name: "telephones",
+        run: |patient| Box::pin(telephones::telephones(patient.settings)),
     },
     Check {
         name: "round trip",

@@ -1,7 +1,7 @@
 //! What the config store keeps of alarms, and what people want of them.
 
 use crate::alarm::{
-    model::{Alarm, AlarmId, Attempt, AttemptId, Medium, Note},
+    model::{Alarm, AlarmId, Attempt, AttemptId, Medium, Note, Severity},
     people::{Contact, ContactId},
     plan::Plan,
     rule::{Rule, RuleId},
@@ -99,10 +99,44 @@ pub struct AlarmChanges {
     pub attempts: Vec<Attempt>,
     /// What is written down about them, each with its place, which rises.
     pub notes: Vec<(u64, Note)>,
-    /// What scripts said is done with up to this place.
-    pub script_alarms_until: Option<u64>,
+    /// What scripts said at these places is done with; it is gone.
+    pub script_alarms_taken: Vec<u64>,
     /// What people want is done with up to this one; these are gone.
     pub wishes_until: Option<u64>,
+}
+
+impl AlarmChanges {
+    /// The same in parts of at most so many alarms, to be kept one after the other: each is short, also at a store that is
+    /// slow. Attempts come first, so that no alarm ever waits for one that nobody knows of; what was taken is done with
+    /// last, so that whoever is stopped between two parts takes it again.
+    #[must_use]
+    pub fn in_parts(mut self, alarms_max: usize) -> Vec<Self> {
+        if self.alarms.len() <= alarms_max {
+            return vec![self];
+        }
+        let mut parts = vec![AlarmChanges {
+            attempts: std::mem::take(&mut self.attempts),
+            ..AlarmChanges::default()
+        }];
+        let mut alarms = std::mem::take(&mut self.alarms);
+        while !alarms.is_empty() {
+            let rest = alarms.split_off(alarms.len().min(alarms_max));
+            let ids: BTreeSet<_> = alarms.iter().map(|it| it.id).collect();
+            let (notes, others) = std::mem::take(&mut self.notes)
+                .into_iter()
+                .partition(|(_, note)| ids.contains(&note.alarm));
+            self.notes = others;
+            parts.push(AlarmChanges {
+                alarms,
+                notes,
+                ..AlarmChanges::default()
+            });
+            alarms = rest;
+        }
+        // What is left: notes of others, and what was taken.
+        parts.push(self);
+        parts
+    }
 }
 
 /// Where everything stands that the gateway in charge of alarms looks at. A higher number says that there is more.
@@ -116,6 +150,37 @@ pub struct AlarmPulse {
     pub wishes: u64,
     /// Alarms themselves.
     pub alarms: u64,
+}
+
+/// Numbers of alarms, by severity.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct BySeverity {
+    /// How many rank low.
+    pub low: u64,
+    /// How many rank in between.
+    pub medium: u64,
+    /// How many rank high.
+    pub high: u64,
+}
+
+impl BySeverity {
+    /// The number of one severity.
+    pub fn of(&mut self, severity: Severity) -> &mut u64 {
+        match severity {
+            Severity::Low => &mut self.low,
+            Severity::Medium => &mut self.medium,
+            Severity::High => &mut self.high,
+        }
+    }
+}
+
+/// How many alarms are open, but for those that are part of another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AlarmCounts {
+    /// All of them.
+    pub open: BySeverity,
+    /// Those that nobody has said that they heard.
+    pub unheard: BySeverity,
 }
 
 /// Which alarms are asked for.
@@ -205,4 +270,62 @@ pub struct AlarmNumbers {
     pub attempt: AttemptId,
     /// Of what is written down.
     pub note: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alarm::model::Happened;
+
+    fn alarm(id: u64) -> Alarm {
+        serde_json::from_value(serde_json::json!({
+            "id": id, "source": { "kind": "status_store" }, "severity": "low", "text": "x", "controller": null,
+            "controller_title": null, "site": null, "value": null, "raised_ms": 1, "since_ms": 1,
+            "is_standing": true, "cleared_ms": null, "times": 1, "acknowledged": null, "shelved": null,
+            "part_of": null, "pursuit": null,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_storm_is_kept_in_parts() {
+        let note = |place: u64, id| {
+            let alarm = AlarmId(id);
+            (
+                place,
+                Note {
+                    alarm,
+                    at_ms: 1,
+                    what: Happened::Cleared,
+                },
+            )
+        };
+        let changes = AlarmChanges {
+            alarms: (1..=5).map(alarm).collect(),
+            notes: vec![note(1, 3), note(2, 1), note(3, 9), note(4, 3)],
+            script_alarms_taken: vec![7],
+            wishes_until: Some(8),
+            ..AlarmChanges::default()
+        };
+        assert_eq!(changes.clone().in_parts(5).len(), 1, "no storm");
+        let parts = changes.in_parts(2);
+        let shape: Vec<_> = parts
+            .iter()
+            .map(|it| {
+                let alarms: Vec<_> = it.alarms.iter().map(|it| it.id.0).collect();
+                let notes: Vec<_> = it.notes.iter().map(|(place, _)| *place).collect();
+                (alarms, notes, it.wishes_until, it.script_alarms_taken.len())
+            })
+            .collect();
+        assert_eq!(
+            shape,
+            [
+                (vec![], vec![], None, 0),
+                (vec![1, 2], vec![2], None, 0),
+                (vec![3, 4], vec![1, 4], None, 0),
+                (vec![5], vec![], None, 0),
+                (vec![], vec![3], Some(8), 1),
+            ]
+        );
+    }
 }

@@ -3,6 +3,7 @@
 
 use super::{Generation, Keep, Lease, NodeId, Sample, StatusStore, StoreFuture, StoredStatus};
 use crate::history::Series;
+use bytes::Bytes;
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     ops::Bound,
@@ -34,6 +35,8 @@ struct Kept {
     points: HashMap<Address, HashMap<Name, VecDeque<Sample>>>,
     /// Where each sample is, in the order in which they came; some are gone by now.
     came: VecDeque<(Arc<Series>, Time)>,
+    /// With its end.
+    alarm_standing: Option<(Bytes, Instant)>,
 }
 
 impl Kept {
@@ -232,6 +235,18 @@ impl StatusStore for MemoryStatusStore {
         let first = samples.partition_point(|sample| sample.at < since);
         let found = samples.range(first..).take(limit as usize);
         ready(found.cloned().collect())
+    }
+
+    fn put_alarm_standing(&self, standing: Bytes, term: Duration) -> StoreFuture<'_, ()> {
+        self.lock().alarm_standing = Some((standing, Instant::now() + term));
+        ready(())
+    }
+
+    fn alarm_standing(&self) -> StoreFuture<'_, Option<Bytes>> {
+        let kept = self.lock();
+        let told = kept.alarm_standing.as_ref();
+        let told = told.filter(|(_, ends)| *ends > Instant::now());
+        ready(told.map(|(standing, _)| standing.clone()))
     }
 
     fn generation(&self) -> StoreFuture<'_, Generation> {

@@ -14,9 +14,10 @@ mod seal;
 mod sql;
 
 pub use alarms::{
-    ALARM_WISHES_MAX, AlarmChanges, AlarmFilter, AlarmNumbers, AlarmPulse, AlarmWish,
-    AttemptFilter, COMMENT_BYTES_MAX, CONTACTS_MAX, NewContact, RULES_MAX, SCRIPT_ALARMS_MAX,
-    ScriptAlarm, StoredContact, StoredPlan, StoredRule, WISHED_ALARMS_MAX, WishedAlarms,
+    ALARM_WISHES_MAX, AlarmChanges, AlarmCounts, AlarmFilter, AlarmNumbers, AlarmPulse, AlarmWish,
+    AttemptFilter, BySeverity, COMMENT_BYTES_MAX, CONTACTS_MAX, NewContact, RULES_MAX,
+    SCRIPT_ALARMS_MAX, ScriptAlarm, StoredContact, StoredPlan, StoredRule, WISHED_ALARMS_MAX,
+    WishedAlarms,
 };
 pub use fleet::{
     AddedFirmware, AddedScript, CONTENTS_MAX, Content, FIRMWARES_MAX, Firmware, NOTE_BYTES_MAX,
@@ -51,7 +52,7 @@ use crate::{
     history::{Minute, Part, Recorded, SeriesId, StoredMinute, Swept},
     keys::{Keys, NextKey},
 };
-use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 use switchyard_protocol::{
     Address, SiteId,
     message::{Time, Title},
@@ -634,8 +635,11 @@ store_trait! {
         fn save_alarms(&self, token: FencingToken, changes: Arc<AlarmChanges>) -> u64;
         /// The highest numbers of alarms and attempts that were given.
         fn alarm_numbers(&self) -> AlarmNumbers;
-        /// At most `limit` alarms of a choice below `before`, the newest first.
+        /// At most `limit` alarms of a choice below `before`, the newest first. One that cannot be read is passed over, as
+        /// are attempts, wishes, what scripts said, rules and plans: it must not keep people from being told of the others.
         fn alarms(&self, filter: AlarmFilter, before: Option<AlarmId>, limit: u32) -> Vec<Alarm>;
+        /// How many alarms are open at these sites; `None` for all, also those of none. One statement.
+        fn alarm_counts(&self, sites: Option<BTreeSet<u32>>) -> AlarmCounts;
         /// An alarm.
         fn alarm(&self, id: AlarmId) -> Option<Alarm>;
         /// The latest of what is written about an alarm, at most `limit`, in its order.

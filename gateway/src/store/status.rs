@@ -41,6 +41,11 @@ store_trait! {
         /// age may be among it until the point's next sample.
         fn samples(&self, controller: Address, point: Name, since: Time, limit: u32) -> Vec<Sample>;
 
+        /// Tells for a term how alarms stand, as the gateway in charge of them puts it.
+        fn put_alarm_standing(&self, standing: Bytes, term: Duration) -> ();
+        /// How alarms stand; none when nobody has told it, or not lately.
+        fn alarm_standing(&self) -> Option<Bytes>;
+
         /// Moves when what was put may have been lost.
         fn generation(&self) -> Generation;
     }

@@ -1,23 +1,31 @@
 //! Alarms through a whole gateway: raised by scripts and rules, told over a telephone trunk that is a callee of
 //! the test kit's own, acknowledged by keys and over the API.
 
-use crate::support::{
-    Controller, Enrolled, Gateway,
-    api::{call, told},
-    now, soon, until,
+use crate::{
+    status_contract::{redis_settings, redis_store},
+    support::{
+        Controller, Enrolled, Gateway,
+        api::{call, told},
+        now, soon, title, until,
+    },
 };
 use serde_json::{Value, json};
 use std::time::Duration;
 use switchyard_gateway::{
     Settings,
+    alarm::CHORE,
     config::{RawAlarms, RawLimits, RawSettings, RawSip},
-    store::{ControllerKey, NewController},
+    store::{ConfigStore as _, ControllerKey, NewController, StatusStore as _},
 };
 use switchyard_protocol::{
     Address, Frame, Kind,
     message::{AlarmLevel, Event, Text},
 };
-use switchyard_testkit::callee::{Behaviour, Callee, CalleeOptions, KeyWay, Press, What, When};
+use switchyard_testkit::{
+    callee::{Behaviour, Callee, CalleeOptions, KeyWay, Press, What, When},
+    services::Redis,
+};
+use tokio::runtime::Handle;
 
 /// A trunk at a callee, for a gateway's settings. What is spoken is short: the text itself is not what is tested here.
 fn dials(settings: &mut Settings, callee: &Callee) {
@@ -287,7 +295,7 @@ async fn site(gateway: &Gateway, token: &str, name: &str, count: usize) -> (u64,
     let site = site["site"].as_u64().unwrap();
     let key = [7; 32];
     let wanted = (0..count).map(|it| NewController {
-        title: crate::support::title(&format!("{name} {it}")),
+        title: title(&format!("{name} {it}")),
         key: ControllerKey(key),
         site: Some(switchyard_protocol::SiteId(u32::try_from(site).unwrap())),
     });
@@ -395,4 +403,63 @@ async fn an_alarm_outlives_its_gateway() {
     stands(&gateway, &token, "acknowledged").await;
     assert_eq!(callee.calls(), 1);
     gateway.stop().await;
+}
+
+/// How alarms stand is told by whoever is in charge of them, and seen at every gateway of the same status store.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_gateway_shows_how_alarms_stand() {
+    let redis = Redis::start().unwrap();
+    let (store, settings) = (
+        redis_store(&redis, "yard:"),
+        redis_settings(&redis, "yard:"),
+    );
+    let with_redis = |it: &mut Settings| it.redis = Some(settings);
+    // Somebody else is in charge.
+    let gateway = Gateway::start_on_stores(with_redis, |_, stores| {
+        let (holder, term) = ([9; 16], Duration::from_secs(3_600));
+        let held = stores
+            .config
+            .acquire_lease(title(CHORE), holder, term, now());
+        let held = tokio::task::block_in_place(|| Handle::current().block_on(held));
+        held.unwrap().unwrap();
+        stores
+    })
+    .await;
+    let (admin, viewer) = (
+        gateway.log_in("admin").await,
+        gateway.log_in("viewer").await,
+    );
+    let overview = async |token: &str| {
+        let path = "/api/alarm-overview";
+        told(&gateway, token, ("GET", path), &Value::Null, 200).await
+    };
+    assert_eq!(overview(&admin).await["is_watched"], false);
+    let standing = json!({ "is_owner": true, "faults": { "sip": "no answer of pbx.example" } });
+    let standing = standing.to_string().into_bytes().into();
+    let term = Duration::from_secs(3_600);
+    store.put_alarm_standing(standing, term).await.unwrap();
+    let seen = overview(&admin).await;
+    assert_eq!(seen["is_watched"], true);
+    assert_eq!(seen["channels"][0]["reason"], "no answer of pbx.example");
+    // Who may not see contacts sees that it is so, and not why.
+    let seen = overview(&viewer).await;
+    let channel = json!([{ "channel": "sip", "is_in_order": false }]);
+    assert_eq!(seen["channels"], channel);
+
+    let callee = callee(at_once("1"));
+    let settings = redis_settings(&redis, "other:");
+    let in_charge = Gateway::start_with(|it| {
+        dials(it, &callee);
+        it.redis = Some(settings);
+    })
+    .await;
+    let store = redis_store(&redis, "other:");
+    let told = until("it to be shown", async || {
+        let told = store.alarm_standing().await.unwrap()?;
+        let told: Value = serde_json::from_slice(&told).unwrap();
+        (told["faults"]["sip"].is_null() && told["faults"].as_object()?.len() == 1).then_some(told)
+    })
+    .await;
+    assert_eq!(told["is_owner"], true, "{told}");
+    drop(in_charge);
 }

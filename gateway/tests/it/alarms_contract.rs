@@ -6,15 +6,16 @@ use switchyard_gateway::{
     alarm::{
         CHORE,
         model::{
-            Alarm, AlarmId, Attempt, AttemptId, Channel, Happened, Note, Outcome, Severity, Source,
+            Alarm, AlarmId, Attempt, AttemptId, Channel, Deed, Happened, How, Note, Outcome,
+            Severity, Source, Who,
         },
         people::{Contact, ContactId},
         plan::{Override, Plan, Rung, Whom},
         rule::{Condition, Rule, RuleId, Scope},
     },
     store::{
-        AlarmChanges, AlarmFilter, AlarmWish, AttemptFilter, ConfigStore, FencingToken, NewContact,
-        ScriptAlarm, StoreError, WishedAlarms,
+        AlarmChanges, AlarmCounts, AlarmFilter, AlarmWish, AttemptFilter, BySeverity, ConfigStore,
+        FencingToken, NewContact, ScriptAlarm, StoreError, WishedAlarms,
     },
 };
 use switchyard_protocol::{Address, message::Time};
@@ -229,6 +230,14 @@ async fn rules_and_plans(store: &dyn ConfigStore) {
     assert!(matches!(named, Err(StoreError::InUse { .. })), "{named:?}");
     assert!(store.remove_alarm_plan(0).await.unwrap());
     assert!(!store.remove_alarm_plan(0).await.unwrap());
+    // A site's plan goes with it, and names nobody any more.
+    let site = store.add_site(title("for a plan"), 1_000, Time(1)).await;
+    let site = site.unwrap();
+    store.put_alarm_plan(site.0, plan).await.unwrap();
+    let before = store.alarm_pulse().await.unwrap();
+    assert!(store.remove_site(site).await.unwrap());
+    assert_eq!(store.alarm_plans().await.unwrap(), []);
+    assert!(store.alarm_pulse().await.unwrap().settings > before.settings);
 }
 
 async fn said(store: &dyn ConfigStore) {
@@ -276,7 +285,8 @@ async fn kept(store: &dyn ConfigStore) {
     let place = store.add_alarm_wish(wished.clone()).await.unwrap();
     let later = store.add_alarm_wish(wished.clone()).await.unwrap();
     assert_eq!(store.alarm_wishes(1).await.unwrap(), [(place, wished)]);
-    let until = store.script_alarms(10).await.unwrap()[1].0;
+    let said = store.script_alarms(10).await.unwrap();
+    let taken = vec![said[0].0, said[2].0];
     let note = |alarm, at_ms| Note {
         alarm: AlarmId(alarm),
         at_ms,
@@ -295,7 +305,7 @@ async fn kept(store: &dyn ConfigStore) {
         ],
         attempts: vec![attempt(1, Some(Outcome::Busy)), attempt(2, None)],
         notes: vec![(1, note(1, 1)), (2, note(1, 2)), (3, note(2, 3))],
-        script_alarms_until: Some(until),
+        script_alarms_taken: taken,
         wishes_until: Some(place),
     });
     let revision = store
@@ -307,7 +317,7 @@ async fn kept(store: &dyn ConfigStore) {
     assert!(again > revision);
     assert!(!store.alarm_wish_waits(place).await.unwrap());
     assert!(store.alarm_wish_waits(later).await.unwrap());
-    assert_eq!(store.script_alarms(10).await.unwrap().len(), 1);
+    assert_eq!(store.script_alarms(10).await.unwrap(), said[1..2]);
     let numbers = store.alarm_numbers().await.unwrap();
     assert_eq!(
         (numbers.alarm, numbers.attempt, numbers.note),
@@ -358,6 +368,8 @@ async fn kept(store: &dyn ConfigStore) {
     );
     assert_eq!(store.alarm(AlarmId(9)).await.unwrap(), None);
 
+    counted(store, first).await;
+
     let notes = store.alarm_notes(AlarmId(1), 10).await.unwrap();
     assert_eq!(notes, [note(1, 1), note(1, 2)], "each once");
     assert_eq!(
@@ -403,4 +415,98 @@ async fn kept(store: &dyn ConfigStore) {
     assert_eq!(ids(all(), None, 10).await, [2, 1], "what is open stays");
     assert_eq!(attempts(any, None).await, [2]);
     assert_eq!(store.alarm_numbers().await.unwrap().alarm, AlarmId(3));
+}
+
+/// Of 1 at site 7, 2 at none and 3 that is over, all of them high.
+async fn counted(store: &dyn ConfigStore, owner: FencingToken) {
+    let counts = async |sites: Option<&[u32]>| {
+        let sites = sites.map(|it| it.iter().copied().collect());
+        store.alarm_counts(sites).await.unwrap()
+    };
+    let high = |high| BySeverity {
+        high,
+        ..BySeverity::default()
+    };
+    let both = |open, unheard| AlarmCounts {
+        open: high(open),
+        unheard: high(unheard),
+    };
+    assert_eq!(counts(None).await, both(2, 2));
+    assert_eq!(counts(Some(&[7, 8])).await, both(1, 1));
+    assert_eq!(counts(Some(&[8])).await, AlarmCounts::default());
+    assert_eq!(counts(Some(&[])).await, AlarmCounts::default());
+    // Heard, and a part of another.
+    let mut heard = alarm(1, Some(7), true);
+    heard.acknowledged = Some(Deed {
+        who: Who::Gateway,
+        how: How::Itself,
+        at_ms: 1,
+    });
+    let mut part = alarm(2, None, true);
+    part.part_of = Some(AlarmId(1));
+    let save = async |alarms| {
+        let changes = AlarmChanges {
+            alarms,
+            ..AlarmChanges::default()
+        };
+        store.save_alarms(owner, Arc::new(changes)).await.unwrap();
+    };
+    save(vec![heard, part]).await;
+    assert_eq!(counts(None).await, both(1, 0));
+    let mut low = alarm(2, None, true);
+    low.severity = Severity::Low;
+    save(vec![alarm(1, Some(7), true), low]).await;
+    let mut expected = both(1, 1);
+    (expected.open.low, expected.unheard.low) = (1, 1);
+    assert_eq!(counts(None).await, expected);
+    save(vec![alarm(2, None, true)]).await;
+}
+
+/// What a later gateway has written, or a disk has spoilt, is passed over; and what an earlier one has is counted.
+/// `execute` runs statements in the database itself.
+pub(crate) async fn rows_of_others(store: &dyn ConfigStore, execute: impl Fn(&str)) {
+    let first = owner(store, 1, 1_000).await.unwrap();
+    let numbers = (1..=4).map(|number| (Address(3), number)).collect();
+    let said = (1..=4).map(|number| told(3, number)).collect();
+    store.put_event_numbers(numbers, said).await.unwrap();
+    let changes = AlarmChanges {
+        alarms: (1..=6).map(|id| alarm(id, Some(7), true)).collect(),
+        attempts: (1..=3).map(|id| attempt(id, None)).collect(),
+        ..AlarmChanges::default()
+    };
+    store.save_alarms(first, Arc::new(changes)).await.unwrap();
+    execute(
+        "UPDATE alarm SET alarm = '{\"a later one\":1}' WHERE id IN (6, 4, 3);
+         UPDATE alarm_attempt SET attempt = '' WHERE id = 3;
+         UPDATE script_alarm SET told = '[' WHERE place IN (SELECT min(place) FROM script_alarm);",
+    );
+    let filter = AlarmFilter::default();
+    let ids = async |before: Option<u64>, limit| {
+        let page = store.alarms(filter.clone(), before.map(AlarmId), limit);
+        let page = page.await.unwrap();
+        page.iter().map(|it| it.id.0).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(None, 2).await, [5, 2], "a page is full all the same");
+    assert_eq!(ids(Some(5), 2).await, [2, 1]);
+    assert_eq!(ids(None, 100).await, [5, 2, 1]);
+    let attempts = store
+        .alarm_attempts(AttemptFilter::default(), None, 1)
+        .await;
+    assert_eq!(attempts.unwrap()[0].id, AttemptId(2));
+    let said = store.script_alarms(2).await.unwrap();
+    for name in ["Li", "Bo", "Wang"] {
+        let new = new_contact(None, name, Some(Some("4711")));
+        store.put_contact(new).await.unwrap();
+    }
+    execute(
+        "UPDATE alarm_contact SET contact = '{\"a later one\":1}' WHERE name = 'Li';
+         UPDATE alarm_contact SET pin = x'00' WHERE name = 'Wang';",
+    );
+    let contacts = store.contacts().await.unwrap();
+    let names: Vec<_> = contacts.iter().map(|it| &it.contact.name).collect();
+    assert_eq!(names, ["Bo"]);
+    assert_eq!(
+        said.iter().map(|it| it.1.number).collect::<Vec<_>>(),
+        [2, 3]
+    );
 }

@@ -180,6 +180,16 @@ async fn sqlite_survives_and_is_shared_between_processes() {
 }
 
 #[tokio::test]
+async fn alarms_that_cannot_be_read_hide_no_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.db");
+    let store = open_sqlite(&path).await;
+    let database = rusqlite::Connection::open(&path).unwrap();
+    let execute = |sql: &str| database.execute_batch(sql).unwrap();
+    crate::alarms_contract::rows_of_others(&store, execute).await;
+}
+
+#[tokio::test]
 async fn another_master_key_is_noticed_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("config.db");

@@ -343,6 +343,16 @@ async fn the_doctor_tells_a_healthy_host_from_a_sick_one() {
         "{trip}"
     );
 
+    // A trunk that is not there: nobody could be called.
+    let nobody = bind().local_addr().unwrap();
+    let config = folder.path().join("trunk.toml");
+    let trunk =
+        format!("[alarms.sip]\nserver = \"{nobody}\"\ntransport = \"tcp\"\nuser = \"yard\"\n");
+    std::fs::write(&config, trunk).unwrap();
+    let with_trunk = [&at[..], &["--config", config.to_str().unwrap()]].concat();
+    let sick = examine(&with_trunk).await;
+    assert_eq!(levels(&sick, "telephones"), ["ok", "ok", "error"], "{sick}");
+
     // A database that is none; nobody knows its keys any more.
     gateway.kill().await.unwrap();
     std::fs::write(data.join("switchyard.db"), PASSWORD.repeat(1000)).unwrap();

@@ -360,12 +360,30 @@ async fn samples(store: &dyn StatusStore) {
     assert_eq!(last().await, None);
 }
 
+async fn alarm_standing(store: &dyn StatusStore) {
+    assert_eq!(store.alarm_standing().await.unwrap(), None);
+    for told in [&b"one"[..], b"other"] {
+        let told = Bytes::from_static(told);
+        store.put_alarm_standing(told.clone(), LONG).await.unwrap();
+        assert_eq!(store.alarm_standing().await.unwrap(), Some(told));
+    }
+    let soon_over = Duration::from_millis(1);
+    let told = Bytes::from_static(b"last");
+    store.put_alarm_standing(told, soon_over).await.unwrap();
+    until("it to be over", async || {
+        let told = store.alarm_standing().await.unwrap();
+        told.is_none().then_some(())
+    })
+    .await;
+}
+
 async fn contract(store: Arc<dyn StatusStore>) {
     let generation = store.generation().await.unwrap();
     statuses(&*store).await;
     contention(&store).await;
     leases(&*store).await;
     samples(&*store).await;
+    alarm_standing(&*store).await;
     assert_eq!(store.generation().await.unwrap(), generation);
 }
 

@@ -361,13 +361,10 @@ impl Batch<'_> {
 
 /// What failed, with its causes: a report is read far from where it was written.
 fn words(error: &Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(next) = cause {
-        words.push_str(&format!(": {next}"));
-        cause = next.source();
-    }
-    words
+    let causes = std::iter::successors(std::error::Error::source(error), |it| it.source());
+    causes.fold(error.to_string(), |words, cause| {
+        format!("{words}: {cause}")
+    })
 }
 
 /// A printer's folder may be watched: a file is there whole, or not at all.

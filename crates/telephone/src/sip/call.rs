@@ -369,7 +369,13 @@ impl Call {
             .list("Contact")
             .map(address)
             .find_map(|it| it.parse::<Uri>().ok());
-        let Some(uri) = target.filter(|_| !self.was_redirected) else {
+        let is_allowed = |uri: &Uri| {
+            !self.was_redirected
+                && core
+                    .account
+                    .allows_redirect_to(uri.user.as_deref().unwrap_or_default())
+        };
+        let Some(uri) = target.filter(is_allowed) else {
             let refused = End::Refused {
                 code,
                 reason: reason(response).into(),

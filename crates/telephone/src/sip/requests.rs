@@ -1,6 +1,7 @@
 //! What all requests and answers of one account have in common: how they are begun, proved, sent and kept account of.
 
 use crate::{
+    number::Number,
     outcome::{End, Progress, Trouble},
     sip::{
         call::SoundChange,
@@ -77,6 +78,8 @@ pub(crate) struct Account {
     /// Where we are seen from outside, for what is behind a router that changes addresses.
     pub(crate) public_ip: Option<IpAddr>,
     pub(crate) silence_limit: Duration,
+    /// What numbers have to begin with that a call is redirected to; empty where any may be.
+    pub(crate) redirect_prefixes: Vec<String>,
 }
 
 impl fmt::Debug for Account {
@@ -89,6 +92,16 @@ impl fmt::Debug for Account {
 }
 
 impl Account {
+    /// Whether a call may go on to whatever stands before the `@`.
+    pub(crate) fn allows_redirect_to(&self, user: &str) -> bool {
+        let number: Option<Number> = user.parse().ok();
+        let is_allowed = |number: Number| {
+            let mut prefixes = self.redirect_prefixes.iter();
+            prefixes.any(|prefix| number.as_str().starts_with(prefix.as_str()))
+        };
+        self.redirect_prefixes.is_empty() || number.is_some_and(is_allowed)
+    }
+
     pub(crate) fn address_of(&self, user: &str) -> String {
         format!("sip:{}@{}", escaped_user(user), self.domain)
     }

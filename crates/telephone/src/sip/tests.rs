@@ -43,6 +43,7 @@ impl World {
             route: None,
             public_ip: None,
             silence_limit: Duration::from_secs(10),
+            redirect_prefixes: vec!["4".into()],
         };
         let start = Instant::now();
         let local = "192.0.2.7:5070".parse().unwrap();
@@ -638,4 +639,18 @@ fn redirection_and_brief_sessions_are_followed_once() {
     assert_eq!(world.last("INVITE").sequence(), Some((3, "INVITE")));
     world.reply("INVITE", 422, "1", "Min-SE: 1800\r\n", "");
     assert!(matches!(world.end(), Some(End::Refused { code: 422, .. })));
+}
+
+#[test]
+fn a_call_is_not_redirected_to_a_number_that_may_not_be_called() {
+    for user in ["900123", "voicemail", "+4", ""] {
+        let mut world = World::calling(Transport::Udp);
+        let contact = format!("Contact: <sip:{user}@192.0.2.9>\r\n");
+        world.reply("INVITE", 302, "1", &contact, "");
+        let end = world.end();
+        assert!(
+            matches!(end, Some(End::Refused { code: 302, .. })),
+            "{end:?}"
+        );
+    }
 }

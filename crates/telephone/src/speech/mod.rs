@@ -190,10 +190,23 @@ impl Speech {
         })
     }
 
-    /// Phrases one after the other, each by its clip where there is one. Cancel-safe.
+    /// Whether a text can be spoken now. [`say`](Self::say) remembers what was spoken, and so would not notice that nothing
+    /// speaks any more.
     ///
     /// # Errors
-    /// When a phrase has no clip and cannot be spoken either, or its clip cannot be read.
+    /// When there is no program, or that fails.
+    pub async fn check(&self, language: Language, text: &str) -> Result<(), Error> {
+        let fresh = Speech::new(SpeechSettings {
+            cache_folder: None,
+            ..self.settings.clone()
+        });
+        fresh.say(language, text).await.map(drop)
+    }
+
+    /// Phrases one after the other, each by its clip where there is one that can be read. Cancel-safe.
+    ///
+    /// # Errors
+    /// When a phrase has no such clip and cannot be spoken either.
     pub async fn join(
         &self,
         language: Language,
@@ -202,12 +215,20 @@ impl Speech {
         let mut sound: Vec<i16> = Vec::new();
         for phrase in phrases {
             let clip = match phrase.clip {
-                Some(name) => self.clip(language, name).await?,
-                None => None,
+                Some(name) => self.clip(language, name).await,
+                None => Ok(None),
             };
             let part = match clip {
-                Some(clip) => clip,
-                None => self.say(language, phrase.text).await?,
+                Ok(Some(clip)) => clip,
+                Ok(None) => self.say(language, phrase.text).await?,
+                // Whoever is called hears another voice rather than nothing.
+                Err(broken) => match self.say(language, phrase.text).await {
+                    Ok(spoken) => {
+                        tracing::warn!(error = &broken as &dyn std::error::Error, "spoken instead");
+                        spoken
+                    }
+                    Err(_) => return Err(broken),
+                },
             };
             if !sound.is_empty() {
                 sound.resize(sound.len() + PAUSE_SAMPLES, 0);

@@ -91,6 +91,9 @@ pub struct TrunkSettings {
     pub silence_limit: Duration,
     /// How many calls may go on at a time.
     pub calls_max: usize,
+    /// What numbers have to begin with that the trunk may redirect a call to, such as `+49`; empty where any may be. A
+    /// premium-rate number is where a fault, or a fraud, is paid for.
+    pub redirect_prefixes: Vec<String>,
 }
 
 impl TrunkSettings {
@@ -113,6 +116,7 @@ impl TrunkSettings {
             talk_limit: Duration::from_secs(300),
             silence_limit: Duration::from_secs(10),
             calls_max: 4,
+            redirect_prefixes: Vec::new(),
         }
     }
 }
@@ -254,6 +258,7 @@ impl Trunk {
             route,
             public_ip: settings.public_ip,
             silence_limit: settings.silence_limit,
+            redirect_prefixes: settings.redirect_prefixes,
         };
         // A host that starts while its network does not yet resolve is no reason to give up: each probe and each
         // call asks again.

@@ -172,6 +172,13 @@ async fn clips_speak_where_there_are_some() -> Result<()> {
         clip_folder: Some(folder.path().into()),
         ..SpeechSettings::default()
     });
+    let spoken = both
+        .join(
+            Language::English,
+            &[Phrase::clip("broken", "Boiler seven.")],
+        )
+        .await?;
+    assert_eq!(spoken, both.say(Language::English, "Boiler seven.").await?);
     let sound = both
         .join(Language::English, &[press, Phrase::text("Boiler seven.")])
         .await?;

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 /// How soon it is looked again for somebody who could be told, where there is nobody at all.
 const NOBODY_MS: u64 = 60 * 1_000;
 /// By how much a clock may be put back without anybody noticing.
-const CLOCK_SLACK_MS: u64 = 1_000;
+pub(super) const CLOCK_SLACK_MS: u64 = 1_000;
 /// Attempts at a test.
 const TEST_ATTEMPTS: u8 = 1;
 
@@ -122,7 +122,7 @@ impl Book {
             let Some(pursuit) = &alarm.pursuit else {
                 return;
             };
-            let (rung, is_first_round) = (pursuit.rung, pursuit.rounds == 0);
+            let rung = pursuit.rung;
             match self.next(now_ms, alarm, pursuit) {
                 Next::Attempt(contact, channel, destination) => {
                     return self.begin(now_ms, id, (contact, channel, destination));
@@ -135,25 +135,26 @@ impl Book {
                 // Quiet hours: the next rung may be for somebody who is awake.
                 Next::Later(until_ms) if until_ms > now_ms + GATHER_MESSAGE_MS => {
                     quiet_ms = quiet_ms.min(until_ms);
-                    if is_first_round {
-                        let reason = "quiet hours".to_owned();
-                        self.note(now_ms, id, Happened::Skipped { rung, reason });
-                    }
-                    self.climb(id);
+                    self.skip(now_ms, id, rung, "quiet hours".to_owned());
                 }
                 Next::Later(until_ms) => {
                     return self.with_pursuit(id, |pursuit| pursuit.due_ms = until_ms);
                 }
-                Next::Passed(reason) => {
-                    if is_first_round {
-                        self.note(now_ms, id, Happened::Skipped { rung, reason });
-                    }
-                    self.climb(id);
-                }
+                Next::Passed(reason) => self.skip(now_ms, id, rung, reason),
                 Next::NotMeant => self.climb(id),
                 Next::End => return self.begin_anew(now_ms, id, quiet_ms),
             }
         }
+    }
+
+    /// The next rung, since nobody is told at this one. Why is written down, unless it was just that the last time.
+    fn skip(&mut self, now_ms: u64, id: AlarmId, rung: u16, reason: String) {
+        let last = self.skipped.insert((id, rung), reason.clone());
+        if last.as_ref() != Some(&reason) {
+            tracing::info!(alarm = id.0, rung, reason, "nobody is told at a rung");
+            self.note(now_ms, id, Happened::Skipped { rung, reason });
+        }
+        self.climb(id);
     }
 
     /// The next rung.
@@ -247,9 +248,11 @@ impl Book {
             let attempts = under_way.filter_map(|id| self.attempts.get(id));
             attempts.filter(|it| it.channel == channel).count()
         };
-        // What never left the house costs nothing, and was no call.
+        // A call that never left the house costs nothing, and was none. Of a short message nobody knows.
         let counts = |it: &&Attempt| {
-            let has_come = has_taken(it, Step::Ringing) || has_taken(it, Step::Answered);
+            let has_come = has_taken(it, Step::Ringing)
+                || has_taken(it, Step::Answered)
+                || it.channel.medium() == Medium::Sms;
             let came_to_nothing = matches!(it.outcome, Some(Outcome::Failed { .. })) && !has_come;
             !came_to_nothing && it.begun_ms <= now_ms
         };
@@ -260,20 +263,17 @@ impl Book {
             .map(|it| (it.begun_ms, it.contact, it.channel))
             .collect();
         let gathered_ms = alarm.since_ms + GATHER_MESSAGE_MS;
-        // Whoever asks to be told is not asleep.
-        let severity = match is_test {
-            true => Severity::High,
-            false => alarm.severity,
-        };
         let ways = (
             &taken as &dyn Fn(Channel) -> usize,
             &begun[..],
             &pursuit.failed[..],
         );
-        match self
-            .desk
-            .reach(now_ms, (contact, rung.medium), severity, ways)
-        {
+        match self.desk.reach(
+            now_ms,
+            (contact, rung.medium),
+            (alarm.severity, is_test),
+            ways,
+        ) {
             // Messages wait a moment for others, so that many are one.
             Ok(_) if rung.medium != Medium::Call && now_ms < gathered_ms && !is_test => {
                 Next::Later(gathered_ms)

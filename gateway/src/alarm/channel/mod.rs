@@ -25,7 +25,8 @@ mod sip;
 mod tellers;
 pub(crate) mod webhook;
 
-pub(crate) use tellers::open;
+pub(crate) use sip::probe_trunk;
+pub(crate) use tellers::{open, probe_speech};
 
 use crate::endpoint;
 use axum::http::{StatusCode, Uri};

@@ -4,7 +4,7 @@ use crate::alarm::{
     model::{Channel, Outcome, Step},
     people::Language,
     settings::ModemSettings,
-    telling::{Errand, Heard, Line, Report, Teller, Telling, converse},
+    telling::{Errand, Heard, Line, Report, Said, Teller, Telling, converse},
 };
 use std::time::Duration;
 use switchyard_telephone::{
@@ -114,8 +114,15 @@ struct Spoken {
 }
 
 impl Line for Spoken {
-    fn say<'a>(&'a mut self, text: &'a str, _: Language) -> Telling<'a, Result<(), String>> {
-        Box::pin(async move { self.call.say(text).map_err(|error| error.to_string()) })
+    fn say<'a>(
+        &'a mut self,
+        said: Said<'a>,
+        language: Language,
+    ) -> Telling<'a, Result<(), String>> {
+        Box::pin(async move {
+            let text = said.text(language);
+            self.call.say(&text).map_err(|error| error.to_string())
+        })
     }
 
     fn next(&mut self) -> Telling<'_, Heard> {

@@ -5,11 +5,14 @@ use crate::alarm::{
     model::{Channel, Outcome},
     people::Language,
     settings::SipSettings,
-    telling::{Errand, Heard, Line, Teller, Telling, converse},
+    telling::{Errand, Heard, Line, Said, Teller, Telling, converse},
 };
 use anyhow::Context as _;
 use std::{sync::Arc, time::Duration};
-use switchyard_telephone::{Call, End, Event, Number, Progress, Trunk, speech::Speech};
+use switchyard_telephone::{
+    Call, End, Event, Number, Progress, Trunk,
+    speech::{Phrase, Speech},
+};
 
 /// See the module.
 pub(super) struct Sip {
@@ -20,14 +23,8 @@ pub(super) struct Sip {
 
 impl Sip {
     pub(super) async fn open(settings: &SipSettings, speech: Arc<Speech>) -> anyhow::Result<Self> {
-        let mut trunk = settings.trunk.clone();
-        if let Some(path) = &settings.ca_file {
-            let read = tokio::fs::read(path).await;
-            let pem = read.with_context(|| format!("cannot read {}", path.display()))?;
-            trunk.root_certificates = Some(pem);
-        }
         Ok(Sip {
-            trunk: Trunk::open(trunk).await?,
+            trunk: open(settings).await?,
             speech,
             ring_limit: settings.ring_limit,
         })
@@ -36,11 +33,11 @@ impl Sip {
     async fn call(&self, errand: &Errand) -> Outcome {
         let number: Number = match errand.destination.parse() {
             Ok(number) => number,
-            Err(error) => return failed(&error),
+            Err(error) => return failed(error),
         };
         let call = match self.trunk.call(&number, self.ring_limit).await {
             Ok(call) => call,
-            Err(error) => return failed(&error),
+            Err(error) => return failed(error),
         };
         let mut line = Spoken {
             call,
@@ -51,6 +48,25 @@ impl Sip {
         line.call.hang_up().await;
         outcome
     }
+}
+
+async fn open(settings: &SipSettings) -> anyhow::Result<Trunk> {
+    let mut trunk = settings.trunk.clone();
+    if let Some(path) = &settings.ca_file {
+        let read = tokio::fs::read(path).await;
+        let pem = read.with_context(|| format!("cannot read {}", path.display()))?;
+        trunk.root_certificates = Some(pem);
+    }
+    Ok(Trunk::open(trunk).await?)
+}
+
+/// Whether a trunk is there and lets us in, without calling anybody.
+///
+/// # Errors
+/// Why not, in words for people.
+pub(crate) async fn probe_trunk(settings: &SipSettings) -> Result<(), String> {
+    let trunk = open(settings).await.map_err(|it| format!("{it:#}"))?;
+    trunk.probe().await.map_err(|it| it.to_string())
 }
 
 impl Teller for Sip {
@@ -64,21 +80,17 @@ impl Teller for Sip {
 
     fn probe(&self) -> Telling<'_, Result<(), String>> {
         Box::pin(async {
-            // A call in which nothing is spoken tells nobody anything. Once spoken it is remembered.
-            let spoken = self.speech.say(spoken(Language::En), "Alarm.").await;
-            spoken.map_err(|error| format!("nothing speaks: {error}"))?;
+            // A call in which nothing is spoken tells nobody anything.
+            let checked = self.speech.check(spoken(Language::En), "Alarm.").await;
+            checked.map_err(|error| format!("nothing speaks: {error}"))?;
             self.trunk.probe().await.map_err(|it| it.to_string())
         })
     }
 }
 
-fn failed(error: &dyn std::error::Error) -> Outcome {
-    let mut reason = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        reason.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
+fn failed(error: impl Into<anyhow::Error>) -> Outcome {
+    // With its causes.
+    let reason = format!("{:#}", error.into());
     Outcome::Failed { reason }
 }
 
@@ -89,9 +101,16 @@ struct Spoken<'a> {
 }
 
 impl Line for Spoken<'_> {
-    fn say<'a>(&'a mut self, text: &'a str, language: Language) -> Telling<'a, Result<(), String>> {
+    fn say<'a>(
+        &'a mut self,
+        said: Said<'a>,
+        language: Language,
+    ) -> Telling<'a, Result<(), String>> {
         Box::pin(async move {
-            let sound = self.speech.say(spoken(language), text).await;
+            let Said { alarms, phrase } = said;
+            let mut phrases: Vec<_> = alarms.into_iter().map(Phrase::text).collect();
+            phrases.push(Phrase::clip(phrase.clip(), phrase.text(language)));
+            let sound = self.speech.join(spoken(language), &phrases).await;
             self.call.play(sound.map_err(|error| error.to_string())?);
             Ok(())
         })

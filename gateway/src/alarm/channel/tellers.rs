@@ -29,6 +29,13 @@ pub(crate) async fn open(
 ) -> anyhow::Result<Tellers> {
     let mut tellers = Tellers::default();
     if let Some(sip) = &settings.sip {
+        if let Some(folder) = &settings.speech.clip_folder {
+            let read = tokio::fs::read_dir(folder).await;
+            let _can_be_read = read.with_context(|| {
+                let folder = folder.display();
+                format!("cannot read the folder of recordings {folder} (alarms.speech.clip_folder)")
+            })?;
+        }
         let speech = Arc::new(Speech::new(speech_settings(&settings.speech, data)));
         let teller = sip::Sip::open(sip, speech).await;
         let teller = teller.context("cannot open the telephone trunk (alarms.sip)")?;
@@ -58,6 +65,24 @@ fn add(tellers: &mut Tellers, teller: impl Teller, limits: ChannelLimits) {
     tellers.0.insert(channel, (Arc::new(teller), limits));
 }
 
+/// Whether a word can be spoken.
+///
+/// # Errors
+/// Why not, in words for people.
+pub(crate) async fn probe_speech(
+    raw: &RawSpeech,
+    data: &Path,
+    language: Language,
+) -> Result<(), String> {
+    let word = match language {
+        Language::En => "Alarm.",
+        Language::Zh => "报警。",
+    };
+    let speech = Speech::new(speech_settings(raw, data));
+    let checked = speech.check(spoken(language), word).await;
+    checked.map_err(|error| error.to_string())
+}
+
 fn speech_settings(raw: &RawSpeech, data: &Path) -> SpeechSettings {
     let usual = SpeechSettings::default();
     SpeechSettings {
@@ -67,7 +92,7 @@ fn speech_settings(raw: &RawSpeech, data: &Path) -> SpeechSettings {
         words_each_minute: raw.words_each_minute.unwrap_or(usual.words_each_minute),
         cache_folder: Some(data.join("speech")),
         cache_bytes_max: usual.cache_bytes_max,
-        clip_folder: None,
+        clip_folder: raw.clip_folder.clone(),
     }
 }
 

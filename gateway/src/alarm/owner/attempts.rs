@@ -4,7 +4,7 @@ use super::Owner;
 use crate::{
     alarm::{
         book::{Action, Decision},
-        model::{Attempt, Outcome},
+        model::{Attempt, AttemptId, Medium, Outcome},
         people::Language,
         telling::{Errand, Report},
         wording,
@@ -103,7 +103,27 @@ impl Owner<'_> {
             outcome = outcome.name(),
             "an attempt has ended"
         );
+        self.count_failures(attempt, &outcome);
         self.book.end(self.now_ms(), attempt, outcome);
+    }
+
+    /// A trunk is asked whether it is in order; whoever carries messages shows it by carrying them.
+    fn count_failures(&mut self, attempt: AttemptId, outcome: &Outcome) {
+        let channel = self.book.attempt(attempt).map(|it| it.channel);
+        let Some(channel) = channel.filter(|it| it.medium() != Medium::Call) else {
+            return;
+        };
+        match outcome {
+            Outcome::Failed { reason } => {
+                let (count, last) = self.failed.entry(channel).or_default();
+                *count = count.saturating_add(1);
+                last.clone_from(reason);
+            }
+            Outcome::Sent => {
+                self.failed.remove(&channel);
+            }
+            _ => {}
+        }
     }
 
     /// An attempt, or whoever carries messages, reports something.

@@ -5,6 +5,7 @@ use crate::{
     alarm::{
         book::Raising,
         model::{Channel, Medium, Severity, Source},
+        people::ContactId,
         telling::Telling,
     },
     telemetry::count,
@@ -23,6 +24,8 @@ pub(super) const TRIM_INTERVAL: Duration = Duration::from_secs(60 * 60);
 pub(super) const TRIM_PAUSE: Duration = Duration::from_secs(1);
 /// So many times in a row, and a channel is out of order.
 const FAULTS_MIN: u32 = 2;
+/// So many messages in a row that fail, and their channel is out of order until one does not.
+pub(super) const FAILED_MIN: u32 = 3;
 /// How long a look at a channel may take.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long the status store may be away before that is an alarm.
@@ -63,6 +66,12 @@ impl Owner<'_> {
     pub(super) fn probed(&mut self, probed: Result<(Channel, Result<(), String>), JoinError>) {
         let Ok((channel, probed)) = probed else {
             return;
+        };
+        let probed = match self.failed.get(&channel) {
+            Some((count, reason)) if *count >= FAILED_MIN => {
+                Err(format!("the last {count} failed: {reason}"))
+            }
+            _ => probed,
         };
         let source = Source::Channel { channel };
         let now_ms = self.now_ms();
@@ -128,7 +137,10 @@ impl Owner<'_> {
             .desk
             .contacts
             .iter()
-            .filter(|(_, it)| it.next_test(from_ms).is_some_and(|at_ms| at_ms <= now_ms))
+            .filter(|(id, it)| {
+                let due_ms = it.next_test(from_ms).filter(|due_ms| *due_ms <= now_ms);
+                due_ms.is_some_and(|due_ms| !self.was_tested_since(**id, due_ms))
+            })
             .map(|(id, it)| {
                 let is_called = it.destination(Medium::Call).is_some();
                 let medium = Medium::ALL
@@ -160,12 +172,22 @@ impl Owner<'_> {
         }
     }
 
+    fn was_tested_since(&self, who: ContactId, since_ms: u64) -> bool {
+        self.book.alarms().any(|it| {
+            let is_test = matches!(it.source, Source::Test { contact, .. } if contact == who);
+            is_test && it.raised_ms >= since_ms
+        })
+    }
+
     /// Gives a sign of life. It is given by an owner that keeps what it has, and by nobody else: where it stays away,
     /// somebody outside has to look.
     pub(super) fn beat(&mut self) {
         let Some(heartbeat) = &self.context.heartbeat else {
             return;
         };
+        if self.looks_failed >= super::inputs::LOOKS_FAILED_MIN {
+            return;
+        }
         let (beat, telemetry) = ((heartbeat.beat)(), Arc::clone(&self.context.telemetry));
         tokio::spawn(async move {
             let beaten = tokio::time::timeout(BEAT_TIMEOUT, beat).await;
@@ -191,7 +213,7 @@ impl Owner<'_> {
             .now_ms()
             .saturating_sub(u64::from(self.context.days) * day_ms);
         let store = Arc::clone(&self.context.store);
-        let trimming = store.trim_alarms(self.token, before_ms, TRIMMED_AT_ONCE);
+        let trimming = store.trim_alarms(self.chore.token(), before_ms, TRIMMED_AT_ONCE);
         match self.tenure.within(trimming).await {
             Some(Ok(count)) => count == TRIMMED_AT_ONCE,
             Some(Err(error)) => {

@@ -17,18 +17,32 @@ use std::{
 };
 use switchyard_protocol::Address;
 
+/// So many looks in a row that fail, and no sign of life is given to anybody outside.
+pub(super) const LOOKS_FAILED_MIN: u32 = 10;
 /// Taken from the store at once.
 const TAKEN_AT_ONCE: u32 = 256;
+/// The same while some of it has to wait for room: what is grave has room behind what is not.
+const TAKEN_WHILE_BLOCKED: u32 = 16 * TAKEN_AT_ONCE;
 
 impl Owner<'_> {
     /// Looks what the store has that was not taken yet. What fails is looked for again a second later.
     pub(super) async fn look(&mut self) {
         let tenure = self.tenure.clone();
         let looked = tenure.within(self.try_look()).await;
-        if let Some(Err(error)) = looked {
-            count(&self.context.telemetry.store_failures);
-            count(&self.context.telemetry.alarms.store_failures);
-            let error = &error as &dyn std::error::Error;
+        let Some(Err(error)) = looked else {
+            self.looks_failed = 0;
+            return;
+        };
+        count(&self.context.telemetry.store_failures);
+        count(&self.context.telemetry.alarms.store_failures);
+        self.looks_failed = self.looks_failed.saturating_add(1);
+        let error = &error as &dyn std::error::Error;
+        if self.looks_failed == LOOKS_FAILED_MIN {
+            tracing::error!(
+                error,
+                "the store does not tell what scripts and people say of alarms"
+            );
+        } else {
             tracing::debug!(error, "the store does not tell of alarms");
         }
     }
@@ -45,25 +59,34 @@ impl Owner<'_> {
             self.pulse.settings = pulse.settings;
         }
         // What waits from before this owner came is read in any case.
-        let said = store.script_alarms(TAKEN_AT_ONCE).await?;
-        let is_more = said.len() == TAKEN_AT_ONCE as usize;
-        let mut is_blocked = false;
+        let at_once = match self.is_blocked {
+            true => TAKEN_WHILE_BLOCKED,
+            false => TAKEN_AT_ONCE,
+        };
+        let said = store.script_alarms(at_once).await?;
+        let is_more = said.len() == at_once as usize;
+        // Of each alarm what is said later waits behind what is said before.
+        let mut waiting = BTreeSet::new();
+        let mut full_below = 0;
         for (place, said) in said {
-            // What is over makes room, and may be said again later without harm.
-            if is_blocked && said.is_raised {
-                continue;
+            let source = (said.controller, said.alarm);
+            let has_room = !said.is_raised || said.level >= full_below;
+            if has_room && !waiting.contains(&source) {
+                if self.said(&said).await? {
+                    self.script_alarms_taken.push(place);
+                    continue;
+                }
+                full_below = said.level.saturating_add(1);
             }
-            is_blocked |= !self.said(&said).await?;
-            if !is_blocked {
-                self.script_alarms_until = Some(place);
-            }
+            waiting.insert(source);
         }
+        self.is_blocked = !waiting.is_empty();
         for (place, wished) in store.alarm_wishes(TAKEN_AT_ONCE).await? {
             self.wished(&wished);
             self.wishes_until = Some(place);
         }
         self.look_at_rollouts().await?;
-        if is_more && !is_blocked {
+        if is_more && !self.is_blocked {
             self.context.bell.ring();
         }
         Ok(())

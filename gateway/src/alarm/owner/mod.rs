@@ -6,12 +6,14 @@
 //!
 //! - `settings`: contacts, plans, rules, and where controllers belong. `inputs`: what raises alarms, and what people want.
 //! - `attempts`: telling people, and what they say.
+//! - `shown`: how alarms stand, for other gateways to see.
 //! - `health`: whether channels and stores are in order, and the sign of life for somebody outside.
 
 mod attempts;
 mod health;
 mod inputs;
 mod settings;
+mod shown;
 
 use super::{
     CHORE,
@@ -25,15 +27,18 @@ use super::{
 };
 use crate::{
     bell::Bell,
+    chore::{Chore, Renewal},
     inside::{Insides, Watch},
     store::{
-        AlarmChanges, AlarmFilter, AlarmPulse, AttemptFilter, ConfigStore, FencingToken, Revision,
-        StatusStore, StoreError,
+        AlarmChanges, AlarmFilter, AlarmPulse, AttemptFilter, ConfigStore, Revision, StatusStore,
+        StoreError,
     },
     telemetry::{Telemetry, count},
-    tenure::{self, Holder, Tenure},
+    tenure::Tenure,
 };
 pub(crate) use health::Heartbeat;
+use serde::{Deserialize, Serialize};
+pub(crate) use shown::{show, shown};
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
@@ -42,10 +47,7 @@ use std::{
     },
     time::Duration,
 };
-use switchyard_protocol::{
-    Role,
-    message::{Time, Title},
-};
+use switchyard_protocol::{Role, message::Time};
 use switchyard_relay::Rights;
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -54,14 +56,6 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-/// How long the chore is another gateway's after the one with it has died.
-const TERM: Duration = Duration::from_secs(15);
-/// How long before its end the term counts as over: clocks differ, and a request may be under way.
-const MARGIN: Duration = Duration::from_secs(3);
-/// How often it is renewed.
-const RENEW_INTERVAL: Duration = Duration::from_secs(4);
-/// How long a renewal may take before another one is tried.
-const RENEW_TIMEOUT: Duration = Duration::from_secs(3);
 /// How often it is looked what another process has put into the store.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long to wait before something is kept that could not be.
@@ -70,6 +64,8 @@ const AGAIN_PAUSE: Duration = Duration::from_millis(500);
 const ACQUIRE_PAUSE: Duration = Duration::from_secs(2);
 /// Reports of attempts that may wait for the owner.
 const REPORTS_MAX: usize = 256;
+/// Alarms kept at once: even a store that takes a hundred times as long as usual has kept them before its time is up.
+const KEPT_AT_ONCE: usize = 1_000;
 /// Rows read at once.
 const PAGE: u32 = 1_000;
 /// Its name among the parts of the gateway.
@@ -106,13 +102,21 @@ pub(crate) struct Counters {
 #[derive(Clone, Default)]
 pub(crate) struct Tellers(pub(crate) BTreeMap<Channel, (Arc<dyn Teller>, ChannelLimits)>);
 
-/// What everybody may know of the owner in this process.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What everybody may know of the owner: in this process by a channel, at other gateways by the status store.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Standing {
     /// This process is the owner.
     pub(crate) is_owner: bool,
     /// What has been kept last.
+    #[serde(skip)]
     pub(crate) revision: u64,
+    /// Alarms that are open.
+    pub(crate) open: u64,
+    /// Of those, the ones that nobody has heard of.
+    pub(crate) unheard: u64,
+    /// Attempts under way.
+    pub(crate) under_way: u64,
     /// What is out of order, and why.
     pub(crate) faults: BTreeMap<Channel, Option<String>>,
 }
@@ -156,21 +160,19 @@ pub(crate) async fn own(mut context: Context) {
     let mut complained = false;
     loop {
         let stopping = context.stopping.clone();
-        let asked = Instant::now();
         let acquired = tokio::select! {
             () = stopping.cancelled() => return,
-            acquired = take_over(&*context.store, context.identity) => acquired,
+            acquired = Chore::take_over(&context.store, CHORE, context.identity) => acquired,
         };
         match acquired {
-            Ok(Some(token)) => {
+            Ok(Some(chore)) => {
                 complained = false;
-                match Owner::open(&mut context, token, asked).await {
+                match Owner::open(&mut context, &chore).await {
                     Ok(owner) => owner.run().await,
                     Err(error) => {
                         complain(&context, &error, &mut complained);
-                        // Another gateway may do better. It ends by itself otherwise.
-                        let store = Arc::clone(&context.store);
-                        let _ = store.release_lease(chore(), context.identity).await;
+                        // Another gateway may do better.
+                        chore.release().await;
                     }
                 }
             }
@@ -198,43 +200,10 @@ fn complain(context: &Context, error: &StoreError, complained: &mut bool) {
     }
 }
 
-fn chore() -> Title {
-    match Title::new(CHORE) {
-        Ok(chore) => chore,
-        Err(error) => unreachable!("{CHORE:?}: {error}"),
-    }
-}
-
-async fn acquire(
-    store: &dyn ConfigStore,
-    holder: [u8; 16],
-) -> Result<Option<FencingToken>, StoreError> {
-    store
-        .acquire_lease(chore(), holder, TERM, crate::clock::time())
-        .await
-}
-
-/// Becomes the owner, if nobody else is. What this installation owned before it was restarted it has again at once, and
-/// under a higher token: what it had under way then is refused.
-async fn take_over(
-    store: &dyn ConfigStore,
-    identity: [u8; 16],
-) -> Result<Option<FencingToken>, StoreError> {
-    let passing: [u8; 16] = rand::random();
-    for holder in [identity, passing] {
-        if acquire(store, holder).await?.is_none() {
-            return Ok(None);
-        }
-        store.release_lease(chore(), holder).await?;
-    }
-    acquire(store, identity).await
-}
-
 /// The owner, for as long as it is that.
 struct Owner<'a> {
     context: &'a mut Context,
-    token: FencingToken,
-    term: Holder,
+    chore: &'a Chore,
     tenure: Tenure,
     book: Book,
     eye: Eye,
@@ -248,7 +217,11 @@ struct Owner<'a> {
     controllers_at: Revision,
     pulse: AlarmPulse,
     /// Done with, and to be kept so.
-    script_alarms_until: Option<u64>,
+    script_alarms_taken: Vec<u64>,
+    /// Looks at the store that failed, in a row.
+    looks_failed: u32,
+    /// There is no room for what scripts say.
+    is_blocked: bool,
     wishes_until: Option<u64>,
     /// Answered once what was decided is kept.
     decided: Vec<(oneshot::Sender<bool>, bool)>,
@@ -258,19 +231,16 @@ struct Owner<'a> {
     probes: JoinSet<(Channel, Result<(), String>)>,
     /// How often a channel was out of order in a row.
     faults: BTreeMap<Channel, u32>,
+    /// How often in a row telling by a channel failed, and why the last time.
+    failed: BTreeMap<Channel, (u32, String)>,
     /// Weekly tests up to then were made.
     tested_until_ms: u64,
     status_down_since: Option<Instant>,
 }
 
 impl<'a> Owner<'a> {
-    /// Reads all there is. `asked` is from before the lease was asked for, which it therefore outlives.
-    async fn open(
-        context: &'a mut Context,
-        token: FencingToken,
-        asked: Instant,
-    ) -> Result<Self, StoreError> {
-        let (term, tenure) = tenure::until(asked + TERM - MARGIN);
+    /// Reads all there is.
+    async fn open(context: &'a mut Context, chore: &'a Chore) -> Result<Self, StoreError> {
         let store = Arc::clone(&context.store);
         let now_ms = crate::clock::time().0;
         // Before what they are about: what changes in between is read twice rather than never.
@@ -314,9 +284,8 @@ impl<'a> Owner<'a> {
             }
         }
         let mut owner = Owner {
-            token,
-            term,
-            tenure,
+            chore,
+            tenure: chore.tenure(),
             book: Book::open(desk, alarms, attempts, last, now_ms),
             eye: Eye::new(),
             watch: None,
@@ -327,7 +296,9 @@ impl<'a> Owner<'a> {
             pins: BTreeMap::new(),
             controllers_at,
             pulse,
-            script_alarms_until: None,
+            script_alarms_taken: Vec::new(),
+            looks_failed: 0,
+            is_blocked: false,
             wishes_until: None,
             decided: Vec::new(),
             running: JoinSet::new(),
@@ -335,7 +306,9 @@ impl<'a> Owner<'a> {
             withdrawals: HashMap::new(),
             probes: JoinSet::new(),
             faults: BTreeMap::new(),
-            tested_until_ms: now_ms,
+            failed: BTreeMap::new(),
+            // What fell due while nobody was in charge is made up for.
+            tested_until_ms: now_ms.saturating_sub(REOPEN_MS),
             status_down_since: None,
             context,
         };
@@ -345,16 +318,25 @@ impl<'a> Owner<'a> {
     }
 
     async fn run(mut self) {
-        tracing::info!(token = self.token.0, "alarms are this gateway's chore now");
+        tracing::info!(
+            token = self.chore.token().0,
+            "alarms are this gateway's chore now"
+        );
         let counters = &self.context.telemetry.alarms;
         counters.is_owner.store(1, Ordering::Relaxed);
         self.context.standing.send_modify(|it| it.is_owner = true);
         let Err(lost) = self.go_on().await;
         // Whatever is under way stops at once, and only then somebody else may begin.
-        self.term.end();
+        self.chore.end();
         self.watch_ends.cancel();
         self.running.shutdown().await;
-        self.context.standing.send_modify(|it| it.is_owner = false);
+        // The rest is somebody else's to tell.
+        self.context.standing.send_modify(|it| {
+            *it = Standing {
+                revision: it.revision,
+                ..Standing::default()
+            };
+        });
         let counters = &self.context.telemetry.alarms;
         for gauge in [
             &counters.is_owner,
@@ -366,17 +348,10 @@ impl<'a> Owner<'a> {
         }
         match lost {
             Lost::Lease => tracing::error!(
-                token = self.token.0,
+                token = self.chore.token().0,
                 "alarms are not this gateway's chore any more: the lease was not renewed"
             ),
-            Lost::Stopping => {
-                let store = Arc::clone(&self.context.store);
-                // It ends by itself otherwise.
-                if let Err(error) = store.release_lease(chore(), self.context.identity).await {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::info!(error, "the chore of alarms was not given up");
-                }
-            }
+            Lost::Stopping => self.chore.release().await,
         }
     }
 
@@ -387,7 +362,7 @@ impl<'a> Owner<'a> {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             ticks
         };
-        let mut renewals = ticking(RENEW_INTERVAL);
+        let mut renewals = Chore::renewals();
         let mut looks = ticking(LOOK_INTERVAL);
         let mut checks = ticking(health::CHECK_INTERVAL);
         let mut beats = ticking(
@@ -444,21 +419,12 @@ impl<'a> Owner<'a> {
 
     /// Whether this is still the owner, as far as is known.
     async fn renew(&mut self) -> Result<(), Lost> {
-        let asked = Instant::now();
-        let asking = acquire(&*self.context.store, self.context.identity);
-        match tokio::time::timeout(RENEW_TIMEOUT, asking).await {
-            Ok(Ok(Some(token))) if token == self.token => {
-                self.term.prolong(asked + TERM - MARGIN);
-                Ok(())
-            }
-            Ok(Ok(_)) => Err(Lost::Lease),
-            // The term that there is goes on, and the next renewal may be in time.
-            failed => {
+        match self.chore.renew().await {
+            Renewal::Renewed => Ok(()),
+            Renewal::Lost => Err(Lost::Lease),
+            Renewal::Unanswered => {
                 count(&self.context.telemetry.store_failures);
                 count(&self.context.telemetry.alarms.store_failures);
-                let error = failed.ok().and_then(Result::err);
-                let error = error.as_ref().map(|it| it as &dyn std::error::Error);
-                tracing::warn!(error, "the chore of alarms was not renewed");
                 Ok(())
             }
         }
@@ -467,18 +433,29 @@ impl<'a> Owner<'a> {
     /// Keeps what has changed, however long that takes, as long as this is the owner.
     async fn keep(&mut self) -> Result<(), Lost> {
         let changes = AlarmChanges {
-            script_alarms_until: self.script_alarms_until,
-            wishes_until: self.wishes_until,
+            script_alarms_taken: std::mem::take(&mut self.script_alarms_taken),
+            wishes_until: self.wishes_until.take(),
             ..self.book.take_changes()
         };
-        if changes == AlarmChanges::default() {
-            return self.answer_decided();
+        if changes != AlarmChanges::default() {
+            for part in changes.in_parts(KEPT_AT_ONCE) {
+                let revision = self.keep_part(Arc::new(part)).await?;
+                self.show(revision);
+            }
         }
-        let changes = Arc::new(changes);
+        for (answer, is_kept) in self.decided.drain(..) {
+            // Whoever asked may have hung up.
+            let _ = answer.send(is_kept);
+        }
+        Ok(())
+    }
+
+    /// Keeps a part of it; which revision that is.
+    async fn keep_part(&mut self, changes: Arc<AlarmChanges>) -> Result<u64, Lost> {
         let mut failures = 0_u32;
         loop {
             let store = Arc::clone(&self.context.store);
-            let saving = store.save_alarms(self.token, Arc::clone(&changes));
+            let saving = store.save_alarms(self.chore.token(), Arc::clone(&changes));
             let saved = tokio::select! {
                 saved = self.tenure.within(saving) => saved,
                 () = self.context.stopping.cancelled() => return Err(Lost::Stopping),
@@ -489,12 +466,7 @@ impl<'a> Owner<'a> {
                     if failures > 0 {
                         tracing::info!(failures, "alarms are kept again");
                     }
-                    (self.script_alarms_until, self.wishes_until) = (None, None);
-                    self.context
-                        .standing
-                        .send_modify(|it| it.revision = revision);
-                    self.show_counts();
-                    return self.answer_decided();
+                    return Ok(revision);
                 }
                 Some(Err(StoreError::Fenced(_))) => return Err(Lost::Lease),
                 Some(Err(error)) => {
@@ -523,16 +495,7 @@ impl<'a> Owner<'a> {
         }
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "the end of `keep`")]
-    fn answer_decided(&mut self) -> Result<(), Lost> {
-        for (answer, is_kept) in self.decided.drain(..) {
-            // Whoever asked may have hung up.
-            let _ = answer.send(is_kept);
-        }
-        Ok(())
-    }
-
-    fn show_counts(&self) {
+    fn show(&self, revision: u64) {
         let counters = &self.context.telemetry.alarms;
         let (mut open, mut unheard) = (0, 0);
         for alarm in self.book.alarms().filter(|it| it.is_open()) {
@@ -543,6 +506,10 @@ impl<'a> Owner<'a> {
         counters.unheard.store(unheard, Ordering::Relaxed);
         let under_way = self.book.under_way().count() as u64;
         counters.under_way.store(under_way, Ordering::Relaxed);
+        self.context.standing.send_modify(|it| {
+            (it.revision, it.open) = (revision, open);
+            (it.unheard, it.under_way) = (unheard, under_way);
+        });
     }
 
     /// Watches the yard as long as there are rules, and not otherwise: every status of every controller comes with it.

@@ -1,9 +1,8 @@
 //! What brings roll-outs about: the driver of the pure machine in [`rollout`](crate::fleet::rollout).
 //!
-//! One gateway at a time is the *owner* of all roll-outs, by a fenced lease in the config store. It holds
-//! the lease while there is anything to do, renews it well before its end, and lets go of everything at
-//! once when that fails: a lease that may be over is over. Whoever acquires it next claims each roll-out
-//! under a higher token, and goes on from what was stored (`docs/adr/0026`).
+//! One gateway at a time is the *owner* of all roll-outs: they are its [`Chore`], which it has while there is
+//! anything to do. Whoever has it next claims each roll-out under a higher token, and goes on from what was
+//! stored (`docs/adr/0026`).
 //!
 //! - `runner`: one roll-out under way: told, asked, stored, and only then acted upon.
 //! - `hands`: what is done at controllers.
@@ -18,11 +17,11 @@ mod runner;
 
 use crate::{
     bell::Bell,
+    chore::{Chore, Renewal},
     fleet::rollout::Phase,
     inside::Insides,
-    store::{ConfigStore, FencingToken, RolloutId, StoreError, Wish, WishId},
+    store::{ConfigStore, RolloutId, StoreError, Wish, WishId},
     telemetry::{Telemetry, count},
-    tenure::{self, Holder, Tenure},
 };
 use hands::Hands;
 use runner::{End, Shared};
@@ -31,7 +30,6 @@ use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
-use switchyard_protocol::message::Title;
 use tokio::{
     sync::mpsc,
     task::{Id, JoinSet},
@@ -41,15 +39,6 @@ use tokio_util::sync::CancellationToken;
 
 /// The chore whose owner brings roll-outs about.
 pub const CHORE: &str = "roll-outs";
-/// How long the chore is another gateway's after the one with it has died. A script's trial outlives it
-/// ten times.
-const TERM: Duration = Duration::from_secs(15);
-/// How long before its end the term counts as over: clocks differ, and a request may be under way.
-const MARGIN: Duration = Duration::from_secs(3);
-/// How often it is renewed.
-const RENEW_INTERVAL: Duration = Duration::from_secs(4);
-/// How long a renewal may take before another one is tried.
-const RENEW_TIMEOUT: Duration = Duration::from_secs(3);
 /// How often it is looked what people want.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a look may take: renewals wait behind it.
@@ -108,18 +97,14 @@ impl Executor {
         let shared = &self.shared;
         let mut complained = false;
         loop {
-            // A holder of its own each time: what an earlier one of this very process had begun is then
-            // refused as anybody's.
-            let holder = rand::random();
-            let asked = Instant::now();
             let acquired = tokio::select! {
                 () = shared.stopping.cancelled() => return,
-                acquired = self.acquire_if_needed(holder) => acquired,
+                acquired = self.acquire_if_needed() => acquired,
             };
             match acquired {
-                Ok(Some(token)) => {
+                Ok(Some(chore)) => {
                     complained = false;
-                    Owner::new(&self, holder, token, asked).run().await;
+                    Owner::new(&self, chore).run().await;
                 }
                 Ok(None) => complained = false,
                 Err(error) => {
@@ -141,33 +126,17 @@ impl Executor {
     }
 
     /// Becomes the owner, if there is anything to own and nobody is.
-    async fn acquire_if_needed(
-        &self,
-        holder: [u8; 16],
-    ) -> Result<Option<FencingToken>, StoreError> {
+    async fn acquire_if_needed(&self) -> Result<Option<Chore>, StoreError> {
         let store = &self.shared.store;
         let is_needed = !store.rollouts(true, None, 1).await?.is_empty()
             || !store.wishes(None).await?.is_empty();
         if !is_needed {
             return Ok(None);
         }
-        acquire(&**store, holder).await
+        // A holder of its own each time: what an earlier one of this very process had begun is then
+        // refused as anybody's.
+        Chore::acquire(store, CHORE, rand::random()).await
     }
-}
-
-fn chore() -> Title {
-    match Title::new(CHORE) {
-        Ok(chore) => chore,
-        Err(error) => unreachable!("{CHORE:?}: {error}"),
-    }
-}
-
-async fn acquire(
-    store: &dyn ConfigStore,
-    holder: [u8; 16],
-) -> Result<Option<FencingToken>, StoreError> {
-    let now = crate::clock::time();
-    store.acquire_lease(chore(), holder, TERM, now).await
 }
 
 /// A roll-out in this process's hands.
@@ -180,10 +149,7 @@ struct InHand {
 /// The owner, for as long as it is that.
 struct Owner<'a> {
     executor: &'a Executor,
-    holder: [u8; 16],
-    token: FencingToken,
-    term: Holder,
-    tenure: Tenure,
+    chore: Chore,
     running: JoinSet<(RolloutId, End)>,
     names: HashMap<Id, RolloutId>,
     in_hand: BTreeMap<RolloutId, InHand>,
@@ -196,15 +162,10 @@ struct Owner<'a> {
 }
 
 impl<'a> Owner<'a> {
-    /// `asked` is from before the lease was asked for, which it therefore outlives.
-    fn new(executor: &'a Executor, holder: [u8; 16], token: FencingToken, asked: Instant) -> Self {
-        let (term, tenure) = tenure::until(asked + TERM - MARGIN);
+    fn new(executor: &'a Executor, chore: Chore) -> Self {
         Owner {
             executor,
-            holder,
-            token,
-            term,
-            tenure,
+            chore,
             running: JoinSet::new(),
             names: HashMap::new(),
             in_hand: BTreeMap::new(),
@@ -221,14 +182,14 @@ impl<'a> Owner<'a> {
     /// Goes on until there is nothing left to do, or this is not the owner any more.
     async fn run(mut self) {
         tracing::info!(
-            token = self.token.0,
+            token = self.chore.token().0,
             "roll-outs are this gateway's chore now"
         );
         let telemetry = &self.shared().telemetry;
         telemetry.rollouts_owned.store(1, Ordering::Relaxed);
         let is_over = self.own().await;
         // Whatever is under way stops at once, and only then somebody else may begin.
-        self.term.end();
+        self.chore.end();
         while self.running.join_next().await.is_some() {}
         telemetry.rollouts_owned.store(0, Ordering::Relaxed);
         self.in_hand.clear();
@@ -237,31 +198,21 @@ impl<'a> Owner<'a> {
         self.tell_counts();
         if is_over {
             tracing::warn!(
-                token = self.token.0,
+                token = self.chore.token().0,
                 "roll-outs are not this gateway's chore any more: the lease was not renewed"
             );
             return;
         }
-        let released = self.shared().store.release_lease(chore(), self.holder);
-        match released.await {
-            Ok(_) => tracing::info!(token = self.token.0, "the chore of roll-outs is given up"),
-            // It ends by itself then.
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::info!(error, "the chore of roll-outs was not given up");
-            }
-        }
+        self.chore.release().await;
     }
 
     /// Whether the lease was lost.
     async fn own(&mut self) -> bool {
         let (shared, bell) = (self.shared(), &self.executor.bell);
-        let first = Instant::now() + RENEW_INTERVAL;
-        let mut renewals = tokio::time::interval_at(first, RENEW_INTERVAL);
-        renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut renewals = Chore::renewals();
         let mut looks = tokio::time::interval(LOOK_INTERVAL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let tenure = self.tenure.clone();
+        let tenure = self.chore.tenure();
         let mut number = 0_u32;
         loop {
             tokio::select! {
@@ -290,25 +241,13 @@ impl<'a> Owner<'a> {
 
     /// Whether this is still the owner, as far as is known.
     async fn renew(&self) -> bool {
-        let asked = Instant::now();
-        let shared = self.shared();
-        let asking = acquire(&*shared.store, self.holder);
-        match tokio::time::timeout(RENEW_TIMEOUT, asking).await {
-            Ok(Ok(Some(token))) if token == self.token => {
-                self.term.prolong(asked + TERM - MARGIN);
-                true
-            }
-            Ok(Ok(_)) => false,
-            failed => {
-                // The term that there is goes on, and the next renewal may be in time.
-                count(&shared.telemetry.store_failures);
-                count(&shared.telemetry.rollout_store_failures);
-                if let Ok(Err(error)) = &failed {
-                    let error = error as &dyn std::error::Error;
-                    tracing::warn!(error, "the chore of roll-outs was not renewed");
-                } else {
-                    tracing::warn!("the chore of roll-outs was not renewed in time");
-                }
+        match self.chore.renew().await {
+            Renewal::Renewed => true,
+            Renewal::Lost => false,
+            Renewal::Unanswered => {
+                let telemetry = &self.shared().telemetry;
+                count(&telemetry.store_failures);
+                count(&telemetry.rollout_store_failures);
                 true
             }
         }
@@ -403,8 +342,8 @@ impl<'a> Owner<'a> {
         self.resting.remove(&id);
         self.broken.remove(&id);
         let (wishes, wanted) = mpsc::channel(WISHES_MAX);
-        let (shared, tenure) = (Arc::clone(self.shared()), self.tenure.clone());
-        let token = self.token;
+        let (shared, tenure) = (Arc::clone(self.shared()), self.chore.tenure());
+        let token = self.chore.token();
         let task = self
             .running
             .spawn(async move { (id, runner::run(shared, id, token, tenure, wanted).await) });

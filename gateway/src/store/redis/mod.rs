@@ -8,6 +8,7 @@
 //! | `lease:ADDRESS` | string: session, blank, node in hex | a term after it was held last |
 //! | `samples:ADDRESS:POINT` | stream: id = gateway time, `t` type, `n` least, `x` greatest, `l` last, `c` how many, `k` whether known from then on | `age_max` after its last sample |
 //! | `points:ADDRESS` | set: the names of the points that have samples | up to twice `age_max` after the last of all |
+//! | `alarms` | string: how alarms stand, JSON | 15 s after it was told last |
 //! | `marker` | a random number, there as long as the content is | never |
 //!
 //! Two connections, so that reading much keeps no write waiting; over each, calls go side by side. A call is one round
@@ -23,6 +24,7 @@ use crate::{
     config::{ConfigError, Secret},
     history::Series,
 };
+use bytes::Bytes;
 use line::{Line, Script};
 use redis::Client;
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
@@ -387,6 +389,35 @@ impl StatusStore for RedisStatusStore {
             let samples = entries.map(|entry| parse_sample(entry, controller, &point, &mut series));
             let samples: Option<_> = samples.collect();
             samples.ok_or(StoreError::Corrupt { what: "sample" })
+        })
+    }
+
+    fn put_alarm_standing(&self, standing: Bytes, term: Duration) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            let term_ms = u64::try_from(term.as_millis()).unwrap_or(u64::MAX).max(1);
+            self.writes
+                .call(|_, pipeline| {
+                    pipeline
+                        .cmd("SET")
+                        .arg(self.key("alarms"))
+                        .arg(&*standing)
+                        .arg("PX")
+                        .arg(term_ms);
+                })
+                .await
+                .map(|_: Vec<redis::Value>| ())
+        })
+    }
+
+    fn alarm_standing(&self) -> StoreFuture<'_, Option<Bytes>> {
+        Box::pin(async move {
+            let (told,): (Option<Vec<u8>>,) = self
+                .reads
+                .call(|_, pipeline| {
+                    pipeline.cmd("GET").arg(self.key("alarms"));
+                })
+                .await?;
+            Ok(told.map(Bytes::from))
         })
     }
 

@@ -10,20 +10,28 @@ use super::{
 use crate::{
     alarm::{
         CHORE,
-        model::{Alarm, AlarmId, Attempt, AttemptId, Note},
+        model::{Alarm, AlarmId, Attempt, AttemptId, Note, Severity},
         people::ContactId,
         plan::{OVERRIDES_MAX, Override, Plan},
         rule::{Rule, RuleId},
     },
     store::{
-        ALARM_WISHES_MAX, AlarmChanges, AlarmFilter, AlarmNumbers, AlarmPulse, AttemptFilter,
-        CONTACTS_MAX, FencingToken, NewContact, RULES_MAX, SCRIPT_ALARMS_MAX, ScriptAlarm, Sealer,
-        StoreError, StoredContact, StoredPlan, StoredRule, WishedAlarms,
+        ALARM_WISHES_MAX, AlarmChanges, AlarmCounts, AlarmFilter, AlarmNumbers, AlarmPulse,
+        AttemptFilter, CONTACTS_MAX, FencingToken, NewContact, RULES_MAX, SCRIPT_ALARMS_MAX,
+        ScriptAlarm, Sealer, StoreError, StoredContact, StoredPlan, StoredRule, WishedAlarms,
     },
+};
+
+use std::{
+    collections::BTreeSet,
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 /// Rows in one statement: a server answers as fast as for one, and each count is a statement that stays prepared.
 const ROWS_PER_STATEMENT: usize = 64;
+
+/// More than there is of what is read all at once.
+const EVERY: u32 = u32::MAX;
 
 const CORRUPT: StoreError = StoreError::Corrupt { what: "alarm" };
 
@@ -33,6 +41,67 @@ fn written(what: &impl serde::Serialize) -> Result<String, StoreError> {
 
 fn read<T: serde::de::DeserializeOwned>(row: &Row, at: usize) -> Result<T, StoreError> {
     serde_json::from_str(&row.get::<String>(at)?).map_err(|_| CORRUPT)
+}
+
+/// In which order rows are read.
+#[derive(Clone, Copy)]
+enum Order {
+    /// From the least number on.
+    Rising,
+    /// From the highest number down.
+    Falling,
+}
+
+/// Rows, each with its number, of a statement that selects that and JSON and ends in conditions: at most `limit` beyond
+/// that number. One that cannot be read, written by a later gateway say, is passed over: it must not keep people from being
+/// told of all the others.
+async fn readable<T: serde::de::DeserializeOwned>(
+    tx: &mut Tx<'_>,
+    (select, values): (&str, &[Value]),
+    (number, order): (&'static str, Order),
+    beyond: Option<u64>,
+    limit: u32,
+) -> Result<Vec<(u64, T)>, StoreError> {
+    let (sign, direction) = match order {
+        Order::Rising => ('>', "ASC"),
+        Order::Falling => ('<', "DESC"),
+    };
+    let mut beyond = beyond;
+    let mut found = Vec::new();
+    loop {
+        let wanted = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
+        let mut values = values.to_vec();
+        let condition = match beyond {
+            Some(beyond) => {
+                values.extend_from_slice(params![beyond]);
+                format!(" AND {number} {sign} ?")
+            }
+            None => String::new(),
+        };
+        values.extend_from_slice(params![wanted]);
+        let sql = format!("{select}{condition} ORDER BY {number} {direction} LIMIT ?");
+        let rows = tx.rows(&sql, &values).await?;
+        for row in &rows {
+            let at: u64 = row.get(0)?;
+            beyond = Some(at);
+            match read(row, 1) {
+                Ok(it) => found.push((at, it)),
+                Err(_) => complain(select, at),
+            }
+        }
+        if found.len() >= limit as usize || rows.len() < wanted as usize {
+            return Ok(found);
+        }
+    }
+}
+
+/// Says that a row cannot be read, at most once a minute: it is met again with every look.
+fn complain(select: &str, number: u64) {
+    static LAST_MINUTE: AtomicU64 = AtomicU64::new(0);
+    let minute = crate::clock::time().0 / 60_000;
+    if LAST_MINUTE.swap(minute, Ordering::Relaxed) != minute {
+        tracing::error!(number, select, "a row cannot be read and is passed over");
+    }
 }
 
 /// Locks the row of the lease: nobody else becomes the owner until this is committed.
@@ -74,11 +143,8 @@ pub(super) async fn script_alarms(
     tx: &mut Tx<'_>,
     limit: u32,
 ) -> Result<Vec<(u64, ScriptAlarm)>, StoreError> {
-    let sql = "SELECT place, told FROM script_alarm ORDER BY place LIMIT ?";
-    let rows = tx.rows(sql, params![limit]).await?;
-    rows.iter()
-        .map(|row| Ok((row.get(0)?, read(row, 1)?)))
-        .collect()
+    let select = "SELECT place, told FROM script_alarm WHERE 1 = 1";
+    readable(tx, (select, &[]), ("place", Order::Rising), None, limit).await
 }
 
 pub(super) async fn add_wish(tx: &mut Tx<'_>, wished: &WishedAlarms) -> Result<u64, StoreError> {
@@ -100,11 +166,8 @@ pub(super) async fn wishes(
     tx: &mut Tx<'_>,
     limit: u32,
 ) -> Result<Vec<(u64, WishedAlarms)>, StoreError> {
-    let sql = "SELECT place, wished FROM alarm_wish ORDER BY place LIMIT ?";
-    let rows = tx.rows(sql, params![limit]).await?;
-    rows.iter()
-        .map(|row| Ok((row.get(0)?, read(row, 1)?)))
-        .collect()
+    let select = "SELECT place, wished FROM alarm_wish WHERE 1 = 1";
+    readable(tx, (select, &[]), ("place", Order::Rising), None, limit).await
 }
 
 pub(super) async fn pulse(tx: &mut Tx<'_>) -> Result<AlarmPulse, StoreError> {
@@ -136,7 +199,7 @@ pub(super) async fn save(
     fence(tx, token).await?;
     let revision = tx.count_up("alarm_revision", 1).await?;
     for alarms in changes.alarms.chunks(ROWS_PER_STATEMENT) {
-        let mut values = Vec::with_capacity(8 * ROWS_PER_STATEMENT);
+        let mut values = Vec::with_capacity(11 * ROWS_PER_STATEMENT);
         for alarm in alarms {
             let text = written(alarm)?;
             values.extend_from_slice(params![
@@ -147,12 +210,16 @@ pub(super) async fn save(
                 alarm.raised_ms,
                 alarm.cleared_ms,
                 revision,
+                rank(alarm.severity),
+                alarm.acknowledged.is_some(),
+                alarm.part_of.is_some(),
                 &text
             ]);
         }
-        let rows = vec!["(?, ?, ?, ?, ?, ?, ?, ?)"; alarms.len()].join(", ");
+        let rows = vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; alarms.len()].join(", ");
         let sql = format!(
-            "REPLACE INTO alarm (id, is_open, site, controller, raised_ms, cleared_ms, revision, alarm)
+            "REPLACE INTO alarm (id, is_open, site, controller, raised_ms, cleared_ms, revision,
+                                 severity, is_heard, is_part, alarm)
              VALUES {rows}"
         );
         tx.execute(&sql, &values).await?;
@@ -172,9 +239,11 @@ pub(super) async fn save(
         tx.execute(sql, values).await?;
     }
     put_notes(tx, &changes.notes).await?;
-    if let Some(place) = changes.script_alarms_until {
-        let sql = "DELETE FROM script_alarm WHERE place <= ?";
-        tx.execute(sql, params![place]).await?;
+    for places in changes.script_alarms_taken.chunks(ROWS_PER_STATEMENT) {
+        let marks = vec!["?"; places.len()].join(", ");
+        let sql = format!("DELETE FROM script_alarm WHERE place IN ({marks})");
+        let places: Vec<Value> = places.iter().map(|it| Value::from(*it)).collect();
+        tx.execute(&sql, &places).await?;
     }
     if let Some(place) = changes.wishes_until {
         let sql = "DELETE FROM alarm_wish WHERE place <= ?";
@@ -228,7 +297,7 @@ pub(super) async fn page(
     before: Option<AlarmId>,
     limit: u32,
 ) -> Result<Vec<Alarm>, StoreError> {
-    let mut sql = String::from("SELECT alarm FROM alarm WHERE 1 = 1");
+    let mut sql = String::from("SELECT id, alarm FROM alarm WHERE 1 = 1");
     let mut values: Vec<Value> = Vec::new();
     let mut narrow = |clause: &str, value: &[Value]| {
         sql.push_str(" AND ");
@@ -258,13 +327,54 @@ pub(super) async fn page(
             params![since_ms],
         );
     }
-    if let Some(before) = before {
-        narrow("id < ?", params![before.0]);
+    let before = before.map(|it| it.0);
+    let found = readable(tx, (&sql, &values), ("id", Order::Falling), before, limit).await?;
+    Ok(found.into_iter().map(|(_, alarm)| alarm).collect())
+}
+
+/// How many are open, but for those that are part of another, by severity.
+pub(super) async fn counts(
+    tx: &mut Tx<'_>,
+    sites: Option<&BTreeSet<u32>>,
+) -> Result<AlarmCounts, StoreError> {
+    let mut counts = AlarmCounts::default();
+    let mut sql = String::from(
+        "SELECT severity, is_heard, count(*) FROM alarm WHERE is_open = 1 AND is_part = 0",
+    );
+    let mut values: Vec<Value> = Vec::new();
+    if let Some(sites) = sites {
+        if sites.is_empty() {
+            return Ok(counts);
+        }
+        let marks = vec!["?"; sites.len()].join(", ");
+        sql.push_str(&format!(" AND site IN ({marks})"));
+        values.extend(sites.iter().map(|it| Value::from(*it)));
     }
-    sql.push_str(" ORDER BY id DESC LIMIT ?");
-    values.extend_from_slice(params![limit]);
-    let rows = tx.rows(&sql, &values).await?;
-    rows.iter().map(|row| read(row, 0)).collect()
+    sql.push_str(" GROUP BY severity, is_heard");
+    for row in tx.rows(&sql, &values).await? {
+        let severity: u32 = row.get(0)?;
+        let is_heard: bool = row.get(1)?;
+        let count: u64 = row.get(2)?;
+        let severity = match severity {
+            0 => Severity::Low,
+            1 => Severity::Medium,
+            _ => Severity::High,
+        };
+        *counts.open.of(severity) += count;
+        if !is_heard {
+            *counts.unheard.of(severity) += count;
+        }
+    }
+    Ok(counts)
+}
+
+/// How a severity is written where rows are counted.
+const fn rank(severity: Severity) -> u32 {
+    match severity {
+        Severity::Low => 0,
+        Severity::Medium => 1,
+        Severity::High => 2,
+    }
 }
 
 pub(super) async fn find(tx: &mut Tx<'_>, id: AlarmId) -> Result<Option<Alarm>, StoreError> {
@@ -293,7 +403,7 @@ pub(super) async fn attempts(
     if let Some(alarm) = filter.alarm {
         return attempts_of(tx, alarm, limit).await;
     }
-    let mut sql = String::from("SELECT attempt FROM alarm_attempt WHERE 1 = 1");
+    let mut sql = String::from("SELECT id, attempt FROM alarm_attempt WHERE 1 = 1");
     let mut values: Vec<Value> = Vec::new();
     if let Some(contact) = filter.contact {
         sql.push_str(" AND contact = ?");
@@ -303,14 +413,9 @@ pub(super) async fn attempts(
         sql.push_str(" AND (is_open = 1 OR (is_open = 0 AND begun_ms >= ?))");
         values.extend_from_slice(params![since_ms]);
     }
-    if let Some(before) = before {
-        sql.push_str(" AND id < ?");
-        values.extend_from_slice(params![before.0]);
-    }
-    sql.push_str(" ORDER BY id DESC LIMIT ?");
-    values.extend_from_slice(params![limit]);
-    let rows = tx.rows(&sql, &values).await?;
-    rows.iter().map(|row| read(row, 0)).collect()
+    let before = before.map(|it| it.0);
+    let found = readable(tx, (&sql, &values), ("id", Order::Falling), before, limit).await?;
+    Ok(found.into_iter().map(|(_, attempt)| attempt).collect())
 }
 
 /// An alarm's own: its notes name them.
@@ -379,13 +484,21 @@ pub(super) async fn contacts(
         let pin: Option<Vec<u8>> = row.get(2)?;
         let pin = pin.map(|sealed| sealer.open(&pin_owner(id), &sealed));
         let pin = pin.transpose()?.map(String::from_utf8);
-        Ok(StoredContact {
+        Ok::<_, StoreError>(StoredContact {
             id,
             contact: read(row, 1)?,
             pin: pin.transpose().map_err(|_| CORRUPT)?,
         })
     };
-    rows.iter().map(contact).collect()
+    let mut contacts = Vec::with_capacity(rows.len());
+    for row in &rows {
+        match contact(row) {
+            Ok(contact) => contacts.push(contact),
+            // Also one whose PIN nobody knows: nothing is told to whoever cannot be asked for it.
+            Err(_) => complain(sql, row.get(0)?),
+        }
+    }
+    Ok(contacts)
 }
 
 pub(super) async fn put_contact(
@@ -466,15 +579,16 @@ pub(super) async fn remove_contact(tx: &mut Tx<'_>, id: ContactId) -> Result<boo
 }
 
 pub(super) async fn rules(tx: &mut Tx<'_>) -> Result<Vec<StoredRule>, StoreError> {
-    let sql = "SELECT id, rule FROM alarm_rule ORDER BY id";
-    let rows = tx.rows(sql, params![]).await?;
-    let rule = |row: &Row| {
+    let select = "SELECT id, rule FROM alarm_rule WHERE 1 = 1";
+    let rules = readable(tx, (select, &[]), ("id", Order::Rising), None, EVERY).await?;
+    let rule = |(id, rule)| {
+        let id = u32::try_from(id).map_err(|_| CORRUPT)?;
         Ok(StoredRule {
-            id: RuleId(row.get(0)?),
-            rule: read(row, 1)?,
+            id: RuleId(id),
+            rule,
         })
     };
-    rows.iter().map(rule).collect()
+    rules.into_iter().map(rule).collect()
 }
 
 pub(super) async fn put_rule(
@@ -511,15 +625,13 @@ pub(super) async fn remove_rule(tx: &mut Tx<'_>, id: RuleId) -> Result<bool, Sto
 }
 
 pub(super) async fn plans(tx: &mut Tx<'_>) -> Result<Vec<StoredPlan>, StoreError> {
-    let sql = "SELECT site, plan FROM alarm_plan ORDER BY site";
-    let rows = tx.rows(sql, params![]).await?;
-    let plan = |row: &Row| {
-        Ok(StoredPlan {
-            site: row.get(0)?,
-            plan: read(row, 1)?,
-        })
+    let select = "SELECT site, plan FROM alarm_plan WHERE 1 = 1";
+    let plans = readable(tx, (select, &[]), ("site", Order::Rising), None, EVERY).await?;
+    let plan = |(site, plan)| {
+        let site = u32::try_from(site).map_err(|_| CORRUPT)?;
+        Ok(StoredPlan { site, plan })
     };
-    rows.iter().map(plan).collect()
+    plans.into_iter().map(plan).collect()
 }
 
 pub(super) async fn put_plan(tx: &mut Tx<'_>, site: u32, plan: &Plan) -> Result<(), StoreError> {

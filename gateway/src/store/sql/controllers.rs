@@ -135,6 +135,8 @@ pub(super) async fn remove_site(tx: &mut Tx<'_>, site: SiteId) -> Result<bool, S
     tx.execute(sql, params![site]).await?;
     let sql = "DELETE FROM account_role WHERE site = ?";
     tx.execute(sql, params![site]).await?;
+    // Whoever is named in it may be removed then.
+    super::alarms::remove_plan(tx, site.0).await?;
     super::accounts::bump_access(tx).await?;
     Ok(removed > 0)
 }

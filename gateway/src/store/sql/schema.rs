@@ -337,6 +337,20 @@ const STEPS: &[Step] = &[
             ('alarm', 0), ('alarm_attempt', 0), ('alarm_note', 0), ('alarm_revision', 0);
         ",
     ),
+    // 11: alarms are counted without reading each. In JSON a text has no quotation mark without a backslash before it, so
+    // that these names are found where they are names.
+    Step::Statements(
+        r#"
+        ALTER TABLE alarm ADD COLUMN severity $int NOT NULL DEFAULT 0;
+        ALTER TABLE alarm ADD COLUMN is_heard $int NOT NULL DEFAULT 0;
+        ALTER TABLE alarm ADD COLUMN is_part  $int NOT NULL DEFAULT 0;
+        UPDATE alarm SET severity = 1 WHERE alarm LIKE '%"severity":"medium"%';
+        UPDATE alarm SET severity = 2 WHERE alarm LIKE '%"severity":"high"%';
+        UPDATE alarm SET is_heard = 1 WHERE alarm NOT LIKE '%"acknowledged":null%';
+        UPDATE alarm SET is_part = 1 WHERE alarm NOT LIKE '%"part_of":null%';
+        CREATE INDEX alarm_count ON alarm (is_open, is_part, site, severity, is_heard);
+        "#,
+    ),
 ];
 
 /// One step.
@@ -647,6 +661,28 @@ mod tests {
             let key = sealer().open_controller_key(switchyard_protocol::Address(1), &sealed);
             assert_eq!(key.unwrap(), [0; 32]);
         }
+    }
+
+    #[test]
+    fn alarms_of_before_are_counted() {
+        let mut connection = database_of(10);
+        let alarms = [
+            r#"{"severity":"low","text":"\"acknowledged\":null","acknowledged":{"at_ms":1},"part_of":null}"#,
+            r#"{"severity":"medium","acknowledged":null,"part_of":3}"#,
+            r#"{"severity":"high","text":"\"severity\":\"medium\"","acknowledged":null,"part_of":null}"#,
+        ];
+        for (alarm, id) in alarms.iter().zip(0..) {
+            let sql = "INSERT INTO alarm VALUES (?, 1, NULL, NULL, 0, NULL, 1, ?)";
+            connection.execute(sql, (id, alarm)).unwrap();
+        }
+        migrate_sqlite(&mut connection, &sealer(), VERSION).unwrap();
+        let counted = |id: u32| -> (u32, u32, u32) {
+            let sql = "SELECT severity, is_heard, is_part FROM alarm WHERE id = ?";
+            let row =
+                connection.query_row(sql, [id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+            row.unwrap()
+        };
+        assert_eq!([0, 1, 2].map(counted), [(0, 1, 0), (1, 0, 1), (2, 0, 0)]);
     }
 
     #[test]

@@ -31,15 +31,17 @@ use crate::{
     history::{Minute, Part, Recorded, SeriesId, StoredMinute, Swept},
     keys::{Keys, NextKey},
     store::{
-        Account, AddedFirmware, AddedScript, AlarmChanges, AlarmFilter, AlarmNumbers, AlarmPulse,
-        AttemptFilter, ConfigStore, Content, ControllerChange, ControllerEdit, ControllerEntry,
-        ControllerKey, FencingToken, Firmware, Login, NewContact, NewController, NewFirmware,
-        NewRollout, NewScript, NewToken, Revision, RolloutId, ScriptAlarm, ScriptVersion, Sealer,
-        Seen, Selection, Site, SshKey, StoreError, StoreFuture, StoredContact, StoredPlan,
-        StoredRollout, StoredRule, TokenEntry, TokenHash, TokenId, Wish, WishId, WishedAlarms,
+        Account, AddedFirmware, AddedScript, AlarmChanges, AlarmCounts, AlarmFilter, AlarmNumbers,
+        AlarmPulse, AttemptFilter, ConfigStore, Content, ControllerChange, ControllerEdit,
+        ControllerEntry, ControllerKey, FencingToken, Firmware, Login, NewContact, NewController,
+        NewFirmware, NewRollout, NewScript, NewToken, Revision, RolloutId, ScriptAlarm,
+        ScriptVersion, Sealer, Seen, Selection, Site, SshKey, StoreError, StoreFuture,
+        StoredContact, StoredPlan, StoredRollout, StoredRule, TokenEntry, TokenHash, TokenId, Wish,
+        WishId, WishedAlarms,
     },
 };
 use std::{
+    collections::BTreeSet,
     io::{BufRead, Write},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, mpsc as sync},
@@ -516,6 +518,7 @@ impl ConfigStore for SqlConfigStore {
         read fn alarm_numbers() -> AlarmNumbers = alarms::numbers[];
         read fn alarms(filter: AlarmFilter, before: Option<AlarmId>, limit: u32) -> Vec<Alarm>
             = alarms::page[&filter, before, limit];
+        read fn alarm_counts(sites: Option<BTreeSet<u32>>) -> AlarmCounts = alarms::counts[sites.as_ref()];
         read fn alarm(id: AlarmId) -> Option<Alarm> = alarms::find[id];
         read fn alarm_notes(alarm: AlarmId, limit: u32) -> Vec<Note> = alarms::notes[alarm, limit];
         read fn alarm_attempts(filter: AttemptFilter, before: Option<AttemptId>, limit: u32) -> Vec<Attempt>

@@ -269,7 +269,7 @@ impl Outcome {
                 }
             }
             Err(error) => {
-                let (message, advice) = (crate::boards::message_of(&error), error.advice());
+                let (message, advice) = (crate::exit::with_causes(&error), error.advice());
                 match is_stopped(&error) {
                     true => Outcome::Stopped { message, advice },
                     false => Outcome::Fail { message, advice },

@@ -42,7 +42,7 @@ impl Workbench {
         match wish {
             Wish::List => {
                 spawn_blocking(move || {
-                    let listed = serial_ports().map_err(|error| crate::boards::message_of(&error));
+                    let listed = serial_ports().map_err(|error| crate::exit::with_causes(&error));
                     let _ = answers.blocking_send(Event::Bench(News::Listed(listed)));
                 });
             }

@@ -48,6 +48,107 @@ fn limits_hold() {
         }
     }
     assert_eq!(count, 2);
+    // Also what is forbidden only later is written down: once.
+    let forbidden = |it: &&Note| matches!(&it.what, Happened::Skipped { reason, .. } if reason.contains("today"));
+    assert_eq!(house.notes.iter().filter(forbidden).count(), 1);
+}
+
+#[test]
+fn tests_and_what_is_not_grave_leave_room_for_what_is() {
+    let mut desk = desk();
+    desk.plans.get_mut(&0).unwrap().chain = vec![rung(LI, Medium::Call)];
+    desk.contacts.get_mut(&LI).unwrap().calls_per_hour_max = 60;
+    let sip = desk.channels.get_mut(&Channel::Sip).unwrap();
+    sip.limits.per_day_max = 10;
+    let mut house = House::new(desk);
+    let test = Source::Test {
+        contact: LI,
+        medium: Medium::Call,
+    };
+    let mut count = 0;
+    for _ in 0..20 {
+        house.raise(test.clone(), Severity::High, 1);
+        house.pass(1);
+        for (_, _, call) in house.calls() {
+            count += 1;
+            house.end(call, Outcome::NoAnswer);
+        }
+        house.pass(1);
+    }
+    assert_eq!(count, 8);
+    house.script(0, Severity::Medium);
+    house.pass(1);
+    assert!(house.calls().is_empty());
+    house.script(1, Severity::High);
+    house.pass(1);
+    house.one_call();
+}
+
+#[test]
+fn short_messages_that_failed_may_have_been_sent() {
+    let mut desk = desk();
+    desk.contacts.get_mut(&LI).unwrap().telephone = Some("+491".into());
+    desk.plans.get_mut(&0).unwrap().chain = vec![Rung {
+        attempts: 10,
+        pause_s: 1,
+        ..rung(LI, Medium::Sms)
+    }];
+    let mut sms = channel(4);
+    sms.limits.per_hour_max = 3;
+    desk.channels.insert(Channel::ProviderSms, sms);
+    let mut house = House::new(desk);
+    house.script(0, Severity::High);
+    let mut count = 0;
+    for _ in 0..30 {
+        house.pass(10);
+        for (_, _, message) in house.calls() {
+            count += 1;
+            let reason = "no answer came".to_owned();
+            house.end(message, Outcome::Failed { reason });
+        }
+    }
+    assert_eq!(count, 3);
+}
+
+#[test]
+fn one_that_comes_and_goes_all_day_fills_no_store() {
+    let mut house = House::new(desk());
+    for _ in 0..1_000 {
+        house.script(0, Severity::Low);
+        house.book.over(house.now_ms, &script(0));
+        house.pass(2);
+    }
+    let changes = |it: &&Note| matches!(it.what, Happened::Raised { .. } | Happened::Cleared);
+    let count = house.notes.iter().filter(changes).count();
+    assert!((200..=220).contains(&count), "{count}");
+}
+
+#[test]
+fn what_was_stopped_halfway_is_gone_on_with() {
+    // Kept by a gateway whose clock was a day ahead.
+    let day_ms = 24 * 60 * 60 * 1_000;
+    let mut house = House::new(desk());
+    house.now_ms += day_ms;
+    house.script(0, Severity::High);
+    house.pass(1);
+    let (_, _, call) = house.one_call();
+    house.end(call, Outcome::Unanswered);
+    house.now_ms -= day_ms;
+    house.restart();
+    house.pass(5);
+    house.one_call();
+    // The attempt's end was kept, and the alarm not any more.
+    let mut house = House::new(desk());
+    let alarm = house.script(0, Severity::High);
+    house.pass(1);
+    let (_, _, call) = house.one_call();
+    let before = house.alarms[&alarm].clone();
+    house.end(call, Outcome::Busy);
+    house.keep();
+    house.alarms.insert(alarm, before);
+    house.restart();
+    house.pass(1);
+    house.one_call();
 }
 
 #[test]

@@ -13,11 +13,11 @@ use super::{
     text,
 };
 use crate::{
-    alarm::model::{Alarm, AlarmId, AttemptId, Severity},
+    alarm::model::{Alarm, AlarmId, AttemptId},
     http::{Api, problem::Problem},
     store::{
-        AlarmFilter, AlarmWish, AttemptFilter, COMMENT_BYTES_MAX, StoreError, WISHED_ALARMS_MAX,
-        WishedAlarms,
+        AlarmFilter, AlarmWish, AttemptFilter, BySeverity, COMMENT_BYTES_MAX, StoreError,
+        WISHED_ALARMS_MAX, WishedAlarms,
     },
 };
 use axum::{extract::State, http::StatusCode};
@@ -583,24 +583,6 @@ pub(super) async fn attempts(
     }))
 }
 
-/// Counts by severity.
-#[derive(Default, Serialize, ToSchema)]
-pub(super) struct BySeverity {
-    low: u32,
-    medium: u32,
-    high: u32,
-}
-
-impl BySeverity {
-    fn add(&mut self, severity: Severity) {
-        match severity {
-            Severity::Low => self.low += 1,
-            Severity::Medium => self.medium += 1,
-            Severity::High => self.high += 1,
-        }
-    }
-}
-
 /// A way of telling people.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ChannelView {
@@ -634,9 +616,9 @@ pub(super) struct OnCallView {
 /// How alarms stand as a whole.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Overview {
-    /// Whether a gateway is in charge of alarms at this moment, as far as this one knows: it is itself.
+    /// Whether a gateway is in charge of alarms at this moment: this one, or another one of the same status store.
     is_watched: bool,
-    /// Ways of telling people that are set up here.
+    /// Ways of telling people that are set up here, or at the gateway in charge.
     channels: Vec<ChannelView>,
     /// Who is on call.
     on_call: Vec<OnCallView>,
@@ -655,20 +637,8 @@ pub(super) async fn overview(
     State(api): State<Arc<Api>>,
     caller: Caller,
 ) -> Result<axum::Json<Overview>, Problem> {
-    let filter = AlarmFilter {
-        is_open: Some(true),
-        sites: seen_sites(&caller, None),
-        ..AlarmFilter::default()
-    };
-    let open = api.config.alarms(filter, None, PAGE.1).await;
-    let open = open.map_err(|error| failed(&api, &error))?;
-    let (mut all, mut unheard) = (BySeverity::default(), BySeverity::default());
-    for alarm in open.iter().filter(|it| it.part_of.is_none()) {
-        all.add(alarm.severity);
-        if alarm.acknowledged.is_none() {
-            unheard.add(alarm.severity);
-        }
-    }
+    let counts = api.config.alarm_counts(seen_sites(&caller, None)).await;
+    let counts = counts.map_err(|error| failed(&api, &error))?;
     let people = People::read(&api).await?;
     let now_ms = crate::clock::time().0;
     let mut on_call = Vec::new();
@@ -690,18 +660,18 @@ pub(super) async fn overview(
             }
         }
     }
-    let standing = api.alarms.standing.borrow().clone();
-    let channels: Vec<_> = api
-        .alarms
-        .channels
-        .iter()
-        .map(|channel| {
-            let fault = standing.faults.get(channel).cloned().flatten();
-            ChannelView {
-                channel: *channel,
-                is_in_order: fault.is_none(),
-                reason: fault,
-            }
+    let standing = api.alarms.stand().await;
+    let sees_contacts = caller.judged(&Deed::SeeContacts).is_ok();
+    // What the gateway in charge has looked at, and what is set up here: usually the same.
+    let mut channels: BTreeMap<_, _> = api.alarms.channels.iter().map(|it| (*it, None)).collect();
+    channels.extend(standing.faults);
+    let channels: Vec<_> = channels
+        .into_iter()
+        .map(|(channel, reason)| ChannelView {
+            channel,
+            is_in_order: reason.is_none(),
+            // Servers repeat numbers, and name themselves, in their words.
+            reason: reason.filter(|_| sees_contacts),
         })
         .collect();
     let mut warnings = Vec::new();
@@ -719,8 +689,8 @@ pub(super) async fn overview(
         is_watched: standing.is_owner,
         channels,
         on_call,
-        open: all,
-        unacknowledged: unheard,
+        open: counts.open,
+        unacknowledged: counts.unheard,
         warnings,
     }))
 }
