@@ -6,11 +6,13 @@ use anyhow::Context as _;
 use tauri::{
     App, AppHandle, Builder, Context, Emitter, Manager, Runtime, Url, WebviewWindowBuilder,
 };
+use tokio::sync::watch;
 
 use crate::{
     Desk, commands,
     events::{News, Window},
     settings::Settings,
+    tray::AlarmCount,
 };
 
 /// The window's label, in `tauri.conf.json` and in the capability.
@@ -46,7 +48,12 @@ pub fn app<R: Runtime>(builder: Builder<R>, folder: Option<PathBuf>) -> anyhow::
         .build(context())?;
     let folder = folder.map_or_else(|| app.path().app_config_dir(), Ok)?;
     let settings = Settings::open(&folder)?;
-    let window = TauriWindow(app.handle().clone());
+    let (alarms, counted) = watch::channel(AlarmCount::default());
+    app.manage(Counted(counted));
+    let window = TauriWindow {
+        app: app.handle().clone(),
+        alarms,
+    };
     app.manage(Desk::new(settings, Box::new(window)));
     // Only now, and not by Tauri itself: a page that asks before there is a desk would find nobody.
     let window = app
@@ -59,6 +66,39 @@ pub fn app<R: Runtime>(builder: Builder<R>, folder: Option<PathBuf>) -> anyhow::
         .on_navigation(is_ours)
         .build()?;
     Ok(app)
+}
+
+/// Puts an icon into the tray, where the desktop has one. Not done by [`app`]: tests have no tray.
+pub fn show_tray<R: Runtime>(app: &AppHandle<R>) {
+    #[cfg(target_os = "linux")]
+    if let Some(counted) = app.try_state::<Counted>() {
+        let tray = crate::tray::status_notifier::run(app.clone(), counted.0.clone());
+        tauri::async_runtime::spawn(tray);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = app;
+}
+
+/// Shows the window to whoever asked for it, and in it the page's place of that fragment.
+#[cfg(target_os = "linux")]
+pub(crate) fn bring_forward<R: Runtime>(app: &AppHandle<R>, fragment: Option<&str>) {
+    // Gone while the app ends.
+    let Some(window) = app.get_webview_window(MAIN) else {
+        return;
+    };
+    let show = || {
+        if fragment.is_some() {
+            let mut url = window.url()?;
+            url.set_fragment(fragment);
+            window.navigate(url)?;
+        }
+        window.unminimize()?;
+        window.show()?;
+        window.set_focus()
+    };
+    if let Err(error) = show() {
+        tracing::warn!(%error, "the window could not be brought forward");
+    }
 }
 
 /// Ends what must not be cut off: a board that is worked on is stopped, and what was enrolled for it taken back. Blocks
@@ -83,11 +123,23 @@ fn context<R: Runtime>() -> Context<R> {
     tauri::generate_context!()
 }
 
-struct TauriWindow<R: Runtime>(AppHandle<R>);
+/// What the tray follows.
+struct Counted(
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(dead_code, reason = "there is a tray on Linux alone")
+    )]
+    watch::Receiver<AlarmCount>,
+);
+
+struct TauriWindow<R: Runtime> {
+    app: AppHandle<R>,
+    alarms: watch::Sender<AlarmCount>,
+}
 
 impl<R: Runtime> Window for TauriWindow<R> {
     fn tell(&self, news: News) {
-        let handle = &self.0;
+        let handle = &self.app;
         let told = match news {
             News::Fleet(changes) => handle.emit_to(MAIN, "fleet-changed", changes),
             News::Receipt(receipt) => handle.emit_to(MAIN, "receipt", receipt),
@@ -103,7 +155,7 @@ impl<R: Runtime> Window for TauriWindow<R> {
 
     fn entitle(&self, title: &str) {
         // Gone while the app ends.
-        let Some(window) = self.0.get_webview_window(MAIN) else {
+        let Some(window) = self.app.get_webview_window(MAIN) else {
             return;
         };
         if let Err(error) = window.set_title(title) {
@@ -111,11 +163,12 @@ impl<R: Runtime> Window for TauriWindow<R> {
         }
     }
 
-    fn badge(&self, count: u32) {
-        let Some(window) = self.0.get_webview_window(MAIN) else {
+    fn badge(&self, alarms: AlarmCount) {
+        self.alarms.send_replace(alarms);
+        let Some(window) = self.app.get_webview_window(MAIN) else {
             return;
         };
-        let count = (count > 0).then_some(i64::from(count));
+        let count = (alarms.count > 0).then_some(i64::from(alarms.count));
         // Not every desktop has a place for it; the title says it in any case.
         if let Err(error) = window.set_badge_count(count) {
             tracing::debug!(%error, "the icon could not be given a number");

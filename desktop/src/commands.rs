@@ -5,10 +5,10 @@ use switchyard_client::{Credentials, FirstAccount};
 use tauri::State;
 
 use crate::{
-    Desk, Fault,
+    AlarmCount, Desk, Fault,
     dto::{
         ApiAnswer, ApiCall, BoardOrder, BoardState, Command, Description, FleetSnapshot, Identity,
-        LinkStatus, SerialPort, Session,
+        Language, LinkStatus, SerialPort, Session,
     },
 };
 
@@ -104,8 +104,12 @@ pub(crate) async fn api(desk: State<'_, Desk>, request: ApiCall) -> Result<ApiAn
 }
 
 #[tauri::command]
-pub(crate) async fn count_alarms(desk: State<'_, Desk>, count: u32) -> Result<()> {
-    desk.count_alarms(count);
+pub(crate) async fn count_alarms(
+    desk: State<'_, Desk>,
+    count: u32,
+    language: Language,
+) -> Result<()> {
+    desk.count_alarms(AlarmCount { count, language });
     Ok(())
 }
 

@@ -20,7 +20,7 @@ use switchyard_protocol::{
 use tokio::{task::JoinHandle, time::Instant};
 
 use crate::{
-    Fault,
+    AlarmCount, Fault,
     board::Bench,
     dto::{
         Action, ApiAnswer, ApiCall, BoardOrder, BoardState, Command, Description, FleetChange,
@@ -58,14 +58,14 @@ struct Shared {
 struct Heading {
     title: String,
     /// Alarms that nobody has acknowledged, as the page counts them.
-    alarms: u32,
+    alarms: AlarmCount,
 }
 
 impl Heading {
     fn text(&self) -> String {
-        match self.alarms {
+        match self.alarms.count {
             0 => self.title.clone(),
-            alarms => format!("({alarms}) {}", self.title),
+            count => format!("({count}) {}", self.title),
         }
     }
 }
@@ -282,8 +282,9 @@ impl Desk {
         Ok(ApiAnswer { status, body })
     }
 
-    /// Shows how many alarms nobody has acknowledged: in the window's title, and on its icon where the desktop does that.
-    pub fn count_alarms(&self, alarms: u32) {
+    /// Shows how many alarms nobody has acknowledged: in the window's title, and on its icon and in the tray where the
+    /// desktop has them.
+    pub fn count_alarms(&self, alarms: AlarmCount) {
         let text = {
             let mut heading = lock(&self.shared.heading);
             if heading.alarms == alarms {

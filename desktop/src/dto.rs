@@ -28,6 +28,17 @@ pub struct Session {
     pub gateway: String,
 }
 
+/// What the page speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub enum Language {
+    /// English, also where the page has no catalogue of what was wished for.
+    #[default]
+    En,
+    /// Chinese.
+    Zh,
+}
+
 /// What is done with a thing of the gateway's API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, TS)]
 #[serde(rename_all = "UPPERCASE")]
@@ -549,6 +560,7 @@ mod tests {
             ApiMethod,
             ApiCall,
             ApiAnswer,
+            Language,
             Session,
             Cause,
             Point,

@@ -4,8 +4,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::dto::{
-    BoardState, Controller, FleetChange, LinkStatus, Note, PointUpdate, Receipt, Session,
+use crate::{
+    dto::{BoardState, Controller, FleetChange, LinkStatus, Note, PointUpdate, Receipt, Session},
+    tray::AlarmCount,
 };
 
 /// The least time between two batches: faster than an eye, slow enough for a page to draw.
@@ -36,8 +37,8 @@ pub trait Window: Send + Sync + 'static {
     fn tell(&self, news: News);
     /// Changes what stands in the window's title bar.
     fn entitle(&self, title: &str);
-    /// Shows a number on the program's icon, where the desktop does that; 0 takes it away.
-    fn badge(&self, count: u32);
+    /// Shows how many alarms there are on the program's icon and in the tray, where the desktop has them.
+    fn badge(&self, alarms: AlarmCount);
 }
 
 /// Changes that wait for the next batch: as they came while they are few, folded into one per controller beyond that.

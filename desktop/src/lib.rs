@@ -5,6 +5,7 @@
 //! - [`dto`]: what crosses the bridge to the page.
 //! - [`events`]: what the page is told, in batches.
 //! - [`settings`]: what is kept between runs.
+//! - [`AlarmCount`]: what title, icon and tray tell of alarms.
 //! - [`app`]: the Tauri app around them, on any runtime.
 
 mod app;
@@ -15,7 +16,9 @@ pub mod dto;
 mod error;
 pub mod events;
 pub mod settings;
+mod tray;
 
-pub use app::{app, finish};
+pub use app::{app, finish, show_tray};
 pub use desk::Desk;
 pub use error::Fault;
+pub use tray::AlarmCount;

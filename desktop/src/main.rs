@@ -15,6 +15,7 @@ fn main() -> anyhow::Result<()> {
     calm_webkit();
     let app =
         switchyard_desktop::app(tauri::Builder::default(), None).context("opening the window")?;
+    switchyard_desktop::show_tray(app.handle());
     app.run(|handle, event| {
         if let tauri::RunEvent::Exit = event {
             switchyard_desktop::finish(handle);

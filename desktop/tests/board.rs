@@ -12,7 +12,7 @@ use std::{
 use blank::{Blank, SCRIPT, WIFI};
 use switchyard_client::Credentials;
 use switchyard_desktop::{
-    Desk,
+    AlarmCount, Desk,
     dto::{
         BoardEnd, BoardImage, BoardOrder, BoardPrompt, BoardReset, BoardState, BoardStep, Session,
     },
@@ -34,7 +34,7 @@ impl Window for Recorder {
 
     fn entitle(&self, _: &str) {}
 
-    fn badge(&self, _: u32) {}
+    fn badge(&self, _: AlarmCount) {}
 }
 
 struct Bench {

@@ -57,7 +57,7 @@ fn commands() -> Vec<(&'static str, Value)> {
             "api",
             json!({"request": {"method": "GET", "path": "api/alarms", "body": null, "waitMs": 0}}),
         ),
-        ("count_alarms", json!({"count": 3})),
+        ("count_alarms", json!({"count": 3, "language": "zh"})),
         ("serial_ports", json!({})),
         ("board", json!({})),
         ("install_board", json!({"order": order()})),

@@ -6,10 +6,7 @@ mod scripted;
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, Mutex, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -20,8 +17,8 @@ use scripted::{
 use serde_json::{Value, json};
 use switchyard_client::{Credentials, FirstAccount};
 use switchyard_desktop::{
-    Desk,
-    dto::{Action, ApiCall, ApiMethod, Command, FleetChange, LinkState},
+    AlarmCount, Desk,
+    dto::{Action, ApiCall, ApiMethod, Command, FleetChange, Language, LinkState},
     events::{BATCH_INTERVAL, News, Window},
     settings::{FILE_NAME, Settings},
 };
@@ -49,7 +46,7 @@ const WRONG: Credentials<'_> = Credentials {
 struct Recorder {
     news: mpsc::UnboundedSender<(Instant, News)>,
     title: Arc<Mutex<String>>,
-    badge: Arc<AtomicU32>,
+    badge: Arc<Mutex<AlarmCount>>,
 }
 
 impl Window for Recorder {
@@ -61,8 +58,8 @@ impl Window for Recorder {
         *self.title.lock().unwrap() = title.to_owned();
     }
 
-    fn badge(&self, count: u32) {
-        self.badge.store(count, Ordering::Relaxed);
+    fn badge(&self, alarms: AlarmCount) {
+        *self.badge.lock().unwrap() = alarms;
     }
 }
 
@@ -71,7 +68,7 @@ struct Bench {
     desk: Desk,
     news: mpsc::UnboundedReceiver<(Instant, News)>,
     title: Arc<Mutex<String>>,
-    badge: Arc<AtomicU32>,
+    badge: Arc<Mutex<AlarmCount>>,
 }
 
 impl Bench {
@@ -511,14 +508,18 @@ async fn alarms_are_counted_in_the_title() {
     let folder = tempfile::tempdir().unwrap();
     let gateway = Gateway::bind().await;
     let mut bench = Bench::new(&folder);
-    bench.desk.count_alarms(3);
+    let three = AlarmCount {
+        count: 3,
+        language: Language::Zh,
+    };
+    bench.desk.count_alarms(three);
     let peer = bench.logged_in(&gateway).await;
     let host = gateway.url().replace("http://", "");
     assert_eq!(bench.title(), format!("(3) {host} – li – Switchyard"));
-    assert_eq!(bench.badge.load(Ordering::Relaxed), 3);
-    bench.desk.count_alarms(0);
+    assert_eq!(*bench.badge.lock().unwrap(), three);
+    bench.desk.count_alarms(AlarmCount::default());
     assert_eq!(bench.title(), format!("{host} – li – Switchyard"));
-    assert_eq!(bench.badge.load(Ordering::Relaxed), 0);
+    assert_eq!(*bench.badge.lock().unwrap(), AlarmCount::default());
     drop(peer);
 }
 

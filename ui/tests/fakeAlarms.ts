@@ -192,6 +192,7 @@ export class FakeAlarms {
     kept.isPursued = false;
     delete kept.view.shelved;
     kept.notes.push({ at_ms: at, kind: 'acknowledged', by, how });
+    for (const { view } of this.alarms.values()) if (view.part_of === id) this.hear(view.id, by, how, at);
   }
 
   private changed(): void {

@@ -51,7 +51,7 @@ export class FakeHost implements Host {
   gateway: string | null = null;
   serialPorts: (() => Promise<SerialPort[]>) | null = null;
   boards: Boards | null = null;
-  countAlarms: ((count: number) => Promise<void>) | null = null;
+  countAlarms: Host['countAlarms'] = null;
   current: Session | null = SESSION;
   controllers: Controller[] = [];
   description: Description = { behaviour: 'latching output', commands: [] };

@@ -137,6 +137,16 @@ async function storm(page: Page, url: string, desk: FakeAlarms, picture: Picture
   console.log(`500 alarms were there after ${shownMs} ms; of ${long.length} long tasks the longest took ${Math.round(Math.max(0, ...long))} ms`);
 }
 
+/** How many pixels of the longest pane cannot be seen without scrolling. */
+function belowTheEdge(): number {
+  const panes = [...document.querySelectorAll('*')].filter((each) => ['auto', 'scroll'].includes(getComputedStyle(each).overflowY));
+  return Math.max(0, ...panes.map((pane) => pane.scrollHeight - pane.clientHeight));
+}
+
+/** Less than this is worth no picture of its own, and more than that shows nothing new. */
+const BELOW_MIN = 24;
+const BELOW_MAX = 2_500;
+
 const folder = resolve(process.env['LOOK_FOLDER'] ?? join(tmpdir(), 'switchyard-look-alarms'));
 mkdirSync(folder, { recursive: true });
 const profile = mkdtempSync(join(tmpdir(), 'switchyard-chromium-'));
@@ -163,7 +173,14 @@ async function visit(colorScheme: 'dark' | 'light', width: number, height: numbe
     page.setDefaultTimeout(15_000);
     page.on('pageerror', (error) => console.error('page error', error));
     await go(page, url, desk, async (name) => {
-      await page.screenshot({ path: join(folder, `${name}-${locale}-${colorScheme}-${width}.png`), fullPage: true });
+      const file = join(folder, `${name}-${locale}-${colorScheme}-${width}`);
+      await page.screenshot({ path: `${file}.png`, fullPage: true });
+      // What scrolls in a pane of its own is looked at to its end as well.
+      const below = Math.min(await page.evaluate(belowTheEdge), BELOW_MAX);
+      if (below < BELOW_MIN) return;
+      await page.setViewportSize({ width, height: height + below });
+      await page.screenshot({ path: `${file}-whole.png` });
+      await page.setViewportSize({ width, height });
     });
   } finally {
     await context.close();

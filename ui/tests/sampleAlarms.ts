@@ -107,10 +107,11 @@ export function fillAlarms(desk: FakeAlarms, now: number): { water: number; pump
     next: { contact: LI, contact_name: 'Li Qiang', medium: 'call', at_ms: now, is_under_way: true },
   });
   desk.step(desk.begin(LI, 'call', [pump], now - 8_000), 'ringing', now - 5_000);
-  const silent = desk.raise({ text: 'The site is silent', severity: 'high', site: 2, source: { kind: 'site_silent', site: 2 }, since_ms: now - 22 * MINUTE_MS, acknowledged: { by: 'Anna Schmidt', how: 'call', at_ms: now - 20 * MINUTE_MS } });
+  const heard = { by: 'Anna Schmidt', how: 'call', at_ms: now - 20 * MINUTE_MS } as const;
+  const silent = desk.raise({ text: 'The site is silent', severity: 'high', site: 2, source: { kind: 'site_silent', site: 2 }, since_ms: now - 22 * MINUTE_MS, acknowledged: heard });
   desk.note(silent, { at_ms: now - 20 * MINUTE_MS, kind: 'acknowledged', by: 'Anna Schmidt', how: 'call' });
   for (let n = 0; n < 24; n++) {
-    desk.raise({ text: 'A controller is silent', severity: 'medium', site: 2, controller: 100_100 + n, controller_title: `Greenhouse ${n + 1}`, part_of: silent, since_ms: now - 22 * MINUTE_MS });
+    desk.raise({ text: 'A controller is silent', severity: 'medium', site: 2, controller: 100_100 + n, controller_title: `Greenhouse ${n + 1}`, part_of: silent, acknowledged: heard, since_ms: now - 22 * MINUTE_MS });
   }
   const flapping = desk.raise({ text: '门开着 A door is open, with rather a long text about which of the many doors it is', severity: 'low', controller: 100043, controller_title: 'Gate', site: 1, since_ms: now - 70 * MINUTE_MS, times: 14, is_flapping: true });
   desk.note(flapping, { at_ms: now - 71 * MINUTE_MS, kind: 'flapping' });

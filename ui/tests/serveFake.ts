@@ -1,6 +1,6 @@
 // Puts the fake gateway behind real sockets: the built page, a log-in, and the WebSocket, on a free TCP port.
 
-import { createReadStream, existsSync } from 'node:fs';
+import { createReadStream, existsSync, readdirSync, statSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { extname, join, normalize, resolve } from 'node:path';
 import { WebSocketServer } from 'ws';
@@ -8,12 +8,24 @@ import type { FakeAlarms } from './fakeAlarms';
 import type { FakeGateway } from './fakeGateway';
 
 const DIST = resolve(import.meta.dirname, '../dist');
+const SOURCES = resolve(import.meta.dirname, '../src');
 const TYPES: Readonly<Record<string, string>> = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
 
 /** Makes the first account of a new fake gateway. */
 export const SETUP_CODE = 'ABCDE-FGHJK-LMNPQ-RSTUV';
 /** What the second factor of `wang` shows, always. */
 export const ONE_TIME_CODE = '123456';
+
+/** Pictures and stories of a page that was built before it was last written tell of a page that is no more. */
+function expectFresh(): void {
+  const built = statSync(join(DIST, 'index.html'), { throwIfNoEntry: false })?.mtimeMs;
+  if (built === undefined) throw new Error('expected ui/dist/index.html: run `npm run build` first');
+  // Tests are not built, and of bindings nothing is left.
+  const isBuilt = (file: string) => !file.endsWith('.test.ts') && !file.startsWith('lib/bindings');
+  const younger = readdirSync(SOURCES, { recursive: true, encoding: 'utf8' }).find((file) => isBuilt(file) && statSync(join(SOURCES, file)).mtimeMs > built);
+  if (younger !== undefined) throw new Error(`ui/dist is older than ui/src/${younger}: run \`npm run build\` first`);
+}
+expectFresh();
 
 /**
  * Serves the built page, the WebSocket, and a log-in that takes `li` / `secret`, or `wang` with the same and a code. One that

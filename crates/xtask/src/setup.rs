@@ -119,6 +119,7 @@ pub(crate) const DESKTOP: &[Need] = &[
     need("webkit2gtk-driver", Probe::Program("WebKitWebDriver")),
     need("xvfb", Probe::Program("Xvfb")),
     need("xauth", Probe::Program("xauth")),
+    need("dbus-daemon", Probe::Program("dbus-daemon")),
 ];
 
 /// The oldest Node.js that Vite 8 takes, and what is fetched from npm where Debian's is older.
@@ -403,7 +404,8 @@ mod tests {
                 "pkg-config",
                 "webkit2gtk-driver",
                 "xvfb",
-                "xauth"
+                "xauth",
+                "dbus-daemon"
             ]
         );
         assert!(missing(&groups, |_| true).is_empty());

@@ -15,4 +15,5 @@ export type SignName =
   | 'comment'
   | 'forced'
   | 'stopped'
+  | 'notice'
   | 'unknown';

@@ -25,8 +25,11 @@ const PACKET_TIME: Duration = Duration::from_millis(20);
 const LATE_MAX: Duration = Duration::from_millis(100);
 /// Packets that wait for one which is late.
 const WAITING_MAX: usize = 4;
-/// How long whom we hear must be silent before somebody else is heard, unless the trunk has told of him.
+/// How long whom we hear must be silent before sound is taken from elsewhere, unless the trunk has told of that.
 const SILENT: Duration = Duration::from_secs(1);
+/// Packets, a second of them, after which where sound comes from is the other side's place, though the trunk has told
+/// of another. Fewer may be left over from another call at this number.
+const LEARNED_PACKETS: u32 = 50;
 
 /// What sound tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,21 +46,30 @@ pub(crate) struct Stream {
     timestamp: u32,
     law: Law,
     events: Option<u8>,
-    /// Where the other side has said that it wants its sound; `None` while it does not.
+    /// Where the other side has said that it wants its sound.
     told: Option<SocketAddr>,
-    /// Where its sound comes from, since when it is where ours goes (symmetric RTP, RFC 4961).
-    heard: Option<(SocketAddr, Instant)>,
+    /// Whether it does not want it now.
+    is_held: bool,
+    /// Where its sound comes from, which is where ours goes (symmetric RTP, RFC 4961).
+    heard: Option<HeardFrom>,
     is_answered: bool,
     was_silent: bool,
     playing: Option<(Arc<[i16]>, usize)>,
     next_at: Option<Instant>,
     presses: Presses,
     keys: Keys,
-    /// Whether keys have come as packets: their tones then need not be listened for.
+    /// Whether keys have come as packets: tones and messages then tell nothing new.
     has_events: bool,
     listener: Listener,
     found: VecDeque<StreamEvent>,
     packets_heard: u64,
+}
+
+/// Where sound comes from.
+struct HeardFrom {
+    place: SocketAddr,
+    at: Instant,
+    packets: u32,
 }
 
 impl Stream {
@@ -70,6 +82,7 @@ impl Stream {
             law: Law::Mu,
             events: None,
             told: None,
+            is_held: true,
             heard: None,
             is_answered: false,
             was_silent: true,
@@ -86,12 +99,15 @@ impl Stream {
 
     /// Sound goes another way from now on.
     pub(crate) fn change(&mut self, change: &SoundChange) {
+        self.is_held = change.to.is_none();
         if change.to.is_some() && change.to != self.told {
+            self.told = change.to;
             self.heard = None;
         }
-        self.told = change.to;
         self.law = change.law;
         self.events = change.events;
+        // Where none can come any more, the other ways count again.
+        self.has_events &= change.events.is_some();
     }
 
     /// The call was answered: sound goes out, and keys count. What came before was an announcement's.
@@ -119,9 +135,10 @@ impl Stream {
         self.found.pop_front()
     }
 
-    /// A key came by SIP.
+    /// A key came by SIP. It does not count where keys come as packets: the message may be sent again, and come long
+    /// after the press that it tells of, when that key means something else.
     pub(crate) fn key_by_info(&mut self, key: char, now: Instant) {
-        if self.is_answered && self.keys.press(key, Way::Info, now) {
+        if self.is_answered && !self.has_events && self.keys.press(key, Way::Info, now) {
             self.found.push_back(StreamEvent::Key(key));
         }
     }
@@ -172,21 +189,32 @@ impl Stream {
         }
     }
 
-    /// Whether a packet is of the other side: from where it came first, until that is silent; and always from where
-    /// the trunk has told.
+    /// Whether a packet is of the other side: always from where the trunk has told, and from where sound came first.
+    /// Once that is silent, from another number at the same address, and from anywhere only as long as neither the place
+    /// that was told nor one that was learned has been heard: whoever could come in later could press keys.
     fn is_from_them(&mut self, from: SocketAddr, now: Instant) -> bool {
-        let is_theirs = match self.heard {
-            None => true,
-            Some((place, at)) => {
-                place == from
-                    || Some(from) == self.told
-                    || now.saturating_duration_since(at) > SILENT
+        let told_ip = self.told.map(|it| it.ip());
+        let mut packets = 0;
+        if let Some(heard) = &self.heard {
+            let place = heard.place;
+            let is_silent = now.saturating_duration_since(heard.at) > SILENT;
+            let is_known = told_ip == Some(place.ip()) || heard.packets >= LEARNED_PACKETS;
+            let is_near = from.ip() == place.ip() || Some(from.ip()) == told_ip;
+            let is_theirs =
+                from == place || Some(from) == self.told || is_silent && (is_near || !is_known);
+            if !is_theirs {
+                return false;
             }
-        };
-        if is_theirs {
-            self.heard = Some((from, now));
+            if from.ip() == place.ip() {
+                packets = heard.packets;
+            }
         }
-        is_theirs
+        self.heard = Some(HeardFrom {
+            place: from,
+            at: now,
+            packets: packets.saturating_add(1),
+        });
+        true
     }
 
     /// The packet that is due, if one is.
@@ -204,10 +232,8 @@ impl Stream {
                 .timestamp
                 .wrapping_add(SAMPLES_EACH_PACKET as u32 * (passed - 1));
             self.timestamp = timestamp.wrapping_add(SAMPLES_EACH_PACKET as u32);
-            let Some(to) = self
-                .told
-                .map(|told| self.heard.map_or(told, |(place, _)| place))
-            else {
+            let place = self.heard.as_ref().map(|it| it.place).or(self.told);
+            let Some(to) = place.filter(|_| !self.is_held) else {
                 self.was_silent = true;
                 continue;
             };
@@ -333,6 +359,23 @@ mod tests {
         .to_bytes()
     }
 
+    fn key_packet(key: char, timestamp: u32) -> Vec<u8> {
+        let event = KeyEvent {
+            key,
+            is_end: false,
+            duration: 160,
+        };
+        Packet {
+            marker: true,
+            payload_type: 101,
+            sequence: 5,
+            timestamp,
+            source: 9,
+            payload: event.to_bytes().unwrap().to_vec(),
+        }
+        .to_bytes()
+    }
+
     #[test]
     fn what_is_played_goes_out_every_20_ms() {
         let start = Instant::now();
@@ -426,8 +469,88 @@ mod tests {
             stream.tick(start + at(60)).unwrap().0,
             THERE.parse().unwrap()
         );
+        // Nor is somebody else heard once they are silent; they may go on from another number of theirs.
         stream.packet(stranger, &sound_packet(4, &quiet), start + at(2_000));
-        assert_eq!(stream.tick(start + at(80)).unwrap().0, stranger);
+        assert_eq!(
+            stream.tick(start + at(80)).unwrap().0,
+            THERE.parse().unwrap()
+        );
+        let elsewhere: SocketAddr = "192.0.2.1:4002".parse().unwrap();
+        stream.packet(elsewhere, &sound_packet(5, &quiet), start + at(1_900));
+        assert_eq!(stream.packets_heard(), 2);
+        stream.packet(elsewhere, &sound_packet(6, &quiet), start + at(2_100));
+        assert_eq!(stream.tick(start + at(100)).unwrap().0, elsewhere);
+    }
+
+    #[test]
+    fn a_stranger_presses_nothing() {
+        let start = Instant::now();
+        let stranger: SocketAddr = "203.0.113.1:1".parse().unwrap();
+        let told: SocketAddr = THERE.parse().unwrap();
+        let behind_a_router: SocketAddr = "198.51.100.7:999".parse().unwrap();
+        let press = |timestamp| key_packet('1', timestamp);
+        for theirs in [told, behind_a_router] {
+            let mut stream = stream(start);
+            for index in 0..60 {
+                let packet = sound_packet(index, &[0; 160]);
+                stream.packet(theirs, &packet, start + at(20 * u64::from(index)));
+            }
+            stream.packet(stranger, &press(1), start + at(60_000));
+            assert_eq!(drain(&mut stream), [], "{theirs}");
+            stream.packet(theirs, &press(2), start + at(61_000));
+            assert_eq!(drain(&mut stream), [StreamEvent::Key('1')], "{theirs}");
+            // Held and taken up again, it is the same place; another one is learned anew.
+            let mut change = SoundChange {
+                to: None,
+                law: Law::A,
+                events: Some(101),
+            };
+            stream.change(&change);
+            change.to = Some(told);
+            stream.change(&change);
+            stream.packet(stranger, &press(3), start + at(70_000));
+            assert_eq!(drain(&mut stream), [], "{theirs}");
+            change.to = Some("192.0.2.9:4000".parse().unwrap());
+            stream.change(&change);
+            stream.packet(stranger, &press(4), start + at(80_000));
+            assert_eq!(drain(&mut stream), [StreamEvent::Key('1')], "{theirs}");
+        }
+    }
+
+    /// What is left over from another call at the same socket number does not keep theirs from being heard.
+    #[test]
+    fn a_few_packets_are_nobody_s_place() {
+        let start = Instant::now();
+        let mut stream = stream(start);
+        let stranger: SocketAddr = "203.0.113.1:1".parse().unwrap();
+        let theirs: SocketAddr = "198.51.100.7:999".parse().unwrap();
+        stream.packet(stranger, &sound_packet(1, &[0; 160]), start);
+        stream.packet(theirs, &sound_packet(1, &[0; 160]), start + at(1_100));
+        assert_eq!(stream.tick(start).unwrap().0, theirs);
+    }
+
+    #[test]
+    fn a_message_that_comes_late_is_no_other_press() {
+        let start = Instant::now();
+        let mut stream = stream(start);
+        let from: SocketAddr = THERE.parse().unwrap();
+        stream.key_by_info('4', start);
+        stream.packet(from, &key_packet('4', 1), start + at(10));
+        assert_eq!(drain(&mut stream), [StreamEvent::Key('4')]);
+        stream.packet(from, &key_packet('1', 2), start + at(500));
+        assert_eq!(drain(&mut stream), [StreamEvent::Key('1')]);
+        // The message got lost, and was sent again.
+        stream.key_by_info('1', start + at(4_500));
+        assert_eq!(drain(&mut stream), []);
+        // Where no more packets of keys are to come, messages are all there is.
+        let change = SoundChange {
+            to: Some(from),
+            law: Law::A,
+            events: None,
+        };
+        stream.change(&change);
+        stream.key_by_info('2', start + at(9_000));
+        assert_eq!(drain(&mut stream), [StreamEvent::Key('2')]);
     }
 
     #[test]
@@ -450,20 +573,7 @@ mod tests {
         stream.key_by_info('5', start + at(300));
         assert_eq!(drain(&mut stream), [StreamEvent::Key('5')]);
         stream.key_by_info('6', start + at(400));
-        let event = KeyEvent {
-            key: '6',
-            is_end: false,
-            duration: 160,
-        };
-        let packet = Packet {
-            marker: true,
-            payload_type: 101,
-            sequence: 5,
-            timestamp: 5,
-            source: 9,
-            payload: event.to_bytes().unwrap().to_vec(),
-        };
-        stream.packet(from, &packet.to_bytes(), start + at(500));
+        stream.packet(from, &key_packet('6', 5), start + at(500));
         assert_eq!(drain(&mut stream), [StreamEvent::Key('6')]);
     }
 

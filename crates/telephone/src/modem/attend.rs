@@ -69,6 +69,11 @@ async fn session(line: &Line, pin: Option<&Pin>) -> Result<Never, Fault> {
     }
     let capabilities = probe(line, manufacturer, model).await?;
     line.change(|state| state.capabilities = Some(capabilities.clone()));
+    // A gateway that was killed, or a line that failed, leaves its call in the modem: the next one would be taken for
+    // answered, and speak to whoever is in that. Where there is no call, many say ERROR.
+    if capabilities.calls && !can(line, "AT+CHUP").await? {
+        can(line, "ATH").await?;
+    }
     serve(line, &capabilities).await
 }
 

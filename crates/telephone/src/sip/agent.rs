@@ -163,8 +163,11 @@ impl Agent {
         let (Some(branch), Some((_, method))) = (response.branch(), response.sequence()) else {
             return;
         };
-        self.core.learn(response);
         let key = (branch.to_owned(), method.to_owned());
+        if self.core.transactions.contains_key(&key) {
+            // Only whoever was asked knows the branch: nobody else is to say where we are.
+            self.core.learn(response);
+        }
         let Some(transaction) = self.core.transactions.get_mut(&key) else {
             return self.stray(response, source, now);
         };
@@ -195,7 +198,24 @@ impl Agent {
             }
             Owner::Probe => self.probed(&request, response, tries, now),
             Owner::Registration => self.registered(&request, response, tries, now),
-            Owner::Nobody => {}
+            Owner::Nobody => self.cleared_away(&request, response, to, tries, now),
+        }
+    }
+
+    /// A farewell that wants proof is said again with it, or somebody stays in a call with nobody. A CANCEL cannot be
+    /// said again under another number (RFC 3261 section 22.1).
+    fn cleared_away(
+        &mut self,
+        request: &Message,
+        response: &Message,
+        to: SocketAddr,
+        tries: u8,
+        now: Instant,
+    ) {
+        if request.method() == Some("BYE")
+            && let Some(again) = self.core.proved(request, response, tries)
+        {
+            self.once_more(Owner::Nobody, again, to, tries, now);
         }
     }
 
@@ -220,7 +240,7 @@ impl Agent {
             401 | 407 => match self.core.proved(request, response, tries) {
                 Some(again) => {
                     self.probe_sequence += 1;
-                    return self.once_more(Owner::Probe, again, tries, now);
+                    return self.once_more(Owner::Probe, again, self.core.server, tries, now);
                 }
                 None => Err(Trouble::Unauthorised),
             },
@@ -236,10 +256,16 @@ impl Agent {
         self.core.outputs.push_back(Output::Probed(outcome));
     }
 
-    fn once_more(&mut self, owner: Owner, request: Message, tries: u8, now: Instant) {
-        let server = self.core.server;
+    fn once_more(
+        &mut self,
+        owner: Owner,
+        request: Message,
+        to: SocketAddr,
+        tries: u8,
+        now: Instant,
+    ) {
         let method = request.method().unwrap_or_default().to_owned();
-        let branch = self.core.start(owner, request, server, now);
+        let branch = self.core.start(owner, request, to, now);
         if let Some(transaction) = self.core.transactions.get_mut(&(branch, method)) {
             transaction.tries = tries + 1;
         }
@@ -261,7 +287,7 @@ impl Agent {
             401 | 407 => match self.core.proved(request, response, tries) {
                 Some(again) => {
                     registration.sequence += 1;
-                    self.once_more(Owner::Registration, again, tries, now);
+                    self.once_more(Owner::Registration, again, self.core.server, tries, now);
                 }
                 None => self.not_registered(Trouble::Unauthorised, None, now),
             },
@@ -335,24 +361,51 @@ impl Agent {
         self.core.answer_with(request, code, reason, source, now);
     }
 
-    /// The connection to the trunk broke: nothing that was sent over it is answered any more. Calls that talk go on.
+    /// The connection to the trunk broke: nothing that was sent over it is answered any more. Calls that talk go on,
+    /// those that ring are given up and withdrawn, and what ends calls is sent again over the next connection.
     pub(crate) fn connection_lost(&mut self, why: &str, now: Instant) {
-        let keys: Vec<_> = self
-            .core
-            .transactions
-            .iter()
-            .filter(|(_, it)| it.is_open())
-            .map(|(key, _)| key.clone())
-            .collect();
+        let keys: Vec<_> = self.core.transactions.keys().cloned().collect();
         for key in keys {
-            self.give_up(&key, &Trouble::Unreachable(why.into()), now);
+            self.not_sent(&key, why, now);
+        }
+    }
+
+    /// A message could not be sent at all: that is the trouble of whatever it was for, and of nothing else.
+    pub(crate) fn undeliverable(&mut self, bytes: &[u8], why: &str, now: Instant) {
+        let Ok(message) = Message::parse(bytes) else {
+            return;
+        };
+        if let (Some(method), Some(branch)) = (message.method(), message.branch()) {
+            self.not_sent(&(branch.to_owned(), method.to_owned()), why, now);
+        }
+    }
+
+    fn not_sent(&mut self, key: &(String, String), why: &str, now: Instant) {
+        let Some(transaction) = self.core.transactions.get_mut(key) else {
+            return;
+        };
+        if !transaction.is_open() {
+            return;
+        }
+        match transaction.owner {
+            // Whoever is still in a call is not to be left in it: these go on trying until their time is over.
+            Owner::Within(_) | Owner::Nobody => transaction.send_again(now),
+            Owner::Call(id) => {
+                self.give_up(key, &Trouble::Unreachable(why.into()), now);
+                if let Some(call) = self.calls.get_mut(&id) {
+                    // Another number is tried now: this one is not to ring on.
+                    call.cancel_if_possible(&mut self.core, now);
+                }
+            }
+            Owner::Probe | Owner::Registration => {
+                self.give_up(key, &Trouble::Unreachable(why.into()), now);
+            }
         }
     }
 
     fn give_up(&mut self, key: &(String, String), trouble: &Trouble, now: Instant) {
         if let Some(transaction) = self.core.transactions.get_mut(key)
             && let Owner::Call(id) = transaction.owner
-            && *trouble == Trouble::Silent
             && !transaction.has_lingered()
         {
             transaction.linger(now);

@@ -185,7 +185,7 @@ impl Call {
     }
 
     /// CANCEL may not be sent before something was answered (RFC 3261 section 9.1): it could overtake the INVITE.
-    fn cancel_if_possible(&mut self, core: &mut Core, now: Instant) {
+    pub(super) fn cancel_if_possible(&mut self, core: &mut Core, now: Instant) {
         let key = (self.branch.clone(), "INVITE".to_owned());
         let is_proceeding = core
             .transactions

@@ -502,6 +502,65 @@ fn a_connection_that_breaks_ends_what_is_asked_and_not_what_is_talked() {
     assert_eq!(world.end(), None);
 }
 
+/// What was sent is forgotten; what nobody waits for any more still comes to its end.
+#[test]
+fn a_farewell_is_said_again_over_the_next_connection() {
+    let mut world = World::calling(Transport::Tcp);
+    world.reply("INVITE", 200, "1", CONTACT, SDP);
+    world.agent.hang_up(1, world.now);
+    world.drain();
+    assert_eq!(world.names(), ["INVITE", "ACK", "BYE"]);
+    let bye = world.last("BYE").clone();
+    for (pause_ms, at) in [(500, 500), (1_000, 1_500), (2_000, 3_500)] {
+        world.agent.connection_lost("broken", world.now);
+        world.drain();
+        assert_eq!(world.end(), None);
+        world.pass(pause_ms);
+        assert_eq!(world.log(), [(at, "BYE".to_owned())]);
+        assert_eq!(*world.last("BYE"), bye);
+    }
+    // Once for each break: a connection loses nothing.
+    world.pass(10_000);
+    assert_eq!(world.names(), Vec::<String>::new());
+    world.reply("BYE", 200, "1", "", "");
+    assert!(!world.agent.is_busy());
+    world.pass(100_000);
+    assert_eq!(world.agent.next_due(), None);
+}
+
+#[test]
+fn what_rings_is_withdrawn_over_the_next_connection() {
+    // Withdrawn before the connection breaks, and by its breaking.
+    for is_withdrawn in [true, false] {
+        let mut world = World::calling(Transport::Tcp);
+        world.reply("INVITE", 180, "1", CONTACT, "");
+        if is_withdrawn {
+            world.agent.hang_up(1, world.now);
+            world.drain();
+            assert_eq!(world.names(), ["INVITE", "CANCEL"]);
+        }
+        world.log();
+        world.agent.connection_lost("broken", world.now);
+        world.pass(1_000);
+        let trouble = Trouble::Unreachable("broken".into());
+        let expected = match is_withdrawn {
+            true => End::Withdrawn,
+            false => End::Trouble {
+                trouble,
+                retry_after: None,
+            },
+        };
+        assert_eq!(world.end(), Some(&expected));
+        assert_eq!(world.names(), ["CANCEL"], "{is_withdrawn}");
+        world.reply("CANCEL", 200, "1", "", "");
+        // Its refusal is acknowledged; had it been taken, it would be hung up.
+        world.reply("INVITE", 487, "1", "", "");
+        assert_eq!(world.names(), ["ACK"]);
+        world.pass(100_000);
+        assert_eq!(world.agent.next_due(), None);
+    }
+}
+
 #[test]
 fn a_registration_is_kept_up() {
     let mut world = World::new(Transport::Udp);
@@ -614,6 +673,51 @@ fn we_are_known_by_where_we_are_seen() {
     world.drain();
     let contact = world.last("OPTIONS").headers.first("Contact");
     assert_eq!(contact, Some("<sip:alarms@198.51.100.9:4321>"));
+}
+
+#[test]
+fn where_we_are_seen_is_not_for_strangers_to_say() {
+    let mut world = World::new(Transport::Udp);
+    world.agent.probe(world.now);
+    world.drain();
+    world.take(
+        "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP h;rport=4321;received=198.51.100.9;branch=z9hG4bKguess\r\n\
+         From: <sip:a@h>;tag=1\r\nTo: <sip:a@h>;tag=2\r\nCall-ID: x\r\nCSeq: 1 OPTIONS\r\n\r\n",
+    );
+    world.reply("OPTIONS", 200, "1", "", "");
+    world.agent.probe(world.now);
+    world.drain();
+    let contact = world.last("OPTIONS").headers.first("Contact");
+    assert_eq!(contact, Some("<sip:alarms@192.0.2.7:5070>"));
+}
+
+/// Whoever answers a call that is not wanted any more stays in it, at our expense, until a BYE is taken.
+#[test]
+fn a_farewell_that_nobody_waits_for_is_proved_too() {
+    for is_fork in [true, false] {
+        let mut world = World::calling(Transport::Udp);
+        let invite = world.last("INVITE").clone();
+        match is_fork {
+            true => world.reply("INVITE", 200, "1", CONTACT, SDP),
+            false => {
+                world.agent.hang_up(1, world.now);
+                world.reply("INVITE", 180, "2", CONTACT, "");
+            }
+        }
+        world.log();
+        world.answer(&Message::response(&invite, 200, "OK", "2"), CONTACT, SDP);
+        assert_eq!(world.names(), ["ACK", "BYE"]);
+        let challenge = "Proxy-Authenticate: Digest realm=\"r\", nonce=\"n\", qop=\"auth\"\r\n";
+        world.reply("BYE", 407, "2", challenge, "");
+        assert_eq!(world.names(), ["BYE"], "{is_fork}");
+        let bye = world.last("BYE");
+        assert_eq!(bye.sequence(), Some((3, "BYE")));
+        let proof = bye.headers.first("Proxy-Authorization").unwrap_or_default();
+        assert!(proof.contains("nonce=\"n\""), "{proof}");
+        // A second challenge says that the proof was wrong.
+        world.reply("BYE", 407, "2", challenge, "");
+        assert_eq!(world.names(), Vec::<String>::new());
+    }
 }
 
 #[test]

@@ -35,8 +35,11 @@ pub(crate) struct ClientTransaction {
     pub(crate) tries: u8,
     bytes: Vec<u8>,
     state: State,
+    is_reliable: bool,
     /// When it is sent again, and after how long then.
     resend: Option<(Instant, Duration)>,
+    /// How long after the next break of its connection it is sent again.
+    break_pause: Duration,
     ends_at: Option<Instant>,
     has_lingered: bool,
 }
@@ -96,6 +99,8 @@ impl ClientTransaction {
             to,
             tries: 1,
             state: State::Calling,
+            is_reliable,
+            break_pause: T1,
             resend: (!is_reliable).then_some((now + T1, T1)),
             ends_at: Some(now + silence_limit.min(GONE)),
             has_lingered: false,
@@ -185,6 +190,16 @@ impl ClientTransaction {
         message
     }
 
+    /// It did not get through, or its connection broke before it was answered: over a connection it is sent again, once,
+    /// after a pause that grows with each break, as a server that is not there lets one after the other break.
+    /// Datagrams are sent again anyway.
+    pub(crate) fn send_again(&mut self, now: Instant) {
+        if self.is_reliable {
+            self.resend = Some((now + self.break_pause, self.break_pause));
+            self.break_pause = (self.break_pause * 2).min(T2);
+        }
+    }
+
     /// Says no more, and listens a while longer: whoever was too slow may ring yet, and is then to be told that it is
     /// not wanted any more.
     pub(crate) fn linger(&mut self, now: Instant) {
@@ -218,6 +233,9 @@ impl ClientTransaction {
                     _ => (*after * 2).min(T2),
                 };
                 *at = now + *after;
+                if self.is_reliable {
+                    self.resend = None;
+                }
                 Due::Resend(self.bytes.clone())
             }
             _ => Due::Nothing,

@@ -128,10 +128,7 @@ impl Driver {
             if TokioInstant::now() >= keep_alive_at {
                 keep_alive_at = TokioInstant::now() + KEEP_ALIVE;
                 if self.agent.live_calls() > 0 {
-                    let _ = self
-                        .link
-                        .send(self.server, self.server, b"\r\n\r\n".to_vec())
-                        .await;
+                    let _ = self.link.send(self.server, self.server, b"\r\n\r\n").await;
                 }
             }
         }
@@ -246,13 +243,14 @@ impl Driver {
     /// Does everything that the agent wants done.
     async fn send_all(&mut self) {
         while let Some(output) = self.agent.output() {
-            if is_silence(&output) {
-                self.link.renew();
+            if is_silence(&output) && self.link.renew() {
+                self.lost("it says nothing any more");
             }
             match output {
                 Output::Send { to, bytes } => {
-                    if let Err(why) = self.link.send(to, self.server, bytes).await {
-                        self.lost(&why);
+                    if let Err(why) = self.link.send(to, self.server, &bytes).await {
+                        tracing::debug!(%to, why, "a message cannot be sent");
+                        self.agent.undeliverable(&bytes, &why, now());
                     }
                 }
                 Output::Call { call, event } => {

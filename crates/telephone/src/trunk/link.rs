@@ -114,28 +114,32 @@ impl Link {
     }
 
     /// Lets a connection go that nothing comes back by: it may have died without a word, and another is made when
-    /// something is to be sent.
-    pub(super) fn renew(&mut self) {
-        if let Link::Connection(connection) = self {
-            connection.writer = None;
-            connection.is_up = false;
-            connection.generation += 1;
+    /// something is to be sent. Says whether there was one; nothing tells of its end then.
+    pub(super) fn renew(&mut self) -> bool {
+        match self {
+            Link::Connection(connection) => {
+                connection.is_up = false;
+                connection.generation += 1;
+                connection.writer.take().is_some()
+            }
+            Link::Datagrams(_) => false,
         }
     }
 
-    /// Sends bytes. An error says that this way is broken, and not that they were lost, which may always happen.
+    /// Sends bytes. An error says that they cannot be sent, and not that they were lost, which may always happen. A
+    /// connection that breaks is told of by [`Link::next`].
     pub(super) async fn send(
         &mut self,
         to: SocketAddr,
         server: SocketAddr,
-        bytes: Vec<u8>,
+        bytes: &[u8],
     ) -> Result<(), String> {
         if to.ip().is_unspecified() {
             // To the kernel, that would be this very machine.
             return Err("the address of the server is not known".into());
         }
         match self {
-            Link::Datagrams(socket) => match socket.send_to(&bytes, to).await {
+            Link::Datagrams(socket) => match socket.send_to(bytes, to).await {
                 Err(error) if is_lasting(&error) => Err(error.to_string()),
                 _ => Ok(()),
             },
@@ -143,11 +147,13 @@ impl Link {
                 if connection.writer.is_none() {
                     connection.connect(server);
                 }
-                match &connection.writer {
-                    Some(writer) => writer
-                        .try_send(bytes)
-                        .map_err(|_| "the server takes nothing any more".into()),
-                    None => Ok(()),
+                let writer = connection.writer.as_ref();
+                match writer.map(|it| it.try_send(bytes.to_vec())) {
+                    Some(Err(mpsc::error::TrySendError::Full(_))) => {
+                        Err("the server takes nothing any more".into())
+                    }
+                    // Where it is closed, the break is still to be told of.
+                    _ => Ok(()),
                 }
             }
         }

@@ -101,12 +101,12 @@ it('tells no lie while the gateway in charge has not taken it', async () => {
 });
 
 it('counts them outside of the page too, where there is a place for it', async () => {
-  const counts: number[] = [];
-  host.countAlarms = (count) => Promise.resolve(void counts.push(count));
+  const counts: [number, string][] = [];
+  host.countAlarms = (...said) => Promise.resolve(void counts.push(said));
   const id = desk.raise({ text: 'High water', severity: 'high' });
   await show();
   await click(`alarm-acknowledge-${id}`);
-  expect(counts).toEqual([0, 1, 0]);
+  expect(counts).toEqual([[0, 'en'], [1, 'en'], [0, 'en']]);
 });
 
 it('says why it was not done', async () => {
@@ -194,6 +194,18 @@ it('asks before it acknowledges everything that is shown', async () => {
   await click('acknowledge-all');
   await submit('acknowledge-dialog-go');
   expect([desk.view(one).state, desk.view(two).state]).toEqual(['acknowledged', 'acknowledged']);
+});
+
+it('counts parts with what they are parts of', async () => {
+  const whole = desk.raise({ text: 'The site is silent', severity: 'high', site: 1 });
+  const part = desk.raise({ text: 'Silent', site: 1, controller: 7, part_of: whole });
+  desk.raise({ text: 'Elsewhere' });
+  await show();
+  await click(`alarm-parts-${whole}`);
+  expect(text('acknowledge-all')).toBe('Acknowledge all 2');
+  await click('acknowledge-all');
+  await submit('acknowledge-dialog-go');
+  expect(desk.view(part).state).toBe('acknowledged');
 });
 
 it('refuses to shelve until a time that has passed', async () => {

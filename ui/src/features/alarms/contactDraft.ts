@@ -67,6 +67,9 @@ export function contactOfDraft(draft: ContactDraft): { contact: Contact; pin?: s
   if (name === '' || new TextEncoder().encode(name).length > NAME_BYTES_MAX) faults['name'] = words.contacts.form.nameBad;
   const zone = draft.zone.trim();
   if (!isZone(zone)) faults['zone'] = words.contacts.form.zoneBad;
+  // As much of an address as can be told at a glance; the gateway reads it closely.
+  const email = draft.email.trim();
+  if (email !== '' && !/^[^\s@]+@[^\s@]+$/.test(email)) faults['email'] = words.contacts.form.emailBad;
   const pin = draft.pin.trim();
   if (pin !== '' && !/^\d{4,12}$/.test(pin)) faults['pin'] = words.contacts.form.pinBad;
   const callsPerHour = Number(draft.callsPerHour.trim() === '' ? Number.NaN : draft.callsPerHour);

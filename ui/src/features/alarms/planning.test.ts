@@ -44,15 +44,17 @@ it('shows a contact as it is, and saves what was changed and nothing else', asyn
 
 it('says beside its field what the gateway does not take', async () => {
   await show(`#/alarms/contacts/${LI}`);
-  await write('contact-email', 'li at home');
+  await write('contact-sms', 'ring me');
   await submit('contact-save');
-  expect(beside('contact-email')).toBe('expected an e-mail address, such as li@example.org');
-  expect(document.activeElement).toBe(get('contact-email'));
-  await write('contact-email', 'li@example.org');
+  expect(beside('contact-sms')).toContain('a telephone number (digits, with + before the country)');
+  expect(document.activeElement).toBe(get('contact-sms'));
+  await write('contact-sms', '');
+  await write('contact-email', 'li at home');
   await write('contact-name', ' ');
   await write('contact-pin', '12');
   await write('quiet-0-to', '');
   await submit('contact-save');
+  expect(beside('contact-email')).toBe('expected an e-mail address, such as li@example.org');
   expect(beside('contact-name')).toContain('expected a name');
   expect(beside('contact-pin')).toContain('expected 4 to 12 digits');
   expect(text('quiet-fault')).toContain('expected days');
@@ -128,7 +130,7 @@ it('tells who is on call now and next, and draws the coming weeks', async () => 
   // It began with Li on 2 November.
   expect(text('on-call-now')).toBe('first Li Qiang +49 30 901820 until Mon, Nov 30, 09:00 then Wang Fangdeputy Li Qiang +49 30 901820 until Mon, Nov 30, 09:00 then Anna Schmidt');
   expect(document.querySelectorAll('[data-testid="calendar"] .week')).toHaveLength(4);
-  expect(text('chain')).toContain('2on call (first)callmedium and high3, 1 min5 min');
+  expect(text('chain')).toContain('2on call (first)callmedium and high3, 1 min apart5 min');
 });
 
 it('has somebody stand in, and takes that back', async () => {
@@ -244,7 +246,7 @@ it('makes a plan of its own for a site, from that of all sites, and removes it a
 
 it('writes rules as people do, and never in thousandths', async () => {
   await show('#/alarms/rules/1');
-  expect(text('rule-list')).toContain('AI0 above 80, until below 75.5 for 10 s');
+  expect(text('rule-list')).toContain('AI0 above 80 for 10 s, until below 75.5');
   expect(text('rule-list')).toContain('DI1 is ON for 5 min');
   expect([value('rule-limit'), value('rule-clear'), value('rule-for'), value('rule-over-for')]).toEqual(['80', '75.5', '10 s', '1 min']);
   await write('rule-limit', '21.5');

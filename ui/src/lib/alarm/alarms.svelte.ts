@@ -14,8 +14,8 @@ export const ALARMS_KEPT_MAX = 2_000;
 export const READ_AGAIN_MS = 500;
 /** How long after a failure it is tried again. */
 export const TRY_AGAIN_MS = 5_000;
-/** Rights and sites change seldom: how often they are asked for. */
-const WHO_AGAIN_MS = 60_000;
+/** Rights and sites change seldom: how often they are asked for, and alarms by whoever was refused them. */
+export const WHO_AGAIN_MS = 60_000;
 
 export type Alarms = ReturnType<typeof createAlarms>;
 
@@ -23,7 +23,7 @@ function asFault(error: unknown): HostError {
   return error instanceof HostError ? error : new HostError({ code: 'internal', message: String(error) });
 }
 
-/** Whether asking again cannot help: this account sees no alarms, or this gateway has none. */
+/** Whether asking again soon cannot help: this account sees no alarms, or this gateway has none. */
 function isLasting(fault: HostError): boolean {
   return ['forbidden', 'not_found', 'unsupported', 'not_logged_in', 'http_404', 'http_403', 'http_401'].includes(fault.code);
 }
@@ -148,7 +148,12 @@ export function createAlarms(host: Host, now: () => number) {
         if (isLasting(fault)) {
           available = false;
           list = [];
-          return;
+          revision = -1;
+          whoAt = -Infinity;
+          // Somebody may be given the right, and a gateway that is replaced may have learnt of alarms: a page and a tray
+          // that stand open for weeks must not stay silent for that.
+          await pause(WHO_AGAIN_MS, signal);
+          continue;
         }
         knownUntil ??= Date.now();
         await pause(TRY_AGAIN_MS, signal);

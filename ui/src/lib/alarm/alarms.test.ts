@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { FakeAlarms } from '../../../tests/fakeAlarms';
 import { FakeHost } from '../../../tests/fakeHost';
 import { fillStorm } from '../../../tests/sampleAlarms';
-import { ALARMS_KEPT_MAX, createAlarms, READ_AGAIN_MS, TRY_AGAIN_MS, type Alarms } from './alarms.svelte';
+import { ALARMS_KEPT_MAX, createAlarms, READ_AGAIN_MS, TRY_AGAIN_MS, WHO_AGAIN_MS, type Alarms } from './alarms.svelte';
 import { faultField, lean } from './api';
 
 const NOW = 1_800_000_000_000;
@@ -99,13 +99,17 @@ it('tries again when the gateway cannot be reached, and says since when it does 
   expect(alarms.list).toHaveLength(2);
 });
 
-it('asks no more where there is nothing for this account', async () => {
+it('asks seldom where there is nothing for this account, and shows what it may see by then', async () => {
+  desk.raise({ text: 'One' });
   host.answer = null;
   await begin();
   expect(alarms.available).toBe(false);
   host.answer = desk.answer;
-  await vi.advanceTimersByTimeAsync(60_000);
+  await vi.advanceTimersByTimeAsync(WHO_AGAIN_MS - 1_000);
   expect(desk.asked).toEqual([]);
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(alarms.available).toBe(true);
+  expect(alarms.list).toHaveLength(1);
 });
 
 it('ends its question when it is ended, and forgets', async () => {

@@ -24,7 +24,7 @@ export function rungWritten(rung: Rung, nameOf: NameOf): string {
 /** Who takes a turn, for how long, and when it is handed over. */
 export function turnWritten(turn: Turn, nameOf: NameOf): string {
   const { day, minute } = turn.hand_over;
-  return texts.plans.onCall.turn(turn.people.map(nameOf).join(', '), turn.shift_days, texts.plans.days[day - 1] ?? '', minuteText(minute));
+  return texts.plans.onCall.turn(turn.people.map(nameOf).join(texts.plans.comma), turn.shift_days, texts.plans.days[day - 1] ?? '', minuteText(minute));
 }
 
 /** Everybody whom a plan names or whose shift comes, each once, in the order in which they come. */

@@ -1,6 +1,10 @@
 // Alarms, contacts, plans and rules as the gateway's API writes them: docs/http.md. Times are milliseconds of gateway time,
 // ids are numbers. A field that is left out, or null, is `undefined`; a word that is newer than this page is shown as it is.
 
+import type { Language } from '../host/types';
+
+export type { Language };
+
 export type Severity = 'low' | 'medium' | 'high';
 /** From the gravest to the least. */
 export const SEVERITIES: readonly Severity[] = ['high', 'medium', 'low'];
@@ -133,8 +137,6 @@ export interface OnCall {
   until_ms: number;
   is_override: boolean;
 }
-
-export type Language = 'en' | 'zh';
 
 export interface Quiet {
   /** On which it begins: 1 Monday to 7 Sunday. */

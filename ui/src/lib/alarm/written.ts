@@ -63,22 +63,23 @@ export function parseDuration(text: string): number | null {
   return Number.isInteger(seconds) ? seconds : null;
 }
 
-/** When a rule is so, in one line. */
-export function conditionWritten(condition: Condition, sort: PointSort): string {
+/** When a rule is so, and for how long it has to be, in one line. */
+export function conditionWritten(condition: Condition, sort: PointSort, forS = 0): string {
   const words = texts.plans.rules.when;
+  const held = forS === 0 ? '' : ` ${texts.plans.rules.for(durationWritten(forS))}`;
   switch (condition.kind) {
     case 'above':
     case 'below':
-      return words[condition.kind](condition.point, valueWritten(condition.limit, sort, false), valueWritten(condition.clear, sort, false));
+      return words[condition.kind](condition.point, valueWritten(condition.limit, sort, false), valueWritten(condition.clear, sort, false), held);
     case 'is':
-      return words.is(condition.point, valueWritten(condition.value, sort, true));
+      return words.is(condition.point, valueWritten(condition.value, sort, true)) + held;
     case 'rises':
     case 'falls':
-      return words[condition.kind](condition.point, formatThousandths(condition.by), durationWritten(condition.within_s));
+      return words[condition.kind](condition.point, formatThousandths(condition.by), durationWritten(condition.within_s)) + held;
     case 'bad':
-      return words.bad(condition.point);
+      return words.bad(condition.point) + held;
     case 'silent':
-      return words.silent;
+      return words.silent + held;
   }
 }
 

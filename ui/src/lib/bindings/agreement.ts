@@ -16,6 +16,7 @@ import type { FleetChange } from './FleetChange';
 import type { FleetSnapshot } from './FleetSnapshot';
 import type { HostFault } from './HostFault';
 import type { Identity } from './Identity';
+import type { Language } from './Language';
 import type { LinkStatus } from './LinkStatus';
 import type { Note } from './Note';
 import type { Receipt } from './Receipt';
@@ -41,6 +42,7 @@ export type Agreement = [
   Agreed<Same<FleetSnapshot, Host.FleetSnapshot>>,
   Agreed<Same<HostFault, Host.HostFault>>,
   Agreed<Same<Identity, Host.Identity>>,
+  Agreed<Same<Language, Host.Language>>,
   Agreed<Same<LinkStatus, Host.LinkStatus>>,
   Agreed<Same<Note, Host.Note>>,
   Agreed<Same<Receipt, Host.Receipt>>,

@@ -21,6 +21,7 @@ import {
   type Host,
   type HostEvent,
   type Identity,
+  type Language,
   type LinkStatus,
   type Note,
   type Receipt,
@@ -137,7 +138,7 @@ class TauriHost implements Host {
     }
   }
 
-  readonly countAlarms = (count: number): Promise<void> => call('count_alarms', { count });
+  readonly countAlarms = (count: number, language: Language): Promise<void> => call('count_alarms', { count, language });
 
   readonly serialPorts = (): Promise<SerialPort[]> => call('serial_ports');
 

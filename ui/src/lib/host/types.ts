@@ -8,6 +8,9 @@
 /** A peer's number; see docs/protocol.md section 1. */
 export type Address = number;
 
+/** What the page speaks. */
+export type Language = 'en' | 'zh';
+
 /** Who is logged in. */
 export interface Session {
   account: string;
@@ -354,7 +357,7 @@ export interface Host {
   /** What is not in the protocol: alarms, and who is told of them. */
   api(request: ApiRequest): Promise<ApiAnswer>;
   /** Shows how many alarms nobody has acknowledged, beside the page itself; null where there is no place for it. */
-  readonly countAlarms: ((count: number) => Promise<void>) | null;
+  readonly countAlarms: ((count: number, language: Language) => Promise<void>) | null;
   /** Null where this host has no serial ports. */
   readonly serialPorts: (() => Promise<SerialPort[]>) | null;
   /** Null where this host has no serial ports. */

@@ -44,6 +44,7 @@ export const alarmsEn = {
     severitiesAll: 'all severities',
     siteLabel: 'Site',
     sitesAll: 'all sites',
+    filterShort: 'Filter',
     filter: 'Filter by text, controller or number',
     columns: { severity: 'Severity', what: 'What', where: 'Where', since: 'Since', standing: 'State' },
     mark: (text: string) => `Mark ${text}`,
@@ -189,7 +190,7 @@ export const alarmsEn = {
     webhook: 'the web hook',
   } as Readonly<Record<string, string>>,
   media: { call: 'call', sms: 'SMS', email: 'e-mail', push: 'push', webhook: 'web hook' } as Record<Medium, string>,
-  heardFrom: { low: 'of every alarm', medium: 'of medium and high ones', high: 'of high ones', never: 'of none' } as Record<HeardFrom, string>,
+  heardFrom: { low: 'every alarm', medium: 'medium and high ones', high: 'high ones', never: 'none' } as Record<HeardFrom, string>,
 
   strip: {
     onCall: 'On call now',

@@ -41,6 +41,7 @@ export const alarmsZh: AlarmTexts = {
     severitiesAll: '所有级别',
     siteLabel: '站点',
     sitesAll: '所有站点',
+    filterShort: '筛选',
     filter: '按文字、控制器或编号筛选',
     columns: { severity: '级别', what: '内容', where: '位置', since: '持续', standing: '状态' },
     mark: (text) => `选中“${text}”`,

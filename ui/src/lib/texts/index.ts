@@ -1,5 +1,6 @@
 // Which catalogue speaks, and the shapes of times and numbers in it.
 
+import type { Language } from '../host/types';
 import { en, type Texts } from './en';
 import { zh } from './zh';
 
@@ -16,7 +17,8 @@ export function soundLanguage(wanted: string | undefined): string {
 }
 
 export const locale = soundLanguage(globalThis.navigator?.language);
-export const texts: Texts = locale.startsWith('zh') ? zh : en;
+export const language: Language = locale.startsWith('zh') ? 'zh' : 'en';
+export const texts: Texts = language === 'zh' ? zh : en;
 
 const timeOfDay = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
 const timeWithSeconds = new Intl.DateTimeFormat(locale, {

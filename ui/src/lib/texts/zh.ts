@@ -299,8 +299,8 @@ export const zh: Texts = {
   reason: (code) => reasons[code] ?? code.replaceAll('_', ' '),
   ago: {
     seconds: (n) => `${n} 秒`,
-    minutes: (n) => `${n} 分`,
-    hours: (n) => `${n} 时`,
+    minutes: (n) => `${n} 分钟`,
+    hours: (n) => `${n} 小时`,
     days: (n) => `${n} 天`,
     now: '刚才',
   },

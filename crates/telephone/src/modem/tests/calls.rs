@@ -258,3 +258,25 @@ fn a_program_that_ends_hangs_up_first() {
         assert_eq!(world.text_outcome(id), refused(TextFault::Closing));
     }
 }
+
+#[test]
+fn a_call_that_a_killed_program_left_behind_is_hung_up_first() {
+    for kind in [ModemKind::Sim800, ModemKind::Quectel] {
+        let mut world = called(kind, Callee::default());
+        let left = world.call("12");
+        world.until("an answer", |world| {
+            world.call_events(left).contains(&CallEvent::Answered)
+        });
+        // Another program opens the modem, which still has the call.
+        world.machine = Machine::new(world.now, None, false);
+        world.machine.order(Order::Room(32));
+        world.modem.change(|options| {
+            options.callees = vec![reacting(Reaction::RingsOn)];
+        });
+        let id = world.call_within("13", 20, 60);
+        assert_eq!(world.call_end(id), CallEnd::NoAnswer, "{kind:?}");
+        assert!(!world.call_events(id).contains(&CallEvent::Answered));
+        assert_eq!(world.modem.calls().len(), 2);
+        assert!(world.modem.calls()[0].is_hung_up, "{kind:?}");
+    }
+}
