@@ -172,17 +172,22 @@ pub(super) const fn decision(key: u8) -> Option<Decision> {
     }
 }
 
-/// The code and the digit behind it; the code alone says that it was heard.
+/// The code at its beginning and the digit behind it; the code and nothing else says that it was heard. "4711 not me" says
+/// nothing, nor does what quotes the message: nobody has heard by an answer that may mean something else.
 fn understood(text: &str) -> Option<(u32, Decision)> {
-    let mut digits = text
-        .split(|it: char| !it.is_ascii_digit())
-        .filter(|it| !it.is_empty());
-    let code = digits.next()?.parse().ok()?;
-    let decision = match digits.next() {
-        None => Decision::Acknowledge,
-        Some(digit) => decision(digit.parse().ok()?)?,
-    };
-    Some((code, decision))
+    let digits_of = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+    let text = text.trim();
+    let (code, rest) = text.split_at(digits_of(text));
+    let code = code.parse().ok()?;
+    if rest.is_empty() {
+        return Some((code, Decision::Acknowledge));
+    }
+    let rest = rest.trim_start_matches(|it: char| it.is_whitespace() || ".,:;-/=".contains(it));
+    let (digit, rest) = rest.split_at(digits_of(rest));
+    // "1st floor" is no answer.
+    let ends = rest.chars().next().is_none_or(|it| !it.is_alphanumeric());
+    let decision = decision(digit.parse().ok()?)?;
+    ends.then_some((code, decision))
 }
 
 fn is_of(contact: &Contact, number: &str) -> bool {

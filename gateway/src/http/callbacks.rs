@@ -90,7 +90,7 @@ async fn told(
             tracing::warn!(
                 expected = provider.base(),
                 "a callback of the provider is not signed for the URL that is set: most likely \
-                 alarms.provider.callback_url (or alarms.page_url) is not the URL by which the provider reaches this \
+                 alarms.provider.callback_url is not the URL by which the provider reaches this \
                  gateway, or the token is another one"
             );
         }

@@ -81,7 +81,7 @@ pub struct RawProvider {
     pub sms: Option<bool>,
     /// How long a telephone rings.
     pub ring_limit: Option<Span>,
-    /// Where it reaches this gateway; `alarms.page_url` unless set.
+    /// Where it reaches this gateway; it does not unless set.
     pub callback_url: Option<String>,
     /// Whether it may be on this host or in a private network.
     pub allow_private: Option<bool>,
@@ -131,7 +131,7 @@ pub(super) fn resolve(
         },
         provider: match provider {
             None => None,
-            Some(raw) => Some(raw.resolve(page_url.as_deref())?),
+            Some(raw) => Some(raw.resolve()?),
         },
         webhook: match webhook {
             None => None,
@@ -197,7 +197,7 @@ impl RawNtfy {
 }
 
 impl RawProvider {
-    fn resolve(&self, page_url: Option<&str>) -> Result<ProviderUse, ConfigError> {
+    fn resolve(&self) -> Result<ProviderUse, ConfigError> {
         let key = "alarms.provider.token";
         let token = secret(key, self.token.as_ref(), self.token_file.as_ref())?;
         let (Some(account), Some(token)) = (self.account.clone(), token) else {
@@ -221,20 +221,19 @@ impl RawProvider {
             let expected = "calls or sms, or no table [alarms.provider]";
             return refused("alarms.provider.sms", expected, "neither");
         }
-        let callback_url = match (self.callback_url.as_deref(), page_url) {
-            (Some(url), _) => Some(
+        // Not the page's: that is for people, and often no provider reaches it.
+        let callback_url = match self.callback_url.as_deref() {
+            None => None,
+            Some(url) => Some(
                 callback_base(url)
                     .or_else(|expected| refused("alarms.provider.callback_url", expected, url))?,
             ),
-            // That is for people, and may be anything.
-            (None, Some(url)) => callback_base(url).ok(),
-            (None, None) => None,
         };
         if calls && callback_url.is_none() {
             return refused(
                 "alarms.provider.callback_url",
-                "the public URL of this gateway, since the provider asks it what to say in a call; or \
-                 alarms.page_url, or calls = false",
+                "the public URL of this gateway, since the provider asks it what to say in a call; \
+                 or calls = false",
                 "none",
             );
         }
