@@ -11,7 +11,8 @@ use std::{sync::Arc, time::Duration};
 use switchyard_protocol::message::Title;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
-/// How long a chore is another gateway's after the one with it has died.
+/// How long a chore is another gateway's after the one with it has died. What one of them has under way outlives it: a
+/// script's trial ten times.
 const TERM: Duration = Duration::from_secs(15);
 /// How long before its end the term counts as over: clocks differ, and a request may be under way.
 const MARGIN: Duration = Duration::from_secs(3);
@@ -97,7 +98,7 @@ impl Chore {
         self.tenure.clone()
     }
 
-    /// Says when it is time to renew it; at once for the first time, since reading all there is may have taken long.
+    /// Says when it is time to renew it; at once for the first time: between taking it and that, much may have been read.
     pub(crate) fn renewals() -> Interval {
         let mut renewals = tokio::time::interval(RENEW_INTERVAL);
         renewals.set_missed_tick_behavior(MissedTickBehavior::Delay);

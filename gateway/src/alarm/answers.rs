@@ -46,16 +46,23 @@ pub(crate) fn received() -> (mpsc::Sender<Received>, mpsc::Receiver<Received>) {
 pub(crate) struct Answers {
     store: Arc<dyn ConfigStore>,
     bell: Bell,
+    later: mpsc::Sender<Received>,
     all: Throttle<()>,
     by_number: Throttle<String>,
     names: Mutex<VecDeque<String>>,
 }
 
 impl Answers {
-    pub(crate) fn new(store: Arc<dyn ConfigStore>, bell: Bell) -> Self {
+    /// `later` leads to [`take_all`](Self::take_all).
+    pub(crate) fn new(
+        store: Arc<dyn ConfigStore>,
+        bell: Bell,
+        later: mpsc::Sender<Received>,
+    ) -> Self {
         Answers {
             store,
             bell,
+            later,
             all: Throttle::new(PER_MINUTE_MAX),
             by_number: Throttle::new(PER_NUMBER_PER_MINUTE_MAX),
             names: Mutex::default(),
@@ -69,30 +76,52 @@ impl Answers {
     /// When it could not be kept, so that it is worth coming again.
     pub(crate) async fn take(
         &self,
-        Received { from, text }: &Received,
+        received: &Received,
         name: Option<&str>,
     ) -> Result<(), StoreError> {
+        let Some(wished) = self.judge(received, name).await? else {
+            return Ok(());
+        };
+        let kept = self.keep(wished).await;
+        if kept.is_err() {
+            // It may come again.
+            self.release(name);
+        }
+        kept
+    }
+
+    /// Takes one later that could not be kept; whether there is room for it.
+    pub(crate) fn put_off(&self, received: Received) -> bool {
+        self.later.try_send(received).is_ok()
+    }
+
+    /// What somebody wants by a text, if it is an answer, from somebody who is told of alarms, and not one too many.
+    async fn judge(
+        &self,
+        Received { from, text }: &Received,
+        name: Option<&str>,
+    ) -> Result<Option<WishedAlarms>, StoreError> {
         let Some((code, decision)) = understood(text) else {
             tracing::info!("a text that came is no answer to a message");
-            return Ok(());
+            return Ok(None);
         };
         if !self.all.pass((), Instant::now()) {
             tracing::warn!("too many answers to messages in a minute: one was not looked at");
-            return Ok(());
+            return Ok(None);
         }
         let contacts = self.store.contacts().await?;
         if !contacts.iter().any(|it| is_of(&it.contact, from)) {
             tracing::info!("an answer to a message came from nobody who is told of alarms");
-            return Ok(());
+            return Ok(None);
+        }
+        if name.is_some_and(|name| !self.reserve(name)) {
+            return Ok(None);
         }
         if !self.by_number.pass(tail(from), Instant::now()) {
             tracing::warn!("too many answers in a minute from one number: one was not looked at");
-            return Ok(());
+            return Ok(None);
         }
-        if name.is_some_and(|name| !self.reserve(name)) {
-            return Ok(());
-        }
-        let wished = WishedAlarms {
+        Ok(Some(WishedAlarms {
             wish: AlarmWish::Answer {
                 from: from.clone(),
                 code,
@@ -101,14 +130,13 @@ impl Answers {
             comment: None,
             account: String::new(),
             at_ms: crate::clock::time().0,
-        };
-        let kept = self.store.add_alarm_wish(wished).await;
-        match kept {
-            Ok(_) => self.bell.ring(),
-            // It may come again.
-            Err(_) => self.release(name),
-        }
-        kept.map(drop)
+        }))
+    }
+
+    async fn keep(&self, wished: WishedAlarms) -> Result<(), StoreError> {
+        self.store.add_alarm_wish(wished).await?;
+        self.bell.ring();
+        Ok(())
     }
 
     /// Takes texts that can wait, until the gateway stops.
@@ -119,12 +147,18 @@ impl Answers {
     ) {
         let taking = async {
             while let Some(text) = received.recv().await {
-                while let Err(error) = self.take(&text, None).await {
-                    tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "an answer to a message could not be kept, and waits"
-                    );
-                    tokio::time::sleep(AGAIN_PAUSE).await;
+                // Each is judged once, however often it is tried to keep it.
+                let judged = loop {
+                    match self.judge(&text, None).await {
+                        Ok(judged) => break judged,
+                        Err(error) => pause(&error).await,
+                    }
+                };
+                let Some(wished) = judged else {
+                    continue;
+                };
+                while let Err(error) = self.keep(wished.clone()).await {
+                    pause(&error).await;
                 }
             }
         };
@@ -153,6 +187,15 @@ impl Answers {
     }
 }
 
+/// Waits before something is tried again that the store has not done.
+async fn pause(error: &StoreError) {
+    tracing::warn!(
+        error = error as &dyn std::error::Error,
+        "an answer to a message could not be kept, and waits"
+    );
+    tokio::time::sleep(AGAIN_PAUSE).await;
+}
+
 /// The key that stands for a decision, in a call and in an answer.
 pub(super) const fn key(decision: Decision) -> u8 {
     match decision {
@@ -173,21 +216,37 @@ pub(super) const fn decision(key: u8) -> Option<Decision> {
 }
 
 /// The code at its beginning and the digit behind it; the code and nothing else says that it was heard. "4711 not me" says
-/// nothing, nor does what quotes the message: nobody has heard by an answer that may mean something else.
+/// nothing, nor does what quotes the message, or "4711 3 of us are on the way": nobody has heard, and nothing is muted, by an
+/// answer that may mean something else.
 fn understood(text: &str) -> Option<(u32, Decision)> {
-    let digits_of = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
-    let text = text.trim();
-    let (code, rest) = text.split_at(digits_of(text));
+    let text: String = text.chars().map(half_width).collect();
+    let is_part = |it: char| it.is_alphanumeric();
+    let number = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+    let text = text.trim_matches(|it| !is_part(it));
+    let (code, rest) = text.split_at(number(text));
     let code = code.parse().ok()?;
     if rest.is_empty() {
         return Some((code, Decision::Acknowledge));
     }
-    let rest = rest.trim_start_matches(|it: char| it.is_whitespace() || ".,:;-/=".contains(it));
-    let (digit, rest) = rest.split_at(digits_of(rest));
-    // "1st floor" is no answer.
-    let ends = rest.chars().next().is_none_or(|it| !it.is_alphanumeric());
+    let rest = rest.trim_start_matches(|it| !is_part(it));
+    let (digit, rest) = rest.split_at(number(rest));
     let decision = decision(digit.parse().ok()?)?;
-    ends.then_some((code, decision))
+    let is_clear = match decision {
+        // "4711 1 on my way", and not "4711 1st floor".
+        Decision::Acknowledge => !rest.starts_with(is_part),
+        Decision::Pass | Decision::Mute => !rest.contains(is_part),
+    };
+    is_clear.then_some((code, decision))
+}
+
+/// A digit as Chinese keyboards may write it, as one of ASCII.
+fn half_width(it: char) -> char {
+    match it {
+        '０'..='９' => {
+            char::from_u32(u32::from(it) - u32::from('０') + u32::from('0')).unwrap_or(it)
+        }
+        it => it,
+    }
 }
 
 fn is_of(contact: &Contact, number: &str) -> bool {

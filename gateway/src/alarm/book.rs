@@ -168,6 +168,12 @@ impl Book {
             || self.attempts.values().any(|it| is_ahead(it.begun_ms));
         let mut changed = Vec::new();
         for alarm in self.alarms.values_mut() {
+            if let Some(shelf) = alarm.shelved.as_mut().filter(|it| it.by.how != How::Api)
+                && shelf.until_ms > now_ms + MUTE_MS
+            {
+                shelf.until_ms = now_ms + MUTE_MS;
+                changed.push(alarm.id);
+            }
             let Some(pursuit) = &mut alarm.pursuit else {
                 continue;
             };

@@ -61,8 +61,8 @@ impl Desk {
         own.or_else(|| self.plans.get(&0))
     }
 
-    /// By which channel, and where, a contact is told by a medium, of something so severe or as a test. `taken` tells how many lines of a channel are,
-    /// `begun` what was begun within a day, `failed` what is not to be tried.
+    /// By which channel, and where, a contact is told by a medium, of something so severe or as a test. `taken` tells how
+    /// many lines of a channel are, `begun` what was begun within a day, `failed` what is not to be tried.
     pub(crate) fn reach(
         &self,
         now_ms: u64,
@@ -81,6 +81,7 @@ impl Desk {
                 medium.name()
             ));
         };
+        let is_grave = severity == Severity::High && !is_test;
         // Whoever asks to be told is not asleep.
         let wakes = if is_test { Severity::High } else { severity };
         if let Some(until_ms) = person.quiet_until(now_ms, medium, wakes) {
@@ -90,7 +91,8 @@ impl Desk {
             let lately = begun.iter().filter(|(at_ms, to, channel)| {
                 at_ms + HOUR_MS > now_ms && *to == contact && channel.medium() == Medium::Call
             });
-            if lately.count() >= usize::from(person.calls_per_hour_max) {
+            let max = usize::from(person.calls_per_hour_max);
+            if lately.count() >= bound(max, is_grave) {
                 return nobody(&format!(
                     "{} was called often enough this hour",
                     person.name
@@ -107,7 +109,6 @@ impl Desk {
                 reason = format!("{} has just failed", channel.name());
                 continue;
             }
-            let is_grave = severity == Severity::High && !is_test;
             match state
                 .limits
                 .allow(now_ms, (channel, destination), begun, is_grave)
@@ -121,6 +122,14 @@ impl Desk {
             true => Err(Unreached::Engaged),
             false => Err(Unreached::Nobody(reason)),
         }
+    }
+}
+
+/// Tests, and what is not grave, leave room for what is.
+const fn bound(max: usize, is_grave: bool) -> usize {
+    match is_grave {
+        true => max,
+        false => max - max / RESERVED_PART,
     }
 }
 
@@ -148,18 +157,13 @@ impl ChannelLimits {
                 .filter(|(at_ms, _, by)| *by == channel && at_ms.saturating_add(span_ms) > now_ms);
             of_channel.count()
         };
-        // Tests, and what is not grave, leave room for what is.
-        let bound = |max: usize| match is_grave {
-            true => max,
-            false => max - max / RESERVED_PART,
-        };
-        if within(HOUR_MS) >= bound(self.per_hour_max) {
+        if within(HOUR_MS) >= bound(self.per_hour_max, is_grave) {
             return Err(format!(
                 "{} was used often enough this hour",
                 channel.name()
             ));
         }
-        if within(24 * HOUR_MS) >= bound(self.per_day_max) {
+        if within(24 * HOUR_MS) >= bound(self.per_day_max, is_grave) {
             return Err(format!("{} was used often enough today", channel.name()));
         }
         Ok(())

@@ -94,7 +94,7 @@ pub(crate) struct Alarms {
     bell: Bell,
     tellers: Tellers,
     provider: Option<Arc<Switchboard>>,
-    received: mpsc::Receiver<Received>,
+    texts: (mpsc::Sender<Received>, mpsc::Receiver<Received>),
     reports: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
     standing: watch::Sender<Standing>,
     days: u32,
@@ -141,7 +141,7 @@ impl Alarms {
             bell: Bell::default(),
             tellers,
             provider,
-            received,
+            texts: (texts, received),
             reports: owner::reports(),
             standing: watch::Sender::default(),
             days: alarms.days,
@@ -164,8 +164,10 @@ impl Alarms {
         identity: [u8; 16],
         (tasks, stopping): (&TaskTracker, &CancellationToken),
     ) -> AlarmDesk {
-        let answers = Arc::new(Answers::new(Arc::clone(&store), self.bell.clone()));
-        let taking = Arc::clone(&answers).take_all(self.received, stopping.clone());
+        let (later, received) = self.texts;
+        let answers = Answers::new(Arc::clone(&store), self.bell.clone(), later);
+        let answers = Arc::new(answers);
+        let taking = Arc::clone(&answers).take_all(received, stopping.clone());
         tasks.spawn(taking);
         let desk = AlarmDesk {
             status: status.clone(),

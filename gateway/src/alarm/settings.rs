@@ -298,6 +298,7 @@ fn secret(
 ) -> Result<Option<String>, ConfigError> {
     match (given, file) {
         (Some(_), Some(_)) => refused(key, "the secret, or the file that it is in", "both"),
+        (Some(secret), None) if secret.0.is_empty() => refused(key, "a secret", "nothing"),
         (Some(secret), None) => Ok(Some(secret.0.clone())),
         (None, Some(path)) => read_secret(key, path).map(|it| Some(it.0)),
         (None, None) => Ok(None),

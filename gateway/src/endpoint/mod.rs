@@ -17,7 +17,10 @@ use std::{
     fmt, io,
     net::{IpAddr, SocketAddr},
     path::Path,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::{
@@ -191,21 +194,30 @@ impl Endpoint {
         request: Request<Body>,
         body_bytes_max: usize,
     ) -> Result<Answer, Fault> {
+        let is_connected = AtomicBool::new(false);
         let attempt = async {
             let stream = self.connect(&self.addresses().await?).await?;
             match &self.tls {
-                None => exchange(stream, request, body_bytes_max).await,
+                None => {
+                    is_connected.store(true, Ordering::Relaxed);
+                    exchange(stream, request, body_bytes_max).await
+                }
                 Some(config) => {
                     let name = ServerName::try_from(host(&self.url).to_owned());
                     let name = name.map_err(|error| Fault::Tls(io::Error::other(error)))?;
                     let connector = TlsConnector::from(Arc::clone(config));
                     let stream = connector.connect(name, stream).await.map_err(Fault::Tls)?;
+                    is_connected.store(true, Ordering::Relaxed);
                     exchange(stream, request, body_bytes_max).await
                 }
             }
         };
         let attempt = tokio::time::timeout(ATTEMPT_TIMEOUT, attempt).await;
-        attempt.unwrap_or(Err(Fault::Late))
+        attempt.unwrap_or_else(|_| match is_connected.load(Ordering::Relaxed) {
+            true => Err(Fault::Late),
+            // Nothing was asked yet, so nothing was done.
+            false => Err(Fault::Unreachable(io::ErrorKind::TimedOut.into())),
+        })
     }
 
     async fn connect(&self, addresses: &[SocketAddr]) -> Result<TcpStream, Fault> {

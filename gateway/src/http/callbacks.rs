@@ -177,11 +177,13 @@ async fn text(
 ) -> Result<Response, Problem> {
     if let Some(Callback::Text { text, from, body }) = told(&api, &client, request).await? {
         let received = ReceivedText { from, text: body };
-        // What could not be kept the service sees in its log, and may bring again.
         if let Err(error) = api.alarms.answers.take(&received, Some(&text)).await {
             let error = &error as &dyn std::error::Error;
-            tracing::warn!(error, "an answer to a message could not be kept");
-            return Err(Problem::store_unavailable());
+            tracing::warn!(error, "an answer to a message could not be kept, and waits");
+            // Few services bring it again.
+            if !api.alarms.answers.put_off(received) {
+                return Err(Problem::store_unavailable());
+            }
         }
     }
     // Nobody is texted back.

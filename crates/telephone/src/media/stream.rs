@@ -114,6 +114,8 @@ impl Stream {
     pub(crate) fn answered(&mut self, now: Instant) {
         self.is_answered = true;
         self.next_at = Some(now);
+        // Whoever talks may be elsewhere than whoever announced.
+        self.heard.take_if(|it| Some(it.place) != self.told);
     }
 
     /// Plays this instead of what is being played.

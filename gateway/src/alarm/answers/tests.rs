@@ -3,8 +3,9 @@
 use super::*;
 use crate::{
     alarm::people::ContactId,
-    store::{NewContact, SqlConfigStore},
+    store::{Guard, Guarded, NewContact, SqlConfigStore, StoreFuture},
 };
+use std::sync::atomic::{AtomicU32, Ordering};
 
 #[test]
 fn a_number_is_the_same_with_and_without_its_country() {
@@ -21,7 +22,12 @@ fn an_answer_is_a_code_and_a_digit() {
     for (text, expected) in [
         ("4711 1", Some((4_711, 1))),
         ("4711", Some((4_711, 1))),
-        (" 4711-2, please", Some((4_711, 2))),
+        (" 4711-2!", Some((4_711, 2))),
+        ("4711，1", Some((4_711, 1))),
+        ("４７１１ ３。", Some((4_711, 3))),
+        ("(4711) 1", Some((4_711, 1))),
+        ("4711 3 of us are on the way", None),
+        ("4711 2 min", None),
         ("4711: 3!", Some((4_711, 3))),
         ("4711 1 on my way", Some((4_711, 1))),
         ("4711 not me", None),
@@ -65,7 +71,8 @@ async fn store(folder: &tempfile::TempDir, number: &str) -> Arc<dyn ConfigStore>
 async fn answers_of_those_who_are_told_are_kept_once_and_not_too_often() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(&folder, "+49 170 1234567").await;
-    let answers = Answers::new(Arc::clone(&store), Bell::default());
+    let (later, _) = received();
+    let answers = Answers::new(Arc::clone(&store), Bell::default(), later);
     let take = async |from: &str, text: &str, name: Option<&str>| {
         let (from, text) = (from.to_owned(), text.to_owned());
         answers.take(&Received { from, text }, name).await.unwrap();
@@ -87,4 +94,49 @@ async fn answers_of_those_who_are_told_are_kept_once_and_not_too_often() {
         count = take("+491701234567", &format!("{code} 1"), None).await;
     }
     assert!(count < 10, "{count}");
+}
+
+/// Fails so many times to keep an answer, and reads as ever.
+struct Full(AtomicU32);
+
+impl Guard for Full {
+    fn around<'a, T: Send + 'a>(
+        &'a self,
+        call: &'static str,
+        future: StoreFuture<'a, T>,
+    ) -> StoreFuture<'a, T> {
+        let left = || {
+            let less = |it: u32| it.checked_sub(1);
+            self.0
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
+        };
+        match call == "add_alarm_wish" && left().is_ok() {
+            true => Box::pin(async { Err(StoreError::Gone("a full disk")) }),
+            false => future,
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_waits_for_as_long_as_the_store_cannot_keep_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder, "+49 170 1234567").await;
+    let full = Guarded::new(Arc::clone(&store), Full(AtomicU32::new(50)));
+    let (later, waiting) = received();
+    let answers = Answers::new(Arc::new(full), Bell::default(), later);
+    let stopping = CancellationToken::new();
+    let answers = Arc::new(answers);
+    let taking = tokio::spawn(Arc::clone(&answers).take_all(waiting, stopping.clone()));
+    let text = || Received {
+        from: "+491701234567".into(),
+        text: "4711 1".into(),
+    };
+    // One that comes by a request is not left to whether the service brings it again.
+    assert!(answers.take(&text(), Some("SM1")).await.is_err());
+    assert!(answers.put_off(text()));
+    while store.alarm_wishes(100).await.unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    stopping.cancel();
+    taking.await.unwrap();
 }

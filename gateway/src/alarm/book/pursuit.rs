@@ -76,6 +76,11 @@ impl Book {
                 alarm.since_ms = alarm.since_ms.min(now_ms);
                 changed.push(alarm.id);
             }
+            // An hour by the wrong clock is one by the right one; what a person has set by a calendar stays.
+            if let Some(shelf) = alarm.shelved.as_mut().filter(|it| it.by.how != How::Api) {
+                shelf.until_ms = shelf.until_ms.saturating_sub(back_ms);
+                changed.push(alarm.id);
+            }
         }
         self.changed_alarms.extend(changed);
     }
@@ -421,8 +426,12 @@ impl Book {
                 for alarm in alarms {
                     // Whoever is being told meanwhile is not passed over by an answer from before.
                     let pursuit = self.alarms.get(&alarm).and_then(|it| it.pursuit.as_ref());
-                    if pursuit.is_some_and(|it| it.attempt.is_none_or(|other| other == id)) {
-                        self.pass(now_ms, alarm, contact);
+                    match pursuit.map(|it| it.attempt) {
+                        Some(None) => self.pass(now_ms, alarm, (contact, false)),
+                        Some(Some(other)) if other == id => {
+                            self.pass(now_ms, alarm, (contact, true));
+                        }
+                        _ => {}
                     }
                 }
                 true
@@ -438,10 +447,14 @@ impl Book {
             .map(|it| it.id)
     }
 
-    /// The next one who is somebody else is told.
-    fn pass(&mut self, now_ms: u64, id: AlarmId, contact: ContactId) {
+    /// The next one who is somebody else than this contact is told, whose rung it still is or not any more: a message has
+    /// been sent, and the rung behind it waits for an answer.
+    fn pass(&mut self, now_ms: u64, id: AlarmId, (contact, is_at_rung): (ContactId, bool)) {
+        let mut climbs = is_at_rung;
         loop {
-            self.climb(id);
+            if std::mem::replace(&mut climbs, true) {
+                self.climb(id);
+            }
             let Some((alarm, pursuit)) = self
                 .alarms
                 .get(&id)
@@ -553,7 +566,7 @@ impl Book {
             }
         });
         match outcome {
-            Outcome::Passed => self.pass(now_ms, id, contact),
+            Outcome::Passed => self.pass(now_ms, id, (contact, true)),
             _ if climbs => self.climb(id),
             _ => {}
         }
@@ -608,6 +621,7 @@ impl Book {
         let source = alarm.source.clone();
         // Messages are sent, and nobody has to answer them.
         let was_told = alarm.pursuit.as_ref().is_some_and(|it| it.is_notified);
+        let was_tried = alarm.pursuit.as_ref().is_some_and(|it| it.has_tried);
         let is_call = matches!(
             source,
             Source::Test {
@@ -625,13 +639,16 @@ impl Book {
             return;
         }
         let name = self.desk.contacts.get(&contact).map(|it| it.name.clone());
+        let name = name.unwrap_or_default();
+        // Nobody is blamed for a test that was not made.
+        let skipped = self.skipped.get(&(id, 0)).filter(|_| !was_tried);
         let raising = super::Raising {
             source: Source::TestUnanswered { contact },
             severity: Severity::Medium,
-            text: format!(
-                "{} did not answer the weekly test",
-                name.unwrap_or_default()
-            ),
+            text: match skipped {
+                Some(reason) => format!("the weekly test of {name} was not made: {reason}"),
+                None => format!("{name} did not answer the weekly test"),
+            },
             controller: None,
             site: None,
             value: None,

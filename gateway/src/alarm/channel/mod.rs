@@ -50,6 +50,9 @@ pub(crate) enum Fault {
     /// The service did not do it, and may do it later.
     #[error("it was put off: {0}")]
     PutOff(String),
+    /// The service, or what stands before it, broke while it did it.
+    #[error("it broke: {0}")]
+    Unsure(String),
     /// It took too long.
     #[error("it took too long")]
     Late,
@@ -63,7 +66,7 @@ impl Fault {
             Fault::Endpoint(fault) => {
                 matches!(fault, endpoint::Fault::Private(_) | endpoint::Fault::Own(_))
             }
-            Fault::Unreachable(_) | Fault::PutOff(_) | Fault::Late => false,
+            Fault::Unreachable(_) | Fault::PutOff(_) | Fault::Unsure(_) | Fault::Late => false,
         }
     }
 
@@ -72,6 +75,7 @@ impl Fault {
         matches!(
             self,
             Fault::Late
+                | Fault::Unsure(_)
                 | Fault::Endpoint(
                     endpoint::Fault::Late | endpoint::Fault::Http(_) | endpoint::Fault::Unreadable
                 )
@@ -88,6 +92,9 @@ impl Fault {
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
                 Fault::PutOff(told)
             }
+            StatusCode::INTERNAL_SERVER_ERROR
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::GATEWAY_TIMEOUT => Fault::Unsure(told),
             status if status.is_server_error() => Fault::PutOff(told),
             // Redirections are among them: they would lead anywhere.
             _ => Fault::Refused(told),

@@ -109,21 +109,25 @@ impl Owner<'_> {
 
     /// A trunk is asked whether it is in order; whoever carries messages, and a provider of calls, shows it by doing so.
     fn count_failures(&mut self, attempt: AttemptId, outcome: &Outcome) {
-        let channel = self.book.attempt(attempt).map(|it| it.channel);
-        let shows = |it: &Channel| it.medium() != Medium::Call || *it == Channel::ProviderCall;
-        let Some(channel) = channel.filter(shows) else {
+        let Some(about) = self.book.attempt(attempt) else {
             return;
         };
+        let (channel, contact) = (about.channel, about.contact);
+        if channel.medium() == Medium::Call && channel != Channel::ProviderCall {
+            return;
+        }
         match outcome {
             Outcome::Failed { reason } => {
-                let (count, last) = self.failed.entry(channel).or_default();
-                *count = count.saturating_add(1);
-                last.clone_from(reason);
+                let failed = self.failed.entry(channel).or_default();
+                failed.count = failed.count.saturating_add(1);
+                failed.contacts.insert(contact);
+                failed.reason.clone_from(reason);
             }
-            outcome if outcome.has_told() => {
+            Outcome::Withdrawn | Outcome::Interrupted | Outcome::Limited { .. } => {}
+            // Whoever is busy was called.
+            _ => {
                 self.failed.remove(&channel);
             }
-            _ => {}
         }
     }
 

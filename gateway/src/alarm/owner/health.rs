@@ -24,8 +24,11 @@ pub(super) const TRIM_INTERVAL: Duration = Duration::from_secs(60 * 60);
 pub(super) const TRIM_PAUSE: Duration = Duration::from_secs(1);
 /// So many times in a row, and a channel is out of order.
 const FAULTS_MIN: u32 = 2;
-/// So many messages in a row that fail, and their channel is out of order until one does not.
-pub(super) const FAILED_MIN: u32 = 3;
+/// So many messages, or calls by a provider, to several people that fail in a row, and their channel is out of order until
+/// one does not.
+const FAILED_MIN: u32 = 3;
+/// The same where all of them were to one person.
+const FAILED_OF_ONE_MIN: u32 = 6;
 /// How long a look at a channel may take.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long the status store may be away before that is an alarm.
@@ -68,8 +71,12 @@ impl Owner<'_> {
             return;
         };
         let probed = match self.failed.get(&channel) {
-            Some((count, reason)) if *count >= FAILED_MIN => {
-                Err(format!("the last {count} failed: {reason}"))
+            // Of one person alone it may be the number that is wrong.
+            Some(it)
+                if it.count >= FAILED_MIN && it.contacts.len() > 1
+                    || it.count >= FAILED_OF_ONE_MIN =>
+            {
+                Err(format!("the last {} failed: {}", it.count, it.reason))
             }
             _ => probed,
         };
@@ -205,8 +212,7 @@ impl Owner<'_> {
         });
     }
 
-    /// Removes what is too old.
-    /// Whether there is more of it.
+    /// Removes what is too old; whether there is more of it.
     pub(super) async fn trim(&mut self) -> bool {
         let day_ms = 24 * 60 * 60 * 1_000;
         let before_ms = self

@@ -40,7 +40,7 @@ pub(crate) use health::Heartbeat;
 use serde::{Deserialize, Serialize};
 pub(crate) use shown::{show, shown};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -106,7 +106,7 @@ pub(crate) struct Tellers(pub(crate) BTreeMap<Channel, (Arc<dyn Teller>, Channel
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Standing {
-    /// This process is the owner.
+    /// Whoever tells this is the owner.
     pub(crate) is_owner: bool,
     /// What has been kept last.
     #[serde(skip)]
@@ -145,6 +145,16 @@ pub(crate) struct Context {
 /// A way for reports to the owner, for [`Context`].
 pub(crate) fn reports() -> (mpsc::Sender<Report>, mpsc::Receiver<Report>) {
     mpsc::channel(REPORTS_MAX)
+}
+
+/// Attempts by one channel that failed, in a row.
+#[derive(Default)]
+struct Failures {
+    count: u32,
+    /// Whom they were to tell.
+    contacts: BTreeSet<ContactId>,
+    /// Why the last one did.
+    reason: String,
 }
 
 /// Why somebody is not the owner any more.
@@ -232,7 +242,7 @@ struct Owner<'a> {
     /// How often a channel was out of order in a row.
     faults: BTreeMap<Channel, u32>,
     /// How often in a row telling by a channel failed, and why the last time.
-    failed: BTreeMap<Channel, (u32, String)>,
+    failed: BTreeMap<Channel, Failures>,
     /// Weekly tests up to then were made.
     tested_until_ms: u64,
     status_down_since: Option<Instant>,

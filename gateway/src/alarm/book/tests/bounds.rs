@@ -194,3 +194,48 @@ fn there_are_not_more_than_may_be() {
     // What is grave has room all the same.
     house.book.raise(NOON, one_more(Severity::High)).unwrap();
 }
+
+#[test]
+fn a_test_that_is_not_made_accuses_nobody() {
+    let mut desk = desk();
+    let sip = desk.channels.get_mut(&Channel::Sip).unwrap();
+    sip.limits.prefixes = vec!["+41".into()];
+    let mut house = House::new(desk);
+    let test = Source::Test {
+        contact: LI,
+        medium: Medium::Call,
+    };
+    house.raise(test, Severity::Medium, 1);
+    house.pass(1);
+    let unanswered = Source::TestUnanswered { contact: LI };
+    let alarm = house.book.standing(&unanswered).unwrap();
+    assert!(
+        alarm.text.contains("was not made: the number begins"),
+        "{}",
+        alarm.text
+    );
+}
+
+#[test]
+fn an_hour_by_a_wrong_clock_is_an_hour() {
+    let day_ms = 24 * 60 * 60 * 1_000;
+    for restarts in [false, true] {
+        let mut house = House::new(desk());
+        house.now_ms += day_ms;
+        let alarm = house.script(0, Severity::High);
+        house.pass(1);
+        let (_, _, call) = house.one_call();
+        house.book.word(call);
+        house.book.decide(house.now_ms, call, Decision::Mute);
+        house.end(call, Outcome::Muted);
+        house.now_ms -= day_ms;
+        if restarts {
+            house.restart();
+        }
+        house.pass(3_500);
+        assert!(house.calls().is_empty());
+        assert_eq!(house.state(alarm), State::Shelved);
+        house.pass(200);
+        house.one_call();
+    }
+}

@@ -173,3 +173,30 @@ fn a_site_that_becomes_graver_is_told_of_again() {
     let told = house.book.word(call);
     assert_eq!(told[0].severity, Severity::High, "{told:?}");
 }
+
+#[test]
+fn an_answer_that_passes_on_skips_nobody() {
+    let mut desk = desk();
+    desk.contacts.get_mut(&LI).unwrap().sms = Some("+491".into());
+    desk.plans.get_mut(&0).unwrap().chain = vec![
+        rung(LI, Medium::Sms),
+        rung(LI, Medium::Call),
+        rung(BO, Medium::Call),
+    ];
+    desk.channels.insert(Channel::ProviderSms, channel(4));
+    let mut house = House::new(desk);
+    house.script(0, Severity::High);
+    house.pass(5);
+    let (_, _, message) = house.one_call();
+    house.book.word(message);
+    house.end(message, Outcome::Sent);
+    house.pass(5);
+    assert!(house.calls().is_empty(), "an answer is waited for");
+    // Twice, as people do who are not sure.
+    for _ in 0..2 {
+        house.book.decide(house.now_ms, message, Decision::Pass);
+    }
+    house.pass(1);
+    let (who, by, _) = house.one_call();
+    assert_eq!((who, by), (BO, Channel::Sip));
+}

@@ -315,8 +315,12 @@ impl Line for Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        if let Some(Ok(Ok(name))) = self.placed.as_mut().map(oneshot::Receiver::try_recv) {
-            self.switchboard.name(&self.token, &name);
+        if let Some(placed) = &mut self.placed {
+            // What is sent from now on comes back to whoever places the call, who ends it.
+            placed.close();
+            if let Ok(Ok(name)) = placed.try_recv() {
+                self.switchboard.name(&self.token, &name);
+            }
         }
         let name = self.switchboard.name_of(&self.token);
         self.switchboard.disconnect(&self.token);

@@ -8,9 +8,9 @@ use crate::alarm::{
 use std::{sync::Arc, time::Duration};
 use switchyard_telephone::Number;
 
-/// How long it is waited for the word that the telephone has a message. One that is switched off has it in hours or
-/// never: then it was sent, and no more is known.
-const DELIVERY_MAX: Duration = Duration::from_secs(60);
+/// How long it is waited for the word that the telephone has a message, or never will. Nothing else is told to that person
+/// meanwhile, so it is short: after it the message was sent, and no more is known.
+const DELIVERY_MAX: Duration = Duration::from_secs(5);
 
 /// See the module.
 pub(in crate::alarm::channel) struct Texts {
